@@ -97,6 +97,11 @@ enum error_code lmdb_error(int code, const char *what, struct error *error)
     if (code == MDB_MAP_FULL)
         return error_set(error, ERROR_FULL, "store: %s: the store is full: raise db-max-size",
                          what);
+    if (code == MDB_CORRUPTED || code == MDB_PAGE_NOTFOUND)
+        return error_set(error, ERROR_CORRUPT,
+                         "store: %s: the store is damaged: restore its folder, or move it away to "
+                         "start afresh: %s",
+                         what, mdb_strerror(code));
     return error_set(error, code_of(code), "store: %s: %s", what, mdb_strerror(code));
 }
 

@@ -99,7 +99,8 @@ static void on_segment_fault(int number, siginfo_t *info, void *context)
         "ghatrace: the store is damaged: restore its folder, or move it away to start afresh\n";
     static const char unclear[] =
         "ghatrace: invalid memory access: a bug in ghatrace, or its store is damaged; no "
-        "acknowledged delivery is lost by this\n";
+        "acknowledged delivery is lost by this; if it happens again after a restart, restore the "
+        "store's folder, or move it away to start afresh\n";
     uintptr_t at = (uintptr_t)info->si_addr;
     uintptr_t start = atomic_load(&map_start), end = atomic_load(&map_end);
     (void)context;

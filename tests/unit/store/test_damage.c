@@ -225,6 +225,15 @@ static void write_into_the_map(struct fixture *fixture)
     _exit(3);
 }
 
+// As LMDB does where a damaged page makes it follow an address that was never set.
+static void write_near_null(struct fixture *fixture)
+{
+    static volatile uintptr_t address = 0x190;
+    (void)open_or_give_up(fixture, true);
+    *(volatile char *)address = 'x';
+    _exit(3);
+}
+
 static void begin_and_abort(struct fixture *fixture)
 {
     (void)open_or_give_up(fixture, true);
@@ -286,6 +295,15 @@ static void a_fault_in_the_map_from_a_damaged_page_ends_with_a_message(void **st
     struct ending ending = run_in_a_process(*state, write_into_the_map);
     assert_int_equal(ending.status, 1);
     assert_non_null(strstr(ending.words, "the store is damaged"));
+}
+
+static void a_fault_elsewhere_ends_with_a_message_that_says_what_to_do(void **state)
+{
+    fill(*state);
+    struct ending ending = run_in_a_process(*state, write_near_null);
+    assert_int_equal(ending.status, 1);
+    assert_non_null(strstr(ending.words, "invalid memory access"));
+    assert_non_null(strstr(ending.words, "move it away to start afresh"));
 }
 
 static void an_abort_in_a_transaction_says_that_the_store_may_be_damaged(void **state)
@@ -444,6 +462,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_whole_file_is_opened, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_fault_in_the_map_from_a_damaged_page_ends_with_a_message,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_fault_elsewhere_ends_with_a_message_that_says_what_to_do,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             an_abort_in_a_transaction_says_that_the_store_may_be_damaged, set_up, tear_down),
