@@ -1,4 +1,4 @@
-"""A stand-in for an OTLP/HTTP collector: records every request, can be told to misbehave."""
+"""A stand-in for an OTLP/HTTP collector: records every request, can misbehave on demand."""
 import dataclasses
 import gzip
 import http.server
@@ -38,7 +38,7 @@ class Answer:
     body: bytes | None = None
     piece_delay: float = 0      # > 0: sent byte by byte
     cut: bool = False           # close in the middle of the answer
-    hang: bool = False          # no answer before the collector is told to go on
+    hang: bool = False          # no answer before release()
     reset: bool = False         # the connection is reset, without an answer
 
 

@@ -1,4 +1,4 @@
-"""The spans that a run must become: the rules told a second time, in Python, from the run's own times."""
+"""The spans that a run must become: the rules written a second time, in Python, from the run's own times."""
 import hashlib
 
 PREPARATION = ("Set up job", "Set up runner", "Initialize containers")

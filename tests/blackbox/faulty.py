@@ -29,7 +29,7 @@ def shim():
 
 
 class Faults:
-    """What the preloaded library is told."""
+    """The controls of the preloaded library."""
 
     def __init__(self, folder, with_log=False):
         self.path = pathlib.Path(folder) / "faults"

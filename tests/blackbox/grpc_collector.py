@@ -1,4 +1,4 @@
-"""A stand-in for an OTLP/gRPC collector: a small HTTP/2 server by python3-h2, which can be told to misbehave."""
+"""A stand-in for an OTLP/gRPC collector: a small HTTP/2 server by python3-h2, which can misbehave on demand."""
 import base64
 import dataclasses
 import gzip
@@ -39,7 +39,7 @@ class Answer:
     trailers_only: bool = False
     compressed: bool = False
     raw: bytes | None = None    # in place of the framed body
-    hang: bool = False          # no answer before the collector is told to go on
+    hang: bool = False          # no answer before release()
     reset: int | None = None    # RST_STREAM with this error, after the headers
     cut: bool = False           # the connection ends after the headers
     go_away: bool = False       # after the answer

@@ -8,7 +8,7 @@ The binary is driven as GitHub and a collector would drive it. Into FOLDER go
     data.mdb.gz     the store, a compacting copy
     expected.json   what is in it, to be read by people too
     story.json.gz   deliveries that were made before, deliveries that are still to come, and the spans that each
-                    part must lead to (told by expect.py, not by the program)
+                    part must lead to (computed by expect.py, not by the program)
 """
 import base64
 import ctypes
@@ -170,7 +170,7 @@ def wait_for_dead_letters(daemon, collector, count):
     harness.wait_until(are_dead, what="dead letters")
 
 
-def tell(daemon, collector, story):
+def deliver_story(daemon, collector, story):
     """Returns what was delivered."""
     made = story.given_up()
     daemon.start().accept(*made)
@@ -205,7 +205,7 @@ def main(folder):
         story.exported = lambda events=story.exported(): events
         timeline = story.poisoned.timeline()
         story.poisoned.timeline = lambda: timeline
-        made = tell(daemon, collector, story)
+        made = deliver_story(daemon, collector, story)
         figures = stored_figures(daemon)
         expected = {"version": harness.run_command("--version").stdout.strip(), "open": open_things(daemon),
                     "figures": [line for line in figures if "_bucket{" not in line]}
@@ -215,11 +215,11 @@ def main(folder):
         target.mkdir()
         compact(scratch + "/db", target)
         zip_to(folder / "data.mdb.gz", (target / "data.mdb").read_bytes())
-    told = {"figures": figures, "delivered": [plain(event) for event in made], "late": [plain(event) for event in story.late()],
+    recorded = {"figures": figures, "delivered": [plain(event) for event in made], "late": [plain(event) for event in story.late()],
             "outbox": run_spans(story.waiting), "dead_letters": run_spans(story.poisoned),
             "continuations": [{"what": what, "deliveries": [plain(event) for event in events], "spans": spans}
                               for what, events, spans in story.continuations()]}
-    zip_to(folder / "story.json.gz", json.dumps(told, ensure_ascii=False).encode())
+    zip_to(folder / "story.json.gz", json.dumps(recorded, ensure_ascii=False).encode())
     (folder / "expected.json").write_text(json.dumps(expected, ensure_ascii=False, indent=1) + "\n")
 
 

@@ -286,7 +286,7 @@ class Job:
         return event("workflow_job", document, at or self.waiting_at + 0.5)
 
     def requeued(self, at=None):
-        """After the approval: the very body of `queued`, and only the delivery's GUID tells when."""
+        """After the approval: the very body of `queued`, and only the delivery's GUID says when."""
         document = self.document("queued", "queued", None, self.queued_at, None, False, [])
         return event("workflow_job", document, at or self.released)
 

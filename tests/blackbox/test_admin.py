@@ -17,7 +17,7 @@ from tls import certificate, tls_settings
 TOKEN = "correct-horse-battery-staple"
 SAMPLE = re.compile(r'^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*?)\})? (\S+)(?: # \{.*\} \S+ \S+)?$')
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
-# Gauges that tell of time or of the process, not of what is stored.
+# Gauges that depend on the time or the process, not on what is stored.
 MOVING = re.compile(r"age_seconds|^process_|^ghatrace_(store|last_delivery|deliveries|commit|connections|requests|events|export|outbox)")
 
 
@@ -148,7 +148,7 @@ class Access(harness.BlackBoxTest):
 
     def test_a_certificate_of_another_authority_gives_no_access(self):
         daemon = self.new_daemon(**tls_settings(admin_listen="0.0.0.0:0", admin_client_ca=certificate("other-ca.pem")))
-        for name, expected in (("client", "000"), ("stranger", "200")):  # stranger is of other-ca
+        for name, expected in (("client", "000"), ("foreign", "200")):  # "foreign" is signed by other-ca
             shown = "--cert", certificate(f"{name}.pem"), "--key", certificate(f"{name}.key")
             self.assertEqual(self.status_by_curl(daemon, "/api/status", *shown), expected)
 
@@ -217,10 +217,10 @@ class Figures(harness.BlackBoxTest):
         self.assertEqual(sums("failure"), [9, 3, 87])
 
         jobs = {job["name"]: job for job in get_json(daemon, f"/api/runs/{run.run_id}/1")["jobs"]}
-        told = {name: (job["result"], job["error_type"], job["failed_step"], [phase["name"] for phase in job["phases"]])
+        shown = {name: (job["result"], job["error_type"], job["failed_step"], [phase["name"] for phase in job["phases"]])
                 for name, job in jobs.items()}
         ran = ["queue", "startup", "execution"]
-        self.assertEqual(told, {"refused": ("error", "not_started", None, ["queue"]),
+        self.assertEqual(shown, {"refused": ("error", "not_started", None, ["queue"]),
                                 "hung": ("error", "runner_lost", None, ran),
                                 "lost": ("error", "runner_lost", None, ran),
                                 "parallel": ("failure", "failure", "unit", ran)})
@@ -421,10 +421,10 @@ class Api(harness.BlackBoxTest):
             if name == "ghatrace_deliveries_total" and number > 0:
                 counted.setdefault(labels["event"], {})[labels["outcome"]] = number
         self.assertEqual(counted, wanted)
-        told = get_json(daemon, "/api/status")["deliveries"]
-        self.assertEqual(told["ignored"], 6)
+        shown = get_json(daemon, "/api/status")["deliveries"]
+        self.assertEqual(shown["ignored"], 6)
         self.assertEqual({event: {key: number for key, number in outcomes.items() if number > 0}
-                          for event, outcomes in told["by_event"].items()}, wanted)
+                          for event, outcomes in shown["by_event"].items()}, wanted)
 
     def test_the_status_names_what_is_counted_as_the_metrics_do(self):
         daemon = self.new_daemon()

@@ -32,7 +32,7 @@ LISTENING = re.compile(r'msg="Listening on" address=127\.0\.0\.1:(\d+)')
 
 
 class FakeArc(http.server.BaseHTTPRequestHandler):
-    """What a listener of actions-runner-controller tells, with the names and labels of its chart's default: the figures
+    """What a listener of actions-runner-controller reports, with the names and labels of its chart's default: the figures
     of a scale set have the set's name, the histograms of its jobs have not."""
     scale_set = 'name="linux-x64",namespace="arc-runners",repository="",organization="acme",enterprise=""'
     job = ('repository="rocket_engine",organization="acme",enterprise="",job_name="build",event_name="push",'
@@ -260,7 +260,7 @@ class Dashboards(harness.BlackBoxTest):
         try:
             wait_until(without_data, what="data")
         except AssertionError:
-            pass  # told one by one
+            pass  # reported one by one
         for query in left + list(refused):
             with self.subTest(at=queries[query], query=query):
                 self.fail(refused.get(query, "no data"))

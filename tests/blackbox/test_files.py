@@ -175,17 +175,17 @@ class StoreFolder(harness.BlackBoxTest):
             self.skipTest("only root can act as somebody else")
         folder = pathlib.Path(self.new_folder())
         folder.chmod(0o755)
-        nobody = ("setpriv", "--reuid=65534", "--clear-groups")
+        other_user = ("setpriv", "--reuid=65534", "--clear-groups")
         copy = folder / "ghatrace"
         shutil.copy(harness.BINARY, copy)
         with unittest.mock.patch.object(harness, "BINARY", str(copy)):
-            self.both(str(folder / "db"), "Permission denied", prefix=nobody)
+            self.both(str(folder / "db"), "Permission denied", prefix=other_user)
             (folder / "db").mkdir(mode=0o755)
-            self.both(str(folder / "db"), "Permission denied", prefix=nobody)
+            self.both(str(folder / "db"), "Permission denied", prefix=other_user)
             (folder / "db").chmod(0o777)
             (folder / "db" / "data.mdb").write_bytes(b"")
             (folder / "db" / "data.mdb").chmod(0o600)
-            self.both(str(folder / "db"), "data.mdb: Permission denied", prefix=nobody)
+            self.both(str(folder / "db"), "data.mdb: Permission denied", prefix=other_user)
 
     def test_a_folder_that_can_be_made_is_not_made(self):
         folder = self.new_folder()

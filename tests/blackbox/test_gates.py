@@ -78,7 +78,7 @@ class Pauses(harness.BlackBoxTest):
         ids = Ids(run.run_id)
         last = {span["spanId"]: span for span in self.collector.versions(ids.trace)}
         queue = last.get(ids.phase("runner.queue", job.job_id))
-        # A queue that was told before the waiting was heard of, and that there was not, has no length any more.
+        # A queue that was sent before the waiting was known, and that did not exist, has no length any more.
         if queue and queue["spanId"] not in by_id(wanted) and queue["startTimeUnixNano"] == queue["endTimeUnixNano"]:
             del last[queue["spanId"]]
         return last

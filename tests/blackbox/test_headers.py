@@ -124,8 +124,8 @@ class HeaderFile(harness.BlackBoxTest):
         self.daemon.process.send_signal(signal.SIGHUP)
         self.collector.wait_for_ids(expected_ids([self.send()]))
         self.assertEqual({request.headers["authorization"] for request in self.collector.requests}, {"Bearer good"})
-        told = [line for line in self.daemon.lines if "headers not read again" in line]
-        self.assertEqual(len(told), 1, told)
+        logged = [line for line in self.daemon.lines if "headers not read again" in line]
+        self.assertEqual(len(logged), 1, logged)
         file = wait_until(lambda: "No such file" in ((f := self.status()["export"]["header_file"])["reason"] or "") and f,
                           what="the missing file to be noticed")
         self.assertFalse(file["usable"])

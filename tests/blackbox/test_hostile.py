@@ -316,7 +316,7 @@ class UntrustedClients(harness.BlackBoxTest):
     def test_clients_outside_allow_from_get_no_answer(self):
         daemon = self.new_daemon(allow_from="192.0.2.0/24, 2001:db8::/32", log_level="debug")
         self.assertEqual(raw_exchange(daemon.address, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"), b"")
-        wait_until(lambda: "not in allow-from" in daemon.log, what="the line that tells it")
+        wait_until(lambda: "not in allow-from" in daemon.log, what="the line that says so")
         self.assertEqual(daemon.admin("/health").status, 200)
 
     def test_clients_in_allow_from_are_answered_over_ipv4_and_ipv6(self):

@@ -126,12 +126,12 @@ class Unit(harness.BlackBoxTest):
             daemon.admin("/health")  # the same loop: the line after it is out, too
             return [line for line in daemon.lines if "restart the service" in line]
 
-        told = warnings_after(1)
-        self.assertEqual(len(told), 1, daemon.log)
-        self.assertIn("settings=webhook-secret-file", told[0])
+        warnings = warnings_after(1)
+        self.assertEqual(len(warnings), 1, daemon.log)
+        self.assertIn("settings=webhook-secret-file", warnings[0])
         fresh = folder / "fresh"
         fresh.write_text("new\n")
-        fresh.rename(secret)  # systemd 260 does so if told
+        fresh.rename(secret)  # systemd 260 does so where it is configured
         self.assertEqual(len(warnings_after(2)), 1, daemon.log)
         self.assertEqual(daemon.deliver(Run().job().queued(), secret="new").status, 202)
 

@@ -349,7 +349,7 @@ class Corrections(harness.BlackBoxTest):
                 self.assertEqual(listed[0]["duration_seconds"], 702)
 
     def test_a_job_that_completes_twice_has_its_later_end_in_every_order(self):
-        told = []
+        deliveries = []
         for order in itertools.permutations(range(3)):
             run = Run(age=600)
             job = run.job(conclusion="failure", duration=50)
@@ -358,12 +358,12 @@ class Corrections(harness.BlackBoxTest):
             job.completed_at += 30
             run.updated = job.completed_at + 1
             events = [first, job.completed(), run.completed()]
-            told.append((order, run, [events[i] for i in order]))
+            deliveries.append((order, run, [events[i] for i in order]))
         for step in range(3):
-            for _, _, events in told:
+            for _, _, events in deliveries:
                 self.daemon.accept(events[step])
             time.sleep(1.2)
-        for order, run, _ in told:
+        for order, run, _ in deliveries:
             ids, wanted = Ids(run.run_id), run_spans(run)
             with self.subTest(order=order):
                 harness.wait_until(lambda: self.last_versions(ids) == by_id(wanted), what="the last versions")

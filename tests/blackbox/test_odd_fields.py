@@ -84,12 +84,12 @@ class OddFields(harness.BlackBoxTest):
         for kind, event, field in cases:
             with self.subTest(kind=kind, field=field):
                 series = f'ghatrace_deliveries_total{{event="{kind}",outcome="malformed"}}'
-                before, told = self.metric(series), self.status()["malformed"]
+                before, counted_before = self.metric(series), self.status()["malformed"]
                 changed = json.loads(event.body)
                 changed[field] = None
                 self.assertEqual(self.daemon.deliver(delivery(kind, changed)).outcome, (200, "ignored"))
                 self.assertEqual(self.metric(series), before + 1)
-                self.assertEqual(self.status()["malformed"], told + 1)
+                self.assertEqual(self.status()["malformed"], counted_before + 1)
 
     def test_an_event_without_a_repository_is_taken(self):
         run = Run()
@@ -106,7 +106,7 @@ class OddFields(harness.BlackBoxTest):
 
 
 class NamelessWorkflows(harness.BlackBoxTest):
-    """The path of a workflow's file stands in for the name that it has not got."""
+    """The path of a workflow's file is used where a workflow has no name."""
     @classmethod
     def setUpClass(cls):
         cls.share_pair(root_grace="2s")

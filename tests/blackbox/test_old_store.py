@@ -196,7 +196,7 @@ class OldStores(harness.BlackBoxTest):
             runs, is_over, faults = [], threading.Event(), []
 
             def send(event):
-                """As a sender that delivers again until it is told that the delivery is stored."""
+                """As a sender that delivers again until the answer says that the delivery is stored."""
                 while not faults:
                     try:
                         with daemon.client() as client:

@@ -1,4 +1,4 @@
-"""The scripts that people run: the demo leaves nothing behind, the tests tell how far they are, nothing needless is installed."""
+"""The scripts that people run: the demo leaves nothing behind, the tests show how far they are, nothing needless is installed."""
 import os
 import pathlib
 import re
@@ -114,9 +114,9 @@ class Tests(harness.BlackBoxTest):
         folder = self.new_folder()
         status, lines = self.run_tests(self.program(folder, "slow", 3), self.program(folder, "quick", 0))
         self.assertEqual(status, 0)
-        told = [(when, line) for when, line in lines if line.startswith("ok")]
-        self.assertIn("quick", told[0][1])
-        self.assertLess(told[0][0], told[1][0] - 1)
+        results = [(when, line) for when, line in lines if line.startswith("ok")]
+        self.assertIn("quick", results[0][1])
+        self.assertLess(results[0][0], results[1][0] - 1)
         self.assertEqual(lines[-1][1], "4 passed, 0 failed")
 
     def test_a_failure_is_reported_with_its_output(self):

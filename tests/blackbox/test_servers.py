@@ -62,8 +62,8 @@ class Servers(harness.BlackBoxTest):
     def test_whole_runs_of_three_servers_in_turns_give_the_spans_of_each(self):
         for order in itertools.permutations(range(3)):
             runs = twins("github.com", GHE, OTHER)
-            told = lives(runs)
-            self.daemon.accept(*interleaved([told[i] for i in order]))
+            events = lives(runs)
+            self.daemon.accept(*interleaved([events[i] for i in order]))
             self.check_exported([span for run in runs for span in run_spans(run)])
 
     def test_one_after_the_other_with_a_restart_between_and_late_ones(self):
@@ -127,7 +127,7 @@ class Servers(harness.BlackBoxTest):
         self.assertEqual(self.daemon.command("trace", str(number), "--server", "nowhere.example").returncode, 1)
 
     def test_runs_known_only_from_jobs_each_have_their_own_age(self):
-        """Their states stand side by side: nothing else is in the store."""
+        """Their states are kept side by side: nothing else is in the store."""
         for first_server, second_server in (("github.com", GHE), (GHE, "github.com")):
             daemon = self.new_daemon(otlp_endpoint=None)
             old = Run(age=7200, repository=Repository(server=first_server))

@@ -175,7 +175,7 @@ class SetUp(harness.BlackBoxTest):
             daemon = self.new_daemon()
             daemon.deliver(ping())
             daemon.accept(*events[:49])
-            self.assertEqual(self.state(daemon, "events"), "ok", "too few to tell")
+            self.assertEqual(self.state(daemon, "events"), "ok", "too few to judge")
             daemon.accept(*events[49:])
             code, found, _ = self.ask(daemon)
             self.assertEqual((code, found["events"][0]), (1, "wrong"))
@@ -185,17 +185,17 @@ class SetUp(harness.BlackBoxTest):
             self.assertEqual(self.state(daemon, "events"), "ok")
 
     def test_the_state_of_the_collector_is_reported(self):
-        def told(daemon, state):
+        def is_shown(daemon, state):
             return self.item(json.loads(daemon.admin("/api/status").body), "export")["state"] == state
         daemon = self.new_daemon(otlp_endpoint="http://127.0.0.1:1")
         self.assertEqual(self.state(daemon, "export"), "unknown")
         daemon.accept(*Run().timeline())
-        wait_until(lambda: told(daemon, "wrong"), what="trouble with the collector")
+        wait_until(lambda: is_shown(daemon, "wrong"), what="trouble with the collector")
         code, found, _ = self.ask(daemon)
         self.assertEqual((code, found["export"][0]), (1, "wrong"))
         daemon, collector = self.new_pair()
         daemon.accept(*Run().timeline())
-        wait_until(lambda: told(daemon, "ok"), what="records at the collector")
+        wait_until(lambda: is_shown(daemon, "ok"), what="records at the collector")
         self.assertEqual(self.ask(daemon)[0], 0)
 
 

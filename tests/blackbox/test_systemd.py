@@ -176,7 +176,7 @@ class BusyManager:
         self.received = []
 
     def fill(self):
-        """Until nobody can send anything; a sender's own buffer holds less than the queue."""
+        """Until no sender can send anything; a sender's own buffer holds less than the queue."""
         for _ in range(8):
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
                 sender.setblocking(False)

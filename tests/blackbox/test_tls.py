@@ -157,7 +157,7 @@ class DeliveriesOverTls(BlackBoxTest):
         daemon = self.new_daemon(**tls_settings(tls_client_ca=certificate("ca.pem")))
         with TlsClient(daemon.address, client_context(client="client")) as client:
             self.assertEqual(client.request("GET", "/health").status, 200)
-        for other in (None, "stranger", "expired"):
+        for other in (None, "foreign", "expired"):
             with self.subTest(client=other), TlsClient(daemon.address, client_context(client=other)) as client:
                 with self.assertRaises((ssl.SSLError, OSError, http.client.HTTPException)):
                     client.request("GET", "/health")
@@ -351,7 +351,7 @@ class HttpsCollectors(BlackBoxTest):
         collector.wait(lambda c: len(c.ids()) > 3)
 
     def test_a_collector_that_cannot_be_trusted_gets_nothing_and_the_reason_is_logged(self):
-        for name, ca, reason in (("stranger", "ca.pem", "unable to get local issuer certificate"),
+        for name, ca, reason in (("foreign", "ca.pem", "unable to get local issuer certificate"),
                                  ("expired", "ca.pem", "certificate has expired"),
                                  ("nameless", "ca.pem", "matches target host name")):
             with self.subTest(collector=name):

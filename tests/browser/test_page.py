@@ -117,7 +117,7 @@ class Now(PageTest):
     def test_the_page_finds_the_daemon_again_after_a_restart(self):
         daemon = self.new_daemon(admin_listen="127.0.0.1:0")
         browser = self.page(daemon)
-        browser.may_complain = True  # the console tells of the lost connection
+        browser.may_complain = True  # the console reports the lost connection
         daemon.settings["admin-listen"] = f"127.0.0.1:{daemon.admin_address[1]}"
         daemon.stop()
         browser.wait_for_text("connection lost", "#health")

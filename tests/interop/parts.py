@@ -252,7 +252,7 @@ class Jaeger(Program):
 
 
 class Nginx(Program):
-    """A reverse proxy. `server` is what stands in its server block, `top` in its http block."""
+    """A reverse proxy. `server` is added to its server block, `top` to its http block."""
 
     def __init__(self, folder, server, top="", name="nginx", listen=""):
         super().__init__(folder, name)

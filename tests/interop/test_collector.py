@@ -139,7 +139,7 @@ class Tls(CompanyTest):
         daemon = self.tls_daemon(collector, folder)
         self.check_arrives(daemon, collector)
         for name in ("pem", "key"):  # signed by the other authority from now on
-            shutil.copy(folder / f"stranger.{name}", folder / f"server.{name}")
+            shutil.copy(folder / f"foreign.{name}", folder / f"server.{name}")
         time.sleep(1)
         collector.stop()  # the connection that is open would go on
         collector.start()
@@ -170,7 +170,7 @@ class Tls(CompanyTest):
         runs = self.deliver_runs(daemon, 2)
         wait_until(lambda: self.status(daemon)["export"]["state"] == "trouble", what="trouble")
         for name in ("pem", "key"):
-            shutil.copy(folder / f"stranger.{name}", folder / f"client.{name}")
+            shutil.copy(folder / f"foreign.{name}", folder / f"client.{name}")
         daemon.process.send_signal(signal.SIGHUP)
         collector.wait_for_ids(expected_ids(runs))
         self.check_nothing_dead(daemon)

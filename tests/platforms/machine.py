@@ -147,7 +147,7 @@ class Fetch(http.server.BaseHTTPRequestHandler):
 # --- machines that run ------------------------------------------------------------------------------------------
 
 def cgroup_folder():
-    """A control group for one machine, so that it takes nobody else's for its own. None: the system has no such tree."""
+    """A control group for one machine, so that it takes no other one's for its own. None: the system has no such tree."""
     for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():
         fields = line.split()
         if fields[fields.index("-") + 1] == "cgroup2":

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Types what the README says into bare Debian machines, as it stands, and looks whether it works.
+"""Types what the README says into bare Debian machines unchanged, and looks whether it works.
 
     tests/platforms/readme.py [SUITE...]      by default: bookworm trixie
 

@@ -391,7 +391,7 @@ UNREAD_TLS_MIB = THREADS * 16 * 1.5 + 300 * 48 / 1024 + 30
 UNREAD_ADMIN_MIB = 64 * 1.5 + 30
 
 ATTACKS = {
-    "none": Attack(None, "nobody: for comparison"),
+    "none": Attack(None, "no attack, for comparison"),
     "slow-heads": Attack(slow_heads, "10,000 clients, one byte of a head a second; max-connections 15000",
                          {"max_connections": 15000}),
     "slow-heads-full": Attack(slow_heads, "the same, max-connections 4096 as by default"),

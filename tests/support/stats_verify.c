@@ -67,7 +67,7 @@ static void check_job(struct verifier *verifier, const struct store_key *key, st
     verifier->open_jobs++;
     if (!stands_in(verifier, key, &place.pool, &place.open_state) &&
         !stands_in(verifier, key, &other, &place.open_state))
-        fail_msg("job %" PRId64 " does not stand where it should", job.job_id);
+        fail_msg("job %" PRId64 " is not where it should be", job.job_id);
 }
 
 // Runs of several servers may have the same number.

@@ -155,7 +155,7 @@ static void check_preset(struct slice document, const struct option *option)
         if (!slice_starts_with(line, slice_from_string(start)) || option->preset == NULL)
             continue;
         if (!mentions(line, option->preset))
-            fail_msg("%s: the row of %s does not tell its default %s", README, option->name,
+            fail_msg("%s: the row of %s does not give its default %s", README, option->name,
                      option->preset);
     }
 }

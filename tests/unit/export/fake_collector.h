@@ -54,7 +54,7 @@ struct collector {
     pthread_t acceptor;
     pthread_t threads[COLLECTOR_CONNECTIONS_MAX];
     int fds[COLLECTOR_CONNECTIONS_MAX];
-    pthread_mutex_t mutex; // guards all below; `changed` tells of it
+    pthread_mutex_t mutex; // guards all below; `changed` is signalled then
     pthread_cond_t changed;
     bool is_stopping;
     unsigned connections, requests, busy, busy_max;

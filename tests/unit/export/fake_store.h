@@ -23,7 +23,7 @@ struct fake_record {
 
 // One store with one engine; tests run one after another.
 static struct fake {
-    pthread_mutex_t mutex; // guards everything; `changed` tells the engine
+    pthread_mutex_t mutex; // guards everything; `changed` wakes the engine
     pthread_cond_t changed;
     struct fake_record records[FAKE_RECORDS_MAX]; // by sequence
     uint64_t last;

@@ -276,7 +276,7 @@ static void sim_check_death(struct sim *sim, uint64_t sequence, const struct sim
     sim_check(sim, sim->accepted_order > record->about_data_order);
 }
 
-// The same manner over gRPC: the code that stands for the HTTP status. What proxies answer has none.
+// The same manner over gRPC: the code that corresponds to the HTTP status. What proxies answer has none.
 static inline int sim_code(const struct manner *manner)
 {
     switch (manner->status) {

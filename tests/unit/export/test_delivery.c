@@ -342,7 +342,7 @@ static void add_spans(const unsigned *ids, const unsigned *numbers, size_t count
     buffer_release(&body);
 }
 
-// A phase that was told and taken back is a span of no length in one record only: without it the first one would stay.
+// A phase that was sent and taken back is a span of no length in one record only: without it the first one would stay.
 static void a_span_that_no_later_record_has_is_sent(void **state)
 {
     (void)state;

@@ -127,7 +127,7 @@ static void a_dead_port_is_tried_without_end(void **state)
     world_init(&world, reply_ok);
     fake_add_many(30);
     unsigned port = world.collector.port;
-    // A port that was bound and is not: nobody listens there.
+    // A port that was bound and is closed again: nothing listens there.
     static struct collector gone;
     collector_start(&gone, reply_ok);
     world_use_port(&world, "127.0.0.1", gone.port);

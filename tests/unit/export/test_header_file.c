@@ -52,7 +52,7 @@ static enum error_code use(void *context, const struct http_header *headers, siz
     return ERROR_NONE;
 }
 
-// Written long enough ago for its times to tell it from another.
+// Written long enough ago for its times to differ from another's.
 static void write_file(struct place *place, const char *name, const char *text)
 {
     static time_t second = 1000000000;

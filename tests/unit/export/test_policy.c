@@ -24,7 +24,7 @@ static struct export_class classify(int status, const char *type, bool has_statu
     return export_classify(&facts);
 }
 
-// The whole table: no status is forgotten, and what nobody knows is kept.
+// The whole table: no status is forgotten, and for an unknown one records are kept.
 static void every_status_has_its_outcome(void **state)
 {
     static const char *const types[] = {"", "application/x-protobuf", "application/json",

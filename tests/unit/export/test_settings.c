@@ -457,7 +457,7 @@ static void header_lists_are_split_trimmed_and_decoded(void **state)
         {"k=%20x%20", "k=x"},
         {"k=1,k=2", "k=1|k=2"},
         {"k=caf%C3%A9", "k=caf\xc3\xa9"},
-        {"a%20b=v", "a%20b=v"}, // names are not decoded, and '%' may stand in one
+        {"a%20b=v", "a%20b=v"}, // names are not decoded, and '%' may be in one
         {"x!#$%&'*+-.^_`|~9=v", "x!#$%&'*+-.^_`|~9=v"},
     };
     (void)state;

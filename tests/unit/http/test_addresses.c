@@ -11,7 +11,7 @@
 #include "ghatrace/base/memory.h"
 #include "ghatrace/http/limits.h"
 
-static const struct net_network_list nobody = {.count = 0};
+static const struct net_network_list no_networks = {.count = 0};
 
 static struct address_counts *counts_of(size_t most, size_t capacity,
                                         const struct net_network_list *exempt)
@@ -46,7 +46,7 @@ static bool take(struct address_counts *counts, const char *text, struct address
 
 static void each_address_has_its_own_count(void **state)
 {
-    struct address_counts *counts = counts_of(2, 8, &nobody);
+    struct address_counts *counts = counts_of(2, 8, &no_networks);
     struct address_place *a, *again, *third, *b;
 
     (void)state;
@@ -66,7 +66,7 @@ static void each_address_has_its_own_count(void **state)
 
 static void ipv6_is_counted_by_the_64(void **state)
 {
-    struct address_counts *counts = counts_of(1, 8, &nobody);
+    struct address_counts *counts = counts_of(1, 8, &no_networks);
     struct address_place *place;
 
     (void)state;
@@ -78,7 +78,7 @@ static void ipv6_is_counted_by_the_64(void **state)
 
 static void a_48_of_ipv6_has_four_times_as_many(void **state)
 {
-    struct address_counts *counts = counts_of(2, 32, &nobody);
+    struct address_counts *counts = counts_of(2, 32, &no_networks);
     struct address_place *places[8], *place, *other;
     char text[64];
 
@@ -102,7 +102,7 @@ static void a_48_of_ipv6_has_four_times_as_many(void **state)
 
 static void a_48_and_its_first_64_are_counted_apart(void **state)
 {
-    struct address_counts *counts = counts_of(2, 32, &nobody);
+    struct address_counts *counts = counts_of(2, 32, &no_networks);
     struct address_place *a, *b, *full, *other;
 
     (void)state;
@@ -119,7 +119,7 @@ static void a_48_and_its_first_64_are_counted_apart(void **state)
 
 static void ipv4_has_no_network_in_common(void **state)
 {
-    struct address_counts *counts = counts_of(1, 32, &nobody);
+    struct address_counts *counts = counts_of(1, 32, &no_networks);
     struct address_place *place;
     char text[64];
 
@@ -135,7 +135,7 @@ static void ipv4_has_no_network_in_common(void **state)
 static void places_of_networks_are_given_back(void **state)
 {
     enum { CAPACITY = 16 };
-    struct address_counts *counts = counts_of(1, CAPACITY, &nobody);
+    struct address_counts *counts = counts_of(1, CAPACITY, &no_networks);
     struct address_place *places[CAPACITY], *more;
     char text[64];
 
@@ -176,7 +176,7 @@ static void exempt_addresses_are_not_counted(void **state)
 static void a_full_table_refuses_and_recovers(void **state)
 {
     enum { CAPACITY = 50 };
-    struct address_counts *counts = counts_of(3, CAPACITY, &nobody);
+    struct address_counts *counts = counts_of(3, CAPACITY, &no_networks);
     struct address_place *places[CAPACITY], *more;
     char text[32];
 
@@ -211,7 +211,7 @@ static void *take_and_give_back(void *context)
 
 static void threads_share_it(void **state)
 {
-    struct address_counts *counts = counts_of(2, 8, &nobody);
+    struct address_counts *counts = counts_of(2, 8, &no_networks);
     struct address_place *place;
     pthread_t threads[3];
 
@@ -234,7 +234,7 @@ static void refused_memory_is_an_error(void **state)
     (void)state;
     for (long skip = 0; skip < 2; skip++) {
         memory_fail_after(skip);
-        assert_int_equal(address_counts_create(1, 8, &nobody, &counts, &error), ERROR_MEMORY);
+        assert_int_equal(address_counts_create(1, 8, &no_networks, &counts, &error), ERROR_MEMORY);
         memory_fail_after(-1);
     }
 }

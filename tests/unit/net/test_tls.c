@@ -157,7 +157,7 @@ static void client_certificates_are_asked_for_when_an_authority_is_set(void **st
     static const struct {
         const char *client;
         bool is_taken;
-    } cases[] = {{"client", true}, {"stranger", false}, {"expired", false}};
+    } cases[] = {{"client", true}, {"foreign", false}, {"expired", false}};
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -169,7 +169,7 @@ static void client_certificates_are_asked_for_when_an_authority_is_set(void **st
         write_text(&world.client, "hello");
         while (world.client.closes == 0 && world.client.taken.len < 5)
             net_loop_run(world.loop);
-        // TLS 1.3: the client is told only after its own part is done.
+        // TLS 1.3: the client learns it only after its own part is done.
         assert_int_equal(world.client.taken.len, cases[i].is_taken ? 5 : 0);
         assert_int_equal(world.server.taken.len, cases[i].is_taken ? 5 : 0);
         world_tear_down(&world);
@@ -182,7 +182,7 @@ static void a_new_certificate_is_for_new_connections_and_the_old_live_on(void **
     struct peer first;
 
     (void)state;
-    world_set_up(&world, server_tls("stranger", NULL));
+    world_set_up(&world, server_tls("foreign", NULL));
     world.server.echoes = true;
     world.client.stop_at = 3;
     world_connect(&world, client_tls("other-ca.pem", "client"));
@@ -200,7 +200,7 @@ static void a_new_certificate_is_for_new_connections_and_the_old_live_on(void **
     struct net_connection *old_connection = world.server.connection;
     world_connect(&world, client_tls("ca.pem", "client"));
     write_text(&world.client, "new");
-    // Both servers' connections tell the same owner; echoes go by its present connection, so the old one
+    // Both servers' connections report to the same owner; echoes go by its present connection, so the old one
     // gets an owner of its own.
     struct peer old_owner;
     peer_init(&old_owner, world.loop);

@@ -33,17 +33,17 @@ static void make_timeline(unsigned set, struct job_timeline *timeline)
     timeline->start = at;
 }
 
-static void check_taken_back(unsigned told_set, unsigned set)
+static void check_taken_back(unsigned sent_set, unsigned set)
 {
-    struct job_timeline told;
+    struct job_timeline sent;
     struct job_timeline timeline;
-    make_timeline(told_set, &told);
+    make_timeline(sent_set, &sent);
     make_timeline(set, &timeline);
     timestamp_ns at = timeline.start;
-    timeline_keep_sent_phases(&told, &timeline);
+    timeline_keep_sent_phases(&sent, &timeline);
     for (size_t i = 0; i < PHASES; i++) {
         const struct timeline_phase *phase = phase_of(&timeline, i);
-        assert_int_equal(phase->exists, ((told_set | set) & 1u << i) != 0);
+        assert_int_equal(phase->exists, ((sent_set | set) & 1u << i) != 0);
         if (!phase->exists)
             continue;
         bool is_void = (set & 1u << i) == 0;
@@ -52,15 +52,15 @@ static void check_taken_back(unsigned told_set, unsigned set)
         assert_int_equal(phase->end - phase->start, is_void ? 0 : NS_PER_SECOND);
         at = phase->end;
     }
-    assert_int_equal(timeline.is_queue_void, (told_set & ~set & 2u) != 0);
+    assert_int_equal(timeline.is_queue_void, (sent_set & ~set & 2u) != 0);
 }
 
 static void a_phase_that_was_sent_and_does_not_exist_gets_zero_length_without_a_gap(void **state)
 {
     (void)state;
-    for (unsigned told = 0; told < 1u << PHASES; told++) {
+    for (unsigned sent = 0; sent < 1u << PHASES; sent++) {
         for (unsigned set = 0; set < 1u << PHASES; set++)
-            check_taken_back(told, set);
+            check_taken_back(sent, set);
     }
 }
 

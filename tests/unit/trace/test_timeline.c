@@ -165,15 +165,15 @@ static void a_job_that_was_rejected_at_its_gate_was_not_refused_by_github(void *
 {
     struct job_state job = {.phase = JOB_OPEN};
     struct job_timeline timeline;
-    struct scenario_delivery told[] = {
+    struct scenario_delivery reported[] = {
         scenario_job(1, GITHUB_JOB_WAITING, 3, 2, 2, -1), scenario_job(1, COMPLETED, 90, 2, 90, 90),
         scenario_job(1, GITHUB_JOB_QUEUED, 50, 2, 2, -1), // released after all
     };
     (void)state;
-    scenario_set_runner(&told[1], 0, "");
-    scenario_set_conclusion(&told[1], "failure");
+    scenario_set_runner(&reported[1], 0, "");
+    scenario_set_conclusion(&reported[1], "failure");
     for (size_t i = 0; i < 3; i++) {
-        merge_job_event(&job, &told[i].event, told[i].guid_time, 1);
+        merge_job_event(&job, &reported[i].event, reported[i].guid_time, 1);
         timeline_of_job(&job, i > 0, TIMESTAMP_UNKNOWN, &timeline);
         assert_int_equal(timeline.fault, i < 2 ? JOB_FAULT_NONE : JOB_FAULT_NOT_STARTED);
     }
