@@ -12,6 +12,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
 import otlp_compare  # noqa: E402
+import ports  # noqa: E402
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 DECODE_BYTES = 256 * 1024  # raw requests joined for one run of protoc
@@ -87,7 +88,7 @@ class Collector:
         self._server = None
         self._decoded, self._groups = 0, []
         self._scanned, self._ids = 0, {}
-        self.port = 0
+        self.port = ports.free_port()
         self.start()
 
     @property
@@ -100,7 +101,6 @@ class Collector:
         class Handler(self.handler_class):
             owner = collector
         self._server = self.server_class(("127.0.0.1", self.port), Handler)
-        self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self):

@@ -3,7 +3,6 @@ import itertools
 import json
 import os
 import pathlib
-import random
 import select
 import shutil
 import signal
@@ -16,23 +15,7 @@ import collector as standin
 import harness
 import otlp_compare
 from harness import PATIENCE, wait_until
-
-_ports = set()
-
-
-def free_port(host="127.0.0.1"):
-    """A port that no call before this one returned, free now. It is not of those that the kernel gives to connections: one
-    of these would have it when a program that was stopped wants it again."""
-    while True:
-        port = random.randrange(20000, 32000)
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-            try:
-                probe.bind((host, port))
-            except OSError:
-                continue
-        if port not in _ports:
-            _ports.add(port)
-            return port
+from ports import free_port
 
 
 def bracketed(host):

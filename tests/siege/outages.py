@@ -3,7 +3,7 @@
 neither descriptors nor memory may grow.
 
     make outages                              the release binary, one hour
-    OUTAGES_SECONDS=300 tests/siege/outages.py
+    OUTAGES_SECONDS=300 OUTAGES_PROTOCOLS="http grpc" tests/siege/outages.py
 
 Three daemons, one a protocol, each with signed runs every 100 ms and a collector of its own that changes every few
 seconds: it accepts, refuses (503, UNAVAILABLE), resets, cuts responses, says goodbye (GOAWAY, Connection: close), hangs,
@@ -33,6 +33,7 @@ from expect import ids_of, run_spans  # noqa: E402
 from payloads import Run  # noqa: E402
 
 SECONDS = float(os.environ.get("OUTAGES_SECONDS", "3600"))
+PROTOCOLS = os.environ.get("OUTAGES_PROTOCOLS", "http https grpc").split()
 ROUND = 180
 IDLE = 58  # longer than the client keeps idle connections
 RUN_EVERY = 0.1
@@ -135,8 +136,10 @@ class Scene:
         stop = threading.Event()
         with concurrent.futures.ThreadPoolExecutor() as pool:
             sender = pool.submit(self.send, stop)
-            self.come_and_go(seconds)
-            stop.set()
+            try:
+                self.come_and_go(seconds)
+            finally:
+                stop.set()
             sender.result()
         self.settle()
         return self.measure()
@@ -155,7 +158,7 @@ class Scene:
 def main():
     with contextlib.ExitStack() as stack, concurrent.futures.ThreadPoolExecutor() as pool:
         folders = {protocol: stack.enter_context(tempfile.TemporaryDirectory(prefix=f"ghatrace-outages-{protocol}-"))
-                   for protocol in ("http", "https", "grpc")}
+                   for protocol in PROTOCOLS}
         results = [pool.submit(Scene(protocol, folder).run) for protocol, folder in folders.items()]
         passed = [each.result() for each in results]
     print(f"{sum(passed)} passed, {len(passed) - sum(passed)} failed")
