@@ -628,54 +628,70 @@ enum error_code work_add_records(struct engine_work *work, const struct trace_id
                                        : ERROR_NONE;
 }
 
-// `job` is NULL if the event is the run's own.
-static enum error_code apply_to_states(struct engine_work *work, const struct engine_task *task,
-                                       struct work_run *run, struct work_job *job)
+// Stores what the life cycle made of an event. `job` is NULL if the event is the run's own.
+static enum error_code save_states(struct engine_work *work, const struct lifecycle_output *output,
+                                   struct work_run *run, struct work_job *job)
 {
-    const struct github_event *event = task->event;
-    struct lifecycle_output output;
-    const struct lifecycle life = {&work->policy, &work->arena, &output};
-    const struct lifecycle_event received = {
-        .event = event,
-        .occurred_at = lifecycle_occurred_at(event, task->occurred_at, task->received_at),
-        .received_at = task->received_at,
-        .digest = merge_digest_of_event(event),
-    };
-    enum error_code code =
-        lifecycle_apply_event(&life, &received, &run->state, job != NULL ? &job->state : NULL);
-    if (code != ERROR_NONE)
-        return error_set(&work->error, code, "apply event: %s", error_code_text(code));
-
-    work->counted.late += output.is_late ? 1 : 0;
-    code = work_add_records(work, &run->key.trace, run, &output);
-    if (code == ERROR_NONE && output.job_changed)
+    work->counted.late += output->is_late ? 1 : 0;
+    enum error_code code = work_add_records(work, &run->key.trace, run, output);
+    if (code == ERROR_NONE && output->job_changed)
         code = work_save_job(work, &run->state, job);
-    if (code == ERROR_NONE && output.resend_jobs)
+    if (code == ERROR_NONE && output->resend_jobs)
         code = work_resend_jobs(work, run);
-    if (code == ERROR_NONE && output.run_changed)
+    if (code == ERROR_NONE && output->run_changed)
         code = work_save_run(work, run);
     return code;
+}
+
+static struct lifecycle_event received_event(const struct engine_task *task,
+                                             timestamp_ns created_at, uint64_t digest)
+{
+    return (struct lifecycle_event){
+        .event = task->event,
+        .occurred_at = lifecycle_occurred_at(created_at, task->occurred_at, task->received_at),
+        .received_at = task->received_at,
+        .digest = digest,
+    };
+}
+
+static enum error_code refuse_event(struct engine_work *work, enum error_code code)
+{
+    return error_set(&work->error, code, "apply event: %s", error_code_text(code));
 }
 
 static enum error_code apply_job_event(struct engine_work *work, const struct engine_task *task)
 {
     const struct github_job *job_event = &task->event->job;
     const struct run_name name = {task->event->server, job_event->run_id, job_event->run_attempt};
+    const struct lifecycle_event received = received_event(
+        task, lifecycle_creation_of_job(job_event), merge_digest_of_job(task->event));
+    struct lifecycle_output output;
+    const struct lifecycle life = {&work->policy, &work->arena, &output};
     struct work_run run;
     struct work_job job;
     enum error_code code = work_load_run(work, &name, &run);
     if (code == ERROR_NONE)
         code = load_job(work, &name, job_event->job_id, &run, &job);
-    return code == ERROR_NONE ? apply_to_states(work, task, &run, &job) : code;
+    if (code != ERROR_NONE)
+        return code;
+    code = lifecycle_apply_job_event(&life, &received, &run.state, &job.state);
+    return code == ERROR_NONE ? save_states(work, &output, &run, &job) : refuse_event(work, code);
 }
 
 static enum error_code apply_run_event(struct engine_work *work, const struct engine_task *task)
 {
     const struct github_run *run_event = &task->event->run;
     const struct run_name name = {task->event->server, run_event->run_id, run_event->run_attempt};
+    const struct lifecycle_event received =
+        received_event(task, TIMESTAMP_UNKNOWN, merge_digest_of_run(task->event));
+    struct lifecycle_output output;
+    const struct lifecycle life = {&work->policy, &work->arena, &output};
     struct work_run run;
     enum error_code code = work_load_run(work, &name, &run);
-    return code == ERROR_NONE ? apply_to_states(work, task, &run, NULL) : code;
+    if (code != ERROR_NONE)
+        return code;
+    code = lifecycle_apply_run_event(&life, &received, &run.state);
+    return code == ERROR_NONE ? save_states(work, &output, &run, NULL) : refuse_event(work, code);
 }
 
 static enum error_code apply_event(struct engine_work *work, const struct engine_task *task)

@@ -83,6 +83,15 @@ static enum error_code read_time_field(struct reading *reading, json_value value
     return code;
 }
 
+static void read_boolean(struct reading *reading, json_value value, bool *out)
+{
+    enum json_type type = json_type_of(&reading->payload->document, value);
+    if (type == JSON_TRUE || type == JSON_FALSE)
+        *out = type == JSON_TRUE;
+    else
+        reading->problem = "not a boolean";
+}
+
 static enum error_code read_nested(struct reading *reading, json_value value,
                                    const struct field *field)
 {
@@ -113,6 +122,9 @@ static enum error_code read_field(struct reading *reading, json_value value,
         break;
     case FIELD_TIME:
         return read_time_field(reading, value, place);
+    case FIELD_BOOLEAN:
+        read_boolean(reading, value, place);
+        break;
     case FIELD_VALUE:
         *(json_value *)place = value;
         break;

@@ -31,6 +31,7 @@ enum field_kind {
     FIELD_INTEGER, // int64_t, 0 or more
     FIELD_ID,      // int64_t, 1 or more
     FIELD_TIME,    // timestamp_ns
+    FIELD_BOOLEAN, // bool
     FIELD_VALUE,   // json_value, for the caller to read; null counts as present
     FIELD_OBJECT,  // the nested object's fields, into the same struct
     FIELD_ARRAY,   // an array, read by `read`

@@ -172,22 +172,40 @@ static void visit_repository(struct visitor *visitor, struct github_repository *
     visit_slice(visitor, &repository->service_name);
 }
 
+// For the lists of a body's members (github/event.h), which are stored in that order.
+static bool has_member(const struct visitor *visitor, int layout)
+{
+    return layout == 1 || (layout > 1 && visitor->layout >= layout);
+}
+
+#define VISIT_number visit_int64
+#define VISIT_time visit_int64
+#define VISIT_flag visit_bool
+#define VISIT_text visit_slice
+#define VISIT_FIELD(type, member, layout, words)                                                   \
+    _Static_assert((layout) <= NEWEST, "layout of " #member " in store/versions.h");               \
+    if (has_member(visitor, layout))                                                               \
+        VISIT_##type(visitor, &body->member);
+#define VISIT_LIST(type, member, count, layout, words)                                             \
+    _Static_assert((layout) <= NEWEST, "layout of " #member " in store/versions.h");               \
+    if (has_member(visitor, layout))                                                               \
+        visit_##type##s(visitor, &body->member, &body->count);
+
 static void visit_job_body(struct visitor *visitor, struct github_job *body)
 {
     body->action =
         (enum github_job_action)visit_choice(visitor, body->action, GITHUB_JOB_COMPLETED + 1);
-    visit_slice(visitor, &body->name);
-    visit_slice(visitor, &body->workflow_name);
-    visit_slice(visitor, &body->head_branch);
-    visit_slice(visitor, &body->head_sha);
-    visit_slice(visitor, &body->html_url);
-    visit_slice(visitor, &body->status);
-    visit_slice(visitor, &body->conclusion);
-    visit_int64(visitor, &body->created_at);
-    visit_int64(visitor, &body->started_at);
-    visit_int64(visitor, &body->completed_at);
-    visit_texts(visitor, &body->labels, &body->label_count);
-    visit_steps(visitor, &body->steps, &body->step_count);
+    enum { NEWEST = STORE_JOB_LAYOUT };
+    GITHUB_JOB_FIELDS(VISIT_FIELD, VISIT_LIST)
+}
+
+static void visit_run_body(struct visitor *visitor, struct github_run *body)
+{
+    body->action =
+        (enum github_run_action)visit_choice(visitor, body->action, GITHUB_RUN_COMPLETED + 1);
+    visit_int64(visitor, &body->run_number);
+    enum { NEWEST = STORE_RUN_LAYOUT };
+    GITHUB_RUN_FIELDS(VISIT_FIELD, VISIT_LIST)
 }
 
 static void visit_server(struct visitor *visitor, struct slice *server)
@@ -262,27 +280,6 @@ static void visit_job_state(struct visitor *visitor, struct job_state *state)
         visit_int64(visitor, &state->assigned_at);
         visit_int64(visitor, &state->arc_wait_since);
     }
-}
-
-static void visit_run_body(struct visitor *visitor, struct github_run *body)
-{
-    body->action =
-        (enum github_run_action)visit_choice(visitor, body->action, GITHUB_RUN_COMPLETED + 1);
-    visit_int64(visitor, &body->run_number);
-    visit_slice(visitor, &body->display_title);
-    visit_slice(visitor, &body->event_name);
-    visit_slice(visitor, &body->workflow_path);
-    visit_slice(visitor, &body->status);
-    visit_slice(visitor, &body->conclusion);
-    visit_slice(visitor, &body->head_sha);
-    visit_slice(visitor, &body->actor);
-    visit_slice(visitor, &body->triggering_actor);
-    visit_int64(visitor, &body->created_at);
-    visit_int64(visitor, &body->updated_at);
-    visit_int64(visitor, &body->run_started_at);
-    visit_texts(visitor, &body->referenced_workflows, &body->referenced_workflow_count);
-    visit_int64(visitor, &body->pull_request_number);
-    visit_slice(visitor, &body->pull_request_base);
 }
 
 // Layout 1 had only the worst of the jobs' results.

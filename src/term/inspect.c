@@ -197,33 +197,33 @@ static const char *job_phase_word(enum job_phase phase)
     return "?";
 }
 
-static void print_steps(struct inspector *inspector, const struct github_job *body)
+static void show_steps(struct inspector *inspector, const char *name,
+                       const struct github_step *steps, size_t count)
 {
-    for (size_t i = 0; i < body->step_count; i++) {
-        const struct github_step *step = &body->steps[i];
+    for (size_t i = 0; i < count; i++) {
+        const struct github_step *step = &steps[i];
         struct slice status = clean_copy(inspector, step->status);
         struct slice conclusion = clean_copy(inspector, step->conclusion);
-        struct slice name = clean_copy(inspector, step->name);
-        PRINT(inspector, NAME "%" PRId64 " %.*s %.*s: %.*s\n", i == 0 ? "steps" : "", step->number,
-              SLICE_ARGS(status), SLICE_ARGS(conclusion), SLICE_ARGS(name));
+        struct slice step_name = clean_copy(inspector, step->name);
+        PRINT(inspector, NAME "%" PRId64 " %.*s %.*s: %.*s\n", i == 0 ? name : "", step->number,
+              SLICE_ARGS(status), SLICE_ARGS(conclusion), SLICE_ARGS(step_name));
     }
 }
+
+// For the lists of a body's members (github/event.h).
+#define SHOW_FIELD(type, member, layout, words)                                                    \
+    if (sizeof(words) > sizeof(""))                                                                \
+        show_##type(inspector, words, body->member);
+#define SHOW_LIST(type, member, count, layout, words)                                              \
+    if (sizeof(words) > sizeof(""))                                                                \
+        show_##type##s(inspector, words, body->member, body->count);
 
 static void print_job_body(struct inspector *inspector, const struct job_state *job)
 {
     const struct github_job *body = &job->body;
     show_layout(inspector, "body from", &job->body_version);
-    show_text(inspector, "name", body->name);
-    show_text(inspector, "workflow", body->workflow_name);
     print_repository(inspector, &job->repository);
-    show_text(inspector, "branch", body->head_branch);
-    show_text(inspector, "commit", body->head_sha);
-    show_text(inspector, "URL", body->html_url);
-    show_text(inspector, "status", body->status);
-    show_text(inspector, "conclusion", body->conclusion);
-    show_time(inspector, "started", body->started_at);
-    show_time(inspector, "completed", body->completed_at);
-    show_texts(inspector, "labels", body->labels, body->label_count);
+    GITHUB_JOB_FIELDS(SHOW_FIELD, SHOW_LIST)
     show_layout(inspector, "runner from", &job->runner_version);
     show_number(inspector, "runner id", job->runner_id);
     show_text(inspector, "runner", job->runner_name);
@@ -231,7 +231,6 @@ static void print_job_body(struct inspector *inspector, const struct job_state *
     show_layout(inspector, "deployment from", &job->deployment_version);
     show_number(inspector, "deployment id", job->deployment_id);
     show_text(inspector, "environment", job->deployment_environment);
-    print_steps(inspector, body);
 }
 
 static void print_job_times(struct inspector *inspector, const struct job_state *job)
@@ -312,24 +311,8 @@ static void print_run_body(struct inspector *inspector, const struct run_state *
     show_layout(inspector, "body from", &run->body_version);
     show_flag(inspector, "names are left out", run->has_no_body);
     show_number(inspector, "run number", body->run_number);
-    show_text(inspector, "title", body->display_title);
-    show_text(inspector, "workflow", body->workflow_name);
-    show_text(inspector, "workflow file", body->workflow_path);
-    show_texts(inspector, "uses workflows", body->referenced_workflows,
-               body->referenced_workflow_count);
     print_repository(inspector, &run->repository);
-    show_text(inspector, "branch", body->head_branch);
-    show_text(inspector, "commit", body->head_sha);
-    show_text(inspector, "event", body->event_name);
-    show_text(inspector, "actor", body->actor);
-    show_text(inspector, "triggering actor", body->triggering_actor);
-    show_number(inspector, "pull request", body->pull_request_number);
-    show_text(inspector, "pull request base", body->pull_request_base);
-    show_text(inspector, "status", body->status);
-    show_text(inspector, "conclusion", body->conclusion);
-    show_time(inspector, "created", body->created_at);
-    show_time(inspector, "started", body->run_started_at);
-    show_time(inspector, "updated", body->updated_at);
+    GITHUB_RUN_FIELDS(SHOW_FIELD, SHOW_LIST)
 }
 
 static void print_run_jobs(struct inspector *inspector, const struct run_state *run)

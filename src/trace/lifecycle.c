@@ -19,28 +19,17 @@ static bool has_seen(uint8_t seen, unsigned action)
     return (seen & (1u << action)) != 0;
 }
 
-// The creation time of the event's subject: nothing about it can be earlier. TIMESTAMP_UNKNOWN if the event has none.
-static timestamp_ns creation_of(const struct github_event *event)
+timestamp_ns lifecycle_creation_of_job(const struct github_job *job)
 {
-    const struct github_job *job = &event->job;
-    switch (event->kind) {
-    case GITHUB_EVENT_JOB:
-        return job->created_at == TIMESTAMP_UNKNOWN && job->action <= GITHUB_JOB_WAITING
-                   ? job->started_at
-                   : job->created_at;
-    case GITHUB_EVENT_RUN:
-    case GITHUB_EVENT_PING:
-    case GITHUB_EVENT_IGNORED:
-        break;
-    }
-    return TIMESTAMP_UNKNOWN;
+    return job->created_at == TIMESTAMP_UNKNOWN && job->action <= GITHUB_JOB_WAITING
+               ? job->started_at
+               : job->created_at;
 }
 
-timestamp_ns lifecycle_occurred_at(const struct github_event *event, timestamp_ns guid_time,
+timestamp_ns lifecycle_occurred_at(timestamp_ns created_at, timestamp_ns guid_time,
                                    timestamp_ns received_at)
 {
-    timestamp_ns created = creation_of(event);
-    bool is_believed = guid_time != TIMESTAMP_UNKNOWN && guid_time >= created - GUID_TOLERANCE &&
+    bool is_believed = guid_time != TIMESTAMP_UNKNOWN && guid_time >= created_at - GUID_TOLERANCE &&
                        guid_time <= received_at;
     return is_believed ? guid_time : received_at;
 }
@@ -561,14 +550,15 @@ static bool is_late_for_job(const struct lifecycle_event *received, const struct
     return !is_end || (job->phase == JOB_NEW && !is_complete_alone(received, run));
 }
 
-static enum error_code apply_job(const struct lifecycle *life,
-                                 const struct lifecycle_event *received, struct run_state *run,
-                                 struct job_state *job)
+enum error_code lifecycle_apply_job_event(const struct lifecycle *life,
+                                          const struct lifecycle_event *received,
+                                          struct run_state *run, struct job_state *job)
 {
     const struct job_state before = *job;
     struct job_timeline sent;
     timestamp_ns now = received->received_at;
     bool was_given_up = job->phase == JOB_CLOSED_INCOMPLETE;
+    *life->output = (struct lifecycle_output){0};
     if (job->phase == JOB_CLOSED_LACKING)
         return apply_to_sent_job(life, received, run, job);
     if (is_late_for_job(received, run, job)) {
@@ -624,11 +614,13 @@ static enum error_code finish_root_again(const struct lifecycle *life, timestamp
     return finish_root_if_ready(life, now, run);
 }
 
-static enum error_code apply_run(const struct lifecycle *life,
-                                 const struct lifecycle_event *received, struct run_state *run)
+enum error_code lifecycle_apply_run_event(const struct lifecycle *life,
+                                          const struct lifecycle_event *received,
+                                          struct run_state *run)
 {
     const struct github_run *event = &received->event->run;
     timestamp_ns now = received->received_at;
+    *life->output = (struct lifecycle_output){0};
     if (is_late_for_run(event, received->digest, run)) {
         life->output->is_late = true;
         return ERROR_NONE;
@@ -647,24 +639,6 @@ static enum error_code apply_run(const struct lifecycle *life,
     enum error_code code = finish_root_again(life, now, run);
     keep_note_of_run(run);
     return code;
-}
-
-enum error_code lifecycle_apply_event(const struct lifecycle *life,
-                                      const struct lifecycle_event *received, struct run_state *run,
-                                      struct job_state *job)
-{
-    *life->output = (struct lifecycle_output){0};
-    switch (received->event->kind) {
-    case GITHUB_EVENT_JOB:
-        assert(job != NULL);
-        return apply_job(life, received, run, job);
-    case GITHUB_EVENT_RUN:
-        return apply_run(life, received, run);
-    case GITHUB_EVENT_PING:
-    case GITHUB_EVENT_IGNORED:
-        break;
-    }
-    return ERROR_INVALID;
 }
 
 // --- assignments -------------------------------------------------------------------------------------

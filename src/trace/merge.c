@@ -7,7 +7,7 @@
 
 #define ODD UINT64_C(0x9e3779b97f4a7c15)
 
-static uint64_t fingerprint_add_number(uint64_t fingerprint, uint64_t number)
+uint64_t fingerprint_add_number(uint64_t fingerprint, uint64_t number)
 {
     fingerprint = (fingerprint ^ number) * ODD;
     return fingerprint ^ fingerprint >> 29;
@@ -128,50 +128,53 @@ static uint64_t fingerprint_add_repository(uint64_t digest,
                      repository->html_url, repository->default_branch, repository->service_name);
 }
 
-static uint64_t fingerprint_add_step(uint64_t digest, const struct github_step *step)
+static uint64_t fingerprint_add_steps(uint64_t digest, const struct github_step *steps,
+                                      size_t count)
 {
-    digest = ADD_TEXTS(digest, step->name, step->status, step->conclusion);
-    return ADD_NUMBERS(digest, step->number, step->started_at, step->completed_at);
-}
-
-static uint64_t fingerprint_add_job(uint64_t digest, const struct github_job *job)
-{
-    digest = ADD_NUMBERS(digest, job->job_id, job->run_id, job->run_attempt, (int64_t)job->action,
-                         job->created_at, job->started_at, job->completed_at, job->runner_id,
-                         job->deployment_id);
-    digest = ADD_TEXTS(digest, job->name, job->workflow_name, job->head_branch, job->head_sha,
-                       job->html_url, job->status, job->conclusion, job->runner_name,
-                       job->runner_group_name, job->deployment_environment);
-    digest = fingerprint_add_texts(digest, job->labels, job->label_count);
-    digest = fingerprint_add_number(digest, job->step_count);
-    for (size_t i = 0; i < job->step_count; i++)
-        digest = fingerprint_add_step(digest, &job->steps[i]);
+    digest = fingerprint_add_number(digest, count);
+    for (size_t i = 0; i < count; i++) {
+        const struct github_step *step = &steps[i];
+        digest = ADD_TEXTS(digest, step->name, step->status, step->conclusion);
+        digest = ADD_NUMBERS(digest, step->number, step->started_at, step->completed_at);
+    }
     return digest;
 }
 
-static uint64_t fingerprint_add_run(uint64_t digest, const struct github_run *run)
+// For the lists of a body's members (github/event.h): all its numbers, all its texts, then its LISTs, always in this
+// order, as digests are stored.
+#define NUMBER_number(member) body->member,
+#define NUMBER_time(member) body->member,
+#define NUMBER_flag(member) body->member,
+#define NUMBER_text(member)
+#define TEXT_number(member)
+#define TEXT_time(member)
+#define TEXT_flag(member)
+#define TEXT_text(member) body->member,
+#define IF_NUMBER(type, member, ...) NUMBER_##type(member)
+#define IF_TEXT(type, member, ...) TEXT_##type(member)
+#define ADD_LIST(type, member, count, ...)                                                         \
+    digest = fingerprint_add_##type##s(digest, body->member, body->count);
+#define NOTHING(...)
+
+uint64_t merge_digest_of_job(const struct github_event *event)
 {
-    digest = ADD_NUMBERS(digest, run->run_id, run->run_attempt, run->run_number,
-                         (int64_t)run->action, run->created_at, run->updated_at,
-                         run->run_started_at, run->pull_request_number);
-    digest = ADD_TEXTS(digest, run->workflow_name, run->display_title, run->event_name,
-                       run->workflow_path, run->status, run->conclusion, run->head_branch,
-                       run->head_sha, run->actor, run->triggering_actor, run->pull_request_base);
-    return fingerprint_add_texts(digest, run->referenced_workflows, run->referenced_workflow_count);
+    const struct github_job *body = &event->job;
+    uint64_t digest = fingerprint_add_repository(FINGERPRINT_START, &event->repository);
+    digest = ADD_NUMBERS(digest, body->job_id, body->run_id, body->run_attempt,
+                         (int64_t)body->action, GITHUB_JOB_FIELDS(IF_NUMBER, NOTHING));
+    digest = ADD_TEXTS(digest, GITHUB_JOB_FIELDS(IF_TEXT, NOTHING));
+    GITHUB_JOB_FIELDS(NOTHING, ADD_LIST)
+    return digest;
 }
 
-uint64_t merge_digest_of_event(const struct github_event *event)
+uint64_t merge_digest_of_run(const struct github_event *event)
 {
+    const struct github_run *body = &event->run;
     uint64_t digest = fingerprint_add_repository(FINGERPRINT_START, &event->repository);
-    switch (event->kind) {
-    case GITHUB_EVENT_JOB:
-        return fingerprint_add_job(digest, &event->job);
-    case GITHUB_EVENT_RUN:
-        return fingerprint_add_run(digest, &event->run);
-    case GITHUB_EVENT_PING: // neither is ever compared
-    case GITHUB_EVENT_IGNORED:
-        break;
-    }
+    digest = ADD_NUMBERS(digest, body->run_id, body->run_attempt, body->run_number,
+                         (int64_t)body->action, GITHUB_RUN_FIELDS(IF_NUMBER, NOTHING));
+    digest = ADD_TEXTS(digest, GITHUB_RUN_FIELDS(IF_TEXT, NOTHING));
+    GITHUB_RUN_FIELDS(NOTHING, ADD_LIST)
     return digest;
 }
 

@@ -116,7 +116,8 @@ static inline void input_read(const uint8_t *bytes, struct event_input *input)
     event->repository.service_name = input_word(bytes[9] / 4);
     input->occurred_at = input_time(bytes[10]);
     input->later = input_time(bytes[11]);
-    input->digest = merge_digest_of_event(event);
+    input->digest =
+        event->kind == GITHUB_EVENT_JOB ? merge_digest_of_job(event) : merge_digest_of_run(event);
 }
 
 #endif

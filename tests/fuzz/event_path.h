@@ -126,7 +126,7 @@ static inline void check_turned_round(const struct trace_policy *policy, struct 
     event->job.steps = steps;
     const struct lifecycle life = {policy, arena, &output};
     const struct lifecycle_event received = {event, FUZZ_NOW, FUZZ_NOW, 1};
-    MUST(lifecycle_apply_event(&life, &received, &run, &job) == ERROR_NONE);
+    MUST(lifecycle_apply_job_event(&life, &received, &run, &job) == ERROR_NONE);
     MUST(output.finished_count > 0 && output.finished[0].batch.span_count == batch->span_count);
     for (size_t i = 0; i < batch->span_count; i++)
         MUST(has_equal(&output.finished[0].batch, &batch->spans[i]));
@@ -149,7 +149,9 @@ static inline void walk_event(struct slice type, struct slice body)
     if (github_event_decode(type, body, &arena, &event, &error) == ERROR_NONE &&
         (event.kind == GITHUB_EVENT_JOB || event.kind == GITHUB_EVENT_RUN)) {
         bool is_job = event.kind == GITHUB_EVENT_JOB;
-        MUST(lifecycle_apply_event(&life, &received, &run, is_job ? &job : NULL) == ERROR_NONE);
+        enum error_code code = is_job ? lifecycle_apply_job_event(&life, &received, &run, &job)
+                                      : lifecycle_apply_run_event(&life, &received, &run);
+        MUST(code == ERROR_NONE);
         for (size_t i = 0; i < output.finished_count; i++)
             check_batch(&output.finished[i].batch, &arena);
         if (is_job && output.finished_count > 0)

@@ -72,11 +72,14 @@ static struct lifecycle lifecycle_of(struct world *world)
 static void receive(struct world *world, const struct event_input *input)
 {
     bool is_job = input->event.kind == GITHUB_EVENT_JOB;
-    struct job_state *job = is_job ? &world->jobs[input->event.job.job_id - 1] : NULL;
     const struct lifecycle life = lifecycle_of(world);
     const struct lifecycle_event received = {&input->event, input->occurred_at, world->now,
                                              input->digest};
-    MUST(lifecycle_apply_event(&life, &received, &world->run, job) == ERROR_NONE);
+    enum error_code code =
+        is_job ? lifecycle_apply_job_event(&life, &received, &world->run,
+                                           &world->jobs[input->event.job.job_id - 1])
+               : lifecycle_apply_run_event(&life, &received, &world->run);
+    MUST(code == ERROR_NONE);
     bool resend_jobs = world->output.resend_jobs;
     take_output(world);
     for (size_t i = 0; resend_jobs && i < INPUT_JOBS; i++) {

@@ -60,4 +60,14 @@ static inline struct lifecycle_event scenario_received(const struct scenario_del
                                     .digest = 1};
 }
 
+// Applies an event by its kind; `job` is used for those of jobs.
+static inline enum error_code scenario_apply(const struct lifecycle *life,
+                                             const struct lifecycle_event *received,
+                                             struct run_state *run, struct job_state *job)
+{
+    return received->event->kind == GITHUB_EVENT_JOB
+               ? lifecycle_apply_job_event(life, received, run, job)
+               : lifecycle_apply_run_event(life, received, run);
+}
+
 #endif

@@ -70,30 +70,74 @@ struct github_step {
     timestamp_ns completed_at;
 };
 
+// The members of a job and of a run, a row each, but for those that identify the event. Made of each list are the struct
+// below, the digest of an event (trace/merge.c), the stored form of a body (store/codec.c) and what `ghatrace inspect`
+// prints of it (term/inspect.c); all in the order of the list, which cannot be changed, as bytes are stored in it: a
+// new member comes last. The columns:
+//
+//   type    as in GITHUB_TYPE_… below; of a LIST, that of its elements
+//   member  its name; of a LIST, also that of its length
+//   layout  the first stored layout of a job or a run (store/versions.h) whose body has it; 0: it is not stored with the
+//           body, but by a line of its own in store/codec.c
+//   words   its name in `ghatrace inspect`; "": printed by a line of its own in term/inspect.c
+//
+// github/payloads.c has their places in the payload.
+// clang-format off
+#define GITHUB_JOB_FIELDS(FIELD, LIST)                                                                          \
+    FIELD(text,   name,                   1, "name")                                                            \
+    FIELD(text,   workflow_name,          1, "workflow")          /* not only blanks */                         \
+    FIELD(text,   head_branch,            1, "branch")                                                          \
+    FIELD(text,   head_sha,               1, "commit")                                                          \
+    FIELD(text,   html_url,               1, "URL")                                                             \
+    FIELD(text,   status,                 1, "status")            /* as received; action, conclusion decide */  \
+    FIELD(text,   conclusion,             1, "conclusion")                                                      \
+    FIELD(time,   created_at,             1, "")                  /* absent in payloads before 2023 */          \
+    FIELD(time,   started_at,             1, "started")           /* queued, waiting: time of queueing */       \
+    FIELD(time,   completed_at,           1, "completed")                                                       \
+    FIELD(number, runner_id,              0, "")                                                                \
+    FIELD(text,   runner_name,            0, "")                                                                \
+    FIELD(text,   runner_group_name,      0, "")                                                                \
+    LIST(text,    labels, label_count,    1, "labels")                                                          \
+    LIST(step,    steps, step_count,      1, "steps")             /* sorted by number */                        \
+    FIELD(number, deployment_id,          0, "")                  /* of the top-level `deployment` */           \
+    FIELD(text,   deployment_environment, 0, "")
+
+#define GITHUB_RUN_FIELDS(FIELD, LIST)                                                                          \
+    FIELD(text,   workflow_name,          0, "workflow")          /* workflow.name, else its file's path */     \
+    FIELD(text,   display_title,          1, "title")                                                           \
+    FIELD(text,   event_name,             1, "event")             /* workflow_run.event */                      \
+    FIELD(text,   workflow_path,          1, "workflow file")                                                   \
+    FIELD(text,   status,                 1, "status")                                                          \
+    FIELD(text,   conclusion,             1, "conclusion")                                                      \
+    FIELD(text,   head_branch,            0, "branch")                                                          \
+    FIELD(text,   head_sha,               1, "commit")                                                          \
+    FIELD(text,   actor,                  1, "actor")             /* actor.login */                             \
+    FIELD(text,   triggering_actor,       1, "triggering actor")  /* triggering_actor.login */                  \
+    FIELD(time,   created_at,             1, "created")                                                         \
+    FIELD(time,   updated_at,             1, "updated")           /* used as the end when completed */          \
+    FIELD(time,   run_started_at,         1, "started")                                                         \
+    LIST(text,    referenced_workflows, referenced_workflow_count,                                              \
+                                          1, "uses workflows")    /* "path@sha" each */                         \
+    FIELD(number, pull_request_number,    1, "pull request")      /* first of pull_requests; 0 for forks */     \
+    FIELD(text,   pull_request_base,      1, "pull request base") /* its base.ref */
+// clang-format on
+
+#define GITHUB_TYPE_number int64_t
+#define GITHUB_TYPE_time timestamp_ns
+#define GITHUB_TYPE_flag bool
+#define GITHUB_TYPE_text struct slice
+#define GITHUB_TYPE_step struct github_step
+#define GITHUB_FIELD(type, member, layout, words) GITHUB_TYPE_##type member;
+#define GITHUB_LIST(type, member, count, layout, words)                                            \
+    const GITHUB_TYPE_##type *member;                                                              \
+    size_t count;
+
 struct github_job {
     int64_t job_id;
     int64_t run_id;
     int64_t run_attempt; // 1 where absent, 0 or none
     enum github_job_action action;
-    struct slice name;
-    struct slice workflow_name; // not only blanks
-    struct slice head_branch;
-    struct slice head_sha;
-    struct slice html_url;
-    struct slice status; // as received; `action` and `conclusion` are decisive
-    struct slice conclusion;
-    timestamp_ns created_at; // absent in payloads before 2023
-    timestamp_ns started_at; // in queued and waiting events: the time of queueing
-    timestamp_ns completed_at;
-    int64_t runner_id;
-    struct slice runner_name;
-    struct slice runner_group_name;
-    const struct slice *labels;
-    size_t label_count;
-    const struct github_step *steps; // sorted by number
-    size_t step_count;
-    int64_t deployment_id; // top-level `deployment`, if the job deploys
-    struct slice deployment_environment;
+    GITHUB_JOB_FIELDS(GITHUB_FIELD, GITHUB_LIST)
 };
 
 struct github_run {
@@ -101,24 +145,7 @@ struct github_run {
     int64_t run_attempt; // 1 where absent, 0 or none
     int64_t run_number;
     enum github_run_action action;
-    struct slice
-        workflow_name; // workflow.name, else the path of its file without "@refs/…" (run.c)
-    struct slice display_title;
-    struct slice event_name; // workflow_run.event
-    struct slice workflow_path;
-    struct slice status;
-    struct slice conclusion;
-    struct slice head_branch;
-    struct slice head_sha;
-    struct slice actor;            // actor.login
-    struct slice triggering_actor; // triggering_actor.login
-    timestamp_ns created_at;
-    timestamp_ns updated_at; // used as the end when completed
-    timestamp_ns run_started_at;
-    const struct slice *referenced_workflows; // "path@sha" each
-    size_t referenced_workflow_count;
-    int64_t pull_request_number;    // of the first object in pull_requests; 0 for forks
-    struct slice pull_request_base; // its base.ref
+    GITHUB_RUN_FIELDS(GITHUB_FIELD, GITHUB_LIST)
 };
 
 // The webhook's settings in a ping (F19). Values of a wrong type count as absent: no ping is refused because of one.

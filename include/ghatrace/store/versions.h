@@ -23,9 +23,10 @@
 //
 // To store one more field of a job or a run:
 //   1. Raise the number in the last column of its row to N, and add a line above.
-//   2. In codec.c, at the end of the function that visits the struct (before any early return that may skip it), visit
-//      the field under `if (visitor->layout >= N)`. Read from an older layout it stays 0, empty or false, and the rest
-//      of the program must take that for "not known".
+//   2. A member of a body: give its row in github/event.h layout N. Any other: in codec.c, at the end of the function
+//      that visits the struct (before any early return that may skip it), visit the field under
+//      `if (visitor->layout >= N)`. Read from an older layout it stays 0, empty or false, and the rest of the program
+//      must take that for "not known".
 //   3. A field that is no longer wanted is still visited, into a local variable, under `layout < N`.
 //   4. Add its row to the table in tests/unit/store/test_codec.c, which writes layout N - 1 and reads it; that test
 //      fails as long as a layout has no row.

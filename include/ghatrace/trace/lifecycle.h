@@ -85,24 +85,29 @@ struct lifecycle {
 };
 
 // When the event happened. `guid_time` (the time inside the delivery's version-1 GUID, or TIMESTAMP_UNKNOWN) is used
-// if it lies between the job's creation, less a second, and the receipt; otherwise the time of receipt is used.
-timestamp_ns lifecycle_occurred_at(const struct github_event *event, timestamp_ns guid_time,
+// if it lies between the creation of the event's subject, less a second, and the receipt; otherwise the time of receipt
+// is used. `created_at` may be TIMESTAMP_UNKNOWN.
+timestamp_ns lifecycle_occurred_at(timestamp_ns created_at, timestamp_ns guid_time,
                                    timestamp_ns received_at);
+// The creation time of an event's job. TIMESTAMP_UNKNOWN if the event does not have it.
+timestamp_ns lifecycle_creation_of_job(const struct github_job *job);
 
 // An event as it was received.
 struct lifecycle_event {
     const struct github_event *event;
     timestamp_ns occurred_at; // lifecycle_occurred_at()
     timestamp_ns received_at;
-    uint64_t digest; // merge_digest_of_event()
+    uint64_t digest; // merge_digest_of_job(), merge_digest_of_run()
 };
 
-// Applies an event. `job` is NULL for events of runs. States may be new (all zero). Afterwards slices in the states
-// point into what the event or the old state point into. ERROR_MEMORY; ERROR_INVALID: the event is neither a job's
-// nor a run's, and nothing was changed.
-enum error_code lifecycle_apply_event(const struct lifecycle *life,
-                                      const struct lifecycle_event *received, struct run_state *run,
-                                      struct job_state *job) MUST_CHECK;
+// Apply an event of a job, or of a run. States may be new (all zero). Afterwards slices in the states point into what
+// the event or the old state point into. ERROR_MEMORY.
+enum error_code lifecycle_apply_job_event(const struct lifecycle *life,
+                                          const struct lifecycle_event *received,
+                                          struct run_state *run, struct job_state *job) MUST_CHECK;
+enum error_code lifecycle_apply_run_event(const struct lifecycle *life,
+                                          const struct lifecycle_event *received,
+                                          struct run_state *run) MUST_CHECK;
 
 // Merges when ARC assigned a job. `run` and `job` may be new, as above. ERROR_MEMORY.
 enum error_code lifecycle_apply_assignment(const struct lifecycle *life,

@@ -11,7 +11,8 @@
 
 // Digest of an event's decoded content: equal for the same event under another GUID, or in another body. Breaks ties
 // between statements with equal rank, time and result. Not for security.
-uint64_t merge_digest_of_event(const struct github_event *event);
+uint64_t merge_digest_of_job(const struct github_event *event);
+uint64_t merge_digest_of_run(const struct github_event *event);
 
 // `digest`: the event's.
 struct state_version merge_version_of_job(const struct github_job *job, uint64_t digest);
@@ -38,6 +39,7 @@ bool merge_is_final(const struct github_run *run);
 // Start with FINGERPRINT_START and pass the result of each call to the next. The result is the same on every machine,
 // since digests are stored.
 #define FINGERPRINT_START UINT64_C(0xcbf29ce484222325)
+uint64_t fingerprint_add_number(uint64_t fingerprint, uint64_t number);
 uint64_t fingerprint_add_text(uint64_t fingerprint, struct slice text); // with its length
 
 // Covers everything in the batch.

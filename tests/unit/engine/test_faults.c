@@ -295,6 +295,24 @@ static void neighbours_of_a_refused_delivery_are_accepted(void **state)
     engine_bench_close(&bench);
 }
 
+// A ping's fields share memory with a run's: applied as a run's event, it would create one.
+static void an_event_of_neither_job_nor_run_is_refused_and_stores_nothing(void **state)
+{
+    static const enum github_event_kind kinds[] = {GITHUB_EVENT_PING, GITHUB_EVENT_IGNORED};
+    struct engine_bench bench;
+    (void)state;
+    log_configure(LOG_ERROR + 1, LOG_FORMAT_TEXT);
+    engine_bench_open(&bench);
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        struct scenario_delivery delivery = scenario_run(GITHUB_RUN_COMPLETED, 1, "success");
+        delivery.event.kind = kinds[i];
+        assert_int_equal(engine_bench_deliver(&bench, &delivery), ENGINE_FAILED);
+        assert_int_equal(engine_bench_count_spans(&bench), 0);
+        assert_int_equal(engine_bench_count_roots(&bench), 0);
+    }
+    engine_bench_close(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -305,6 +323,7 @@ int main(void)
         cmocka_unit_test(a_store_after_an_lmdb_panic_is_reopened),
         cmocka_unit_test(figures_that_cannot_be_computed_at_the_start_are_computed_later),
         cmocka_unit_test(neighbours_of_a_refused_delivery_are_accepted),
+        cmocka_unit_test(an_event_of_neither_job_nor_run_is_refused_and_stores_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,12 +44,9 @@ static int tear_down(void **state)
 
 static void apply(struct workshop *workshop, const struct scenario_delivery *delivery)
 {
-    bool is_job = delivery->event.kind == GITHUB_EVENT_JOB;
     const struct lifecycle life = {&workshop->policy, &workshop->arena, &workshop->output};
     const struct lifecycle_event received = scenario_received(delivery);
-    assert_int_equal(
-        lifecycle_apply_event(&life, &received, &workshop->run, is_job ? &workshop->job : NULL),
-        ERROR_NONE);
+    assert_int_equal(scenario_apply(&life, &received, &workshop->run, &workshop->job), ERROR_NONE);
 }
 
 static void write_attribute(struct buffer *text, const struct attribute *attribute)
@@ -431,7 +428,7 @@ static void refused_memory_is_reported_at_every_allocation(void **state)
         workshop->job = (struct job_state){0};
         arena_init(&small, 64);
         memory_fail_after(fault);
-        code = lifecycle_apply_event(&life, &received, &workshop->run, &workshop->job);
+        code = scenario_apply(&life, &received, &workshop->run, &workshop->job);
         memory_fail_after(-1);
         arena_release(&small);
     }

@@ -44,12 +44,9 @@ static struct lifecycle lifecycle_of(struct world *world)
 
 static void receive(struct world *world, const struct scenario_delivery *delivery)
 {
-    bool is_job = delivery->event.kind == GITHUB_EVENT_JOB;
     const struct lifecycle life = lifecycle_of(world);
     const struct lifecycle_event received = scenario_received(delivery);
-    assert_int_equal(
-        lifecycle_apply_event(&life, &received, &world->run, is_job ? &world->job : NULL),
-        ERROR_NONE);
+    assert_int_equal(scenario_apply(&life, &received, &world->run, &world->job), ERROR_NONE);
 }
 
 static const struct job_sample *job_sample(const struct world *world)

@@ -350,7 +350,7 @@ static void collect(const struct scenario_delivery *job, struct collected *colle
     arena_init(&collected->arena, 65536);
     const struct lifecycle life = {&policy, &collected->arena, &collected->output};
     const struct lifecycle_event received = scenario_received(job);
-    assert_int_equal(lifecycle_apply_event(&life, &received, &run, &state), ERROR_NONE);
+    assert_int_equal(lifecycle_apply_job_event(&life, &received, &run, &state), ERROR_NONE);
     const struct span_batch *batch = &collected->output.finished[0].batch;
     collected->count = batch->span_count;
     assert_true(collected->count <= SPANS_MAX);
