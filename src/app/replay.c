@@ -151,6 +151,15 @@ static timestamp_ns latest_time(const struct json_document *document, json_value
     return latest;
 }
 
+typedef timestamp_ns event_time(const struct json_document *document, json_value subject,
+                                struct slice action, struct arena *arena);
+
+// The others happen at the latest time of their subject.
+static event_time *const times[GITHUB_EVENT_KINDS] = {
+    [GITHUB_EVENT_JOB] = job_time,
+    [GITHUB_EVENT_RUN] = run_time,
+};
+
 timestamp_ns replay_event_time(const struct json_document *document, struct slice event,
                                struct arena *arena)
 {
@@ -158,19 +167,11 @@ timestamp_ns replay_event_time(const struct json_document *document, struct slic
     json_value value = json_get(document, JSON_ROOT, SLICE("action"));
     if (!json_string(document, value, arena, &action))
         action = SLICE_EMPTY;
-    json_value object = json_get(document, JSON_ROOT, event);
-    switch (github_event_type_of(event)) {
-    case GITHUB_EVENT_JOB:
-        return job_time(document, object, action, arena);
-    case GITHUB_EVENT_RUN:
-        return run_time(document, object, action, arena);
-    case GITHUB_EVENT_PING:
-        object = json_get(document, JSON_ROOT, SLICE("hook"));
-        break;
-    case GITHUB_EVENT_IGNORED:
-        break;
-    }
-    return latest_time(document, object, arena);
+    bool is_ping = slice_equals(event, SLICE("ping"));
+    json_value object = json_get(document, JSON_ROOT, is_ping ? SLICE("hook") : event);
+    event_time *time = times[github_event_type_of(event)];
+    return time != NULL ? time(document, object, action, arena)
+                        : latest_time(document, object, arena);
 }
 
 // RFC 9562 5.1: version 1 counts 100 ns from 1582-10-15.

@@ -88,14 +88,10 @@ static enum error_code sweep_job(struct engine_work *work, const struct store_ke
 static enum error_code sweep_state(struct engine_work *work, const struct store_key *key,
                                    struct slice found, struct work_run *run)
 {
-    switch (codec_kind_of(found)) {
-    case CODEC_JOB:
+    if (codec_is(found, CODEC_JOB))
         return sweep_job(work, key, found, run);
-    case CODEC_RUN: // the run of these jobs
+    if (!codec_is(found, CODEC_UNKNOWN)) // the run of these jobs
         return ERROR_NONE;
-    case CODEC_UNKNOWN:
-        break;
-    }
     codec_refuse_unknown(&work->error);
     return work_set_state_aside(work, key, &run->state);
 }
@@ -150,7 +146,7 @@ enum error_code work_resend_jobs(struct engine_work *work, struct work_run *run)
             return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
         struct work_job job = {.key = key};
         store_key_increment(&key);
-        if (codec_kind_of(found) != CODEC_JOB)
+        if (!codec_is(found, CODEC_JOB))
             continue;
         if (!arena_copy_slice(&work->arena, found, &bytes))
             return error_set(&work->error, ERROR_MEMORY, "name jobs: out of memory");
@@ -177,7 +173,7 @@ enum error_code work_replace_jobs_by_notes(struct engine_work *work, struct stor
         *is_end = code == ERROR_NOT_FOUND;
         if (code != ERROR_NONE)
             return *is_end ? ERROR_NONE : code;
-        if (codec_kind_of(found) != CODEC_JOB)
+        if (!codec_is(found, CODEC_JOB))
             continue;
         arena_clear(&work->arena);
         if (!arena_copy_slice(&work->arena, found, &bytes))
@@ -210,7 +206,7 @@ static enum error_code count_jobs_still_open(struct engine_work *work, struct wo
             return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
         arena_clear(&work->scratch);
         store_key_increment(&key);
-        if (codec_kind_of(found) != CODEC_JOB)
+        if (!codec_is(found, CODEC_JOB))
             continue;
         code = codec_decode_job(found, &work->scratch, &job, &ignored);
         if (code == ERROR_NONE && (job.phase == JOB_OPEN || job.phase == JOB_SETTLING) &&

@@ -85,7 +85,7 @@ static enum error_code move_old_jobs(struct engine_work *work, const struct trac
             store_seek_span_of_trace(work->transaction, &key, &found, &work->error);
         if (code != ERROR_NONE)
             return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
-        if (codec_kind_of(found) != CODEC_JOB)
+        if (!codec_is(found, CODEC_JOB))
             continue;
         if (!arena_copy_slice(&work->arena, found, &bytes))
             return error_set(&work->error, ERROR_MEMORY, "move a job: out of memory");

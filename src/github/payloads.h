@@ -75,25 +75,43 @@ enum error_code fields_refuse(const struct payload *payload, struct slice path, 
 
 // --- the parts of a payload ----------------------------------------------------------------------
 
-// The members of a delivery's outermost object, JSON_NONE where absent.
+// The members of a delivery's outermost object, JSON_NONE where absent. Only for kinds that are stored.
 struct envelope {
     struct slice action;
-    json_value workflow_job;
-    json_value workflow_run;
+    json_value subject; // what the event is about: the member that is called like the event's type
     json_value workflow;
     json_value repository;
     json_value deployment;
 };
 
-// They expect a zeroed struct; the caller sets `action`.
+// The decoders of the kinds of events. The event is zeroed, but for its type: they set its kind and what belongs to it,
+// or ignore it. Errors as of github_event_decode().
+#define PAYLOAD_DECODER(kind, name, use, decode)                                                   \
+    enum error_code decode(const struct payload *payload, const struct envelope *envelope,         \
+                           struct github_event *event) MUST_CHECK;
+GITHUB_EVENT_LIST(PAYLOAD_DECODER)
+
+struct action_name {
+    struct slice name;
+    int action;
+};
+// The action's value, or -1.
+int payload_find_action(const struct action_name *names, size_t count, struct slice name);
+#define FIND_ACTION(names, name)                                                                   \
+    payload_find_action(names, sizeof(names) / sizeof((names)[0]), name)
+
+// Makes it an ignored event. `reason` is static text.
+enum error_code payload_ignore(struct github_event *event, const char *reason);
+// Ignores the event if its subject or its repository is null, which means that GitHub no longer has it. ERROR_INVALID
+// if there is no subject. The repository is not part of an event's identity: if it is missing or invalid, the event is
+// used without one. `if_null`: why an event without a subject is ignored.
+enum error_code payload_check_subject(const struct payload *payload,
+                                      const struct envelope *envelope, const char *if_null,
+                                      struct github_event *event) MUST_CHECK;
+
+// Expects a zeroed struct.
 enum error_code repository_read(const struct payload *payload, const struct envelope *envelope,
                                 struct github_repository *repository) MUST_CHECK;
-enum error_code job_read(const struct payload *payload, const struct envelope *envelope,
-                         struct github_job *job) MUST_CHECK;
-enum error_code run_read(const struct payload *payload, const struct envelope *envelope,
-                         struct github_run *run) MUST_CHECK;
-// Reads a ping's outermost object. Skips what it cannot read.
-void hook_read(const struct payload *payload, struct github_hook *hook);
 
 // A workflow's name; empty if it is only blanks.
 struct slice payload_name(struct slice text);

@@ -181,14 +181,12 @@ static enum error_code rebuild_from_state(struct stats *stats, const struct stor
     arena_clear(&stats->scratch);
     if (!arena_copy_slice(&stats->scratch, found, &bytes))
         return error_set(error, ERROR_MEMORY, "count open jobs and runs: out of memory");
-    switch (codec_kind_of(bytes)) {
-    case CODEC_JOB:
+    if (codec_is(bytes, CODEC_JOB))
         return rebuild_from_job(stats, key, bytes, error);
-    case CODEC_RUN:
+    if (codec_is(bytes, CODEC_RUN))
         return rebuild_from_run(stats, key, bytes, error);
-    case CODEC_UNKNOWN:
-        break;
-    }
+    if (!codec_is(bytes, CODEC_UNKNOWN)) // there are no figures of other kinds
+        return ERROR_NONE;
     codec_refuse_unknown(error);
     return set_state_aside(stats, key, error);
 }

@@ -422,6 +422,11 @@ enum codec_kind codec_kind_of(struct slice bytes)
     return CODEC_UNKNOWN; // any other byte
 }
 
+bool codec_is(struct slice bytes, enum codec_kind kind)
+{
+    return codec_kind_of(bytes) == kind;
+}
+
 enum error_code codec_refuse_unknown(struct error *error)
 {
     return error_set(error, ERROR_CORRUPT, "a stored span is neither job nor run");

@@ -569,15 +569,11 @@ static enum error_code read_run_state(struct loader *loader, struct slice bytes)
 
 static enum error_code add_state(struct loader *loader, struct slice bytes)
 {
-    switch (codec_kind_of(bytes)) {
-    case CODEC_JOB:
+    if (codec_is(bytes, CODEC_JOB))
         return add_open_job(loader, bytes);
-    case CODEC_RUN:
+    if (codec_is(bytes, CODEC_RUN))
         return read_run_state(loader, bytes);
-    case CODEC_UNKNOWN:
-        break;
-    }
-    return count_unreadable(loader);
+    return codec_is(bytes, CODEC_UNKNOWN) ? count_unreadable(loader) : ERROR_NONE;
 }
 
 // The states of a trace are adjacent; the run's is among its jobs'.

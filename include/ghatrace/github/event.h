@@ -14,15 +14,17 @@
 #include "ghatrace/base/slice.h"
 #include "ghatrace/base/time.h"
 
-// The kinds of events, and the types in X-GitHub-Event. /metrics and the API list them in this order. Code that
-// handles events switches over it: a new kind, added before the last, does not compile until each place handles it
-// (`scripts/places github_event_kind` lists them).
-enum github_event_kind {
-    GITHUB_EVENT_JOB,
-    GITHUB_EVENT_RUN,
-    GITHUB_EVENT_PING,
-    GITHUB_EVENT_IGNORED, // not processed: `ignored_because` has the reason; as a type: all others
-};
+// The kinds of events, and the types in X-GitHub-Event: with the name of the type, how the webhook handles it, and its
+// decoder (github/payloads.h). /metrics and the API list them in this order. IGNORED: not processed, `ignored_because`
+// has the reason; as a type: all others. Code that handles events switches over the kind: a new one, added before the
+// last, does not compile until each place handles it (`scripts/places github_event_kind` lists them).
+#define GITHUB_EVENT_LIST(ROW)                                                                     \
+    ROW(GITHUB_EVENT_JOB, "workflow_job", GITHUB_EVENT_USE_STORE, job_decode)                      \
+    ROW(GITHUB_EVENT_RUN, "workflow_run", GITHUB_EVENT_USE_STORE, run_decode)                      \
+    ROW(GITHUB_EVENT_PING, "ping", GITHUB_EVENT_USE_ANSWER, ping_decode)                           \
+    ROW(GITHUB_EVENT_IGNORED, "other", GITHUB_EVENT_USE_NONE, other_decode)
+#define GITHUB_EVENT_CONSTANT(kind, name, use, decode) kind,
+enum github_event_kind { GITHUB_EVENT_LIST(GITHUB_EVENT_CONSTANT) };
 #define GITHUB_EVENT_KINDS (GITHUB_EVENT_IGNORED + 1)
 
 // In the order of a job's life cycle, except for waiting, which may come before or after queued.

@@ -16,8 +16,9 @@
 #include "ghatrace/store/versions.h"
 #include "ghatrace/trace/state.h"
 
-// The kind of a stored state is its first byte. Code that handles stored states of any kind switches over it
-// (`scripts/places codec_kind` lists these places); code that wants one kind skips the others.
+// The kind of a stored state is its first byte. Code that must handle each kind of state switches over it
+// (`scripts/places codec_kind` lists these places); code for some kinds asks codec_is() for each of them, and leaves
+// alone the states of others.
 enum codec_kind {
     CODEC_UNKNOWN = 0,
     CODEC_JOB = STORE_JOB_LETTER,
@@ -35,6 +36,7 @@ enum error_code codec_encode_run_as(const struct run_state *state, uint8_t layou
 
 // CODEC_UNKNOWN: a kind that does not exist in this version.
 enum codec_kind codec_kind_of(struct slice bytes);
+bool codec_is(struct slice bytes, enum codec_kind kind);
 // Sets the error for CODEC_UNKNOWN. ERROR_CORRUPT.
 enum error_code codec_refuse_unknown(struct error *error);
 
