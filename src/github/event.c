@@ -7,25 +7,24 @@
 #include "payloads.h"
 
 struct kind {
-    const char *name;
+    struct slice name; // NUL-terminated
     enum github_event_use use;
     enum error_code (*decode)(const struct payload *payload, const struct envelope *envelope,
                               struct github_event *event);
 };
 
-#define KIND(kind, name, use, decode) [kind] = {name, use, decode},
+#define KIND(kind, name, use, decode) [kind] = {FIELD_NAME(name), use, decode},
 static const struct kind kinds[GITHUB_EVENT_KINDS] = {GITHUB_EVENT_LIST(KIND)};
 
 const char *github_event_name(enum github_event_kind type)
 {
-    return kinds[type].name;
+    return kinds[type].name.data;
 }
 
 enum github_event_kind github_event_type_of(struct slice name)
 {
     enum github_event_kind type = GITHUB_EVENT_JOB;
-    while (type < GITHUB_EVENT_IGNORED &&
-           !slice_equals(name, slice_from_string(github_event_name(type))))
+    while (type < GITHUB_EVENT_IGNORED && !slice_equals(name, kinds[type].name))
         type++;
     return type;
 }
@@ -81,8 +80,7 @@ enum error_code payload_check_subject(const struct payload *payload,
     if (is_null(payload, subject))
         return ignore_null(event, if_null);
     if (json_type_of(&payload->document, subject) != JSON_OBJECT)
-        return fields_refuse(payload, SLICE_EMPTY,
-                             slice_from_string(github_event_name(event->type)),
+        return fields_refuse(payload, SLICE_EMPTY, kinds[event->type].name,
                              subject == JSON_NONE ? "missing" : "not an object");
     if (is_null(payload, envelope->repository))
         return ignore_null(event, "repository is null");
@@ -136,7 +134,7 @@ static enum error_code decode_body(struct slice event_type, struct slice body, s
     if (json_type_of(&payload.document, JSON_ROOT) != JSON_OBJECT)
         return error_set(error, ERROR_INVALID, "payload: not a JSON object");
     if (is_stored) // other kinds need none
-        code = read_envelope(&payload, slice_from_string(kind->name), &envelope);
+        code = read_envelope(&payload, kind->name, &envelope);
     if (code == ERROR_NONE)
         code = kind->decode(&payload, &envelope, event);
     if (code == ERROR_NONE && is_stored &&
