@@ -7,8 +7,8 @@
 
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/base/digest.h"
+#include "ghatrace/http/gzip.h"
 #include "ghatrace/otlp/decode.h"
-#include "request.h"
 
 #define MESSAGE_MAX ((size_t)64 << 10) // of an answer, expanded
 

@@ -1,12 +1,10 @@
 // Builds the body of one request from records of the outbox: joins, transcodes and compresses them.
 #include "request.h"
 
-#include <limits.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "ghatrace/base/log.h"
-#include "ghatrace/base/memory.h"
+#include "ghatrace/http/gzip.h"
 #include "ghatrace/http/write.h"
 #include "ghatrace/otlp/decode.h"
 #include "ghatrace/otlp/encode.h"
@@ -20,93 +18,6 @@
 #define REQUEST_HEAD_MAX ((size_t)64 << 10)
 #define FIELD_OVERHEAD 4 // ": " and CRLF
 #define REQUEST_PACKED_MAX (REQUEST_JSON_MAX + ((size_t)64 << 10))
-
-#define GZIP_WINDOW_BITS (15 + 16) // zlib: plus 16 for a gzip header instead of its own
-#define GZIP_MEMORY_LEVEL 8        // zlib's default
-
-// --- gzip -----------------------------------------------------------------------------------------
-
-// zlib, with its memory included in our accounting.
-
-static voidpf zlib_allocate(voidpf opaque, uInt count, uInt size)
-{
-    (void)opaque;
-    return memory_allocate_array(count, size);
-}
-
-static void zlib_release(voidpf opaque, voidpf block)
-{
-    (void)opaque;
-    memory_free(block);
-}
-
-enum error_code gzip_compress(struct slice data, struct buffer *out, struct error *error)
-{
-    // The fastest level: spans are repetitive enough for it, and this runs in the loop.
-    z_stream stream = {.zalloc = zlib_allocate, .zfree = zlib_release};
-    if (data.len > UINT_MAX / 2)
-        return error_set(error, ERROR_TOO_LARGE, "compress: more than zlib takes at once");
-    if (deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, GZIP_WINDOW_BITS, GZIP_MEMORY_LEVEL,
-                     Z_DEFAULT_STRATEGY) != Z_OK)
-        return error_set(error, ERROR_MEMORY, "compress: out of memory");
-
-    // deflateBound() is enough for all of it in one call.
-    size_t bound = deflateBound(&stream, (uLong)data.len);
-    enum error_code code = buffer_reserve(out, bound);
-    if (code != ERROR_NONE) {
-        error_set(error, code, "compress: %s", error_code_text(code));
-        goto cleanup;
-    }
-    stream.next_in = (z_const Bytef *)data.data;
-    stream.avail_in = (uInt)data.len;
-    stream.next_out = (Bytef *)(out->data + out->len);
-    stream.avail_out = (uInt)bound;
-    if (deflate(&stream, Z_FINISH) != Z_STREAM_END) {
-        code = error_set(error, ERROR_INVALID, "compress: zlib refused");
-        goto cleanup;
-    }
-    out->len += stream.total_out;
-
-cleanup:
-    (void)deflateEnd(&stream);
-    return code;
-}
-
-static enum error_code expand_all(z_stream *stream, struct buffer *out)
-{
-    char chunk[4096];
-    int result;
-    do {
-        stream->next_out = (Bytef *)chunk;
-        stream->avail_out = sizeof chunk;
-        result = inflate(stream, Z_NO_FLUSH);
-        if (result == Z_MEM_ERROR)
-            return ERROR_MEMORY;
-        if (result != Z_OK && result != Z_STREAM_END)
-            return ERROR_INVALID;
-        enum error_code code = buffer_append(out, chunk, sizeof chunk - stream->avail_out);
-        if (code != ERROR_NONE)
-            return code;
-    } while (result == Z_OK);
-    return ERROR_NONE;
-}
-
-enum error_code gzip_expand(struct slice packed, struct buffer *out)
-{
-    z_stream stream = {.zalloc = zlib_allocate, .zfree = zlib_release};
-    size_t before = out->len;
-    if (packed.len > UINT_MAX / 2)
-        return ERROR_TOO_LARGE;
-    stream.next_in = (z_const Bytef *)packed.data;
-    stream.avail_in = (uInt)packed.len;
-    if (inflateInit2(&stream, GZIP_WINDOW_BITS) != Z_OK)
-        return ERROR_MEMORY;
-    enum error_code code = expand_all(&stream, out);
-    if (code != ERROR_NONE)
-        out->len = before;
-    (void)inflateEnd(&stream);
-    return code;
-}
 
 // --- fields ---------------------------------------------------------------------------------------
 

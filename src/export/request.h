@@ -1,4 +1,4 @@
-// Builds the body of one request from records of the outbox, and gzip by zlib. Private to this room.
+// Builds the body of one request from records of the outbox. Private to this room.
 #ifndef GHATRACE_SRC_EXPORT_REQUEST_H
 #define GHATRACE_SRC_EXPORT_REQUEST_H
 
@@ -47,14 +47,5 @@ struct request_records {
 enum error_code request_build(const struct request_form *form, struct store *store,
                               struct request_records *records, struct buffer *body,
                               struct error *error) MUST_CHECK;
-
-// --- gzip -----------------------------------------------------------------------------------------
-
-// Appends `data` as one gzip member (RFC 1952). ERROR_MEMORY, ERROR_TOO_LARGE (over the buffer's cap).
-enum error_code gzip_compress(struct slice data, struct buffer *out,
-                              struct error *error) MUST_CHECK;
-// Appends what one gzip member holds. ERROR_INVALID: not gzip, or damaged; ERROR_TOO_LARGE: over the buffer's limit;
-// ERROR_MEMORY. The buffer is unchanged on failure.
-enum error_code gzip_expand(struct slice packed, struct buffer *out) MUST_CHECK;
 
 #endif

@@ -766,6 +766,13 @@ bool json_string_start(const struct json_document *document, json_value value, s
     return true;
 }
 
+struct slice json_number_text(const struct json_document *document, json_value value)
+{
+    if (json_type_of(document, value) != JSON_NUMBER)
+        return SLICE_EMPTY;
+    return token_text(document->text, token_at(document, value));
+}
+
 bool json_int64(const struct json_document *document, json_value value, int64_t *out)
 {
     return json_type_of(document, value) == JSON_NUMBER &&

@@ -21,11 +21,12 @@ static size_t remaining(const struct wire_reader *reader)
     return (size_t)(reader->end - reader->position);
 }
 
-// At most ten bytes, and no bits beyond the 64th.
-static bool read_wire_varint(struct wire_reader *reader, uint64_t *value)
+// At most ten bytes, and no bits beyond the 64th. Tags and lengths: of `bits` 32, thus at most five bytes, as in Google's
+// parsers.
+static bool read_wire_varint(struct wire_reader *reader, unsigned bits, uint64_t *value)
 {
     uint64_t result = 0;
-    for (unsigned shift = 0; shift < 64 && reader->position < reader->end; shift += 7) {
+    for (unsigned shift = 0; shift < bits && reader->position < reader->end; shift += 7) {
         uint8_t byte = (uint8_t)*reader->position++;
         if (shift == 63 && byte > 1)
             return false;
@@ -52,7 +53,7 @@ static bool read_little_endian(struct wire_reader *reader, size_t len, uint64_t 
 static bool read_length_delimited(struct wire_reader *reader, struct slice *bytes)
 {
     uint64_t len;
-    if (!read_wire_varint(reader, &len) || len > remaining(reader))
+    if (!read_wire_varint(reader, 32, &len) || len > remaining(reader))
         return false;
     *bytes = (struct slice){reader->position, (size_t)len};
     reader->position += len;
@@ -62,7 +63,7 @@ static bool read_length_delimited(struct wire_reader *reader, struct slice *byte
 static bool read_tag(struct wire_reader *reader, struct wire_field *field)
 {
     uint64_t tag;
-    if (!read_wire_varint(reader, &tag) || tag > UINT32_MAX || tag >> 3 == 0)
+    if (!read_wire_varint(reader, 32, &tag) || tag > UINT32_MAX || tag >> 3 == 0)
         return false;
     field->number = (uint32_t)tag >> 3;
     field->type = (enum wire_type)(tag & 7);
@@ -73,7 +74,7 @@ static bool read_content(struct wire_reader *reader, struct wire_field *field)
 {
     switch (field->type) {
     case WIRE_VARINT:
-        return read_wire_varint(reader, &field->integer);
+        return read_wire_varint(reader, 64, &field->integer);
     case WIRE_FIXED64:
         return read_little_endian(reader, 8, &field->integer);
     case WIRE_FIXED32:

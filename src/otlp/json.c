@@ -1,182 +1,16 @@
-// Converts OTLP protobuf to JSON: the schema and the writer.
+// Converts OTLP protobuf to JSON, and JSON to protobuf, controlled by the schema.
 #include "ghatrace/otlp/json.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "ghatrace/base/digest.h"
+#include "ghatrace/json/read.h"
 #include "ghatrace/json/write.h"
 #include "schema.h"
 #include "wire.h"
 
-// --- schema ---------------------------------------------------------------------------------------
-// Tables of the trace messages of opentelemetry-proto 1.x, in the order of the field numbers.
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define MESSAGE(fields_, name_)                                                                    \
-    {                                                                                              \
-        .name = (name_), .field_count = COUNT(fields_), .fields = (fields_)                        \
-    }
-#define SCALAR(number, name, kind)                                                                 \
-    {                                                                                              \
-        (number), (name), (kind), false, NULL                                                      \
-    }
-#define ONE(number, name, message)                                                                 \
-    {                                                                                              \
-        (number), (name), SCHEMA_MESSAGE, false, &(message)                                        \
-    }
-#define MANY(number, name, message)                                                                \
-    {                                                                                              \
-        (number), (name), SCHEMA_MESSAGE, true, &(message)                                         \
-    }
-
-// Values nest: an array or list of values is itself a value.
-static const struct schema_message any_value;
-
-static const struct schema_field key_value_fields[] = {
-    SCALAR(KEY_VALUE_KEY, "key", SCHEMA_STRING),
-    ONE(KEY_VALUE_VALUE, "value", any_value),
-};
-static const struct schema_message key_value = MESSAGE(key_value_fields, "attribute");
-
-static const struct schema_field array_fields[] = {MANY(ARRAY_VALUES, "values", any_value)};
-static const struct schema_message array_value = MESSAGE(array_fields, "array value");
-
-static const struct schema_field kvlist_fields[] = {MANY(KVLIST_VALUES, "values", key_value)};
-static const struct schema_message kvlist_value = MESSAGE(kvlist_fields, "key-value list");
-
-static const struct schema_field any_value_fields[] = {
-    SCALAR(ANY_VALUE_STRING, "stringValue", SCHEMA_STRING),
-    SCALAR(ANY_VALUE_BOOL, "boolValue", SCHEMA_BOOL),
-    SCALAR(ANY_VALUE_INT, "intValue", SCHEMA_INT64),
-    SCALAR(ANY_VALUE_DOUBLE, "doubleValue", SCHEMA_DOUBLE),
-    ONE(ANY_VALUE_ARRAY, "arrayValue", array_value),
-    ONE(ANY_VALUE_KVLIST, "kvlistValue", kvlist_value),
-    SCALAR(ANY_VALUE_BYTES, "bytesValue", SCHEMA_BYTES),
-};
-static const struct schema_message any_value = {
-    .name = "attribute value",
-    .is_oneof = true,
-    .field_count = COUNT(any_value_fields),
-    .fields = any_value_fields,
-};
-
-static const struct schema_field event_fields[] = {
-    SCALAR(EVENT_TIME, "timeUnixNano", SCHEMA_FIXED64),
-    SCALAR(EVENT_NAME, "name", SCHEMA_STRING),
-    MANY(EVENT_ATTRIBUTES, "attributes", key_value),
-    SCALAR(EVENT_DROPPED_ATTRIBUTES, "droppedAttributesCount", SCHEMA_UINT32),
-};
-static const struct schema_message event = MESSAGE(event_fields, "event");
-
-static const struct schema_field link_fields[] = {
-    SCALAR(LINK_TRACE_ID, "traceId", SCHEMA_ID),
-    SCALAR(LINK_SPAN_ID, "spanId", SCHEMA_ID),
-    SCALAR(LINK_TRACE_STATE, "traceState", SCHEMA_STRING),
-    MANY(LINK_ATTRIBUTES, "attributes", key_value),
-    SCALAR(LINK_DROPPED_ATTRIBUTES, "droppedAttributesCount", SCHEMA_UINT32),
-    SCALAR(LINK_FLAGS, "flags", SCHEMA_FIXED32),
-};
-static const struct schema_message link_message = MESSAGE(link_fields, "link");
-
-static const struct schema_field status_fields[] = {
-    SCALAR(STATUS_MESSAGE, "message", SCHEMA_STRING),
-    SCALAR(STATUS_CODE, "code", SCHEMA_ENUM),
-};
-static const struct schema_message status = MESSAGE(status_fields, "status");
-
-static const struct schema_field span_fields[] = {
-    SCALAR(SPAN_TRACE_ID, "traceId", SCHEMA_ID),
-    SCALAR(SPAN_SPAN_ID, "spanId", SCHEMA_ID),
-    SCALAR(SPAN_TRACE_STATE, "traceState", SCHEMA_STRING),
-    SCALAR(SPAN_PARENT_SPAN_ID, "parentSpanId", SCHEMA_ID),
-    SCALAR(SPAN_NAME, "name", SCHEMA_STRING),
-    SCALAR(SPAN_KIND, "kind", SCHEMA_ENUM),
-    SCALAR(SPAN_START_TIME, "startTimeUnixNano", SCHEMA_FIXED64),
-    SCALAR(SPAN_END_TIME, "endTimeUnixNano", SCHEMA_FIXED64),
-    MANY(SPAN_ATTRIBUTES, "attributes", key_value),
-    SCALAR(SPAN_DROPPED_ATTRIBUTES, "droppedAttributesCount", SCHEMA_UINT32),
-    MANY(SPAN_EVENTS, "events", event),
-    SCALAR(SPAN_DROPPED_EVENTS, "droppedEventsCount", SCHEMA_UINT32),
-    MANY(SPAN_LINKS, "links", link_message),
-    SCALAR(SPAN_DROPPED_LINKS, "droppedLinksCount", SCHEMA_UINT32),
-    ONE(SPAN_STATUS, "status", status),
-    SCALAR(SPAN_FLAGS, "flags", SCHEMA_FIXED32),
-};
-static const struct schema_message span = MESSAGE(span_fields, "span");
-
-static const struct schema_field scope_fields[] = {
-    SCALAR(SCOPE_NAME, "name", SCHEMA_STRING),
-    SCALAR(SCOPE_VERSION, "version", SCHEMA_STRING),
-    MANY(SCOPE_ATTRIBUTES, "attributes", key_value),
-    SCALAR(SCOPE_DROPPED_ATTRIBUTES, "droppedAttributesCount", SCHEMA_UINT32),
-};
-static const struct schema_message scope = MESSAGE(scope_fields, "scope");
-
-static const struct schema_field scope_spans_fields[] = {
-    ONE(SCOPE_SPANS_SCOPE, "scope", scope),
-    MANY(SCOPE_SPANS_SPANS, "spans", span),
-    SCALAR(SCOPE_SPANS_SCHEMA_URL, "schemaUrl", SCHEMA_STRING),
-};
-static const struct schema_message scope_spans = MESSAGE(scope_spans_fields, "scope spans");
-
-static const struct schema_field resource_fields[] = {
-    MANY(RESOURCE_ATTRIBUTES, "attributes", key_value),
-    SCALAR(RESOURCE_DROPPED_ATTRIBUTES, "droppedAttributesCount", SCHEMA_UINT32),
-};
-static const struct schema_message resource = MESSAGE(resource_fields, "resource");
-
-static const struct schema_field resource_spans_fields[] = {
-    ONE(RESOURCE_SPANS_RESOURCE, "resource", resource),
-    MANY(RESOURCE_SPANS_SCOPE_SPANS, "scopeSpans", scope_spans),
-    SCALAR(RESOURCE_SPANS_SCHEMA_URL, "schemaUrl", SCHEMA_STRING),
-};
-static const struct schema_message resource_spans =
-    MESSAGE(resource_spans_fields, "resource spans");
-
-static const struct schema_field trace_request_fields[] = {
-    MANY(REQUEST_RESOURCE_SPANS, "resourceSpans", resource_spans),
-};
-const struct schema_message schema_trace_request = MESSAGE(trace_request_fields, "trace request");
-
-_Static_assert(COUNT(span_fields) <= SCHEMA_FIELDS_MAX, "the message with most fields");
-
-static enum wire_type wire_type_of(enum schema_kind kind)
-{
-    switch (kind) {
-    case SCHEMA_MESSAGE:
-    case SCHEMA_STRING:
-    case SCHEMA_ID:
-    case SCHEMA_BYTES:
-        return WIRE_BYTES;
-    case SCHEMA_FIXED64:
-    case SCHEMA_DOUBLE:
-        return WIRE_FIXED64;
-    case SCHEMA_FIXED32:
-        return WIRE_FIXED32;
-    case SCHEMA_BOOL:
-    case SCHEMA_INT64:
-    case SCHEMA_UINT32:
-    case SCHEMA_ENUM:
-        break;
-    }
-    return WIRE_VARINT;
-}
-
-// The index in `message->fields` of the field that was read, or -1: unknown, or not of the schema's wire type, which
-// protobuf treats as unknown.
-static int schema_find(const struct schema_message *message, const struct wire_field *field)
-{
-    for (size_t i = 0; i < message->field_count; i++) {
-        if (message->fields[i].number == field->number)
-            return wire_type_of(message->fields[i].kind) == field->type ? (int)i : -1;
-    }
-    return -1;
-}
-
 // --- conversion of OTLP protobuf to OTLP JSON, controlled by the schema ---------------------------
-
-// Nesting limit of messages. A value of a span's attribute is at level seven; each array or list in it takes one or
-// two more. Deeper nesting by other encoders is not worth the stack space.
-#define DEPTH_MAX 32
 
 struct transcoder {
     struct json_writer json;
@@ -192,6 +26,16 @@ struct contents {
 
 static void write_message(struct transcoder *transcoder, const struct schema_message *schema,
                           struct slice message, int depth);
+
+// The index in `message->fields` of the field that was read, or -1: unknown, or not of the schema's wire type, which
+// protobuf treats as unknown.
+static int find_field(const struct schema_message *message, const struct wire_field *field)
+{
+    int position = schema_find(message, field->number);
+    return position >= 0 && schema_wire_type(message->fields[position].kind) == field->type
+               ? position
+               : -1;
+}
 
 static void fail_corrupt_request(struct transcoder *transcoder, const struct schema_message *schema,
                                  const char *reason)
@@ -209,7 +53,7 @@ static bool collect_fields(struct transcoder *transcoder, const struct schema_me
     memset(contents->is_present, 0, sizeof(contents->is_present));
     wire_reader_init(&reader, message);
     while (wire_read_field(&reader, &field)) {
-        int position = schema_find(schema, &field);
+        int position = find_field(schema, &field);
         if (position < 0)
             continue;
         if (schema->is_oneof)
@@ -252,7 +96,8 @@ static void write_value(struct transcoder *transcoder, const struct schema_field
     case SCHEMA_STRING:
         json_write_string(json, field->bytes);
         break;
-    case SCHEMA_ID:
+    case SCHEMA_TRACE_ID:
+    case SCHEMA_SPAN_ID:
         json_write_hex(json, field->bytes);
         break;
     case SCHEMA_BYTES:
@@ -287,7 +132,7 @@ static void write_elements(struct transcoder *transcoder, const struct schema_me
     const char *separator = "[";
     wire_reader_init(&reader, message);
     while (transcoder->json.failure == ERROR_NONE && wire_read_field(&reader, &field)) {
-        if (schema_find(schema, &field) != position)
+        if (find_field(schema, &field) != position)
             continue;
         json_write_raw(&transcoder->json, slice_from_string(separator));
         write_value(transcoder, &schema->fields[position], &field, depth);
@@ -320,7 +165,7 @@ static void write_message(struct transcoder *transcoder, const struct schema_mes
     struct contents contents;
     if (transcoder->json.failure != ERROR_NONE)
         return;
-    if (depth > DEPTH_MAX) {
+    if (depth > SCHEMA_DEPTH_MAX) {
         fail_corrupt_request(transcoder, schema, "nested too deep");
         return;
     }
@@ -344,5 +189,345 @@ enum error_code otlp_json_from_protobuf(struct slice request, struct buffer *out
     if (code != ERROR_CORRUPT)
         error_set(error, code, "write %zu bytes of OTLP as JSON (room for %zu bytes): %s",
                   request.len, out->max - out->len, error_code_text(code));
+    return code;
+}
+
+// --- conversion of OTLP JSON to OTLP protobuf, controlled by the schema ---------------------------
+
+// Fields are written from the last to the first, as wire.h demands.
+struct reverse_transcoder {
+    struct json_document document;
+    struct arena *arena;
+    struct wire_writer writer;
+    struct error *error;
+    enum error_code code; // the first failure but the writer's
+};
+
+static void put_message(struct reverse_transcoder *transcoder, const struct schema_message *schema,
+                        json_value object, int depth);
+
+static void fail_value(struct reverse_transcoder *transcoder, const struct schema_message *message,
+                       const char *field, const char *reason)
+{
+    if (transcoder->code == ERROR_NONE)
+        transcoder->code =
+            error_set(transcoder->error, ERROR_CORRUPT, "%s: %s: %s", message->name, field, reason);
+}
+
+static void fail_memory(struct reverse_transcoder *transcoder)
+{
+    transcoder->code =
+        error_set(transcoder->error, ERROR_MEMORY, "read OTLP from JSON: out of memory");
+}
+
+static void *allocate(struct reverse_transcoder *transcoder, size_t count, size_t size)
+{
+    void *items = arena_allocate_array(transcoder->arena, count, size);
+    if (items == NULL)
+        fail_memory(transcoder);
+    return items;
+}
+
+// False: not a string. Without memory it is empty, and `code` is set.
+static bool read_text(struct reverse_transcoder *transcoder, json_value value, struct slice *text)
+{
+    *text = SLICE_EMPTY;
+    if (json_type_of(&transcoder->document, value) != JSON_STRING)
+        return false;
+    if (!json_string(&transcoder->document, value, transcoder->arena, text))
+        fail_memory(transcoder);
+    return true;
+}
+
+// Hexadecimal in either case. Lengths are the decoder's concern.
+static bool read_hex(struct reverse_transcoder *transcoder, json_value value, struct slice *bytes)
+{
+    struct slice text;
+    if (!read_text(transcoder, value, &text))
+        return false;
+    uint8_t *decoded = allocate(transcoder, text.len / 2, 1);
+    *bytes = slice_of_bytes(decoded, decoded != NULL ? text.len / 2 : 0);
+    return decoded == NULL || hex_decode(text.data, text.len, decoded, text.len / 2);
+}
+
+// "Either standard or URL-safe base64 encoding with/without paddings are accepted" (proto3 JSON mapping).
+static bool read_base64(struct reverse_transcoder *transcoder, json_value value,
+                        struct slice *bytes)
+{
+    struct slice text;
+    size_t len = 0;
+    *bytes = SLICE_EMPTY;
+    if (!read_text(transcoder, value, &text))
+        return false;
+    while (slice_ends_with(text, SLICE("=")))
+        text.len--;
+    size_t padded_len = (text.len + 3) / 4 * 4;
+    char *padded = allocate(transcoder, padded_len + 1, 1);
+    char *decoded = allocate(transcoder, padded_len + 1, 1);
+    if (padded == NULL || decoded == NULL)
+        return true;
+    for (size_t i = 0; i < padded_len; i++) {
+        char c = i < text.len ? text.data[i] : '=';
+        padded[i] = c == '-' ? '+' : c == '_' ? '/' : c;
+    }
+    if (!base64_decode((struct slice){padded, padded_len}, decoded, padded_len, &len))
+        return false;
+    *bytes = (struct slice){decoded, len};
+    return true;
+}
+
+// The digits of a number, or of a number in a string.
+static struct slice read_number_text(struct reverse_transcoder *transcoder, json_value value)
+{
+    struct slice text;
+    if (read_text(transcoder, value, &text))
+        return text;
+    return json_number_text(&transcoder->document, value);
+}
+
+// Digits only, up to 2^64 - 1.
+static bool parse_uint64(struct slice text, uint64_t *out)
+{
+    uint64_t value = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned digit = (unsigned)(text.data[i] - '0');
+        if (!ascii_is_digit(text.data[i]) || value > (UINT64_MAX - digit) / 10)
+            return false;
+        value = value * 10 + digit;
+    }
+    *out = value;
+    return text.len > 0;
+}
+
+// In bits of its wire type. Numbers may be in any notation (1e3), strings are decimal digits. "The names of enum values
+// ... are not allowed" (OTLP), so strings are no enums.
+static bool read_integer(struct reverse_transcoder *transcoder, enum schema_kind kind,
+                         json_value value, uint64_t *bits)
+{
+    struct slice text = read_number_text(transcoder, value);
+    long long parsed;
+    int64_t number;
+    if (kind == SCHEMA_ENUM && json_type_of(&transcoder->document, value) != JSON_NUMBER)
+        return false;
+    if (kind == SCHEMA_FIXED64 && parse_uint64(text, bits))
+        return true;
+    if (slice_parse_int64(text, &parsed))
+        number = parsed;
+    else if (!json_int64(&transcoder->document, value, &number))
+        return false;
+    *bits = (uint64_t)number;
+    if (kind == SCHEMA_INT64)
+        return true;
+    if (kind == SCHEMA_ENUM)
+        return number >= INT32_MIN && number <= INT32_MAX;
+    return number >= 0 && (kind == SCHEMA_FIXED64 || number <= UINT32_MAX);
+}
+
+static bool parse_finite(struct reverse_transcoder *transcoder, struct slice text, double *number)
+{
+    char *copy = allocate(transcoder, text.len + 1, 1);
+    char *end = copy;
+    if (copy == NULL)
+        return true;
+    memcpy(copy, text.data, text.len);
+    // The program never calls setlocale(), so the decimal point is '.'.
+    *number = strtod(copy, &end);
+    return end == copy + text.len && *number - *number == 0;
+}
+
+// True if strtod() reads it as JSON would: no hexadecimal, no blanks, no "inf".
+static bool has_decimal_characters(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (!ascii_is_digit(text.data[i]) && memchr("+-.eE", text.data[i], 5) == NULL)
+            return false;
+    }
+    return text.len > 0;
+}
+
+static bool read_double(struct reverse_transcoder *transcoder, json_value value, uint64_t *bits)
+{
+    struct slice text = read_number_text(transcoder, value);
+    double number = 0;
+    if (slice_equals(text, SLICE("NaN")))
+        number = (double)__builtin_nan("");
+    else if (slice_equals(text, SLICE("Infinity")))
+        number = (double)__builtin_inf();
+    else if (slice_equals(text, SLICE("-Infinity")))
+        number = -(double)__builtin_inf();
+    else if (!has_decimal_characters(text) || !parse_finite(transcoder, text, &number))
+        return false;
+    memcpy(bits, &number, sizeof *bits);
+    return true;
+}
+
+static bool read_bool(struct reverse_transcoder *transcoder, json_value value, uint64_t *bits)
+{
+    enum json_type type = json_type_of(&transcoder->document, value);
+    *bits = type == JSON_TRUE;
+    return type == JSON_TRUE || type == JSON_FALSE;
+}
+
+static bool put_number(struct reverse_transcoder *transcoder, const struct schema_field *field,
+                       json_value value)
+{
+    uint64_t bits = 0;
+    bool is_good = field->kind == SCHEMA_DOUBLE ? read_double(transcoder, value, &bits)
+                   : field->kind == SCHEMA_BOOL
+                       ? read_bool(transcoder, value, &bits)
+                       : read_integer(transcoder, field->kind, value, &bits);
+    enum wire_type type = schema_wire_type(field->kind);
+    if (is_good && type == WIRE_FIXED64)
+        wire_put_fixed64(&transcoder->writer, field->number, bits);
+    else if (is_good && type == WIRE_FIXED32)
+        wire_put_fixed32(&transcoder->writer, field->number, (uint32_t)bits);
+    else if (is_good)
+        wire_put_varint(&transcoder->writer, field->number, bits);
+    return is_good;
+}
+
+static bool put_text(struct reverse_transcoder *transcoder, const struct schema_field *field,
+                     json_value value)
+{
+    struct slice bytes;
+    bool is_good = field->kind == SCHEMA_STRING  ? read_text(transcoder, value, &bytes)
+                   : field->kind == SCHEMA_BYTES ? read_base64(transcoder, value, &bytes)
+                                                 : read_hex(transcoder, value, &bytes);
+    if (is_good)
+        wire_put_bytes(&transcoder->writer, field->number, bytes);
+    return is_good;
+}
+
+static void put_value(struct reverse_transcoder *transcoder, const struct schema_message *message,
+                      const struct schema_field *field, json_value value, int depth)
+{
+    if (field->kind == SCHEMA_MESSAGE) {
+        size_t mark = transcoder->writer.len;
+        put_message(transcoder, field->message, value, depth + 1);
+        wire_put_message(&transcoder->writer, field->number, mark);
+        return;
+    }
+    bool is_good = schema_wire_type(field->kind) == WIRE_BYTES
+                       ? put_text(transcoder, field, value)
+                       : put_number(transcoder, field, value);
+    if (!is_good)
+        fail_value(transcoder, message, field->name, "not a valid value");
+}
+
+static void put_elements(struct reverse_transcoder *transcoder,
+                         const struct schema_message *message, const struct schema_field *field,
+                         json_value array, int depth)
+{
+    const struct json_document *document = &transcoder->document;
+    if (json_type_of(document, array) != JSON_ARRAY) {
+        fail_value(transcoder, message, field->name, "not an array");
+        return;
+    }
+    size_t count = 0;
+    json_value *elements = allocate(transcoder, json_count(document, array), sizeof *elements);
+    json_value element = elements != NULL ? json_first_element(document, array) : JSON_NONE;
+    for (; element != JSON_NONE; element = json_next_element(document, element))
+        elements[count++] = element;
+    while (count > 0 && transcoder->code == ERROR_NONE)
+        put_value(transcoder, message, field, elements[--count], depth);
+}
+
+// The members of an object that the schema knows, and that are not null.
+struct members {
+    size_t count;
+    struct member {
+        const struct schema_field *field;
+        json_value value;
+    } * items;
+};
+
+static const struct schema_field *find_by_name(const struct schema_message *schema,
+                                               struct slice name)
+{
+    for (size_t i = 0; i < schema->field_count; i++) {
+        if (slice_equals(slice_from_string(schema->fields[i].name), name))
+            return &schema->fields[i];
+    }
+    return NULL;
+}
+
+static struct members collect_members(struct reverse_transcoder *transcoder,
+                                      const struct schema_message *schema, json_value object)
+{
+    const struct json_document *document = &transcoder->document;
+    struct members members = {.count = 0};
+    char scratch[JSON_KEY_MAX];
+    size_t known = 0;
+    json_value key = json_first_key(document, object);
+    for (; key != JSON_NONE; key = json_next_key(document, key))
+        known += find_by_name(schema, json_key_text(document, key, scratch)) != NULL;
+    members.items = allocate(transcoder, known, sizeof *members.items);
+    if (members.items == NULL)
+        return members;
+    for (key = json_first_key(document, object); key != JSON_NONE;
+         key = json_next_key(document, key)) {
+        const struct schema_field *field =
+            find_by_name(schema, json_key_text(document, key, scratch));
+        json_value value = json_key_value(document, key);
+        if (field != NULL && json_type_of(document, value) != JSON_NULL)
+            members.items[members.count++] = (struct member){field, value};
+    }
+    return members;
+}
+
+static void put_message(struct reverse_transcoder *transcoder, const struct schema_message *schema,
+                        json_value object, int depth)
+{
+    if (transcoder->code != ERROR_NONE)
+        return;
+    if (json_type_of(&transcoder->document, object) != JSON_OBJECT) {
+        fail_value(transcoder, schema, "message", "not an object");
+        return;
+    }
+    if (depth > SCHEMA_DEPTH_MAX) {
+        fail_value(transcoder, schema, "message", "nested too deep");
+        return;
+    }
+    struct members members = collect_members(transcoder, schema, object);
+    while (members.count > 0 && transcoder->code == ERROR_NONE) {
+        struct member member = members.items[--members.count];
+        if (member.field->is_repeated)
+            put_elements(transcoder, schema, member.field, member.value, depth);
+        else
+            put_value(transcoder, schema, member.field, member.value, depth);
+    }
+}
+
+static enum error_code parse_request(struct slice json, struct reverse_transcoder *transcoder)
+{
+    enum error_code code =
+        json_parse(json, transcoder->arena, &transcoder->document, transcoder->error);
+    if (code == ERROR_INVALID && transcoder->error != NULL)
+        transcoder->error->code = ERROR_CORRUPT;
+    return code == ERROR_INVALID ? ERROR_CORRUPT : code;
+}
+
+// Each byte of JSON makes at most three of protobuf: an invalid one is replaced.
+#define EXPANSION_MAX 3
+
+enum error_code otlp_protobuf_from_json(struct slice json, struct arena *arena,
+                                        struct slice *request, struct error *error)
+{
+    struct reverse_transcoder transcoder = {.arena = arena, .error = error};
+    *request = SLICE_EMPTY;
+    enum error_code code = parse_request(json, &transcoder);
+    if (code != ERROR_NONE)
+        return code;
+    wire_writer_init(&transcoder.writer, EXPANSION_MAX * json.len);
+    put_message(&transcoder, &schema_trace_request, JSON_ROOT, 0);
+    code = transcoder.code;
+    if (code == ERROR_NONE)
+        code = transcoder.writer.failure;
+    if (code == ERROR_NONE &&
+        !arena_copy_slice(arena, wire_writer_slice(&transcoder.writer), request))
+        code = ERROR_MEMORY;
+    wire_writer_release(&transcoder.writer);
+    if (code != ERROR_NONE && code != transcoder.code)
+        error_set(error, code, "read OTLP from JSON: %s", error_code_text(code));
     return code;
 }

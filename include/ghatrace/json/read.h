@@ -69,6 +69,8 @@ bool json_string(const struct json_document *document, json_value value, struct 
 // The same, truncated to at most `max` bytes between characters; the rest is not decoded.
 bool json_string_start(const struct json_document *document, json_value value, size_t max,
                        struct arena *arena, struct slice *out) MUST_CHECK;
+// The source text of a number; empty for anything else.
+struct slice json_number_text(const struct json_document *document, json_value value);
 // An integer in any notation: 12, 12.0 and 1.2e1 are the same in JSON Schema. False, and `out` is unchanged: not a
 // number, a fraction, or outside int64.
 bool json_int64(const struct json_document *document, json_value value, int64_t *out) MUST_CHECK;

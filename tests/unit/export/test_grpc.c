@@ -13,6 +13,7 @@
 #include "../../../src/export/request.h"
 #include "ghatrace/base/digest.h"
 #include "ghatrace/base/memory.h"
+#include "ghatrace/http/gzip.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 // A literal with NULs in it.

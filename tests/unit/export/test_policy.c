@@ -8,11 +8,9 @@
 
 #include "../../../src/export/answer.h"
 #include "../../../src/export/pace.h"
-#include "../../../src/export/request.h"
 #include "ghatrace/base/memory.h"
 
 #include <string.h>
-#include <zlib.h>
 
 // --- outcomes ---------------------------------------------------------------------------------
 
@@ -389,65 +387,6 @@ static void without_memory_the_quarantine_is_unchanged(void **state)
     quarantine_release(&quarantine);
 }
 
-// --- gzip -------------------------------------------------------------------------------------
-
-static void expect_round_trip(struct slice data)
-{
-    struct buffer packed;
-    struct error error;
-    buffer_init(&packed, 1 << 20);
-    assert_int_equal(buffer_append_string(&packed, "head"), ERROR_NONE);
-    assert_int_equal(gzip_compress(data, &packed, &error), ERROR_NONE);
-
-    char *plain = test_malloc(data.len + 1);
-    z_stream stream = {.next_in = (Bytef *)packed.data + 4, .avail_in = (uInt)packed.len - 4};
-    stream.next_out = (Bytef *)plain;
-    stream.avail_out = (uInt)data.len + 1;
-    assert_int_equal(inflateInit2(&stream, 15 + 16), Z_OK);
-    assert_int_equal(inflate(&stream, Z_FINISH), Z_STREAM_END);
-    assert_int_equal(stream.total_out, data.len);
-    assert_int_equal(stream.avail_in, 0);
-    if (data.len > 0)
-        assert_memory_equal(plain, data.data, data.len);
-    inflateEnd(&stream);
-    test_free(plain);
-    buffer_release(&packed);
-}
-
-static void what_is_compressed_can_be_read_by_zlib(void **state)
-{
-    static char noise[100000];
-    uint64_t random_state = 7;
-    (void)state;
-    for (size_t i = 0; i < sizeof noise; i++)
-        noise[i] = (char)backoff_random(&random_state);
-    expect_round_trip(SLICE(""));
-    expect_round_trip(SLICE("a"));
-    expect_round_trip(SLICE("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"));
-    expect_round_trip((struct slice){noise, sizeof noise});
-}
-
-static void compressing_reports_caps_and_refused_memory(void **state)
-{
-    struct buffer packed;
-    struct error error;
-    long skip = 0;
-    enum error_code code;
-    (void)state;
-    buffer_init(&packed, 8);
-    assert_int_equal(gzip_compress(SLICE("text"), &packed, &error), ERROR_TOO_LARGE);
-    buffer_release(&packed);
-    do {
-        buffer_init(&packed, 1 << 20);
-        memory_fail_after(skip++);
-        code = gzip_compress(SLICE("text"), &packed, &error);
-        memory_fail_after(-1);
-        buffer_release(&packed);
-        assert_true(code == ERROR_NONE || code == ERROR_MEMORY);
-    } while (code != ERROR_NONE);
-    assert_true(skip > 2);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -472,8 +411,6 @@ int main(void)
         cmocka_unit_test(the_entries_of_a_quarantine_are_found),
         cmocka_unit_test(intervals_grow_up_to_a_limit),
         cmocka_unit_test(without_memory_the_quarantine_is_unchanged),
-        cmocka_unit_test(what_is_compressed_can_be_read_by_zlib),
-        cmocka_unit_test(compressing_reports_caps_and_refused_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

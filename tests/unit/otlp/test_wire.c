@@ -203,7 +203,9 @@ static void invalid_fields_are_damage(void **state)
         "0e 00",                            // types that do not exist
         "0f 00",                            //
         "80 80 80 80 10 00",                // a tag of more than 32 bits
-        "08 01 12 02 61",                   // valid at first
+        "8a 80 80 80 80 00 00",    // a tag of more than five bytes, which Google's parsers refuse
+        "0a 81 80 80 80 80 00 61", // a length of so many
+        "08 01 12 02 61",          // valid at first
     };
     (void)state;
     for (size_t i = 0; i < COUNT(damaged); i++) {
@@ -220,6 +222,7 @@ static void odd_but_valid_fields_are_read(void **state)
         "f8 ff ff ff 0f 01",                // the largest field number
         "88 00 01",                         // a tag that is longer than it need be
         "0a 81 00 61",
+        "8a 80 80 80 00 81 80 80 80 00 61",
     };
     (void)state;
     for (size_t i = 0; i < COUNT(valid); i++) {
