@@ -92,6 +92,8 @@ void engine_log_set_aside(struct engine *engine, const struct store_set_aside_no
 
 // Limit on blocks of notes that are shed for one delivery.
 #define SHED_AT_ONCE 64
+// Limit on records of other programs' spans that are.
+#define SHED_FORWARDED_AT_ONCE 1000
 
 // Copies a state out of the memory map, whose pages are reused by the next write. An absent state is empty.
 static enum error_code load_bytes(struct engine_work *work, const struct store_key *key,
@@ -138,6 +140,8 @@ enum error_code work_decode_job(struct engine_work *work, struct slice bytes, st
                          "stored job is damaged: it is stored under the key of another");
     if (code == ERROR_NONE)
         code = place_job(work, &job->state, &job->place);
+    if (code == ERROR_NONE)
+        job->arc = arc_place_of_job(work, &job->state);
     work_clamp_future_job_times(work, &job->state);
     return code;
 }
@@ -252,8 +256,8 @@ enum error_code work_load_job_state(struct engine_work *work, struct work_run *r
     return code;
 }
 
-static enum error_code load_job(struct engine_work *work, const struct run_name *name,
-                                int64_t job_id, struct work_run *run, struct work_job *job)
+enum error_code work_load_job(struct engine_work *work, const struct run_name *name, int64_t job_id,
+                              struct work_run *run, struct work_job *job)
 {
     *job = (struct work_job){
         .key = {.trace = run->key.trace, .span = stored_span_of_job(name->run_id, job_id)},
@@ -346,6 +350,8 @@ static enum error_code note_run(struct engine_work *work, struct work_run *run)
 enum error_code work_save_run(struct engine_work *work, struct work_run *run)
 {
     enum error_code code = update_open_runs(work, run, run->state.phase == RUN_OPEN);
+    if (code == ERROR_NONE)
+        code = work_note_our_run(work, run);
     if (code == ERROR_NONE && is_note(&run->state))
         return note_run(work, run);
     timestamp_ns wanted = lifecycle_run_deadline(&work->policy, &run->state);
@@ -410,8 +416,12 @@ enum error_code work_save_job(struct engine_work *work, const struct run_state *
                               struct work_job *job)
 {
     enum error_code code = move_job_to_its_pool(work, job);
-    if (code == ERROR_NONE && needs_only_note(work, &job->state))
-        return note_job(work, job);
+    if (code == ERROR_NONE)
+        code = work_note_our_job(work, job);
+    if (code == ERROR_NONE && needs_only_note(work, &job->state)) {
+        code = note_job(work, job);
+        return code == ERROR_NONE ? work_list_job(work, job) : code;
+    }
     timestamp_ns wanted = lifecycle_job_deadline(&work->policy, run, &job->state);
     if (code == ERROR_NONE)
         code = index_deadline(work, &job->key, wanted, &job->state.deadline);
@@ -427,7 +437,8 @@ enum error_code work_save_job(struct engine_work *work, const struct run_state *
     }
     if (code != ERROR_NONE)
         return error_set(&work->error, code, "encode job: %s", error_code_text(code));
-    return put_state(work, &job->key, &job->is_stored);
+    code = put_state(work, &job->key, &job->is_stored);
+    return code == ERROR_NONE ? work_list_job(work, job) : code;
 }
 
 enum error_code work_delete_run(struct engine_work *work, struct work_run *run)
@@ -444,6 +455,8 @@ enum error_code work_delete_job(struct engine_work *work, struct work_job *job)
     static const struct pool_place nowhere;
     enum error_code code =
         pool_move_job(work->stats, &job->key, &job->place, &nowhere, &work->error);
+    if (code == ERROR_NONE)
+        code = work_unlist_job(work, job);
     if (code == ERROR_NONE && job->state.deadline != TIMESTAMP_UNKNOWN)
         code =
             store_delete_deadline(work->transaction, job->state.deadline, &job->key, &work->error);
@@ -526,8 +539,8 @@ static enum error_code add_batch(struct engine_work *work, struct record_place *
 }
 
 // The steps beyond the first thousand. Their spans are freed before the next ones are built.
-static enum error_code add_remaining_steps(struct engine_work *work, struct record_place *place,
-                                           struct job_rest *rest)
+static enum error_code add_remaining_steps(struct engine_work *work, const struct store_key *owner,
+                                           struct record_place *place, struct job_rest *rest)
 {
     for (;;) {
         struct span_batch batch;
@@ -538,6 +551,8 @@ static enum error_code add_remaining_steps(struct engine_work *work, struct reco
         if (batch.span_count == 0)
             return ERROR_NONE;
         code = add_batch(work, place, &batch);
+        if (code == ERROR_NONE)
+            code = work_note_sent(work, owner, &batch);
         if (code != ERROR_NONE)
             return code;
     }
@@ -550,8 +565,10 @@ static enum error_code add_finished(struct engine_work *work, const struct store
     phases.span = stored_span_of_part(&key->span, STORED_PART_RUNNER_PHASES);
     struct record_place place = {.key = finished->is_runner_phases ? &phases : key};
     enum error_code code = add_batch(work, &place, &finished->batch);
+    if (code == ERROR_NONE)
+        code = work_note_sent(work, key, &finished->batch);
     if (code == ERROR_NONE && finished->rest != NULL)
-        code = add_remaining_steps(work, &place, finished->rest);
+        code = add_remaining_steps(work, key, &place, finished->rest);
     return code;
 }
 
@@ -669,13 +686,17 @@ static enum error_code apply_job_event(struct engine_work *work, const struct en
     const struct lifecycle life = {&work->policy, &work->arena, &output};
     struct work_run run;
     struct work_job job;
+    uint64_t left_of = 0;
     enum error_code code = work_load_run(work, &name, &run);
     if (code == ERROR_NONE)
-        code = load_job(work, &name, job_event->job_id, &run, &job);
+        code = work_load_job(work, &name, job_event->job_id, &run, &job);
+    if (code == ERROR_NONE)
+        code = work_match_held_reports(work, task->event, &run, &job, &left_of);
     if (code != ERROR_NONE)
         return code;
     code = lifecycle_apply_job_event(&life, &received, &run.state, &job.state);
-    return code == ERROR_NONE ? save_states(work, &output, &run, &job) : refuse_event(work, code);
+    code = code == ERROR_NONE ? save_states(work, &output, &run, &job) : refuse_event(work, code);
+    return code == ERROR_NONE ? work_match_left_reports(work, left_of) : code;
 }
 
 static enum error_code apply_run_event(struct engine_work *work, const struct engine_task *task)
@@ -713,7 +734,10 @@ static enum error_code apply_event(struct engine_work *work, const struct engine
 
 enum error_code work_check_room(struct engine_work *work)
 {
+    // Spans of other programs have their own limit: no delivery is refused because of them.
     uint64_t waiting = store_outbox_bytes(work->transaction);
+    uint64_t forwarded = store_forwarded_bytes(work->transaction);
+    waiting -= forwarded < waiting ? forwarded : waiting;
     if (work->to_outbox && work->outbox_max > 0 && waiting >= work->outbox_max)
         return error_set(&work->error, ERROR_FULL,
                          "the outbox is full: %llu KiB wait for the collector, outbox-max-size is "
@@ -746,14 +770,17 @@ static enum error_code remember_delivery(struct engine_work *work, const struct 
 static enum error_code make_room_for_delivery(struct engine_work *work)
 {
     bool is_short;
+    size_t forwarded;
     uint64_t before = work->counted.shed;
     enum error_code full = work_check_room(work);
     if (full != ERROR_FULL)
         return full;
-    enum error_code code = work_shed_notes(work, SHED_AT_ONCE, &is_short);
+    enum error_code code = work_shed_forwarded(work, SHED_FORWARDED_AT_ONCE, &forwarded);
+    if (code == ERROR_NONE)
+        code = work_shed_notes(work, SHED_AT_ONCE, &is_short);
     if (code != ERROR_NONE)
         return code;
-    return work->counted.shed > before ? work_check_room(work) : full;
+    return work->counted.shed > before || forwarded > 0 ? work_check_room(work) : full;
 }
 
 // Nothing was written for this task yet, so the other tasks of the batch, which may free space, continue.
@@ -764,16 +791,22 @@ static void refuse_for_room(struct engine_work *work, struct engine_task *task)
     task->error = work->error;
 }
 
+enum error_code work_make_room(struct engine_work *work, struct engine_task *task, bool *is_refused)
+{
+    enum error_code code = make_room_for_delivery(work);
+    *is_refused = code == ERROR_FULL;
+    if (*is_refused)
+        refuse_for_room(work, task);
+    return *is_refused ? ERROR_NONE : code;
+}
+
 static enum error_code apply_delivery(struct engine_work *work, struct engine_task *task)
 {
-    bool is_duplicate = false;
-    enum error_code code = make_room_for_delivery(work);
-    if (code == ERROR_FULL) {
-        refuse_for_room(work, task);
-        return ERROR_NONE;
-    }
-    if (code == ERROR_NONE)
-        code = remember_delivery(work, task, &is_duplicate);
+    bool is_duplicate = false, is_refused;
+    enum error_code code = work_make_room(work, task, &is_refused);
+    if (code != ERROR_NONE || is_refused)
+        return code;
+    code = remember_delivery(work, task, &is_duplicate);
     if (code != ERROR_NONE)
         return code;
     if (is_duplicate) {
@@ -786,15 +819,17 @@ static enum error_code apply_delivery(struct engine_work *work, struct engine_ta
     return apply_event(work, task);
 }
 
-static enum error_code apply_to_job(struct engine_work *work, const struct engine_task *task,
-                                    struct work_run *run, struct work_job *job)
+enum error_code work_apply_assignment(struct engine_work *work,
+                                      const struct job_assignment *assignment, struct work_run *run,
+                                      struct work_job *job, bool *is_late)
 {
     struct lifecycle_output output;
     const struct lifecycle life = {&work->policy, &work->arena, &output};
-    enum error_code code = lifecycle_apply_assignment(&life, task->assignment, task->received_at,
-                                                      &run->state, &job->state);
+    enum error_code code =
+        lifecycle_apply_assignment(&life, assignment, work->at, &run->state, &job->state);
     if (code != ERROR_NONE)
         return error_set(&work->error, code, "apply assignment: %s", error_code_text(code));
+    *is_late = output.is_late;
     work->counted.assignments += output.is_late ? 0 : 1;
     work->counted.assignments_late += output.is_late ? 1 : 0;
     code = work_add_records(work, &run->key.trace, run, &output);
@@ -805,23 +840,17 @@ static enum error_code apply_to_job(struct engine_work *work, const struct engin
     return code;
 }
 
-static enum error_code apply_assignment(struct engine_work *work, struct engine_task *task)
+// Nothing is dropped for their sake. That there is no room for them does not mean that there is none for deliveries.
+static enum error_code forward_spans(struct engine_work *work, struct engine_task *task)
 {
-    const struct job_assignment *assignment = task->assignment;
-    const struct run_name name = {assignment->server, assignment->run_id, assignment->run_attempt};
-    struct work_run run;
-    struct work_job job;
-    enum error_code code = make_room_for_delivery(work);
+    enum error_code code = work_check_room(work);
     if (code == ERROR_FULL) {
-        refuse_for_room(work, task);
+        task->outcome = ENGINE_FULL;
+        task->error = work->error;
         return ERROR_NONE;
     }
     task->outcome = ENGINE_ACCEPTED;
-    if (code == ERROR_NONE)
-        code = work_load_run(work, &name, &run);
-    if (code == ERROR_NONE)
-        code = load_job(work, &name, assignment->job_id, &run, &job);
-    return code == ERROR_NONE ? apply_to_job(work, task, &run, &job) : code;
+    return code == ERROR_NONE ? work_forward_spans(work, task) : code;
 }
 
 static enum error_code settle_export(struct engine_work *work, struct engine_task *task)
@@ -849,9 +878,12 @@ enum error_code work_apply_task(struct engine_work *work, struct engine_task *ta
     case ENGINE_APPLY_EVENT:
         work->at = task->received_at;
         return apply_delivery(work, task);
-    case ENGINE_APPLY_ASSIGNMENT:
+    case ENGINE_APPLY_ARC_REPORTS:
         work->at = task->received_at;
-        return apply_assignment(work, task);
+        return work_apply_arc_reports(work, task);
+    case ENGINE_FORWARD_SPANS:
+        work->at = task->received_at;
+        return forward_spans(work, task);
     case ENGINE_SETTLE_EXPORT:
         work->at = work->now;
         return settle_export(work, task);

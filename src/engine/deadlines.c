@@ -578,6 +578,10 @@ enum error_code engine_do_upkeep(struct engine *engine, size_t tasks, struct upk
     if (code == ERROR_NONE && upkeep->is_clock_trusted)
         code = expire_notes_and_figures(engine, upkeep);
     if (code == ERROR_NONE)
+        code = arc_do_upkeep(engine, upkeep);
+    if (code == ERROR_NONE)
+        code = work_do_forward_upkeep(work, upkeep);
+    if (code == ERROR_NONE)
         code = drop_jobs(engine, upkeep);
     if (code == ERROR_NONE)
         code = shed_notes(engine, upkeep);

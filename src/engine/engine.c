@@ -1,11 +1,11 @@
 // The engine: a queue of tasks, a thread that commits them in batches, counters.
 #include <assert.h>
 
+#include "forward.h"
 #include "ghatrace/base/log.h"
 #include "ghatrace/base/memory.h"
 #include "ghatrace/base/thread.h"
 #include "ghatrace/stats/rebuild.h"
-#include "private.h"
 
 // --- counters since the start ---------------------------------------------------------------------
 
@@ -134,6 +134,8 @@ void engine_read_counters(struct engine *engine, struct engine_counters *counter
 #define FIGURES_PER_BATCH 256
 // And one transaction at startup.
 #define FIGURES_PER_TRANSACTION 10000
+// The part of the queue that tasks of the receiver's clients may take is one in this many.
+#define RECEIVED_SHARE 4
 #define IDLE_TICK (60 * NS_PER_SECOND)
 #define TROUBLE_TICK NS_PER_SECOND
 // A clock that jumps by more than this is not trusted at first: nothing expires because of it for this long.
@@ -206,12 +208,15 @@ static enum error_code end_work(struct engine_work *work, enum error_code code,
     work->transaction = NULL;
     if (code != ERROR_NONE) {
         store_abort(transaction);
+        forwarder_forget(work->forwarder);
         return code;
     }
     *set_aside = *store_noted_set_aside(transaction);
     note_committing(work, true);
     code = store_commit(transaction, &work->error);
     note_committing(work, false);
+    if (code != ERROR_NONE)
+        forwarder_forget(work->forwarder);
     return code;
 }
 
@@ -318,6 +323,12 @@ static void note_commit(struct engine *engine)
         note_recovery(engine);
 }
 
+// A task of the receiver's clients. None of them may cost a delivery its 202.
+static bool is_received(const struct engine_task *task)
+{
+    return task->type == ENGINE_FORWARD_SPANS || task->type == ENGINE_APPLY_ARC_REPORTS;
+}
+
 // A failed transaction discards all its tasks. Each is retried alone, so that one that cannot be applied does not
 // make the others fail; but once the store is full or the disk fails, the remaining deliveries are refused without
 // a try.
@@ -339,8 +350,11 @@ static void commit_one_by_one(struct engine *engine, const struct engine_tasks *
             continue;
         }
         error->code = code;
-        refusal = *error;
         refuse_task(engine, task, error);
+        // What other programs send may be more than there is room for; a delivery may still have room.
+        if (code != ERROR_IO && is_received(task))
+            continue;
+        refusal = *error;
         note_failed_commit(engine, code);
     }
 }
@@ -459,6 +473,7 @@ static void take_tasks(struct engine *engine, struct engine_tasks *tasks)
            (count == 0 || count < engine->options.batch_max)) {
         STAILQ_REMOVE_HEAD(&engine->queue, next);
         STAILQ_INSERT_TAIL(tasks, task, next);
+        engine->queued_received -= is_received(task) ? 1 : 0;
         count++;
     }
     assert(engine->queued >= count);
@@ -558,16 +573,18 @@ static void *run_thread(void *context)
 
 void engine_submit(struct engine *engine, struct engine_task *task)
 {
-    bool is_event = task->type != ENGINE_SETTLE_EXPORT;
+    bool is_event = task->type != ENGINE_SETTLE_EXPORT, is_other = is_received(task);
+    size_t max = engine->options.queue_max;
     assert(task->on_done != NULL);
     task->submitted_at = timestamp_monotonic();
     pthread_mutex_lock(&engine->mutex);
-    bool is_refused =
-        engine->is_stopping || (is_event && engine->queued >= engine->options.queue_max);
+    bool is_refused = engine->is_stopping || (is_event && engine->queued >= max) ||
+                      (is_other && engine->queued_received >= max / RECEIVED_SHARE);
     if (!is_refused) {
         move_task(task, ENGINE_TASK_IDLE, ENGINE_TASK_QUEUED);
         STAILQ_INSERT_TAIL(&engine->queue, task, next);
         engine->queued++;
+        engine->queued_received += is_other ? 1 : 0;
         pthread_cond_signal(&engine->wake);
     }
     pthread_mutex_unlock(&engine->mutex);
@@ -593,11 +610,16 @@ enum error_code engine_create(struct store *store, const struct engine_options *
     made->work.store = store;
     made->work.policy = options->policy;
     made->work.to_outbox = options->has_exporter;
+    made->work.has_receiver = options->has_receiver;
     made->work.has_old_keys = store_has_old_keys(store);
     made->work.outbox_max = options->outbox_max;
     made->has_leftovers = true; // process what became due while no daemon was running
-    enum error_code code = stats_create(options->max_series, &made->work.stats, error);
+    made->work.forwarder = forwarder_create(options->forwarded_max);
+    enum error_code code = made->work.forwarder != NULL
+                               ? stats_create(options->max_series, &made->work.stats, error)
+                               : error_set(error, ERROR_MEMORY, "create engine: out of memory");
     if (code != ERROR_NONE) {
+        forwarder_destroy(made->work.forwarder);
         memory_free(made);
         return code;
     }
@@ -644,6 +666,7 @@ void engine_destroy(struct engine *engine)
     buffer_release(&engine->work.record);
     buffer_release(&engine->work.part);
     stats_destroy(engine->work.stats);
+    forwarder_destroy(engine->work.forwarder);
     pthread_cond_destroy(&engine->wake);
     pthread_mutex_destroy(&engine->mutex);
     memory_free(engine);

@@ -12,11 +12,31 @@
 #include "ghatrace/stats/stats.h"
 #include "ghatrace/trace/lifecycle.h"
 
+#define ARC_JOB_KEY_SIZE 32 // of table arc_jobs
+
+// Numbers in the keys and values of the engine's tables: 8 bytes, big-endian.
+static inline void put_be64(uint8_t *bytes, uint64_t value)
+{
+    for (int i = 7; i >= 0; i--, value >>= 8)
+        bytes[i] = (uint8_t)value;
+}
+
+static inline uint64_t get_be64(const void *bytes)
+{
+    const uint8_t *b = bytes;
+    uint64_t value = 0;
+    for (int i = 0; i < 8; i++)
+        value = value << 8 | b[i];
+    return value;
+}
+
 // State of the work inside one transaction; used by the engine's thread only.
 struct engine_work {
     struct store *store;
     struct trace_policy policy;
     bool to_outbox;
+    bool has_receiver;                     // struct engine_options
+    struct forwarder *forwarder;           // forward.h
     bool has_old_keys;                     // store_has_old_keys()
     uint64_t outbox_max;                   // bytes; deliveries are refused when more are waiting
     struct store_transaction *transaction; // NULL between batches
@@ -53,7 +73,8 @@ struct engine {
     pthread_mutex_t mutex; // guards the fields below
     pthread_cond_t wake;
     STAILQ_HEAD(engine_tasks, engine_task) queue;
-    size_t queued; // its length
+    size_t queued;          // its length
+    size_t queued_received; // of these: tasks of the receiver's clients
     bool is_stopping;
     timestamp_ns trouble_logged; // monotonic clock; engine's thread only
     timestamp_ns tight_logged;
@@ -78,6 +99,14 @@ struct engine {
     bool has_all_figures;      // nothing is left to compute from the states
     struct pool_id next_pool;  // where the search for unused pools continues
     timestamp_ns pools_looked; // when the last search ended
+
+    // Where the check of the list of jobs for ARC continues (arc_reports.c).
+    struct arc_check {
+        uint8_t next[ARC_JOB_KEY_SIZE + 1];
+        size_t next_len; // 0: it has ended
+        timestamp_ns ended_at;
+    } arc_check;
+    bool has_no_arc_entries; // and none is added, without a receiver
 
     // The search for jobs that are replaced by notes when room runs short.
     struct store_key next_job;
@@ -127,12 +156,21 @@ struct work_run {
     bool is_listed; // in the list of open runs
     bool is_stored; // stored as a state; else there is a note, or nothing
 };
+// What the list of jobs for ARC (arc_reports.c) has of a job. Slices as in the state.
+struct arc_place {
+    bool is_listed;
+    bool is_expected; // of the policy's arc_runners
+    int64_t runner_id;
+    struct slice runner_name, job_name, repository;
+    timestamp_ns created_at, started_at, ended_at;
+};
 struct work_job {
     struct store_key key;
     struct trace_id own_trace; // as in work_run
     struct job_state state;
     struct pool_place place;
-    bool is_stored; // as in work_run
+    struct arc_place arc; // as stored
+    bool is_stored;       // as in work_run
 };
 
 // Decodes a stored state; `bytes` must be in the arena. The key is already set.
@@ -148,6 +186,8 @@ struct run_name {
 };
 enum error_code work_load_run(struct engine_work *work, const struct run_name *name,
                               struct work_run *run) MUST_CHECK;
+enum error_code work_load_job(struct engine_work *work, const struct run_name *name, int64_t job_id,
+                              struct work_run *run, struct work_job *job) MUST_CHECK;
 // Loads what is stored under their keys; the structs are left unchanged if there is nothing, or nothing readable.
 enum error_code work_load_run_state(struct engine_work *work, struct work_run *run) MUST_CHECK;
 enum error_code work_load_job_state(struct engine_work *work, struct work_run *run,
@@ -167,6 +207,34 @@ enum error_code work_add_records(struct engine_work *work, const struct trace_id
 // Checks for room for a delivery in the store and in the outbox. ERROR_FULL with the message for the client.
 enum error_code work_check_room(struct engine_work *work) MUST_CHECK;
 
+// The same for a task, after shedding notes if need be. `*is_refused`: there is none, the task has its outcome.
+enum error_code work_make_room(struct engine_work *work, struct engine_task *task,
+                               bool *is_refused) MUST_CHECK;
+// Merges when ARC assigned this job, stores and counts what changes. `*is_late`: nothing did.
+enum error_code work_apply_assignment(struct engine_work *work,
+                                      const struct job_assignment *assignment, struct work_run *run,
+                                      struct work_job *job, bool *is_late) MUST_CHECK;
+
+// Deletes what is held, then what waits to be sent, of other programs' spans, up to `max` records of each. `*shed`: how
+// many.
+enum error_code work_shed_forwarded(struct engine_work *work, size_t max, size_t *shed) MUST_CHECK;
+
+// --- forward.c: spans of other programs, inside a write transaction ---
+
+enum error_code work_forward_spans(struct engine_work *work, struct engine_task *task) MUST_CHECK;
+// Releases what is held for traces that became known; deletes what was held for too long, and old IDs, if the clock is
+// trusted.
+enum error_code work_do_forward_upkeep(struct engine_work *work, struct upkeep *upkeep) MUST_CHECK;
+
+// --- our_spans.c: IDs that spans of other programs must not have; inside a write transaction ---
+
+// Records that a run, or a job that is not closed, exists. Called when its state changes.
+enum error_code work_note_our_run(struct engine_work *work, const struct work_run *run) MUST_CHECK;
+enum error_code work_note_our_job(struct engine_work *work, const struct work_job *job) MUST_CHECK;
+// Records the IDs of spans that are put into the outbox. `key`: of the state of their job or run.
+enum error_code work_note_sent(struct engine_work *work, const struct store_key *key,
+                               const struct span_batch *batch) MUST_CHECK;
+
 // --- apply.c: states that cannot be read ---
 
 // Sets aside a state that cannot be read, for the reason in `work->error`, and removes it from the figures of open runs and jobs.
@@ -175,6 +243,23 @@ enum error_code work_set_state_aside(struct engine_work *work, const struct stor
                                      struct run_state *run) MUST_CHECK;
 // After a commit that set a state aside: counts it, and logs it at most once a minute.
 void engine_log_set_aside(struct engine *engine, const struct store_set_aside_note *note);
+
+// --- arc_reports.c: inside a write transaction; without a receiver nothing is stored ---
+
+struct arc_place arc_place_of_job(const struct engine_work *work, const struct job_state *job);
+// Brings the job's entry in the list up to date after its state was saved, or replaced by a note.
+enum error_code work_list_job(struct engine_work *work, struct work_job *job) MUST_CHECK;
+enum error_code work_unlist_job(struct engine_work *work, struct work_job *job) MUST_CHECK;
+enum error_code work_apply_arc_reports(struct engine_work *work,
+                                       struct engine_task *task) MUST_CHECK;
+// Before an event of a job is applied: applies held reports about this job to `run` and `job`, and saves these.
+// `*left_of`: for the next call.
+enum error_code work_match_held_reports(struct engine_work *work, const struct github_event *event,
+                                        struct work_run *run, struct work_job *job,
+                                        uint64_t *left_of) MUST_CHECK;
+// After it: matches what is held for the same runner again. It may load and save other states of the same run.
+enum error_code work_match_left_reports(struct engine_work *work, uint64_t left_of) MUST_CHECK;
+enum error_code arc_do_upkeep(struct engine *engine, struct upkeep *upkeep) MUST_CHECK;
 
 // --- old_keys.c: inside a write transaction, where there may be old keys ---
 

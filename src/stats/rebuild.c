@@ -87,14 +87,19 @@ enum error_code rebuild_is_done(struct store_transaction *transaction, bool *is_
 
 static enum error_code stats_upgrade(struct stats *stats, struct error *error);
 
+static bool has_statistics(int table)
+{
+    return table != STORE_TABLE_QUARANTINE && table <= STORE_TABLE_LAST_OF_STATS;
+}
+
 // Open runs and jobs are always recounted, whatever the version. Other statistics of an unknown version are of no use
-// to this one. The quarantine contains no statistics.
+// to this one.
 static enum error_code begin_rebuild(struct stats *stats, bool is_version_1, struct error *error)
 {
     enum error_code code = is_version_1 ? stats_upgrade(stats, error) : ERROR_NONE;
     for (int table = 0; table < STORE_TABLE_COUNT && code == ERROR_NONE; table++) {
         bool is_of_open = table == STORE_TABLE_OPEN_JOBS || table == STORE_TABLE_OPEN_RUNS;
-        if (table != STORE_TABLE_QUARANTINE && (!is_version_1 || is_of_open))
+        if (has_statistics(table) && (!is_version_1 || is_of_open))
             code = store_table_clear(stats->transaction, (enum store_table)table, error);
     }
     memset(stats->known_servers, 0, sizeof stats->known_servers);

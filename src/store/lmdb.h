@@ -58,7 +58,9 @@ struct store_transaction {
     bool sequence_changed;
     uint64_t sequence; // last one used, in write transactions
     bool outbox_changed;
-    uint64_t outbox_bytes;                 // including this transaction's changes, likewise
+    uint64_t outbox_bytes; // including this transaction's changes, likewise
+    bool forwarded_changed;
+    uint64_t forwarded_bytes;              // of these: of other programs' spans, likewise
     struct store_set_aside_note set_aside; // by this transaction
     uint64_t unreadable;                   // entries that it skipped
     bool dead_changed;
@@ -146,6 +148,12 @@ enum error_code lmdb_put_sums(const struct lmdb_op *op, struct slice name, const
                               size_t count) MUST_CHECK;
 uint64_t lmdb_count_entries(struct store_transaction *transaction, enum database database);
 const char *lmdb_database_name(enum database database);
+
+// --- records.c ---
+
+// At the start: counts the bytes of other programs' spans in the outbox again if the sum is impossible.
+enum error_code store_check_forwarded_sum(struct store_transaction *transaction,
+                                          struct error *error) MUST_CHECK;
 
 // --- records.c: dead letters ---
 

@@ -112,6 +112,91 @@ enum error_code store_add_record(struct store_transaction *transaction, struct s
                     lmdb_put_key(key, &record->key), lmdb_put_sequence(sequence, record->sequence));
 }
 
+// --- records of other programs' spans ---------------------------------------------------------
+
+#define FORWARDED_SIZE 8 // be32 size ‖ be32 spans
+
+bool store_is_forwarded(const struct store_record *record)
+{
+    static const struct span_id none;
+    return memcmp(&record->key.span, &none, sizeof none) == 0;
+}
+
+uint64_t store_forwarded_bytes(struct store_transaction *transaction)
+{
+    return store_table_count(transaction, STORE_TABLE_FORWARDED) == 0
+               ? 0 // resets any effect of a damaged sum
+               : transaction->forwarded_bytes;
+}
+
+static enum error_code count_forwarded(struct store_transaction *transaction, uint64_t sequence,
+                                       size_t size, uint32_t spans, struct error *error)
+{
+    uint8_t key[SEQUENCE_SIZE];
+    uint8_t value[FORWARDED_SIZE];
+    lmdb_put_be64(value, (uint64_t)size << 32 | spans);
+    transaction->forwarded_bytes = store_forwarded_bytes(transaction) + size;
+    transaction->forwarded_changed = true;
+    return store_table_put(transaction, STORE_TABLE_FORWARDED, lmdb_put_sequence(key, sequence),
+                           slice_of_bytes(value, sizeof value), error);
+}
+
+// Of a record that is no longer in the outbox. `*was_counted`: it is of another program's spans.
+static enum error_code uncount_forwarded(struct store_transaction *transaction, uint64_t sequence,
+                                         bool *was_counted, struct error *error)
+{
+    uint8_t key[SEQUENCE_SIZE];
+    struct slice found;
+    *was_counted = false;
+    if (store_table_count(transaction, STORE_TABLE_FORWARDED) == 0)
+        return ERROR_NONE;
+    enum error_code code = store_table_get(transaction, STORE_TABLE_FORWARDED,
+                                           lmdb_put_sequence(key, sequence), &found, error);
+    if (code != ERROR_NONE)
+        return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+    uint64_t size = found.len == FORWARDED_SIZE ? lmdb_get_be64(found.data) >> 32 : 0;
+    uint64_t *bytes = &transaction->forwarded_bytes;
+    *bytes -= size < *bytes ? size : *bytes;
+    transaction->forwarded_changed = true;
+    *was_counted = true;
+    return store_table_delete(transaction, STORE_TABLE_FORWARDED, lmdb_put_sequence(key, sequence),
+                              error);
+}
+
+enum error_code store_check_forwarded_sum(struct store_transaction *transaction,
+                                          struct error *error)
+{
+    struct store_walk *walk;
+    struct store_entry entry;
+    uint64_t bytes = 0;
+    if (store_forwarded_bytes(transaction) <= transaction->outbox_bytes)
+        return ERROR_NONE;
+    enum error_code code =
+        store_table_walk(transaction, STORE_TABLE_FORWARDED, SLICE_EMPTY, &walk, error);
+    if (code != ERROR_NONE)
+        return code;
+    while ((code = store_table_next(walk, &entry, error)) == ERROR_NONE)
+        bytes += entry.value.len == FORWARDED_SIZE ? lmdb_get_be64(entry.value.data) >> 32 : 0;
+    store_table_end_walk(walk);
+    transaction->forwarded_bytes = bytes;
+    transaction->forwarded_changed = true;
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+enum error_code store_add_forwarded(struct store_transaction *transaction,
+                                    struct store_record *record, uint32_t spans,
+                                    struct error *error)
+{
+    record->key.span = (struct span_id){{0}};
+    transaction->sequence_changed = true;
+    enum error_code code = append_new_record(transaction, record, error);
+    if (code == ERROR_NONE)
+        code = put_in_outbox(transaction, record->sequence, record->body.len, error);
+    return code == ERROR_NONE
+               ? count_forwarded(transaction, record->sequence, record->body.len, spans, error)
+               : code;
+}
+
 static void unpack_record(uint64_t sequence, struct slice bytes, struct store_record *record)
 {
     record->sequence = sequence;
@@ -187,15 +272,19 @@ enum error_code store_seek_outbox(struct store_transaction *transaction, uint64_
     return *size > STORE_RECORD_MAX ? find_size(transaction, *sequence, size, error) : ERROR_NONE;
 }
 
-enum error_code store_settle_record(struct store_transaction *transaction, uint64_t sequence,
-                                    struct error *error)
+// Removes it from the outbox, if it is there, and leaves the record.
+static enum error_code leave_outbox(struct store_transaction *transaction, uint64_t sequence,
+                                    bool *was_forwarded, struct error *error)
 {
     uint8_t bytes[SEQUENCE_SIZE];
     uint64_t found = sequence;
     uint32_t size;
+    *was_forwarded = false;
     enum error_code code = store_seek_outbox(transaction, &found, &size, error);
     if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && found != sequence))
         return ERROR_NONE;
+    if (code == ERROR_NONE)
+        code = uncount_forwarded(transaction, sequence, was_forwarded, error);
     if (code != ERROR_NONE)
         return code;
     transaction->outbox_bytes -=
@@ -212,6 +301,55 @@ enum error_code store_settle_record(struct store_transaction *transaction, uint6
     if (code == ERROR_NONE && lmdb_count_entries(transaction, DATABASE_OUTBOX) == 0)
         transaction->outbox_bytes = 0; // reset any effect of a damaged size or sum
     return code;
+}
+
+static enum error_code delete_record(struct store_transaction *transaction, uint64_t sequence,
+                                     struct error *error)
+{
+    uint8_t key[SEQUENCE_SIZE];
+    return lmdb_delete(&(struct lmdb_op){transaction, DATABASE_RECORDS, "drop record", error},
+                       lmdb_put_sequence(key, sequence));
+}
+
+enum error_code store_settle_record(struct store_transaction *transaction, uint64_t sequence,
+                                    struct error *error)
+{
+    bool was_forwarded;
+    enum error_code code = leave_outbox(transaction, sequence, &was_forwarded, error);
+    return code == ERROR_NONE && was_forwarded ? delete_record(transaction, sequence, error) : code;
+}
+
+enum error_code store_drop_forwarded(struct store_transaction *transaction, size_t max,
+                                     size_t *dropped, uint64_t *spans, struct error *error)
+{
+    *dropped = 0;
+    *spans = 0;
+    for (size_t i = 0; i < max; i++) {
+        struct store_entry entry;
+        enum error_code code =
+            store_table_seek(transaction, STORE_TABLE_FORWARDED, SLICE_EMPTY, &entry, error);
+        if (code != ERROR_NONE)
+            return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+        if (entry.key.len != SEQUENCE_SIZE || entry.value.len != FORWARDED_SIZE) {
+            code = store_table_set_aside(transaction, STORE_TABLE_FORWARDED, entry.key,
+                                         SLICE("damaged"), error);
+            if (code != ERROR_NONE)
+                return code;
+            continue;
+        }
+        uint64_t sequence = lmdb_get_be64(entry.key.data);
+        *spans += (uint32_t)lmdb_get_be64(entry.value.data);
+        ++*dropped;
+        bool was_forwarded;
+        code = uncount_forwarded(transaction, sequence, &was_forwarded, error);
+        if (code == ERROR_NONE)
+            code = store_settle_record(transaction, sequence, error);
+        if (code == ERROR_NONE)
+            code = delete_record(transaction, sequence, error);
+        if (code != ERROR_NONE)
+            return code;
+    }
+    return ERROR_NONE;
 }
 
 // --- quarantine -------------------------------------------------------------------------------
@@ -607,12 +745,13 @@ enum error_code store_bury_record(struct store_transaction *transaction, uint64_
                                   timestamp_ns now, struct slice reason, struct error *error)
 {
     struct store_record record;
+    bool was_forwarded;
     enum error_code code = store_get_record(transaction, sequence, &record, error);
     if (code == ERROR_NOT_FOUND)
         return store_settle_record(transaction, sequence, error);
     uint64_t size = code == ERROR_NONE ? record.body.len : 0;
     if (code == ERROR_NONE)
-        code = store_settle_record(transaction, sequence, error);
+        code = leave_outbox(transaction, sequence, &was_forwarded, error);
     if (code == ERROR_NONE && !is_dead(transaction, sequence, &code, error) && code == ERROR_NONE)
         count_letter(transaction, sequence, size);
     if (code == ERROR_NONE)
@@ -655,6 +794,7 @@ enum error_code store_requeue_dead_letters(struct store_transaction *transaction
         if (code == ERROR_CORRUPT) // it cannot be sent; it stays until it is too old
             continue;
         uint64_t size = code == ERROR_NONE ? record.body.len : 0;
+        bool is_forwarded = code == ERROR_NONE && store_is_forwarded(&record);
         uint64_t waiting = transaction->outbox_bytes;
         // A letter larger than the whole limit is moved alone; otherwise it would block the others forever.
         if (requeue->outbox_max > 0 && waiting > 0 && waiting + size > requeue->outbox_max) {
@@ -663,6 +803,8 @@ enum error_code store_requeue_dead_letters(struct store_transaction *transaction
         }
         if (code == ERROR_NONE)
             code = put_in_outbox(transaction, requeue->sequence, (size_t)size, error);
+        if (code == ERROR_NONE && is_forwarded)
+            code = count_forwarded(transaction, requeue->sequence, (size_t)size, 1, error);
         if (code == ERROR_NONE || code == ERROR_NOT_FOUND)
             code = delete_letter(transaction, requeue->sequence, size, error);
         if (code != ERROR_NONE)
@@ -722,7 +864,8 @@ static enum error_code drop_letter(struct shedding *shedding, uint64_t sequence,
     assert(reason < STORE_SHED_REASONS);
     enum error_code code = store_get_record(transaction, sequence, &record, &ignored);
     bool has_record = code == ERROR_NONE;
-    bool is_old = has_record && record.finished_at < shedding->limits->before;
+    bool is_old = has_record && (record.finished_at < shedding->limits->before ||
+                                 store_is_forwarded(&record)); // these are not in the history
     code = delete_letter(transaction, sequence, has_record ? record.body.len : 0, shedding->error);
     // The writes of delete_letter() may have moved the record.
     if (code == ERROR_NONE && is_old)

@@ -212,6 +212,7 @@ static enum error_code read_sums(struct store_transaction *transaction, struct e
 {
     const struct lmdb_op sequence = {transaction, DATABASE_META, "read sequence", error};
     const struct lmdb_op outbox = {transaction, DATABASE_META, "read outbox size", error};
+    const struct lmdb_op forwarded = {transaction, DATABASE_META, "read size of forwarded", error};
     const struct lmdb_op notes = {transaction, DATABASE_META, "read sums of notes", error};
     uint64_t sums[NOTE_SUMS] = {0};
     enum error_code code = ERROR_NONE;
@@ -219,6 +220,8 @@ static enum error_code read_sums(struct store_transaction *transaction, struct e
         code = lmdb_get_sums(&sequence, SLICE("sequence"), &transaction->sequence, 1);
     if (code == ERROR_NONE)
         code = lmdb_get_sums(&outbox, SLICE("outbox"), &transaction->outbox_bytes, 1);
+    if (code == ERROR_NONE)
+        code = lmdb_get_sums(&forwarded, SLICE("forwarded"), &transaction->forwarded_bytes, 1);
     if (code == ERROR_NONE)
         code = store_read_dead_sum(transaction, error);
     // Of the two sizes, only the one that is stored is read.
@@ -334,11 +337,14 @@ static enum error_code write_sums(struct store_transaction *transaction, struct 
 {
     const struct lmdb_op sequence = {transaction, DATABASE_META, "write sequence", error};
     const struct lmdb_op outbox = {transaction, DATABASE_META, "write outbox size", error};
+    const struct lmdb_op forwarded = {transaction, DATABASE_META, "write size of forwarded", error};
     enum error_code code = notes_flush(transaction, error);
     if (code == ERROR_NONE && transaction->sequence_changed)
         code = lmdb_put_sums(&sequence, SLICE("sequence"), &transaction->sequence, 1);
     if (code == ERROR_NONE && transaction->outbox_changed)
         code = lmdb_put_sums(&outbox, SLICE("outbox"), &transaction->outbox_bytes, 1);
+    if (code == ERROR_NONE && transaction->forwarded_changed)
+        code = lmdb_put_sums(&forwarded, SLICE("forwarded"), &transaction->forwarded_bytes, 1);
     if (code == ERROR_NONE && transaction->dead_changed)
         code = store_write_dead_sum(transaction, error);
     if (code == ERROR_NONE && transaction->notes_changed)
@@ -441,6 +447,7 @@ void store_read_usage(struct store_transaction *transaction, struct store_usage 
         .records = lmdb_count_entries(transaction, DATABASE_RECORDS),
         .spans = lmdb_count_entries(transaction, DATABASE_SPANS),
         .outbox_bytes = transaction->outbox_bytes,
+        .forwarded_bytes = store_forwarded_bytes(transaction),
         .dead_letter_bytes = store_dead_letter_bytes(transaction),
         .note_bytes = note_bytes(transaction),
         .job_notes = transaction->note_counts[STORE_NOTE_JOB],
@@ -588,6 +595,14 @@ static const char *const database_names[DATABASE_COUNT] = {
     [DATABASE_TABLES + (int) STORE_TABLE_LATENCY] = "latency",
     [DATABASE_TABLES + (int) STORE_TABLE_QUARANTINE] = "quarantine",
     [DATABASE_TABLES + (int) STORE_TABLE_SPELLINGS] = "spellings",
+    [DATABASE_TABLES + (int) STORE_TABLE_ARC_JOBS] = "arc_jobs",
+    [DATABASE_TABLES + (int) STORE_TABLE_ARC_CLOSED] = "arc_closed",
+    [DATABASE_TABLES + (int) STORE_TABLE_ARC_HELD] = "arc_held",
+    [DATABASE_TABLES + (int) STORE_TABLE_ARC_HELD_BY_AGE] = "arc_held_by_age",
+    [DATABASE_TABLES + (int) STORE_TABLE_FORWARDED] = "forwarded",
+    [DATABASE_TABLES + (int) STORE_TABLE_OUR_SPANS] = "our_spans",
+    [DATABASE_TABLES + (int) STORE_TABLE_HELD] = "held",
+    [DATABASE_TABLES + (int) STORE_TABLE_HELD_BY_TRACE] = "held_by_trace",
     [DATABASE_SET_ASIDE] = "set_aside",
 };
 
@@ -674,6 +689,11 @@ static enum error_code look_for_old_keys(struct store_transaction *transaction, 
                  SLICE("servers"), &found);
     transaction->store->has_old_keys = code == ERROR_NOT_FOUND;
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+uint64_t store_max_size(const struct store *store)
+{
+    return store->max_bytes;
 }
 
 bool store_has_old_keys(const struct store *store)
@@ -771,6 +791,8 @@ static enum error_code prepare_databases(struct store *store, struct error *erro
         code = deliveries_load(transaction, error);
     if (code == ERROR_NONE && mode == STORE_DAEMON)
         code = count_outbox(transaction, error);
+    if (code == ERROR_NONE && mode == STORE_DAEMON)
+        code = store_check_forwarded_sum(transaction, error);
     if (code == ERROR_NONE)
         code = store_commit(transaction, error);
     else

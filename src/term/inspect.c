@@ -530,16 +530,19 @@ static enum error_code print_record(struct inspector *inspector, uint64_t sequen
         PRINT(inspector, "\nrecord %" PRIu64 ": cannot be read\n", sequence);
         return ERROR_NONE;
     }
-    if (code == ERROR_NONE)
+    bool is_forwarded = code == ERROR_NONE && store_is_forwarded(&record);
+    if (code == ERROR_NONE && !is_forwarded)
         code = otlp_decode_batch(record.body, &inspector->scratch, &batch, inspector->error);
     if (code != ERROR_NONE && code != ERROR_CORRUPT)
         return code;
     PRINT(inspector, "\nrecord %" PRIu64 ": %zu bytes\n", sequence, record.body.len);
-    if (code == ERROR_CORRUPT)
+    if (is_forwarded)
+        show_words(inspector, "of", "another program");
+    else if (code == ERROR_CORRUPT)
         show_words(inspector, "spans", inspector->error->message);
     else if (batch.span_count > 0)
         show_text(inspector, "of", batch.spans[0].name);
-    if (code == ERROR_NONE)
+    if (code == ERROR_NONE && !is_forwarded)
         show_number(inspector, "spans", (int64_t)batch.span_count);
     show_time(inspector, "finished", record.finished_at);
     PRINT(inspector, NAME, "export");

@@ -689,8 +689,18 @@ static void name_assigned_job(struct job_state *job, const struct job_assignment
     job->last_received = timestamp_later(job->last_received, now);
 }
 
+// Also where the wait is over by now: a report that was received in time may have been held, since the job's runner was
+// not known.
+static bool was_reported_in_time(const struct trace_policy *policy, const struct job_state *job,
+                                 timestamp_ns reported_at)
+{
+    if (job->arc_wait_since != TIMESTAMP_UNKNOWN)
+        return is_in_arc_wait(policy, job, reported_at);
+    return has_arc_runner(policy, job) && reported_at < job->settling_since + policy->arc_grace;
+}
+
 static bool is_late_assignment(const struct trace_policy *policy, const struct run_state *run,
-                               const struct job_state *job, timestamp_ns now)
+                               const struct job_state *job, timestamp_ns reported_at)
 {
     switch (job->phase) {
     case JOB_NEW:
@@ -702,19 +712,19 @@ static bool is_late_assignment(const struct trace_policy *policy, const struct r
     case JOB_CLOSED:
         break;
     case JOB_CLOSED_LACKING:
-        return !is_in_arc_wait(policy, job, now);
+        return !was_reported_in_time(policy, job, reported_at);
     }
     return true;
 }
 
 enum error_code lifecycle_apply_assignment(const struct lifecycle *life,
                                            const struct job_assignment *assignment,
-                                           timestamp_ns received_at, struct run_state *run,
+                                           timestamp_ns now, struct run_state *run,
                                            struct job_state *job)
 {
     const struct job_state before = *job;
     *life->output = (struct lifecycle_output){0};
-    if (is_late_assignment(life->policy, run, job, received_at)) {
+    if (is_late_assignment(life->policy, run, job, assignment->reported_at)) {
         life->output->is_late = true;
         return ERROR_NONE;
     }
@@ -722,9 +732,9 @@ enum error_code lifecycle_apply_assignment(const struct lifecycle *life,
         return ERROR_NONE;
     life->output->job_changed = true;
     if (job->phase == JOB_NEW)
-        name_assigned_job(job, assignment, received_at);
+        name_assigned_job(job, assignment, now);
     if (job->phase == JOB_CLOSED_INCOMPLETE)
-        return assign_given_up_job(life, received_at, &before, run, job);
+        return assign_given_up_job(life, now, &before, run, job);
     return job->phase == JOB_CLOSED_LACKING ? resend_runner_phases(life, &before, run, job)
                                             : ERROR_NONE;
 }

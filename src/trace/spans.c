@@ -709,6 +709,35 @@ enum error_code build_job_part(const struct trace_policy *policy, const struct e
     return builder.failed ? ERROR_MEMORY : ERROR_NONE;
 }
 
+// --- the IDs of a job's spans --------------------------------------------------------------------
+
+enum error_code build_job_ids(const struct trace_policy *policy, const struct job_state *job,
+                              struct arena *arena, struct span_id **ids, size_t *count)
+{
+    static const struct slice phases[PHASES_MAX] = {{"job.waiting", 11},
+                                                    {"runner.queue", 12},
+                                                    {"runner.startup", 14},
+                                                    {"runner.execution", 16}};
+    const struct github_job *body = &job->body;
+    const struct job_key key = {job->run_id, job->run_attempt, job->job_id, body->name};
+    bool has_steps = policy->steps && body->step_count > 0 && !is_selected(&policy->steps_off, job);
+    size_t steps = has_steps ? body->step_count : 0;
+    const bool *repeats = has_steps ? find_repeats(body, arena) : NULL;
+    *count = 0;
+    *ids = arena_allocate_array(arena, 1 + PHASES_MAX + steps, sizeof **ids);
+    if (*ids == NULL || (has_steps && repeats == NULL))
+        return ERROR_MEMORY;
+    if (!is_selected(&policy->job_spans_off, job))
+        (*ids)[(*count)++] = span_id_of_job(policy->scheme, &key);
+    if (policy->runner_spans && !is_selected(&policy->runner_spans_off, job))
+        for (size_t i = 0; i < PHASES_MAX; i++)
+            (*ids)[(*count)++] = span_id_of_phase(policy->scheme, &key, phases[i]);
+    for (size_t i = 0; i < steps; i++)
+        (*ids)[(*count)++] = span_id_of_step(policy->scheme, &key, body->steps[i].name,
+                                             body->steps[i].number, repeats[i]);
+    return ERROR_NONE;
+}
+
 // --- the root span of a run -----------------------------------------------------------------------
 
 static void add_run_resource(const struct trace_policy *policy, const struct run_state *run,

@@ -89,26 +89,40 @@ void engine_bench_accept(struct engine_bench *bench, const struct scenario_deliv
     assert_int_equal(engine_bench_deliver(bench, delivery), ENGINE_ACCEPTED);
 }
 
-enum engine_outcome engine_bench_report(struct engine_bench *bench, int64_t job_id, double seconds)
+enum engine_outcome engine_bench_report(struct engine_bench *bench, const struct arc_report *report,
+                                        enum arc_outcome *outcome)
 {
     bool is_done = false;
-    const struct job_assignment assignment = {.run_id = SCENARIO_RUN_ID,
-                                              .run_attempt = 1,
-                                              .job_id = job_id,
-                                              .assigned_at = scenario_at(seconds)};
-    struct engine_task task = {.type = ENGINE_APPLY_ASSIGNMENT,
+    assert_true(bench->options.has_receiver);
+    struct engine_task task = {.type = ENGINE_APPLY_ARC_REPORTS,
                                .on_done = mark_done,
                                .context = &is_done,
-                               .assignment = &assignment,
+                               .arc_reports = report,
+                               .arc_report_count = 1,
+                               .arc_outcomes = outcome,
+                               .arc_matches = bench->matches,
                                .received_at = bench->now};
     engine_run_batch(bench->engine, &task, 1, bench->now);
     assert_true(is_done);
     return task.outcome;
 }
 
-void engine_bench_assign(struct engine_bench *bench, int64_t job_id, double seconds)
+struct arc_report engine_bench_assignment(int64_t job_id, double seconds)
 {
-    assert_int_equal(engine_bench_report(bench, job_id, seconds), ENGINE_ACCEPTED);
+    return (struct arc_report){.repository = SLICE("octo/Hello_World"),
+                               .run_id = SCENARIO_RUN_ID,
+                               .job_id = job_id,
+                               .job_name = SLICE("build"),
+                               .runner_name = SLICE("runner-7"),
+                               .assigned_at = scenario_at(seconds)};
+}
+
+enum arc_outcome engine_bench_assign(struct engine_bench *bench, int64_t job_id, double seconds)
+{
+    const struct arc_report report = engine_bench_assignment(job_id, seconds);
+    enum arc_outcome outcome;
+    assert_int_equal(engine_bench_report(bench, &report, &outcome), ENGINE_ACCEPTED);
+    return outcome;
 }
 
 void engine_bench_advance(struct engine_bench *bench, duration_ns by)

@@ -13,7 +13,8 @@ struct engine_bench {
     struct engine *engine;
     struct engine_options options; // change policy or history, then engine_bench_restart()
     timestamp_ns now;
-    uint64_t map_bytes; // change, then engine_bench_restart()
+    struct arc_match *matches; // of the next reports; or NULL
+    uint64_t map_bytes;        // change, then engine_bench_restart()
 };
 
 void engine_bench_open(struct engine_bench *bench);
@@ -27,10 +28,13 @@ enum engine_outcome engine_bench_deliver(struct engine_bench *bench,
                                          const struct scenario_delivery *delivery);
 // The same; any outcome but ENGINE_ACCEPTED is a failure.
 void engine_bench_accept(struct engine_bench *bench, const struct scenario_delivery *delivery);
-// Reports now, as ARC does, that the job of the scenario's run, attempt 1, was assigned at `seconds`.
-enum engine_outcome engine_bench_report(struct engine_bench *bench, int64_t job_id, double seconds);
-// The same; any outcome but ENGINE_ACCEPTED is a failure.
-void engine_bench_assign(struct engine_bench *bench, int64_t job_id, double seconds);
+// Delivers what ARC reports now; with `has_receiver`.
+enum engine_outcome engine_bench_report(struct engine_bench *bench, const struct arc_report *report,
+                                        enum arc_outcome *outcome);
+// A report that the job of the scenario's run was assigned at `seconds`, by the job's number.
+struct arc_report engine_bench_assignment(int64_t job_id, double seconds);
+// Delivers it; any outcome but ENGINE_ACCEPTED is a failure.
+enum arc_outcome engine_bench_assign(struct engine_bench *bench, int64_t job_id, double seconds);
 // Moves the clock; deadlines that become due in between are processed at their times.
 void engine_bench_advance(struct engine_bench *bench, duration_ns by);
 // Moves the clock to this time after the scenario's start.

@@ -13,9 +13,10 @@
 #include "ghatrace/base/list.h"
 #include "ghatrace/base/time.h"
 #include "ghatrace/github/event.h"
+#include "ghatrace/otlp/request.h"
 #include "ghatrace/store/store.h"
+#include "ghatrace/trace/arc_report.h"
 #include "ghatrace/trace/policy.h"
-#include "ghatrace/trace/state.h"
 
 struct engine;
 
@@ -28,11 +29,30 @@ enum engine_outcome {
 
 #define DELIVERY_DIGEST_SIZE 16
 
+// What became of a span of another program. The names are those of /metrics and /api/status.
+#define FORWARD_OUTCOME_LIST(ROW)                                                                  \
+    ROW(FORWARD_ACCEPTED, "accepted")                                                              \
+    ROW(FORWARD_HELD, "held")           /* its trace is not known yet: kept until it is */         \
+    ROW(FORWARD_MALFORMED, "malformed") /* has a fault (otlp/request.h) */                         \
+    ROW(FORWARD_NO_PARENT, "no_parent")                                                            \
+    ROW(FORWARD_OUR_ID, "our_id")       /* its ID is that of a span of ours */                     \
+    ROW(FORWARD_NO_ROOM, "no_room")     /* such spans fill their share, or too many traces */      \
+    ROW(FORWARD_NO_EXPORT, "no_export") /* there is no collector to send it to */                  \
+    ROW(FORWARD_EXPIRED, "expired")     /* held until `linger` was over: its run never came */     \
+    ROW(FORWARD_SHED, "shed") /* held, or waiting in the outbox, and dropped for lack of room */
+enum forward_outcome { FORWARD_OUTCOME_LIST(LIST_ENUMERATOR) FORWARD_OUTCOMES };
+extern const char *const forward_outcome_names[FORWARD_OUTCOMES];
+
 // One task, allocated and owned by the caller, who must keep it and everything it points to alive until `on_done` is
 // called. `on_done` may free the task or submit it again. It runs in the engine's thread: post to your own loop from
 // it.
 struct engine_task {
-    enum { ENGINE_APPLY_EVENT, ENGINE_APPLY_ASSIGNMENT, ENGINE_SETTLE_EXPORT } type;
+    enum {
+        ENGINE_APPLY_EVENT,
+        ENGINE_APPLY_ARC_REPORTS,
+        ENGINE_FORWARD_SPANS,
+        ENGINE_SETTLE_EXPORT
+    } type;
     void (*on_done)(struct engine_task *task);
     void *context;
 
@@ -43,8 +63,19 @@ struct engine_task {
     timestamp_ns received_at;
     timestamp_ns occurred_at; // time inside the GUID; TIMESTAMP_UNKNOWN if there is none
 
-    // ENGINE_APPLY_ASSIGNMENT; uses received_at, too. Repeated ones change nothing.
-    const struct job_assignment *assignment;
+    // ENGINE_APPLY_ARC_REPORTS; uses received_at, too. The time of assignment of each is merged into the job that it is
+    // about; if that is not known yet, it is kept until it is, at most `linger`. Repeated ones change nothing.
+    // `arc_outcomes`: as many, set on ENGINE_ACCEPTED, as are `arc_matches`, which may be NULL.
+    const struct arc_report *arc_reports;
+    size_t arc_report_count;
+    enum arc_outcome *arc_outcomes;
+    struct arc_match *arc_matches;
+
+    // ENGINE_FORWARD_SPANS; uses received_at, too. Spans of other programs, passed on as they are. `forward_outcomes`:
+    // one for each span of all scopes, in their order, set on ENGINE_ACCEPTED.
+    const struct otlp_received_scope *scopes;
+    size_t scope_count;
+    enum forward_outcome *forward_outcomes;
 
     // ENGINE_SETTLE_EXPORT: records that were sent, or that were permanently refused and become dead letters
     const uint64_t *sequences;
@@ -65,11 +96,15 @@ struct engine_task {
 
 struct engine_options {
     struct trace_policy policy;
-    size_t queue_max;    // tasks waiting; more are answered ENGINE_FULL at once
+    // Tasks waiting; more are answered ENGINE_FULL at once. ARC's reports and spans of other programs may take a quarter.
+    size_t queue_max;
     size_t batch_max;    // tasks in one transaction
     uint64_t outbox_max; // bytes waiting for the collector; more: ENGINE_FULL. 0: no limit
     bool has_exporter;   // else finished spans stay in the history and the outbox stays empty
-    duration_ns history; // how long finished traces are kept for the viewer
+    // Statements of ARC and spans of other programs are accepted: what is needed to match them is stored.
+    bool has_receiver;
+    uint64_t forwarded_max; // bytes of such spans in the outbox. 0: no limit
+    duration_ns history;    // how long finished traces are kept for the viewer
     uint64_t
         dead_letters_max; // bytes of dead letters; the oldest beyond it are dropped. 0: no limit
     duration_ns dead_letters_age_max; // older ones are dropped. 0: no limit
@@ -98,6 +133,10 @@ extern const uint64_t engine_batch_bounds[ENGINE_BATCH_BOUNDS];      // 1 to 100
     /* Assignments that ARC reported: accepted, and those that came after it was waited for. */    \
     ROW(assignments, )                                                                             \
     ROW(assignments_late, )                                                                        \
+    ROW(arc_reports, [ARC_OUTCOMES]) /* expired and shed ones were counted as held before */       \
+    /* Spans of other programs. Held ones are counted again when they are released or dropped. */  \
+    ROW(forwarded, [FORWARD_OUTCOMES])                                                             \
+    ROW(forwarded_foreseen, ) /* passed on with an ID that a span of ours was given later */       \
     ROW(commits, )                                                                                 \
     ROW(records, )   /* put into the outbox or the history */                                      \
     ROW(set_aside, ) /* entries of the store that could not be read or written (store/store.h) */  \

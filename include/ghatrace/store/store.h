@@ -26,12 +26,25 @@
 //   quarantine  be64 sequence → be64 time ‖ reason: in the outbox, and refused alone while others were
 //               accepted; absent until a daemon that has this table opens the store
 //   history     trace ‖ span → be64 sequence: the newest record of each finished span
+//   forwarded   be64 sequence → be32 size ‖ be32 spans: in the outbox, and of another program's spans
+//   our_spans, held, held_by_trace
+//               what is needed to forward other programs' spans (engine/our_spans.c, engine/forward.c)
 //   tally, pools, open_jobs, open_runs, recent, recent_by_trace, job_series, run_series, step_series, latency
 //               statistics of open and measured runs and jobs (store/table.h, stats/); rebuilt from
 //               the states in older stores
+//   arc_jobs    job by its runner, for statements of ARC; only while they are accepted: hash of the runner's name ‖
+//               be64 job id ‖ trace → 01 ‖ be64 each: run id, attempt, runner id, hash of the repository, hash of
+//               the job's name, created at, started at, ended at (0: not; 2^63 - 1: at an unknown time), closed at (0:
+//               it has a state) ‖ server. A hash is the first 8 bytes of SHA-256; 0: there is no such text
+//   arc_closed  be64 closed at ‖ key of arc_jobs → empty: of jobs that have no state any more
+//   arc_held    statements of ARC whose job is not known: hash of the runner's name ‖ first 16 bytes of SHA-256 of
+//               the value from the second number on → 01 ‖ be64 each: received at, hash of the repository, run id,
+//               job id, hash of the job's name, assigned at, start, end ‖ server
+//   arc_held_by_age  be64 received at ‖ key of arc_held → empty
 //   set_aside   be64 number → be64 time ‖ be64 size of the value ‖ 1-byte length ‖ name of the database ‖ be16 length ‖
 //               key ‖ be16 length ‖ reason ‖ the value, or its beginning: an entry that could not be read or written.
 //               At most 1,000 entries, and at most a 32nd of the store's size and 64 MiB in total; the oldest go first
+//   meta        "forwarded" → be64, bytes of the records in `forwarded`; absent: 0
 //   meta        "set_aside" → be64 last number ‖ be64 bytes in set_aside ‖ be64 ever set aside ‖ be64 of these dropped
 //
 // Notes: which deliveries were received, and which runs and jobs were sent. They are many and small, and are looked
@@ -71,7 +84,9 @@
 // When space runs short (80 % of the map), notes are dropped before anything is refused: deliveries, the oldest
 // first, then those of jobs and runs, down to a 32nd of the map. History is dropped before them (75 %).
 //
-// A record is kept until it is neither in the outbox, nor a dead letter, nor younger than `history`.
+// A record is kept until it is neither in the outbox, nor a dead letter, nor younger than `history`. One of another
+// program's spans is never in the history, and is deleted as soon as it is in neither of the others. Its key has the
+// trace that was sent, and the span ID 0, which nothing else has.
 //
 // What a crash can leave behind: nothing between two commits. LMDB writes pages beside the old ones and switches by one
 // synced meta page, so a reader after kill -9 or a power cut sees the last acknowledged commit, or one newer; never a
@@ -120,6 +135,8 @@ void store_close(struct store *store);
 // True if states of other servers may be stored under keys of github.com's. Versions without a server in the keys did
 // that. Permanently false for a store that was created by a version with one.
 bool store_has_old_keys(const struct store *store);
+// As given to store_open().
+uint64_t store_max_size(const struct store *store);
 // Frees the slots of readers that were killed, because they pin pages. Thread-safe; cheap, call it once a minute.
 enum error_code store_release_dead_readers(struct store *store, struct error *error) MUST_CHECK;
 
@@ -266,10 +283,22 @@ enum error_code store_add_record(struct store_transaction *transaction, struct s
                                  bool to_outbox, struct error *error) MUST_CHECK;
 enum error_code store_get_record(struct store_transaction *transaction, uint64_t sequence,
                                  struct store_record *record, struct error *error) MUST_CHECK;
+// A record of `spans` spans of another program, any number of ResourceSpans elements: only into the outbox. Sets its
+// sequence and the span of its key.
+enum error_code store_add_forwarded(struct store_transaction *transaction,
+                                    struct store_record *record, uint32_t spans,
+                                    struct error *error) MUST_CHECK;
+bool store_is_forwarded(const struct store_record *record);
+// Bytes of such records in the outbox, including changes of this transaction. Part of store_outbox_bytes().
+uint64_t store_forwarded_bytes(struct store_transaction *transaction);
+// Drops up to `max` such records from the outbox, the oldest first. `*dropped`, `*spans`: how many.
+enum error_code store_drop_forwarded(struct store_transaction *transaction, size_t max,
+                                     size_t *dropped, uint64_t *spans,
+                                     struct error *error) MUST_CHECK;
 // The first outbox entry with a sequence >= `*sequence`; sets `*sequence`. `*size`: bytes of its body.
 enum error_code store_seek_outbox(struct store_transaction *transaction, uint64_t *sequence,
                                   uint32_t *size, struct error *error) MUST_CHECK;
-// Removes a record that was sent from the outbox. No error if it is not there.
+// Removes a record that was sent from the outbox; it stays in the history. No error if it is not there.
 enum error_code store_settle_record(struct store_transaction *transaction, uint64_t sequence,
                                     struct error *error) MUST_CHECK;
 // Moves a record that was refused from the outbox to the dead letters.
@@ -415,6 +444,7 @@ enum error_code store_probe(struct store_transaction *transaction, timestamp_ns 
 struct store_usage {
     uint64_t outbox_records;
     uint64_t outbox_bytes;
+    uint64_t forwarded_bytes; // of these: of other programs' spans
     uint64_t dead_letters;
     uint64_t dead_letter_bytes; // of their records
     uint64_t records;

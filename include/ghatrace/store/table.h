@@ -1,5 +1,5 @@
 // Plain key-value tables beside the states, ordered by the bytes of the keys. Their content is defined by their users
-// (stats/). In a store that is older than these tables they are created, empty, when a daemon first opens it; a tool
+// (stats/, engine/). In a store that is older than these tables they are created, empty, when a daemon first opens it; a tool
 // that reads it earlier sees them empty.
 #ifndef GHATRACE_STORE_TABLE_H
 #define GHATRACE_STORE_TABLE_H
@@ -24,6 +24,15 @@ enum store_table {
     STORE_TABLE_LATENCY,         // stats/latency.h
     STORE_TABLE_QUARANTINE,      // store/store.h
     STORE_TABLE_SPELLINGS,       // stats/pool.h
+    STORE_TABLE_LAST_OF_STATS = STORE_TABLE_SPELLINGS,
+    STORE_TABLE_ARC_JOBS, // store/store.h, as are those below
+    STORE_TABLE_ARC_CLOSED,
+    STORE_TABLE_ARC_HELD,
+    STORE_TABLE_ARC_HELD_BY_AGE,
+    STORE_TABLE_FORWARDED,     // store/store.h
+    STORE_TABLE_OUR_SPANS,     // engine/our_spans.c
+    STORE_TABLE_HELD,          // engine/forward.c
+    STORE_TABLE_HELD_BY_TRACE, // engine/forward.c
     STORE_TABLE_COUNT,
 };
 

@@ -112,7 +112,7 @@ enum error_code lifecycle_apply_run_event(const struct lifecycle *life,
 // Merges when ARC assigned a job. `run` and `job` may be new, as above. ERROR_MEMORY.
 enum error_code lifecycle_apply_assignment(const struct lifecycle *life,
                                            const struct job_assignment *assignment,
-                                           timestamp_ns received_at, struct run_state *run,
+                                           timestamp_ns now, struct run_state *run,
                                            struct job_state *job) MUST_CHECK;
 
 // For the first event of the run itself: sends a job again if it was sent without data that only such an event has,

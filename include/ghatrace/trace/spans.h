@@ -52,6 +52,11 @@ enum error_code build_job_part(const struct trace_policy *policy, const struct e
 enum error_code build_more_steps(struct job_rest *rest, struct arena *arena,
                                  struct span_batch *batch) MUST_CHECK;
 
+// The IDs of the spans that the policy has for this job, as far as they are known now: of the job, of the phases that
+// it may have, and of the steps that it lists. Those of build_job_spans() are among them. In the arena. ERROR_MEMORY.
+enum error_code build_job_ids(const struct trace_policy *policy, const struct job_state *job,
+                              struct arena *arena, struct span_id **ids, size_t *count) MUST_CHECK;
+
 // Start and end of the root span: from the run's start, or its earliest job's if that is earlier, to the run's end,
 // or its last job's if that is later. For a run without events of its own: from its first job's creation to its last
 // job's end.

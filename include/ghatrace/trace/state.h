@@ -46,6 +46,7 @@ struct job_assignment {
     int64_t run_attempt;
     int64_t job_id;
     timestamp_ns assigned_at;
+    timestamp_ns reported_at; // when it was received; it may have been held until its job came
 };
 
 enum job_phase {

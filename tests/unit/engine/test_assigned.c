@@ -29,6 +29,7 @@ static void open_bench(struct engine_bench *bench, const struct slice *glob)
     engine_bench_open(bench);
     bench->now = scenario_at(0);
     bench->options.history = 60 * NS_PER_DAY;
+    bench->options.has_receiver = true;
     bench->options.policy.arc_runners = (struct runner_globs){glob, 1};
     engine_bench_restart(bench);
 }
@@ -210,9 +211,10 @@ static void jobs_of_other_runners_and_those_that_did_not_run_do_not_wait(void **
                          "runner.startup 20..25\nrunner.execution 25..58 success\n" STEPS
                          "job build 2..58 skip\n"
                          "job build 2..58 cancellation queue_time_ms=56000\nrunner.queue 2..58\n");
-    engine_bench_assign(&bench, 1, 5);
-    engine_bench_assign(&bench, 2, 5);
-    assert_int_equal(counters_of(&bench).assignments_late, 2);
+    const uint64_t kept = engine_bench_count_spans(&bench);
+    assert_int_equal(engine_bench_assign(&bench, 1, 5), ARC_HELD);
+    assert_int_equal(engine_bench_assign(&bench, 2, 5), ARC_HELD);
+    assert_int_equal(engine_bench_count_spans(&bench), kept);
     engine_bench_close(&bench);
 }
 
@@ -239,28 +241,31 @@ static void an_assignment_of_a_job_that_never_comes_is_forgotten(void **state)
     struct engine_bench bench;
     (void)state;
     open_bench(&bench, scale_sets);
-    engine_bench_assign(&bench, 1, 5);
-    assert_int_equal(engine_bench_count_spans(&bench), 1);
+    assert_int_equal(engine_bench_assign(&bench, 1, 5), ARC_HELD);
     engine_bench_advance(&bench, 4 * NS_PER_DAY);
-    assert_int_equal(engine_bench_count_spans(&bench), 0);
-    expect_spans(&bench, "");
+    assert_int_equal(counters_of(&bench).arc_reports[ARC_EXPIRED], 1);
+    deliver(&bench, arc_job(1, COMPLETED, 58));
+    expect_spans(&bench, JOB STEPS);
     engine_bench_close(&bench);
 }
 
 static void without_room_an_assignment_is_refused_and_changes_nothing(void **state)
 {
     struct engine_bench bench;
+    const struct arc_report report = engine_bench_assignment(1, 5);
+    enum arc_outcome outcome;
     (void)state;
     open_bench(&bench, scale_sets);
     bench.options.outbox_max = 1;
     engine_bench_restart(&bench);
     deliver(&bench, arc_job(1, COMPLETED, 58));
-    assert_int_equal(engine_bench_report(&bench, 1, 5), ENGINE_FULL);
+    assert_int_equal(engine_bench_report(&bench, &report, &outcome), ENGINE_FULL);
     expect_spans(&bench, JOB STEPS);
     assert_int_equal(counters_of(&bench).assignments, 0);
     bench.options.outbox_max = 0;
     engine_bench_restart(&bench);
-    assert_int_equal(engine_bench_report(&bench, 1, 5), ENGINE_ACCEPTED);
+    assert_int_equal(engine_bench_report(&bench, &report, &outcome), ENGINE_ACCEPTED);
+    assert_int_equal(outcome, ARC_MATCHED);
     expect_spans(&bench, JOB STEPS "runner.queue 2..5 arc\nrunner.startup 5..25 arc\n"
                                    "runner.execution 25..58 success arc\n");
     engine_bench_close(&bench);
@@ -281,6 +286,9 @@ struct item {
 
 struct sequence {
     const char *name;
+    bool has_equal_figures; // numbers of jobs, too
+    bool never_ends;        // so that reports find the job by its number only
+    bool has_one_runner;    // of all jobs, which run one after the other
     struct item items[ITEMS_MAX];
     size_t count;
 };
@@ -304,8 +312,14 @@ static const duration_ns pauses[] = {10 * NS_PER_MS, 11 * NS_PER_SECOND, 11 * NS
                                      2 * NS_PER_HOUR};
 #define PAUSES (sizeof pauses / sizeof pauses[0])
 
+static const char *const runners[JOBS_MAX] = {"arc-linux-1", "arc-linux-2", "arc-linux-3"};
+
+// By what the reports name their job.
+enum naming { BY_NUMBER, BY_NAME, BY_TIME, NAMINGS };
+
 struct way {
     const size_t *order;
+    enum naming naming;
     duration_ns pause; // 0: one at random each time
     uint32_t seed;     // 0: no repeats and no restarts
 };
@@ -318,13 +332,47 @@ struct player {
     timestamp_ns completed[JOBS_MAX + 1]; // by job id: receipt of its first `completed`
 };
 
+static const char *runner_of(const struct player *player, const struct item *item)
+{
+    return runners[player->sequence->has_one_runner ? 0 : item->job_id - 1];
+}
+
+// Where jobs run one after the other: from one to the next.
+#define SHIFT 100
+
+static double shift_of(const struct player *player, const struct item *item)
+{
+    return player->sequence->has_one_runner ? SHIFT * (double)(item->job_id - 1) : 0;
+}
+
+// Of a job that runs from 20 to 58 at least.
+static void play_assignment(struct player *player, const struct item *item)
+{
+    double shift = shift_of(player, item);
+    struct arc_report report = engine_bench_assignment(item->job_id, item->assigned);
+    enum arc_outcome outcome;
+    report.runner_name = slice_from_string(runner_of(player, item));
+    report.start = scenario_at(shift + 19.5);
+    report.end = scenario_at(shift + 58.25);
+    if (player->way->naming != BY_NUMBER)
+        report.job_id = 0;
+    if (player->way->naming == BY_TIME)
+        report.run_id = 0;
+    assert_int_equal(engine_bench_report(&player->bench, &report, &outcome), ENGINE_ACCEPTED);
+    // A repeated one may be late.
+    assert_true(outcome == ARC_MATCHED || outcome == ARC_HELD || outcome == ARC_LATE);
+}
+
 static void play_item(struct player *player, const struct item *item, uint8_t other_guid)
 {
     struct scenario_delivery delivery = item->delivery;
     if (item->is_assignment) {
-        engine_bench_assign(&player->bench, item->job_id, item->assigned);
+        play_assignment(player, item);
         return;
     }
+    if (delivery.event.kind == GITHUB_EVENT_JOB && delivery.event.job.runner_name.len > 0)
+        scenario_set_runner(&delivery, player->sequence->has_one_runner ? 7 : item->job_id,
+                            runner_of(player, item));
     if (other_guid != 0)
         delivery.digest[14] = other_guid;
     engine_bench_accept(&player->bench, &delivery);
@@ -341,6 +389,24 @@ static void repeat_some(struct player *player, size_t i)
         play_item(player, again, (uint8_t)(1 + i));
     if (next_random(&player->seed) % 4 == 0)
         engine_bench_restart(&player->bench);
+}
+
+static void add_counts(struct engine_bench *bench, struct buffer *text)
+{
+    struct error error = {0};
+    struct store_transaction *transaction;
+    struct series_id id = {{0}};
+    struct series series;
+    assert_int_equal(store_begin(bench->store, false, &transaction, &error), ERROR_NONE);
+    for (; series_seek(transaction, SERIES_JOB, &id, &series, &error) == ERROR_NONE;
+         series_id_increment(&id))
+        assert_int_equal(
+            buffer_append_format(text, "%llu %llu %llu %llu\n", (unsigned long long)series.count,
+                                 (unsigned long long)series.histograms[SERIES_JOB_QUEUE].count,
+                                 (unsigned long long)series.histograms[SERIES_JOB_ASSIGN].count,
+                                 (unsigned long long)series.histograms[SERIES_JOB_PROVISION].count),
+            ERROR_NONE);
+    store_abort(transaction);
 }
 
 // Shortened so that no assignment still to come is late.
@@ -378,6 +444,8 @@ static void play(const struct sequence *sequence, const struct way *way, struct 
     engine_bench_advance(&player.bench, 3 * NS_PER_HOUR);
     stats_verify(player.bench.store);
     engine_bench_last_versions(&player.bench, versions);
+    if (sequence->has_equal_figures)
+        add_counts(&player.bench, versions);
     engine_bench_close(&player.bench);
 }
 
@@ -386,15 +454,15 @@ static void assert_same(const struct sequence *sequence, const struct way *way,
 {
     if (slice_equals(buffer_slice(expected), buffer_slice(actual)))
         return;
-    print_message("%s: other spans with pauses of %lld ms, seed %u, in the order", sequence->name,
-                  (long long)(way->pause / NS_PER_MS), way->seed);
+    print_message("%s: other spans with naming %d, pauses of %lld ms, seed %u, in the order",
+                  sequence->name, (int)way->naming, (long long)(way->pause / NS_PER_MS), way->seed);
     for (size_t i = 0; i < sequence->count; i++)
         print_message(" %zu", way->order[i]);
     fail_msg("\n%zu bytes, not %zu", actual->len, expected->len);
 }
 
 // All orders, with each of the pauses, sometimes with repeats and restarts.
-static void play_all(const struct sequence *sequence)
+static void play_all_by(const struct sequence *sequence, enum naming naming)
 {
     struct buffer expected, actual;
     uint32_t seed = 1;
@@ -403,13 +471,14 @@ static void play_all(const struct sequence *sequence)
     buffer_init(&actual, 1 << 24);
     for (size_t i = 0; i < sequence->count; i++)
         natural[i] = i;
-    play(sequence, &(struct way){.order = natural, .pause = pauses[0]}, &expected);
+    const enum naming usual = sequence->never_ends ? naming : BY_NUMBER;
+    play(sequence, &(struct way){natural, usual, pauses[0], 0}, &expected);
     assert_true(expected.len > 0);
     for (size_t pause = 0; pause < PAUSES; pause++) {
         size_t order[ITEMS_MAX];
         memcpy(order, natural, sizeof order);
         do {
-            struct way way = {order, pauses[pause], next_random(&seed) % 2};
+            struct way way = {order, naming, pauses[pause], next_random(&seed) % 2};
             way.seed *= seed;
             play(sequence, &way, &actual);
             assert_same(sequence, &way, &expected, &actual);
@@ -419,9 +488,15 @@ static void play_all(const struct sequence *sequence)
     buffer_release(&actual);
 }
 
+static void play_all(const struct sequence *sequence)
+{
+    for (int naming = BY_NUMBER; naming < NAMINGS; naming++)
+        play_all_by(sequence, (enum naming)naming);
+}
+
 static void in_any_order_the_last_versions_are_the_same(void **state)
 {
-    struct sequence sequence = {.name = "one job"};
+    struct sequence sequence = {.name = "one job", .has_equal_figures = true};
     (void)state;
     add(&sequence, arc_job(1, QUEUED, 2));
     add(&sequence, arc_job(1, COMPLETED, 58));
@@ -459,6 +534,29 @@ static void also_of_a_job_that_waited_for_approval(void **state)
     play_all(&sequence);
 }
 
+static struct scenario_delivery shifted(struct scenario_delivery delivery)
+{
+    struct github_job *job = &delivery.event.job;
+    job->created_at += SHIFT * NS_PER_SECOND;
+    job->started_at += SHIFT * NS_PER_SECOND;
+    job->completed_at += SHIFT * NS_PER_SECOND;
+    job->step_count = 0;
+    return delivery;
+}
+
+static void also_of_two_jobs_of_one_runner(void **state)
+{
+    struct sequence sequence = {
+        .name = "one runner", .has_equal_figures = true, .has_one_runner = true};
+    (void)state;
+    add(&sequence, arc_job(1, IN_PROGRESS, 20));
+    add(&sequence, arc_job(1, COMPLETED, 58));
+    add(&sequence, shifted(arc_job(2, COMPLETED, 58)));
+    add_assignment(&sequence, 1, 5);
+    add_assignment(&sequence, 2, SHIFT + 9);
+    play_all(&sequence);
+}
+
 static void also_of_a_job_whose_end_names_no_runner(void **state)
 {
     struct sequence sequence = {.name = "no runner in the end"};
@@ -488,7 +586,7 @@ static void also_of_jobs_of_the_form_before_2023(void **state)
 
 static void also_of_a_job_that_never_ends(void **state)
 {
-    struct sequence sequence = {.name = "never ends"};
+    struct sequence sequence = {.name = "never ends", .never_ends = true};
     (void)state;
     add(&sequence, arc_job(1, QUEUED, 2));
     add(&sequence, arc_job(1, IN_PROGRESS, 20));
@@ -543,10 +641,10 @@ static void random_life_cycles(void **state)
             add(&sequence, scenario_run(GITHUB_RUN_COMPLETED, 59, "success"));
         for (size_t k = 0; k < sequence.count; k++)
             order[k] = k;
-        play(&sequence, &(struct way){.order = order, .pause = pauses[0]}, &expected);
+        play(&sequence, &(struct way){order, BY_NUMBER, pauses[0], 0}, &expected);
         for (int k = 0; k < 8; k++) {
             shuffle(order, sequence.count, &seed);
-            struct way way = {.order = order, .seed = seed | 1};
+            struct way way = {order, (enum naming)(k % NAMINGS), 0, seed | 1};
             play(&sequence, &way, &actual);
             assert_same(&sequence, &way, &expected, &actual);
         }
@@ -570,6 +668,7 @@ int main(void)
         cmocka_unit_test(in_any_order_the_last_versions_are_the_same),
         cmocka_unit_test(also_of_a_job_that_completes_twice),
         cmocka_unit_test(also_of_a_job_that_waited_for_approval),
+        cmocka_unit_test(also_of_two_jobs_of_one_runner),
         cmocka_unit_test(also_of_a_job_whose_end_names_no_runner),
         cmocka_unit_test(also_of_jobs_of_the_form_before_2023),
         cmocka_unit_test(also_of_a_job_that_never_ends),

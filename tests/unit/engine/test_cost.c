@@ -9,6 +9,8 @@
 
 #include <lmdb.h>
 
+#include <stdio.h>
+
 #include "ghatrace/stats/pool.h"
 #include "support/engine_bench.h"
 
@@ -168,12 +170,113 @@ static void without_times_in_guids_each_costs_three_calls_more_at_most(void **st
     compare_first_and_last(JOBS / 4, false, 3);
 }
 
+// --- reports of ARC -------------------------------------------------------------------------------------------
+
+#define HELD_MAX 65536 // src/engine/arc_reports.c
+
+// Reports about jobs `first` and following, as one batch. Returns calls into LMDB for each.
+static double report_jobs(struct engine_bench *bench, int64_t first, size_t count,
+                          const char *runner, enum arc_outcome expected)
+{
+    static struct arc_report reports[1000];
+    static enum arc_outcome outcomes[1000];
+    static char runners[1000][32];
+    struct engine_task task = {.type = ENGINE_APPLY_ARC_REPORTS,
+                               .on_done = ignore,
+                               .arc_reports = reports,
+                               .arc_report_count = count,
+                               .arc_outcomes = outcomes,
+                               .received_at = bench->now};
+    for (size_t i = 0; i < count; i++) {
+        int64_t id = first + (int64_t)i;
+        snprintf(runners[i], sizeof runners[i], "runner-%lld", (long long)id);
+        reports[i] = engine_bench_assignment(0, 5);
+        reports[i].run_id = id;
+        reports[i].runner_name = slice_from_string(runner != NULL ? runner : runners[i]);
+    }
+    calls = 0;
+    engine_run_batch(bench->engine, &task, 1, bench->now);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(outcomes[i], expected);
+    return (double)calls / (double)count;
+}
+
+static void open_with_receiver(struct engine_bench *bench)
+{
+    engine_bench_open(bench);
+    bench->now = scenario_at(100);
+    bench->options.has_receiver = true;
+    engine_bench_restart(bench);
+}
+
+static void a_flood_of_reports_costs_few_calls_each_and_events_little_more(void **state)
+{
+    struct engine_bench bench;
+    double first = 0, last = 0;
+    (void)state;
+    open_with_receiver(&bench);
+    double before = deliver_jobs(&bench, 1, 1000, GITHUB_JOB_IN_PROGRESS, true);
+    for (int64_t id = 1000000; id < 1000000 + 2 * HELD_MAX; id += 1000) {
+        bench.now += NS_PER_MS;
+        last = report_jobs(&bench, id, 1000, NULL, ARC_HELD);
+        first = id == 1000000 ? last : first;
+    }
+    double after = deliver_jobs(&bench, 5001, 1000, GITHUB_JOB_IN_PROGRESS, true);
+    print_message("report: %.2f calls for each of the first thousand, %.2f of the last; "
+                  "in_progress: %.2f calls before, %.2f after\n",
+                  first, last, before, after);
+    assert_true(first < 6.5);
+    assert_true(last < 10); // and the oldest is dropped
+    assert_true(after < before + 1.5);
+    engine_bench_close(&bench);
+}
+
+// All for the runner of the jobs that are delivered.
+static void a_flood_for_one_runner_is_bounded_likewise(void **state)
+{
+    struct engine_bench bench;
+    double last = 0;
+    (void)state;
+    open_with_receiver(&bench);
+    double before = deliver_jobs(&bench, 1, 1000, GITHUB_JOB_IN_PROGRESS, true);
+    for (int64_t id = 1000000; id < 1050000; id += 1000)
+        last = report_jobs(&bench, id, 1000, "runner-7", ARC_HELD);
+    double after = deliver_jobs(&bench, 5001, 1000, GITHUB_JOB_IN_PROGRESS, true);
+    print_message("report: %.2f calls; in_progress: %.2f calls before, %.2f after\n", last, before,
+                  after);
+    assert_true(last < 60);
+    assert_true(after < before + 40); // each of the sixteen that are held is read
+    engine_bench_close(&bench);
+}
+
+static void a_receiver_costs_each_job_few_calls(void **state)
+{
+    struct engine_bench without, with;
+    (void)state;
+    engine_bench_open(&without);
+    without.now = scenario_at(100);
+    open_with_receiver(&with);
+    for (int action = GITHUB_JOB_QUEUED; action <= GITHUB_JOB_COMPLETED; action++) {
+        if (action == GITHUB_JOB_WAITING)
+            continue;
+        double usual = deliver_jobs(&without, 1, 1000, (enum github_job_action)action, true);
+        double more = deliver_jobs(&with, 1, 1000, (enum github_job_action)action, true) - usual;
+        print_message("action %d: %.2f calls, with a receiver %.2f more\n", action, usual, more);
+        assert_true(more < 3.3); // an entry of IDs is read and written, one of the list written
+    }
+    engine_bench_close(&without);
+    engine_bench_close(&with);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_last_of_100000_jobs_costs_the_same_as_the_first),
         cmocka_unit_test(jobs_of_another_server_cost_the_same_as_those_of_github),
         cmocka_unit_test(without_times_in_guids_each_costs_three_calls_more_at_most),
+        cmocka_unit_test(a_flood_of_reports_costs_few_calls_each_and_events_little_more),
+        cmocka_unit_test(a_flood_for_one_runner_is_bounded_likewise),
+        cmocka_unit_test(a_receiver_costs_each_job_few_calls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,6 +15,7 @@
 #include "ghatrace/base/memory.h"
 #include "ghatrace/store/table.h"
 #include "support/engine_bench.h"
+#include "support/foreign_spans.h"
 #include "support/stats_verify.h"
 
 // --- faults in LMDB ----------------------------------------------------------------------------------------
@@ -118,19 +119,75 @@ static void make_sequence(struct scenario_delivery sequence[SEQUENCE_LENGTH])
     sequence[6] = scenario_run(GITHUB_RUN_COMPLETED, 62, "failure");
 }
 
+// Spans of another program: some come before their run is known, one has an ID of ours.
+static struct foreign_request foreign;
+
+static void make_foreign_spans(void)
+{
+    const struct trace_id trace = trace_id_of_run(ID_SCHEME_ARC, SCENARIO_RUN_ID, 1);
+    foreign_start(&foreign);
+    foreign_add_scope(&foreign, "tests", "pytest");
+    foreign_add_span(&foreign, &trace, foreign_id(1001), 10);
+    foreign_add_span(&foreign, &trace, span_id_of_run(ID_SCHEME_ARC, SCENARIO_RUN_ID, 1), 10);
+    foreign_add_span(&foreign, &trace, foreign_id(1002), 10);
+}
+
+static int send_foreign_spans(struct engine_bench *bench)
+{
+    int refused = 0;
+    while (foreign_send(bench, &foreign) != ENGINE_ACCEPTED)
+        refused++;
+    return refused;
+}
+
 typedef void (*set_fault)(long after);
 typedef long (*count_calls)(void);
+
+// Reports when jobs were assigned, until it is accepted. Returns how often it was refused.
+static int report(struct engine_bench *bench, int64_t job_id, double assigned)
+{
+    const struct arc_report given = engine_bench_assignment(job_id, assigned);
+    enum arc_outcome outcome;
+    int refused = 0;
+    for (; engine_bench_report(bench, &given, &outcome) != ENGINE_ACCEPTED; refused++) {
+        struct error error = {0};
+        (void)engine_ready(bench->engine, &error);
+    }
+    return refused;
+}
+
+// Of job 1 one that is held until the job has a runner, and an earlier one that is applied at once.
+static int report_before(struct engine_bench *bench, int delivery)
+{
+    if (delivery == 3)
+        return report(bench, 1, 40) + report(bench, 99, 40);
+    return delivery == 6 ? report(bench, 1, 35) : 0;
+}
+
+static void open_with_receiver(struct engine_bench *bench)
+{
+    static const struct slice every_runner[] = {{"*", 1}};
+    engine_bench_open(bench);
+    bench->options.has_receiver = true;
+    bench->options.policy.arc_runners = (struct runner_globs){every_runner, 1};
+    engine_bench_restart(bench);
+}
 
 // Delivers the sequence with call number `fault` failing. Returns how many deliveries were refused.
 static int play(set_fault set, long fault, struct buffer *records, count_calls count, long *calls)
 {
     struct scenario_delivery sequence[SEQUENCE_LENGTH];
     struct engine_bench bench;
-    int refused = 0;
+    int refused = 0, sent_before = -1;
     make_sequence(sequence);
-    engine_bench_open(&bench);
+    make_foreign_spans();
+    open_with_receiver(&bench);
     set(fault);
     for (int i = 0; i < SEQUENCE_LENGTH; i++) {
+        if ((i == 0 || i == 5) && i != sent_before)
+            refused += send_foreign_spans(&bench);
+        sent_before = i;
+        refused += report_before(&bench, i);
         enum engine_outcome outcome = engine_bench_deliver(&bench, &sequence[i]);
         if (outcome != ENGINE_ACCEPTED) {
             struct error error = {0};

@@ -19,6 +19,7 @@
 #include "ghatrace/trace/spans.h"
 #include "support/engine_bench.h"
 #include "support/fixture.h"
+#include "support/foreign_spans.h"
 #include "support/stats_verify.h"
 
 #define JOB 1
@@ -68,10 +69,46 @@ static struct scenario_delivery with_steps(struct scenario_delivery delivery)
     return delivery;
 }
 
+static const struct slice arc_label[] = {{"arc", 3}};
+
+static enum engine_outcome report(struct engine_bench *bench, int64_t job_id)
+{
+    const struct arc_report given = engine_bench_assignment(job_id, 5);
+    enum arc_outcome outcome;
+    return engine_bench_report(bench, &given, &outcome);
+}
+
+// A job that is listed for reports, a second after it was closed; reports that are held.
+static void fill_for_arc(struct engine_bench *bench)
+{
+    struct scenario_delivery delivery =
+        elsewhere(with_steps(scenario_job(5, GITHUB_JOB_COMPLETED, 62, 2, 6, 60)), 78);
+    delivery.event.job.labels = arc_label;
+    delivery.event.job.label_count = 1;
+    engine_bench_accept(bench, &delivery);
+    assert_int_equal(report(bench, 1000), ENGINE_ACCEPTED);
+    assert_int_equal(report(bench, OTHER_JOB), ENGINE_ACCEPTED);
+}
+
+// Spans of another program: of this attempt of the run.
+static void send_foreign_spans(struct engine_bench *bench, int64_t attempt)
+{
+    static struct foreign_request request;
+    const struct trace_id trace = trace_id_of_run(ID_SCHEME_ARC, SCENARIO_RUN_ID, attempt);
+    foreign_start(&request);
+    foreign_add_scope(&request, "tests", "pytest");
+    foreign_add_span(&request, &trace, foreign_id(1001), 10);
+    assert_int_equal(foreign_send(bench, &request), ENGINE_ACCEPTED);
+}
+
 // Open, settling, closed; finished and dead records; figures.
 static void fill(struct engine_bench *bench)
 {
     struct scenario_delivery delivery = scenario_run(GITHUB_RUN_REQUESTED, 1, "");
+    bench->options.has_receiver = true;
+    bench->options.policy.arc_runners = (struct runner_globs){arc_label, 1};
+    bench->options.policy.arc_grace = NS_PER_SECOND;
+    engine_bench_restart(bench);
     engine_bench_accept(bench, &delivery);
     delivery = scenario_job(JOB, GITHUB_JOB_IN_PROGRESS, 6, 2, 6, -1);
     engine_bench_accept(bench, &delivery);
@@ -89,6 +126,9 @@ static void fill(struct engine_bench *bench)
     engine_bench_accept(bench, &delivery); // settles
     delivery = elsewhere(with_steps(scenario_job(4, GITHUB_JOB_COMPLETED, 62, 2, 6, 60)), 78);
     engine_bench_accept(bench, &delivery);
+    fill_for_arc(bench);
+    send_foreign_spans(bench, 1);
+    send_foreign_spans(bench, 77);
     delivery = elsewhere(scenario_run(GITHUB_RUN_COMPLETED, 63, "success"), 78);
     engine_bench_accept(bench, &delivery);
     bury(bench, 1);
@@ -136,11 +176,14 @@ enum damage {
     DAMAGES,
 };
 
-static const char *const names[] = {"spans",      "deadlines",   "records",         "outbox",
-                                    "dead",       "history",     "pools",           "open_jobs",
-                                    "open_runs",  "recent",      "recent_by_trace", "job_series",
-                                    "run_series", "step_series", "latency",         "tally",
-                                    "meta",       "quarantine"};
+static const char *const names[] = {
+    "spans",      "deadlines",       "records",         "outbox",
+    "dead",       "history",         "pools",           "open_jobs",
+    "open_runs",  "recent",          "recent_by_trace", "job_series",
+    "run_series", "step_series",     "latency",         "tally",
+    "meta",       "quarantine",      "arc_jobs",        "arc_closed",
+    "arc_held",   "arc_held_by_age", "forwarded",       "our_spans",
+    "held",       "held_by_trace"};
 
 struct entry {
     uint8_t key[512];
@@ -267,6 +310,12 @@ static void must_take(struct engine_bench *bench, struct scenario_delivery deliv
     }
 }
 
+static void must_take_report(struct engine_bench *bench, int64_t job_id, const char *what)
+{
+    if (report(bench, job_id) != ENGINE_ACCEPTED)
+        fail_msg("%s: a report is not accepted", what);
+}
+
 static size_t count_spans(struct engine_bench *bench, int64_t job_id, const char *type)
 {
     struct error error = {0};
@@ -330,6 +379,10 @@ static void go_on(struct engine_bench *bench, const char *what)
     open_parts(bench, what);
     engine_run_batch(bench->engine, NULL, 0, bench->now);
     must_be_ready(bench, what);
+    must_take_report(bench, JOB, what);
+    must_take_report(bench, 5, what);
+    send_foreign_spans(bench, 1);
+    send_foreign_spans(bench, 78);
     must_take(
         bench,
         elsewhere(with_steps(scenario_job(OTHER_JOB, GITHUB_JOB_COMPLETED, 70, 62, 63, 69)), 99),
@@ -346,6 +399,7 @@ static void go_on(struct engine_bench *bench, const char *what)
         fail_msg("%s: a span did not go out", what);
     close_parts(bench);
     open_parts(bench, what);
+    must_take_report(bench, 1000, what);
     engine_bench_advance(bench, 10 * NS_PER_DAY);
     must_be_ready(bench, what);
     if (engine_next_deadline(bench->engine) != TIMESTAMP_UNKNOWN &&

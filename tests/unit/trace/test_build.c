@@ -436,6 +436,48 @@ static void refused_memory_is_reported_at_every_allocation(void **state)
     assert_true(fault > 3);
 }
 
+static bool has_id(const struct span_id *ids, size_t count, const struct span_id *id)
+{
+    for (size_t i = 0; i < count; i++)
+        if (memcmp(&ids[i], id, sizeof *id) == 0)
+            return true;
+    return false;
+}
+
+static void the_ids_of_a_jobs_spans_are_known_while_it_runs(void **state)
+{
+    static const enum id_scheme schemes[] = {ID_SCHEME_ARC, ID_SCHEME_COLLECTOR, ID_SCHEME_RUNNER};
+    struct workshop *workshop = *state;
+    uint32_t seed = 1;
+    size_t spans = 0;
+    for (int i = 0; i < 300; i++) {
+        struct github_step steps[SCENARIO_STEPS_MAX];
+        struct scenario_delivery end = scenario_any_job(1, &seed, steps);
+        struct scenario_delivery first = scenario_job(1, GITHUB_JOB_IN_PROGRESS, 6, 2, 6, -1);
+        struct span_id *ids;
+        size_t count;
+        workshop->policy.scheme = schemes[i % 3];
+        workshop->run = (struct run_state){.phase = RUN_NEW};
+        workshop->job = (struct job_state){.phase = JOB_NEW};
+        first.event.job.steps = end.event.job.steps;
+        first.event.job.step_count = end.event.job.step_count;
+        first.event.job.name = end.event.job.name;
+        first.event.job.run_attempt = end.event.job.run_attempt;
+        apply(workshop, &first);
+        assert_int_equal(workshop->job.phase, JOB_OPEN);
+        assert_int_equal(
+            build_job_ids(&workshop->policy, &workshop->job, &workshop->arena, &ids, &count),
+            ERROR_NONE);
+        apply(workshop, &end);
+        for (size_t k = 0; k < workshop->output.finished_count; k++) {
+            const struct span_batch *batch = &workshop->output.finished[k].batch;
+            for (size_t n = 0; n < batch->span_count; n++, spans++)
+                assert_true(has_id(ids, count, &batch->spans[n].span_id));
+        }
+    }
+    assert_true(spans > 1000);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -452,6 +494,7 @@ int main(void)
         TEST(conclusions_become_results_and_errors),
         TEST(a_lost_runner_and_a_refusal_are_errors_of_the_system),
         TEST(a_step_that_never_began_does_not_mean_a_lost_runner),
+        TEST(the_ids_of_a_jobs_spans_are_known_while_it_runs),
         TEST(refused_memory_is_reported_at_every_allocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

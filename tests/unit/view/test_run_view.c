@@ -10,6 +10,7 @@
 #include "ghatrace/otlp/decode.h"
 #include "ghatrace/view/run_view.h"
 #include "support/engine_bench.h"
+#include "support/foreign_spans.h"
 
 #define QUEUED GITHUB_JOB_QUEUED
 #define WAITING GITHUB_JOB_WAITING
@@ -29,6 +30,8 @@ static int set_up(void **state)
 {
     struct fixture *f = test_calloc(1, sizeof *f);
     engine_bench_open(&f->bench);
+    f->bench.options.has_receiver = true;
+    engine_bench_restart(&f->bench);
     arena_init(&f->arena, 4096);
     f->limits = (struct run_view_limits){.jobs = 100, .steps = true, .now = scenario_at(100)};
     *state = f;
@@ -646,6 +649,30 @@ static void the_spans_of_a_finished_run_are_one_request(void **state)
     buffer_release(&request);
 }
 
+static void spans_of_other_programs_are_not_part_of_a_run(void **state)
+{
+    static struct foreign_request foreign;
+    struct fixture *f = *state;
+    struct buffer request;
+    const struct trace_id trace = trace_id_of_run(ID_SCHEME_ARC, SCENARIO_RUN_ID, 1);
+    buffer_init(&request, 1 << 20);
+    f->bench.options.has_receiver = true;
+    engine_bench_restart(&f->bench);
+    deliver(f, scenario_job(1, COMPLETED, 61, 2, 6, 60));
+    deliver(f, scenario_run(GITHUB_RUN_COMPLETED, 62, "success"));
+    foreign_start(&foreign);
+    foreign_add_scope(&foreign, "tests", "pytest");
+    foreign_add_span(&foreign, &trace, foreign_id(1001), 10);
+    assert_int_equal(foreign_send(&f->bench, &foreign), ENGINE_ACCEPTED);
+    assert_int_equal(foreign.outcomes[0], FORWARD_ACCEPTED);
+    load(f);
+    assert_int_equal(f->view.count, 1);
+    assert_int_equal(f->view.jobs[0].job_id, 1);
+    assert_int_equal(run_view_load_spans(reader_of(f), usual(1), &request), ERROR_NONE);
+    assert_true(slice_find(buffer_slice(&request), SLICE("pytest")) < 0);
+    buffer_release(&request);
+}
+
 static void any_refused_allocation_is_an_error_with_a_message(void **state)
 {
     struct fixture *f = *state;
@@ -697,6 +724,7 @@ int main(void)
         TEST(an_open_job_of_a_closed_run_has_the_names_of_the_run),
         TEST(an_attempt_is_found_when_anything_of_it_is_stored),
         TEST(the_spans_of_a_finished_run_are_one_request),
+        TEST(spans_of_other_programs_are_not_part_of_a_run),
         TEST(any_refused_allocation_is_an_error_with_a_message),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

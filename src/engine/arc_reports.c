@@ -1,0 +1,1049 @@
+// Statements of ARC about jobs (trace/arc_report.h): finds the job of each, holds those whose job is not known yet, and
+// forgets them in time.
+//
+// A report names its job by a number, or by run, name and runner, or, if even the run is unknown, by runner and time. So
+// the jobs that have a runner are listed by its name (table arc_jobs). Which job a report is about must not depend on
+// the order in which reports and deliveries arrive: except by its number, a job is chosen only when it is completed,
+// since it is known only then whether its time fits; until then the report is held. Hence reports that are held are
+// matched before a job's event is applied, so that the phases are sent once, and those that are left after it.
+// Exception: a report that fits a completed job is held, too, while another owner's runner of the same name runs a job
+// that might fit; it may be late by then.
+//
+// Whoever may send reports can send many: for each, a bounded number of jobs and of held reports is read.
+#include <assert.h>
+
+#include "ghatrace/base/digest.h"
+#include "ghatrace/github/server.h"
+#include "ghatrace/store/table.h"
+#include "private.h"
+
+// Jobs of one runner that are read for a report, those with the highest ids. ARC's runners run one job each.
+#define LOOKED_AT_MAX 16
+// Reports held for one runner, and for all of them; jobs that are listed after they were closed, so that a report is
+// counted as late. The oldest are dropped first.
+#define HELD_OF_RUNNER_MAX 16
+#define ENTRIES_MAX 65536
+// In a small store less: so that either takes this share of it at most.
+#define SHARE_OF_STORE 64
+#define BYTES_OF_ENTRY 256 // with its entry by age, and half-empty pages
+// GitHub's times are truncated to seconds.
+#define TRUNCATED NS_PER_SECOND
+// A time of assignment that is further ahead of the receipt is wrong.
+#define AHEAD_MAX NS_PER_DAY
+
+#define HASH_SIZE 8
+#define DIGEST_SIZE 16
+#define JOB_PREFIX_SIZE (HASH_SIZE + 8) // up to the trace
+#define HELD_KEY_SIZE (HASH_SIZE + DIGEST_SIZE)
+#define AGE_SIZE 8
+// Of the values of both tables: be64 each, after a byte with the layout; the server follows. Raise the layout to change
+// them, and read the one before until it has expired.
+#define LAYOUT 1
+#define JOB_FIELDS 9
+#define HELD_FIELDS 8
+#define VALUE_SIZE_MAX (1 + JOB_FIELDS * 8 + GITHUB_SERVER_MAX)
+
+_Static_assert(JOB_PREFIX_SIZE + TRACE_ID_SIZE == ARC_JOB_KEY_SIZE, "the key of arc_jobs");
+
+// A job as it is listed. `repository` and `name` are hashes; 0: unknown.
+#define ENDED_SOMETIME INT64_MAX
+struct listed_job {
+    struct trace_id trace;
+    int64_t run_id, run_attempt, job_id, runner_id;
+    uint64_t repository, name;
+    timestamp_ns created_at, started_at;
+    timestamp_ns
+        ended_at; // TIMESTAMP_UNKNOWN: it is not completed; ENDED_SOMETIME: it is, the time is unknown
+    timestamp_ns closed_at; // TIMESTAMP_UNKNOWN: it has a state
+    struct slice server;
+};
+
+// A report, likewise.
+struct question {
+    uint64_t runner, repository, name;
+    int64_t run_id, job_id;
+    timestamp_ns assigned_at, start, end;
+    timestamp_ns received_at;
+    struct slice server;
+};
+
+struct held_report {
+    uint8_t key[HELD_KEY_SIZE];
+    struct question question;
+};
+
+// --- hashes, keys, values -----------------------------------------------------------------------------
+
+// 0 only for an empty text.
+static uint64_t hash_of(struct slice text)
+{
+    uint8_t digest[SHA256_SIZE];
+    if (text.len == 0)
+        return 0;
+    digest_sha256(text, digest);
+    uint64_t hash = get_be64(digest);
+    return hash != 0 ? hash : 1;
+}
+
+// GitHub ignores the case of names of owners and repositories, which have less than 150 bytes.
+static uint64_t hash_of_repository(struct slice name)
+{
+    char lower[256];
+    size_t len = name.len < sizeof lower ? name.len : sizeof lower;
+    for (size_t i = 0; i < len; i++) {
+        char c = name.data[i];
+        lower[i] = (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+    }
+    return hash_of((struct slice){lower, len});
+}
+
+static struct slice put_job_key(uint8_t key[ARC_JOB_KEY_SIZE], uint64_t runner, int64_t job_id,
+                                const struct trace_id *trace)
+{
+    put_be64(key, runner);
+    put_be64(key + HASH_SIZE, (uint64_t)job_id);
+    memcpy(key + JOB_PREFIX_SIZE, trace->bytes, TRACE_ID_SIZE);
+    return slice_of_bytes(key, ARC_JOB_KEY_SIZE);
+}
+
+static struct slice put_age_key(uint8_t *bytes, timestamp_ns at, struct slice key)
+{
+    put_be64(bytes, (uint64_t)at);
+    memcpy(bytes + AGE_SIZE, key.data, key.len);
+    return slice_of_bytes(bytes, AGE_SIZE + key.len);
+}
+
+static struct slice put_value(uint8_t value[VALUE_SIZE_MAX], const uint64_t *fields, size_t count,
+                              struct slice server)
+{
+    size_t len = server.len < GITHUB_SERVER_MAX ? server.len : GITHUB_SERVER_MAX;
+    value[0] = LAYOUT;
+    for (size_t i = 0; i < count; i++)
+        put_be64(value + 1 + 8 * i, fields[i]);
+    if (len > 0)
+        memcpy(value + 1 + 8 * count, server.data, len);
+    return slice_of_bytes(value, 1 + 8 * count + len);
+}
+
+// False: damaged, or of another layout.
+static bool get_value(struct slice value, uint64_t *fields, size_t count, struct slice *server)
+{
+    size_t len = 1 + 8 * count;
+    if (value.len < len || value.len > len + GITHUB_SERVER_MAX || value.data[0] != LAYOUT)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        fields[i] = get_be64(value.data + 1 + 8 * i);
+    *server = slice_skip(value, len);
+    return true;
+}
+
+static struct slice put_job(uint8_t value[VALUE_SIZE_MAX], const struct listed_job *job)
+{
+    const uint64_t fields[JOB_FIELDS] = {
+        (uint64_t)job->run_id,
+        (uint64_t)job->run_attempt,
+        (uint64_t)job->runner_id,
+        job->repository,
+        job->name,
+        (uint64_t)job->created_at,
+        (uint64_t)job->started_at,
+        (uint64_t)job->ended_at,
+        (uint64_t)job->closed_at,
+    };
+    return put_value(value, fields, JOB_FIELDS, job->server);
+}
+
+// `server` points into the entry.
+static bool get_job(const struct store_entry *entry, struct listed_job *job)
+{
+    uint64_t fields[JOB_FIELDS];
+    *job = (struct listed_job){.run_id = 0};
+    if (entry->key.len != ARC_JOB_KEY_SIZE ||
+        !get_value(entry->value, fields, JOB_FIELDS, &job->server))
+        return false;
+    job->job_id = (int64_t)get_be64(entry->key.data + HASH_SIZE);
+    memcpy(job->trace.bytes, entry->key.data + JOB_PREFIX_SIZE, TRACE_ID_SIZE);
+    job->run_id = (int64_t)fields[0];
+    job->run_attempt = (int64_t)fields[1];
+    job->runner_id = (int64_t)fields[2];
+    job->repository = fields[3];
+    job->name = fields[4];
+    job->created_at = (timestamp_ns)fields[5];
+    job->started_at = (timestamp_ns)fields[6];
+    job->ended_at = (timestamp_ns)fields[7];
+    job->closed_at = (timestamp_ns)fields[8];
+    return true;
+}
+
+static struct slice put_question(uint8_t value[VALUE_SIZE_MAX], const struct question *question)
+{
+    const uint64_t fields[HELD_FIELDS] = {
+        (uint64_t)question->received_at, question->repository,    (uint64_t)question->run_id,
+        (uint64_t)question->job_id,      question->name,          (uint64_t)question->assigned_at,
+        (uint64_t)question->start,       (uint64_t)question->end,
+    };
+    return put_value(value, fields, HELD_FIELDS, question->server);
+}
+
+static bool get_held(const struct store_entry *entry, struct held_report *held)
+{
+    uint64_t fields[HELD_FIELDS];
+    struct question *question = &held->question;
+    if (entry->key.len != HELD_KEY_SIZE ||
+        !get_value(entry->value, fields, HELD_FIELDS, &question->server))
+        return false;
+    memcpy(held->key, entry->key.data, HELD_KEY_SIZE);
+    question->runner = get_be64(entry->key.data);
+    question->received_at = (timestamp_ns)fields[0];
+    question->repository = fields[1];
+    question->run_id = (int64_t)fields[2];
+    question->job_id = (int64_t)fields[3];
+    question->name = fields[4];
+    question->assigned_at = (timestamp_ns)fields[5];
+    question->start = (timestamp_ns)fields[6];
+    question->end = (timestamp_ns)fields[7];
+    return true;
+}
+
+static enum error_code set_damaged_aside(struct engine_work *work, enum store_table table,
+                                         struct slice key)
+{
+    return store_table_set_aside(work->transaction, table, key, SLICE("damaged"), &work->error);
+}
+
+static bool is_full(const struct engine_work *work, enum store_table table)
+{
+    uint64_t most = store_max_size(work->store) / SHARE_OF_STORE / BYTES_OF_ENTRY;
+    most = most < ENTRIES_MAX ? most : ENTRIES_MAX;
+    return store_table_count(work->transaction, table) >= most;
+}
+
+// An absent one is no error.
+static enum error_code delete_entry(struct engine_work *work, enum store_table table,
+                                    struct slice key)
+{
+    enum error_code code = store_table_delete(work->transaction, table, key, &work->error);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+// --- the list of jobs ------------------------------------------------------------------------------------
+
+// A job that a re-run took over from an earlier attempt has the times and the runner of that one.
+static bool is_carried_over(const struct job_state *job)
+{
+    struct job_timeline timeline;
+    if (job->run_attempt <= 1)
+        return false;
+    timeline_of_job(job, true, TIMESTAMP_UNKNOWN, &timeline);
+    return timeline.is_carried_over;
+}
+
+static bool is_completed(const struct job_state *job)
+{
+    return (job->seen & 1u << GITHUB_JOB_COMPLETED) != 0;
+}
+
+// Cancelled jobs may have an end before their start.
+static timestamp_ns end_of_job(const struct job_state *job)
+{
+    const struct github_job *body = &job->body;
+    if (!is_completed(job))
+        return TIMESTAMP_UNKNOWN;
+    bool is_known =
+        body->completed_at != TIMESTAMP_UNKNOWN && body->completed_at >= body->started_at;
+    return is_known ? body->completed_at : ENDED_SOMETIME;
+}
+
+struct arc_place arc_place_of_job(const struct engine_work *work, const struct job_state *job)
+{
+    const struct runner_globs *globs = &work->policy.arc_runners;
+    bool has_state = job->phase != JOB_NEW && job->phase != JOB_CLOSED;
+    if (!work->has_receiver || !has_state || job->runner_name.len == 0 ||
+        (is_completed(job) && is_carried_over(job)))
+        return (struct arc_place){.is_listed = false};
+    return (struct arc_place){
+        .is_listed = true,
+        .is_expected =
+            globs->count > 0 && runner_globs_select(globs, job->body.labels, job->body.label_count,
+                                                    job->runner_group_name),
+        .runner_id = job->runner_id,
+        .runner_name = job->runner_name,
+        .job_name = job->body.name,
+        .repository = job->repository.full_name,
+        .created_at = timestamp_first_known(job->created_at, job->queued_at),
+        .started_at = job->body.started_at,
+        .ended_at = end_of_job(job),
+    };
+}
+
+static bool places_are_equal(const struct arc_place *a, const struct arc_place *b)
+{
+    return a->is_listed == b->is_listed && a->runner_id == b->runner_id &&
+           slice_equals(a->runner_name, b->runner_name) && slice_equals(a->job_name, b->job_name) &&
+           slice_equals(a->repository, b->repository) && a->created_at == b->created_at &&
+           a->started_at == b->started_at && a->ended_at == b->ended_at;
+}
+
+static struct listed_job listed_job_of(const struct store_key *key, const struct job_state *job,
+                                       const struct arc_place *place)
+{
+    return (struct listed_job){
+        .trace = key->trace,
+        .run_id = job->run_id,
+        .run_attempt = job->run_attempt,
+        .job_id = job->job_id,
+        .runner_id = place->runner_id,
+        .repository = hash_of_repository(place->repository),
+        .name = hash_of(place->job_name),
+        .created_at = place->created_at,
+        .started_at = place->started_at,
+        .ended_at = place->ended_at,
+        .server = job->server,
+    };
+}
+
+static enum error_code put_listed_job(struct engine_work *work, uint64_t runner,
+                                      const struct listed_job *job)
+{
+    uint8_t key[ARC_JOB_KEY_SIZE];
+    uint8_t value[VALUE_SIZE_MAX];
+    return store_table_put(work->transaction, STORE_TABLE_ARC_JOBS,
+                           put_job_key(key, runner, job->job_id, &job->trace), put_job(value, job),
+                           &work->error);
+}
+
+static enum error_code delete_listed_job(struct engine_work *work, const struct work_job *job)
+{
+    uint8_t key[ARC_JOB_KEY_SIZE];
+    return delete_entry(
+        work, STORE_TABLE_ARC_JOBS,
+        put_job_key(key, hash_of(job->arc.runner_name), job->state.job_id, &job->key.trace));
+}
+
+// The oldest entry of a table that is ordered by age, as the key that it names. ERROR_NOT_FOUND.
+static enum error_code find_oldest(struct engine_work *work, enum store_table table, uint8_t *key,
+                                   size_t key_len, timestamp_ns *at)
+{
+    for (;;) {
+        struct store_entry entry;
+        enum error_code code =
+            store_table_seek(work->transaction, table, SLICE_EMPTY, &entry, &work->error);
+        if (code != ERROR_NONE)
+            return code;
+        if (entry.key.len == AGE_SIZE + key_len) {
+            *at = (timestamp_ns)get_be64(entry.key.data);
+            memcpy(key, entry.key.data + AGE_SIZE, key_len);
+            return ERROR_NONE;
+        }
+        code = set_damaged_aside(work, table, entry.key);
+        if (code != ERROR_NONE)
+            return code;
+    }
+}
+
+static enum error_code delete_closed_job(struct engine_work *work,
+                                         const uint8_t key[ARC_JOB_KEY_SIZE], timestamp_ns at)
+{
+    uint8_t age[AGE_SIZE + ARC_JOB_KEY_SIZE];
+    const struct slice job = slice_of_bytes(key, ARC_JOB_KEY_SIZE);
+    enum error_code code = delete_entry(work, STORE_TABLE_ARC_CLOSED, put_age_key(age, at, job));
+    return code == ERROR_NONE ? delete_entry(work, STORE_TABLE_ARC_JOBS, job) : code;
+}
+
+static enum error_code drop_oldest_closed_job(struct engine_work *work)
+{
+    uint8_t key[ARC_JOB_KEY_SIZE];
+    timestamp_ns at;
+    enum error_code code = find_oldest(work, STORE_TABLE_ARC_CLOSED, key, sizeof key, &at);
+    return code == ERROR_NONE ? delete_closed_job(work, key, at) : code;
+}
+
+// A job of the policy's arc_runners stays in the list, so that a late report is recognized.
+static enum error_code close_listed_job(struct engine_work *work, const struct work_job *job)
+{
+    uint8_t key[ARC_JOB_KEY_SIZE], age[AGE_SIZE + ARC_JOB_KEY_SIZE];
+    uint64_t runner = hash_of(job->arc.runner_name);
+    struct listed_job closed = listed_job_of(&job->key, &job->state, &job->arc);
+    enum error_code code = ERROR_NONE;
+    closed.closed_at = work->now;
+    if (is_full(work, STORE_TABLE_ARC_CLOSED))
+        code = drop_oldest_closed_job(work);
+    if (code == ERROR_NONE || code == ERROR_NOT_FOUND)
+        code = put_listed_job(work, runner, &closed);
+    if (code != ERROR_NONE)
+        return code;
+    const struct slice name = put_job_key(key, runner, job->state.job_id, &job->key.trace);
+    return store_table_put(work->transaction, STORE_TABLE_ARC_CLOSED,
+                           put_age_key(age, closed.closed_at, name), SLICE_EMPTY, &work->error);
+}
+
+static enum error_code list_job(struct engine_work *work, struct work_job *job)
+{
+    const struct arc_place place = arc_place_of_job(work, &job->state);
+    enum error_code code = ERROR_NONE;
+    if (places_are_equal(&place, &job->arc))
+        return ERROR_NONE;
+    if (job->arc.is_listed &&
+        (!place.is_listed || !slice_equals(place.runner_name, job->arc.runner_name)))
+        code = delete_listed_job(work, job);
+    job->arc = place;
+    if (code != ERROR_NONE || !place.is_listed)
+        return code;
+    struct listed_job listed = listed_job_of(&job->key, &job->state, &place);
+    return put_listed_job(work, hash_of(place.runner_name), &listed);
+}
+
+enum error_code work_list_job(struct engine_work *work, struct work_job *job)
+{
+    if (job->is_stored || !job->arc.is_listed)
+        return list_job(work, job);
+    enum error_code code =
+        job->arc.is_expected ? close_listed_job(work, job) : delete_listed_job(work, job);
+    job->arc = (struct arc_place){.is_listed = false};
+    return code;
+}
+
+enum error_code work_unlist_job(struct engine_work *work, struct work_job *job)
+{
+    enum error_code code = job->arc.is_listed ? delete_listed_job(work, job) : ERROR_NONE;
+    job->arc = (struct arc_place){.is_listed = false};
+    return code;
+}
+
+// --- which job a report is about ------------------------------------------------------------------------
+
+enum fit {
+    FIT_NOT,
+    FIT_LATER, // perhaps: it is not completed
+    FIT_SURE,
+};
+
+// Whether the job ran at that time. ARC's times and the webhooks' are of one clock, GitHub's. A report whose time ends
+// with the start of the job is compared with all of the job.
+static enum fit fit_in_time(const struct question *question, const struct listed_job *job)
+{
+    bool is_of_run = question->start > question->assigned_at;
+    timestamp_ns begun =
+        is_of_run ? job->started_at : timestamp_earliest_known(job->created_at, job->started_at);
+    if (question->end == TIMESTAMP_UNKNOWN)
+        return FIT_SURE;
+    if (begun > question->end)
+        return FIT_NOT;
+    if (job->ended_at == TIMESTAMP_UNKNOWN)
+        return FIT_LATER;
+    return question->start - TRUNCATED <= job->ended_at ? FIT_SURE : FIT_NOT;
+}
+
+static enum fit fit_of(const struct question *question, const struct listed_job *job)
+{
+    bool is_elsewhere = question->repository != 0 && job->repository != 0 &&
+                        question->repository != job->repository;
+    if (is_elsewhere || !slice_equals(question->server, job->server))
+        return FIT_NOT;
+    if (question->job_id != 0)
+        return question->job_id == job->job_id ? FIT_SURE : FIT_NOT;
+    if (question->run_id != 0 &&
+        (question->run_id != job->run_id || (question->name != 0 && question->name != job->name)))
+        return FIT_NOT;
+    return fit_in_time(question, job);
+}
+
+// What was found for a report.
+struct answer {
+    size_t sure;
+    struct listed_job job; // the last of those that are sure; server in the arena
+    struct {
+        int64_t runner_id;
+        timestamp_ns started_at;
+    } later[LOOKED_AT_MAX + 1];
+    size_t later_count;
+};
+
+static bool consider(struct engine_work *work, const struct question *question,
+                     const struct listed_job *job, struct answer *answer)
+{
+    enum fit fit = fit_of(question, job);
+    if (fit == FIT_LATER) {
+        answer->later[answer->later_count].runner_id = job->runner_id;
+        answer->later[answer->later_count++].started_at = job->started_at;
+    }
+    if (fit != FIT_SURE)
+        return true;
+    answer->sure++;
+    answer->job = *job;
+    return arena_copy_slice(&work->arena, job->server, &answer->job.server);
+}
+
+static bool is_same_job(const struct listed_job *a, const struct listed_job *b)
+{
+    return a->job_id == b->job_id && trace_id_equals(&a->trace, &b->trace);
+}
+
+// Reads listed jobs with this prefix, those with the highest ids first. `own`: a job that is newer than its entry; or
+// NULL.
+static enum error_code look_through(struct engine_work *work, const struct question *question,
+                                    struct slice prefix, const struct listed_job *own,
+                                    struct answer *answer)
+{
+    uint8_t bytes[ARC_JOB_KEY_SIZE + 1];
+    struct slice before = slice_of_bytes(bytes, sizeof bytes);
+    memset(bytes, 0xff, sizeof bytes);
+    memcpy(bytes, prefix.data, prefix.len);
+    for (int i = 0; i < LOOKED_AT_MAX; i++) {
+        struct store_entry entry;
+        struct listed_job job;
+        enum error_code code = store_table_seek_before(work->transaction, STORE_TABLE_ARC_JOBS,
+                                                       before, &entry, &work->error);
+        if (code == ERROR_NOT_FOUND ||
+            (code == ERROR_NONE && !slice_starts_with(entry.key, prefix)))
+            return ERROR_NONE;
+        if (code != ERROR_NONE)
+            return code;
+        bool is_sound = get_job(&entry, &job);
+        if (!is_sound) {
+            code = set_damaged_aside(work, STORE_TABLE_ARC_JOBS, entry.key);
+        } else {
+            before = put_job_key(bytes, question->runner, job.job_id, &job.trace);
+            if ((own == NULL || !is_same_job(&job, own)) && !consider(work, question, &job, answer))
+                code = error_set(&work->error, ERROR_MEMORY, "match a report: out of memory");
+        }
+        if (code != ERROR_NONE)
+            return code;
+    }
+    return ERROR_NONE;
+}
+
+static enum error_code find_job(struct engine_work *work, const struct question *question,
+                                const struct listed_job *own, struct answer *answer)
+{
+    uint8_t prefix[JOB_PREFIX_SIZE];
+    put_be64(prefix, question->runner);
+    put_be64(prefix + HASH_SIZE, (uint64_t)question->job_id);
+    *answer = (struct answer){.sure = 0};
+    enum error_code code = look_through(
+        work, question, slice_of_bytes(prefix, question->job_id != 0 ? sizeof prefix : HASH_SIZE),
+        own, answer);
+    if (code == ERROR_NONE && own != NULL && !consider(work, question, own, answer))
+        code = error_set(&work->error, ERROR_MEMORY, "match a report: out of memory");
+    return code;
+}
+
+// A job that began on the same runner before the one that was found had ended by then, although its end is not known
+// yet: a runner runs one job at a time. Runners of the same name but of other owners have other ids.
+static bool may_still_fit(const struct answer *answer, size_t later)
+{
+    return answer->later[later].runner_id != answer->job.runner_id || answer->job.runner_id == 0 ||
+           answer->later[later].started_at >= answer->job.started_at;
+}
+
+// ARC_MATCHED: there is exactly one.
+static enum arc_outcome outcome_of(const struct answer *answer)
+{
+    if (answer->sure > 1)
+        return ARC_AMBIGUOUS;
+    if (answer->sure == 0)
+        return ARC_HELD;
+    for (size_t i = 0; i < answer->later_count; i++)
+        if (may_still_fit(answer, i))
+            return ARC_HELD;
+    return ARC_MATCHED;
+}
+
+static struct job_assignment assignment_of(const struct engine_work *work,
+                                           const struct question *question,
+                                           const struct listed_job *job)
+{
+    return (struct job_assignment){
+        .server = job->server,
+        .run_id = job->run_id,
+        .run_attempt = job->run_attempt,
+        .job_id = job->job_id,
+        .assigned_at = question->assigned_at,
+        // A later time came from a clock that was set back since.
+        .reported_at = timestamp_earlier(question->received_at, work->now),
+    };
+}
+
+// Loads the job of a report and applies it. `*outcome`: ARC_MATCHED or ARC_LATE.
+static enum error_code apply_to_listed_job(struct engine_work *work,
+                                           const struct question *question,
+                                           const struct listed_job *listed,
+                                           enum arc_outcome *outcome)
+{
+    const struct job_assignment assignment = assignment_of(work, question, listed);
+    const struct run_name name = {listed->server, listed->run_id, listed->run_attempt};
+    struct work_run run;
+    struct work_job job;
+    bool is_late = true;
+    if (listed->closed_at != TIMESTAMP_UNKNOWN) {
+        work->counted.assignments_late++;
+        *outcome = ARC_LATE;
+        return ERROR_NONE;
+    }
+    enum error_code code = work_load_run(work, &name, &run);
+    if (code == ERROR_NONE)
+        code = work_load_job(work, &name, listed->job_id, &run, &job);
+    if (code == ERROR_NONE)
+        code = work_apply_assignment(work, &assignment, &run, &job, &is_late);
+    *outcome = is_late ? ARC_LATE : ARC_MATCHED;
+    return code;
+}
+
+// --- held reports ------------------------------------------------------------------------------------------
+
+static enum error_code delete_held(struct engine_work *work, const uint8_t key[HELD_KEY_SIZE],
+                                   timestamp_ns received_at)
+{
+    uint8_t age[AGE_SIZE + HELD_KEY_SIZE];
+    const struct slice held = slice_of_bytes(key, HELD_KEY_SIZE);
+    enum error_code code =
+        delete_entry(work, STORE_TABLE_ARC_HELD_BY_AGE, put_age_key(age, received_at, held));
+    return code == ERROR_NONE ? delete_entry(work, STORE_TABLE_ARC_HELD, held) : code;
+}
+
+static enum error_code drop_held(struct engine_work *work, const uint8_t key[HELD_KEY_SIZE],
+                                 timestamp_ns received_at, enum arc_outcome why)
+{
+    work->counted.arc_reports[why]++;
+    return delete_held(work, key, received_at);
+}
+
+// The first `max` of a runner; servers in the arena.
+static enum error_code list_held(struct engine_work *work, uint64_t runner,
+                                 struct held_report *list, size_t max, size_t *count)
+{
+    uint8_t from[HELD_KEY_SIZE + 1] = {0};
+    struct slice next = slice_of_bytes(from, HASH_SIZE);
+    *count = 0;
+    put_be64(from, runner);
+    while (*count < max) {
+        struct store_entry entry;
+        struct held_report *held = &list[*count];
+        enum error_code code =
+            store_table_seek(work->transaction, STORE_TABLE_ARC_HELD, next, &entry, &work->error);
+        if (code == ERROR_NOT_FOUND ||
+            (code == ERROR_NONE && !slice_starts_with(entry.key, slice_of_bytes(from, HASH_SIZE))))
+            return ERROR_NONE;
+        if (code != ERROR_NONE)
+            return code;
+        if (!get_held(&entry, held)) {
+            code = set_damaged_aside(work, STORE_TABLE_ARC_HELD, entry.key);
+        } else if (arena_copy_slice(&work->arena, held->question.server, &held->question.server)) {
+            memcpy(from, held->key, HELD_KEY_SIZE); // the next key is a byte longer
+            next = slice_of_bytes(from, sizeof from);
+            ++*count;
+        } else {
+            code = error_set(&work->error, ERROR_MEMORY, "list held reports: out of memory");
+        }
+        if (code != ERROR_NONE)
+            return code;
+    }
+    return ERROR_NONE;
+}
+
+static enum error_code make_room_for_held(struct engine_work *work, uint64_t runner)
+{
+    struct held_report list[HELD_OF_RUNNER_MAX];
+    uint8_t key[HELD_KEY_SIZE];
+    timestamp_ns at;
+    size_t count, oldest = 0;
+    enum error_code code = list_held(work, runner, list, HELD_OF_RUNNER_MAX, &count);
+    for (size_t i = 1; i < count; i++)
+        if (list[i].question.received_at < list[oldest].question.received_at)
+            oldest = i;
+    if (code == ERROR_NONE && count == HELD_OF_RUNNER_MAX)
+        code = drop_held(work, list[oldest].key, list[oldest].question.received_at, ARC_SHED);
+    if (code != ERROR_NONE || !is_full(work, STORE_TABLE_ARC_HELD))
+        return code;
+    code = find_oldest(work, STORE_TABLE_ARC_HELD_BY_AGE, key, sizeof key, &at);
+    if (code == ERROR_NONE)
+        return drop_held(work, key, at, ARC_SHED);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+// A repeated one is held already: its key is made of all it says.
+static enum error_code hold(struct engine_work *work, const struct question *question)
+{
+    uint8_t value_bytes[VALUE_SIZE_MAX], digest[SHA256_SIZE];
+    uint8_t key_bytes[HELD_KEY_SIZE], age[AGE_SIZE + HELD_KEY_SIZE];
+    struct slice found;
+    struct slice value = put_question(value_bytes, question);
+    const struct slice key = slice_of_bytes(key_bytes, sizeof key_bytes);
+    digest_sha256(slice_skip(value, 1 + 8), digest); // without the time of receipt
+    put_be64(key_bytes, question->runner);
+    memcpy(key_bytes + HASH_SIZE, digest, DIGEST_SIZE);
+    enum error_code code =
+        store_table_get(work->transaction, STORE_TABLE_ARC_HELD, key, &found, &work->error);
+    if (code != ERROR_NOT_FOUND)
+        return code;
+    code = make_room_for_held(work, question->runner);
+    if (code == ERROR_NONE)
+        code = store_table_put(work->transaction, STORE_TABLE_ARC_HELD, key, value, &work->error);
+    if (code == ERROR_NONE)
+        code = store_table_put(work->transaction, STORE_TABLE_ARC_HELD_BY_AGE,
+                               put_age_key(age, question->received_at, key), SLICE_EMPTY,
+                               &work->error);
+    return code;
+}
+
+static bool has_held(struct engine_work *work)
+{
+    return work->has_receiver && store_table_count(work->transaction, STORE_TABLE_ARC_HELD) > 0;
+}
+
+// What will be known of the job when the event is applied, as far as matching needs it.
+static struct job_state foresee(const struct github_event *event, const struct job_state *job)
+{
+    struct job_state known = *job;
+    known.phase = JOB_OPEN;
+    known.server = event->server;
+    known.run_id = event->job.run_id;
+    known.run_attempt = event->job.run_attempt;
+    known.job_id = event->job.job_id;
+    known.created_at = timestamp_earliest_known(job->created_at, event->job.created_at);
+    if (event->job.action == GITHUB_JOB_COMPLETED || !is_completed(job)) {
+        known.body = event->job;
+        known.repository = event->repository;
+    }
+    if (event->job.runner_name.len > 0) {
+        known.runner_name = event->job.runner_name;
+        known.runner_id = event->job.runner_id;
+    }
+    known.seen = (uint8_t)(known.seen | 1u << event->job.action);
+    return known;
+}
+
+// A job as it was listed before an event, and as it is with it.
+struct change {
+    bool was_listed;
+    struct listed_job before, now;
+};
+
+// `*is_left`: this job was the reason why the report is held, and does not fit any more.
+static enum error_code match_held(struct engine_work *work, const struct held_report *held,
+                                  const struct change *change, struct work_run *run,
+                                  struct work_job *job, bool *is_left)
+{
+    const struct question *question = &held->question;
+    const struct job_assignment assignment = assignment_of(work, question, &change->now);
+    struct answer answer;
+    bool is_late = false;
+    *is_left = false;
+    if (fit_of(question, &change->now) != FIT_SURE) { // most are; the list is not read for them
+        *is_left = change->was_listed && fit_of(question, &change->before) == FIT_LATER &&
+                   fit_of(question, &change->now) == FIT_NOT;
+        return ERROR_NONE;
+    }
+    enum error_code code = find_job(work, question, &change->now, &answer);
+    enum arc_outcome outcome = outcome_of(&answer);
+    if (code != ERROR_NONE || outcome == ARC_HELD)
+        return code;
+    if (outcome == ARC_MATCHED)
+        code = work_apply_assignment(work, &assignment, run, job, &is_late);
+    if (code != ERROR_NONE)
+        return code;
+    return drop_held(work, held->key, question->received_at, is_late ? ARC_LATE : outcome);
+}
+
+enum error_code work_match_held_reports(struct engine_work *work, const struct github_event *event,
+                                        struct work_run *run, struct work_job *job,
+                                        uint64_t *left_of)
+{
+    struct held_report list[HELD_OF_RUNNER_MAX];
+    size_t count = 0;
+    *left_of = 0;
+    if (!has_held(work))
+        return ERROR_NONE;
+    const struct job_state known = foresee(event, &job->state);
+    const struct arc_place place = arc_place_of_job(work, &known);
+    if (!place.is_listed)
+        return ERROR_NONE;
+    const struct change change = {job->arc.is_listed,
+                                  listed_job_of(&job->key, &job->state, &job->arc),
+                                  listed_job_of(&job->key, &known, &place)};
+    const uint64_t runner = hash_of(place.runner_name);
+    enum error_code code = list_held(work, runner, list, HELD_OF_RUNNER_MAX, &count);
+    for (size_t i = 0; i < count && code == ERROR_NONE; i++) {
+        bool is_left;
+        code = match_held(work, &list[i], &change, run, job, &is_left);
+        if (is_left)
+            *left_of = runner;
+    }
+    return code;
+}
+
+enum error_code work_match_left_reports(struct engine_work *work, uint64_t left_of)
+{
+    struct held_report list[HELD_OF_RUNNER_MAX];
+    size_t count = 0;
+    if (left_of == 0)
+        return ERROR_NONE;
+    enum error_code code = list_held(work, left_of, list, HELD_OF_RUNNER_MAX, &count);
+    for (size_t i = 0; i < count && code == ERROR_NONE; i++) {
+        const struct question *question = &list[i].question;
+        struct answer answer;
+        code = find_job(work, question, NULL, &answer);
+        enum arc_outcome outcome = outcome_of(&answer);
+        if (code == ERROR_NONE && outcome == ARC_MATCHED)
+            code = apply_to_listed_job(work, question, &answer.job, &outcome);
+        if (code == ERROR_NONE && outcome != ARC_HELD)
+            code = drop_held(work, list[i].key, question->received_at, outcome);
+    }
+    return code;
+}
+
+// --- reports as they are received -------------------------------------------------------------------------
+
+static bool is_malformed(const struct arc_report *report, timestamp_ns received_at)
+{
+    bool has_times = report->start > 0 && report->end > 0;
+    bool names_no_job = report->job_id == 0 && report->run_id == 0 && !has_times;
+    return names_no_job || report->run_id < 0 || report->job_id < 0 || report->start < 0 ||
+           report->end < 0 || report->assigned_at < 0 || report->start > report->end ||
+           (has_times && report->assigned_at > report->end) ||
+           report->assigned_at > received_at + AHEAD_MAX || report->server.len > GITHUB_SERVER_MAX;
+}
+
+static struct question question_of(const struct arc_report *report, timestamp_ns received_at)
+{
+    return (struct question){
+        .runner = hash_of(report->runner_name),
+        .repository = hash_of_repository(report->repository),
+        .name = hash_of(report->job_name),
+        .run_id = report->run_id,
+        .job_id = report->job_id,
+        .assigned_at = report->assigned_at,
+        .start = report->start,
+        .end = report->end,
+        .received_at = received_at,
+        .server = report->server,
+    };
+}
+
+static enum error_code apply_report(struct engine_work *work, const struct arc_report *report,
+                                    enum arc_outcome *outcome, struct arc_match *match)
+{
+    struct answer answer;
+    *match = (struct arc_match){.job_id = 0};
+    *outcome = ARC_MALFORMED;
+    if (is_malformed(report, work->at))
+        return ERROR_NONE;
+    *outcome = ARC_NO_TIME;
+    // Of a job that was cancelled in the queue, ARC reports no runner: it is of no use then.
+    if (report->assigned_at == TIMESTAMP_UNKNOWN || report->runner_name.len == 0)
+        return ERROR_NONE;
+    const struct question question = question_of(report, work->at);
+    enum error_code code = find_job(work, &question, NULL, &answer);
+    *outcome = outcome_of(&answer);
+    if (code == ERROR_NONE && *outcome == ARC_HELD)
+        return hold(work, &question);
+    if (code != ERROR_NONE || *outcome != ARC_MATCHED)
+        return code;
+    *match = (struct arc_match){answer.job.run_id, answer.job.run_attempt, answer.job.job_id};
+    return apply_to_listed_job(work, &question, &answer.job, outcome);
+}
+
+enum error_code work_apply_arc_reports(struct engine_work *work, struct engine_task *task)
+{
+    bool is_refused;
+    enum error_code code = work_make_room(work, task, &is_refused);
+    if (code != ERROR_NONE || is_refused)
+        return code;
+    task->outcome = ENGINE_ACCEPTED;
+    for (size_t i = 0; i < task->arc_report_count && code == ERROR_NONE; i++) {
+        struct arc_match match;
+        arena_clear(&work->arena);
+        code = apply_report(work, &task->arc_reports[i], &task->arc_outcomes[i], &match);
+        work->counted.arc_reports[task->arc_outcomes[i]]++;
+        if (task->arc_matches != NULL)
+            task->arc_matches[i] = match;
+    }
+    return code;
+}
+
+// --- upkeep ---------------------------------------------------------------------------------------------------
+
+// How often all listed jobs are checked for having a state, and how many in one batch.
+#define CHECKED_EVERY NS_PER_HOUR
+#define CHECKED_PER_BATCH 64
+// Entries dropped in one batch while the store has no room.
+#define DROPPED_FOR_ROOM 256
+
+// Also true for a time that is damaged, or of a clock that was far ahead.
+static bool is_outdated(const struct engine_work *work, timestamp_ns at, timestamp_ns before)
+{
+    return at < before || at > work->now + work->policy.linger;
+}
+
+// Drops held reports that were received before `before`, up to `max`.
+static enum error_code drop_held_before(struct engine_work *work, timestamp_ns before, size_t max,
+                                        enum arc_outcome why, size_t *dropped)
+{
+    for (*dropped = 0; *dropped < max; ++*dropped) {
+        uint8_t key[HELD_KEY_SIZE];
+        timestamp_ns at;
+        enum error_code code = find_oldest(work, STORE_TABLE_ARC_HELD_BY_AGE, key, sizeof key, &at);
+        if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && !is_outdated(work, at, before)))
+            return ERROR_NONE;
+        if (code == ERROR_NONE)
+            code = drop_held(work, key, at, why);
+        if (code != ERROR_NONE)
+            return code;
+    }
+    return ERROR_NONE;
+}
+
+static enum error_code drop_closed_before(struct engine_work *work, timestamp_ns before, size_t max,
+                                          size_t *dropped)
+{
+    for (*dropped = 0; *dropped < max; ++*dropped) {
+        uint8_t key[ARC_JOB_KEY_SIZE];
+        timestamp_ns at;
+        enum error_code code = find_oldest(work, STORE_TABLE_ARC_CLOSED, key, sizeof key, &at);
+        if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && !is_outdated(work, at, before)))
+            return ERROR_NONE;
+        if (code == ERROR_NONE)
+            code = delete_closed_job(work, key, at);
+        if (code != ERROR_NONE)
+            return code;
+    }
+    return ERROR_NONE;
+}
+
+static enum error_code drop_before(struct engine_work *work, timestamp_ns before, size_t max,
+                                   enum arc_outcome why, bool *has_more)
+{
+    size_t held = 0, closed = 0;
+    enum error_code code = drop_held_before(work, before, max, why, &held);
+    if (code == ERROR_NONE)
+        code = drop_closed_before(work, before, max, &closed);
+    *has_more |= held == max || closed == max;
+    return code;
+}
+
+static enum error_code empty_table(struct engine_work *work, enum store_table table, size_t max,
+                                   bool *has_more)
+{
+    for (size_t i = 0; i < max; i++) {
+        struct store_entry entry;
+        enum error_code code =
+            store_table_seek(work->transaction, table, SLICE_EMPTY, &entry, &work->error);
+        if (code == ERROR_NOT_FOUND)
+            return ERROR_NONE;
+        if (code == ERROR_NONE)
+            code = delete_entry(work, table, entry.key);
+        if (code != ERROR_NONE)
+            return code;
+    }
+    *has_more = true;
+    return ERROR_NONE;
+}
+
+// Reports that are held without an entry by age, which was damaged.
+static enum error_code drop_ageless(struct engine_work *work, size_t max, bool *has_more)
+{
+    uint64_t held = store_table_count(work->transaction, STORE_TABLE_ARC_HELD);
+    uint64_t by_age = store_table_count(work->transaction, STORE_TABLE_ARC_HELD_BY_AGE);
+    return held > 0 && by_age == 0 ? empty_table(work, STORE_TABLE_ARC_HELD, max, has_more)
+                                   : ERROR_NONE;
+}
+
+// Without a receiver the list is not kept up to date, and nothing can match.
+static enum error_code empty_all(struct engine_work *work, size_t max, bool *has_more)
+{
+    static const enum store_table tables[] = {STORE_TABLE_ARC_JOBS, STORE_TABLE_ARC_CLOSED,
+                                              STORE_TABLE_ARC_HELD, STORE_TABLE_ARC_HELD_BY_AGE};
+    enum error_code code = drop_before(work, INT64_MAX, max, ARC_EXPIRED, has_more);
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0] && code == ERROR_NONE; i++) {
+        if (store_table_count(work->transaction, tables[i]) > 0)
+            code = empty_table(work, tables[i], max, has_more);
+    }
+    return code;
+}
+
+static bool is_any_stored(struct engine_work *work)
+{
+    struct store_transaction *transaction = work->transaction;
+    return store_table_count(transaction, STORE_TABLE_ARC_JOBS) > 0 ||
+           store_table_count(transaction, STORE_TABLE_ARC_CLOSED) > 0 ||
+           store_table_count(transaction, STORE_TABLE_ARC_HELD) > 0 ||
+           store_table_count(transaction, STORE_TABLE_ARC_HELD_BY_AGE) > 0;
+}
+
+// Whether the job of an entry has a state, or was closed a short time ago.
+static enum error_code is_entry_needed(struct engine_work *work, const struct listed_job *job,
+                                       bool *is_needed)
+{
+    const struct store_key key = {job->trace, stored_span_of_job(job->run_id, job->job_id)};
+    struct slice state;
+    *is_needed = true;
+    if (job->closed_at != TIMESTAMP_UNKNOWN) {
+        *is_needed = work->now - job->closed_at <= work->policy.linger;
+        return ERROR_NONE;
+    }
+    enum error_code code = store_get_span(work->transaction, &key, &state, &work->error);
+    *is_needed = code == ERROR_NONE;
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+// Removes entries of jobs whose states were set aside as damaged.
+static enum error_code check_listed_jobs(struct engine *engine)
+{
+    struct engine_work *work = &engine->work;
+    struct arc_check *check = &engine->arc_check;
+    duration_ns since = work->now - check->ended_at;
+    if (check->next_len == 0 && since >= 0 && since < CHECKED_EVERY)
+        return ERROR_NONE;
+    for (int i = 0; i < CHECKED_PER_BATCH; i++) {
+        struct store_entry entry;
+        struct listed_job job;
+        bool is_needed = false;
+        enum error_code code =
+            store_table_seek(work->transaction, STORE_TABLE_ARC_JOBS,
+                             slice_of_bytes(check->next, check->next_len), &entry, &work->error);
+        if (code == ERROR_NOT_FOUND) {
+            *check = (struct arc_check){.ended_at = work->now};
+            return ERROR_NONE;
+        }
+        if (code != ERROR_NONE)
+            return code;
+        size_t len = entry.key.len < ARC_JOB_KEY_SIZE ? entry.key.len : ARC_JOB_KEY_SIZE;
+        memcpy(check->next, entry.key.data, len);
+        check->next[len] = 0;
+        check->next_len = len + 1;
+        if (!get_job(&entry, &job)) {
+            code = set_damaged_aside(work, STORE_TABLE_ARC_JOBS, entry.key);
+        } else {
+            code = is_entry_needed(work, &job, &is_needed);
+            if (code == ERROR_NONE && !is_needed)
+                code = delete_entry(work, STORE_TABLE_ARC_JOBS,
+                                    slice_of_bytes(check->next, ARC_JOB_KEY_SIZE));
+        }
+        if (code != ERROR_NONE)
+            return code;
+    }
+    return ERROR_NONE;
+}
+
+enum error_code arc_do_upkeep(struct engine *engine, struct upkeep *upkeep)
+{
+    struct engine_work *work = &engine->work;
+    enum error_code code = ERROR_NONE;
+    if (engine->has_no_arc_entries)
+        return ERROR_NONE;
+    bool is_empty = !is_any_stored(work);
+    engine->has_no_arc_entries = is_empty && !work->has_receiver;
+    if (is_empty)
+        return ERROR_NONE;
+    if (!work->has_receiver)
+        return empty_all(work, upkeep->max, &upkeep->has_leftovers);
+    if (store_must_shed(work->transaction))
+        code = drop_before(work, INT64_MAX, DROPPED_FOR_ROOM, ARC_SHED, &upkeep->has_leftovers);
+    if (code != ERROR_NONE || !upkeep->is_clock_trusted)
+        return code;
+    code = drop_before(work, work->now - work->policy.linger, upkeep->max, ARC_EXPIRED,
+                       &upkeep->has_leftovers);
+    if (code == ERROR_NONE)
+        code = drop_ageless(work, upkeep->max, &upkeep->has_leftovers);
+    return code == ERROR_NONE ? check_listed_jobs(engine) : code;
+}

@@ -1,0 +1,208 @@
+// What spans of other programs cost, in calls into LMDB: little, however large the run is that they belong to.
+/* wrap: mdb_put mdb_get mdb_del mdb_cursor_get */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <lmdb.h>
+#include <stdio.h>
+
+#include "support/foreign_spans.h"
+
+static long calls;
+
+int __real_mdb_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data, unsigned int flags);
+int __real_mdb_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
+int __real_mdb_del(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
+int __real_mdb_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data, MDB_cursor_op op);
+int __wrap_mdb_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data, unsigned int flags);
+int __wrap_mdb_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
+int __wrap_mdb_del(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
+int __wrap_mdb_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data, MDB_cursor_op op);
+
+int __wrap_mdb_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data, unsigned int flags)
+{
+    calls++;
+    return __real_mdb_put(txn, dbi, key, data, flags);
+}
+
+int __wrap_mdb_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
+{
+    calls++;
+    return __real_mdb_get(txn, dbi, key, data);
+}
+
+int __wrap_mdb_del(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
+{
+    calls++;
+    return __real_mdb_del(txn, dbi, key, data);
+}
+
+int __wrap_mdb_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data, MDB_cursor_op op)
+{
+    calls++;
+    return __real_mdb_cursor_get(cursor, key, data, op);
+}
+
+#define JOBS 1000
+#define STEPS 16
+#define TASKS 100
+
+static struct foreign_request request;
+static struct github_step steps[STEPS];
+static char names[STEPS][16];
+static enum forward_outcome outcomes[TASKS];
+
+static void deliver_job(struct engine_bench *bench, int64_t id, enum github_job_action action)
+{
+    bool is_end = action == GITHUB_JOB_COMPLETED;
+    struct scenario_delivery job =
+        scenario_job(id, action, 60, 2, action == GITHUB_JOB_QUEUED ? 2 : 6, is_end ? 60 : -1);
+    for (int i = 0; i < STEPS; i++) {
+        snprintf(names[i], sizeof names[i], "step %d", i);
+        steps[i] = scenario_step(i + 1, names[i], 6 + i, 7 + i, "success");
+    }
+    memcpy(job.digest, &id, sizeof id);
+    job.digest[8] = (uint8_t)action;
+    if (is_end)
+        scenario_set_steps(&job, steps, STEPS);
+    engine_bench_accept(bench, &job);
+}
+
+static void open_large_run(struct engine_bench *bench)
+{
+    engine_bench_open(bench);
+    bench->now = scenario_at(100);
+    bench->options.has_receiver = true;
+    engine_bench_restart(bench);
+    for (int64_t id = 1; id <= JOBS; id++) {
+        deliver_job(bench, id, GITHUB_JOB_QUEUED);
+        if (id % 2 == 0)
+            deliver_job(bench, id, GITHUB_JOB_COMPLETED);
+    }
+}
+
+static void ignore(struct engine_task *task)
+{
+    assert_int_equal(task->outcome, ENGINE_ACCEPTED);
+}
+
+// Sends the request as `TASKS` tasks in one batch. Calls for each task.
+static double send_tasks(struct engine_bench *bench)
+{
+    static struct engine_task tasks[TASKS];
+    static enum forward_outcome all[TASKS][1000];
+    for (size_t i = 0; i < TASKS; i++)
+        tasks[i] = (struct engine_task){.type = ENGINE_FORWARD_SPANS,
+                                        .on_done = ignore,
+                                        .received_at = bench->now,
+                                        .scopes = request.scopes,
+                                        .scope_count = request.scope_count,
+                                        .forward_outcomes = all[i]};
+    calls = 0;
+    timestamp_ns begun = timestamp_monotonic();
+    engine_run_batch(bench->engine, tasks, TASKS, bench->now);
+    print_message(
+        "%zu spans a task: %.1f us for a span, %.2f calls for a task\n", request.span_count,
+        (double)(timestamp_monotonic() - begun) / 1000 / TASKS / (double)request.span_count,
+        (double)calls / TASKS);
+    for (size_t i = 0; i < TASKS; i++)
+        outcomes[i] = all[i][0];
+    return (double)calls / TASKS;
+}
+
+static void make_request(const struct trace_id *trace, size_t spans)
+{
+    foreign_start(&request);
+    foreign_add_scope(&request, "tests", "pytest");
+    for (size_t i = 0; i < spans; i++)
+        foreign_add_span(&request, trace, foreign_id(100000 + i), 100);
+}
+
+static void a_span_costs_the_same_in_a_large_run_as_in_a_small_one(void **state)
+{
+    struct engine_bench bench;
+    const struct trace_id trace = trace_id_of_run(ID_SCHEME_ARC, SCENARIO_RUN_ID, 1);
+    (void)state;
+    open_large_run(&bench);
+    // The first one reads the entries of the run's jobs.
+    make_request(&trace, 1);
+    double first = send_tasks(&bench);
+    assert_true(first * TASKS < JOBS + 1 + 6 * TASKS);
+    // Three writes for its record, and what a commit costs.
+    assert_true(send_tasks(&bench) < 5);
+    assert_int_equal(outcomes[0], FORWARD_ACCEPTED);
+    make_request(&trace, 1000);
+    assert_true(send_tasks(&bench) < 5);
+    engine_bench_close(&bench);
+}
+
+static void what_is_refused_costs_nothing_in_the_store(void **state)
+{
+    struct engine_bench bench;
+    const struct trace_id trace = trace_id_of_run(ID_SCHEME_ARC, SCENARIO_RUN_ID, 1);
+    (void)state;
+    open_large_run(&bench);
+    make_request(&trace, 1);
+    (void)send_tasks(&bench);
+    request.scopes[0].spans[0].span_id = foreign_id(1);
+    assert_true(send_tasks(&bench) < 1);
+    assert_int_equal(outcomes[0], FORWARD_OUR_ID);
+    engine_bench_close(&bench);
+}
+
+static void the_run_goes_on_without_its_ids_being_read_again(void **state)
+{
+    struct engine_bench bench;
+    const struct trace_id trace = trace_id_of_run(ID_SCHEME_ARC, SCENARIO_RUN_ID, 1);
+    (void)state;
+    open_large_run(&bench);
+    make_request(&trace, 1);
+    (void)send_tasks(&bench);
+    deliver_job(&bench, JOBS - 1, GITHUB_JOB_COMPLETED);
+    deliver_job(&bench, JOBS + 1, GITHUB_JOB_QUEUED);
+    assert_true(send_tasks(&bench) < 5);
+    request.scopes[0].spans[0].span_id = foreign_id(JOBS + 1);
+    (void)send_tasks(&bench);
+    assert_int_equal(outcomes[0], FORWARD_OUR_ID);
+    engine_bench_close(&bench);
+}
+
+static void an_event_costs_two_calls_more(void **state)
+{
+    (void)state;
+    long without[2] = {0, 0};
+    for (int has_receiver = 0; has_receiver < 2; has_receiver++) {
+        struct engine_bench bench;
+        engine_bench_open(&bench);
+        bench.now = scenario_at(100);
+        bench.options.has_receiver = has_receiver == 1;
+        engine_bench_restart(&bench);
+        deliver_job(&bench, 1, GITHUB_JOB_QUEUED);
+        for (int i = 0; i < 2; i++) {
+            calls = 0;
+            deliver_job(&bench, 2, i == 0 ? GITHUB_JOB_QUEUED : GITHUB_JOB_COMPLETED);
+            print_message("%ld calls, %s a receiver\n", calls,
+                          has_receiver == 1 ? "with" : "without");
+            if (has_receiver == 0)
+                without[i] = calls;
+            else
+                assert_true(calls <= without[i] + 2);
+        }
+        engine_bench_close(&bench);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_span_costs_the_same_in_a_large_run_as_in_a_small_one),
+        cmocka_unit_test(what_is_refused_costs_nothing_in_the_store),
+        cmocka_unit_test(the_run_goes_on_without_its_ids_being_read_again),
+        cmocka_unit_test(an_event_costs_two_calls_more),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
