@@ -31,7 +31,7 @@ ALL_LDFLAGS := $(LDFLAGS_$(VARIANT)) $(LDFLAGS) -pthread
 LIBS := -lcurl -levent_core -levent_pthreads -lmbedtls -lmbedx509 -lmbedcrypto -llmdb -linih -lutf8proc -lz -lm
 
 # --- the rooms, from the ground up: a room may use those before it in this list ------------------
-ROOMS := base json net http client github trace otlp store stats engine webhook export view admin term app
+ROOMS := base json net http client github trace otlp store stats engine webhook receiver export view admin term app
 
 BUILD   := build/$(VARIANT)-$(notdir $(CC))
 OBJECTS  = $(patsubst src/%.c,$(BUILD)/src/%.o,$(filter-out src/app/main.c,$(wildcard src/$(1)/*.c)))
@@ -262,6 +262,9 @@ fuzz-seeds: $(BUILD)/tests/fuzz/make_seeds
 	protoc -Itests --encode=opentelemetry.proto.collector.trace.v1.ExportTraceServiceRequest otlp.proto \
 	  <tests/fuzz/otlp_full.txt >tests/fuzz/seeds/otlp_json/full
 	cp tests/fuzz/seeds/otlp_json/full tests/fuzz/seeds/otlp_decode/full
+	cp tests/fuzz/seeds/otlp_json/full tests/fuzz/seeds/otlp_request/full
+	protoc -Itests --encode=opentelemetry.proto.collector.trace.v1.ExportTraceServiceRequest otlp.proto \
+	  <tests/fuzz/otlp_arc.txt >tests/fuzz/seeds/otlp_request/arc
 
 # The formatter's versions disagree with each other, so one of them decides.
 FORMAT_VERSION := 14

@@ -871,7 +871,8 @@ enum error_code api_render_latency(const struct api_call *call, bool is_day)
 // A larger record is listed without being decoded.
 #define DECODED_MAX ((uint32_t)1 << 20)
 
-// Names the run; a record that cannot be decoded is listed, too, since that may be the reason for the refusal.
+// Names the run; a record that cannot be decoded is listed, too, since that may be the reason for the refusal. Of
+// other programs' spans only the trace is named: what they say about themselves is not checked.
 static enum error_code put_names(struct api_object *object,
                                  const struct store_quarantined *quarantined)
 {
@@ -882,7 +883,8 @@ static enum error_code put_names(struct api_object *object,
     enum error_code code = ERROR_NOT_FOUND;
     if (quarantined->size <= DECODED_MAX)
         code = store_get_record(reader->transaction, quarantined->sequence, &record, reader->error);
-    if (code == ERROR_NONE &&
+    bool is_forwarded = code == ERROR_NONE && store_is_forwarded(&record);
+    if (code == ERROR_NONE && !is_forwarded &&
         otlp_decode_batch(record.body, reader->arena, &batch, reader->error) != ERROR_NONE)
         batch = (struct span_batch){.span_count = 0};
     if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
@@ -899,6 +901,8 @@ static enum error_code put_names(struct api_object *object,
     json_out_text(json, "span", has_span ? batch.spans[0].name : SLICE_EMPTY);
     if (has_span)
         json_out_hex(json, "trace_id", batch.spans[0].trace_id.bytes, TRACE_ID_SIZE);
+    else if (is_forwarded)
+        json_out_hex(json, "trace_id", record.key.trace.bytes, TRACE_ID_SIZE);
     else
         json_out_null(json, "trace_id");
     return ERROR_NONE;
@@ -1026,6 +1030,44 @@ static void api_put_trouble(struct json_out *json, const struct view_sources *so
     json_out_count(json, "quarantined_bytes", status->quarantined_bytes);
 }
 
+static void put_arc_report(struct json_out *json, const struct receiver_report *report)
+{
+    json_out_open_object(json, NULL);
+    json_out_time(json, "at", report->at);
+    json_out_text(json, "outcome", slice_from_string(arc_outcome_names[report->outcome]));
+    json_out_text(json, "repository", slice_from_string(report->repository));
+    json_out_id(json, "run_id", report->run_id);
+    json_out_count(json, "run_attempt", (uint64_t)report->run_attempt);
+    json_out_id(json, "job_id", report->job_id);
+    json_out_text(json, "job_name", slice_from_string(report->job_name));
+    json_out_text(json, "runner_name", slice_from_string(report->runner_name));
+    json_out_close_object(json);
+}
+
+// What ARC reported, in sums and one by one, and what else was received at otlp-listen.
+static enum error_code put_received(const struct api_call *call, struct json_out *json,
+                                    const struct health_figures *figures)
+{
+    struct receiver *receiver = call->sources->receiver;
+    struct receiver_report *reports =
+        arena_allocate_array(call->arena, RECEIVER_REPORTS, sizeof *reports);
+    if (reports == NULL)
+        return error_set(call->error, ERROR_MEMORY, "status: out of memory");
+    size_t count = receiver != NULL ? receiver_read_reports(receiver, reports) : 0;
+    json_out_open_object(json, "arc");
+    put_health_figures(json, figures, "arc");
+    json_out_open_array(json, "last");
+    for (size_t i = 0; i < count; i++)
+        put_arc_report(json, &reports[i]);
+    json_out_close_array(json);
+    json_out_close_object(json);
+    json_out_open_object(json, "otlp");
+    json_out_bool(json, "on", receiver != NULL);
+    put_health_figures(json, figures, "otlp");
+    json_out_close_object(json);
+    return ERROR_NONE;
+}
+
 static void put_export(struct json_out *json, const struct view_sources *sources,
                        const struct health_figures *figures)
 {
@@ -1034,9 +1076,6 @@ static void put_export(struct json_out *json, const struct view_sources *sources
     json_out_time(json, "oldest_since", figures->outbox_oldest);
     json_out_close_object(json);
     put_health_figures(json, figures, "");
-    json_out_open_object(json, "arc");
-    put_health_figures(json, figures, "arc");
-    json_out_close_object(json);
     json_out_open_object(json, "export");
     json_out_text(json, "endpoint", slice_from_string(sources->export_url));
     api_put_trouble(json, sources, &figures->exporting);
@@ -1134,6 +1173,9 @@ enum error_code api_render_status(const struct api_call *call)
     api_put_deliveries(&json, &figures);
     put_setup(&json, sources, &figures, now);
     put_export(&json, sources, &figures);
+    code = put_received(call, &json, &figures);
+    if (code != ERROR_NONE)
+        return code;
     json_out_open_object(&json, "store");
     put_health_figures(&json, &figures, "store");
     json_out_count(&json, "open_runs", figures.open_runs);

@@ -621,6 +621,10 @@ enum error_code health_figures_read(const struct view_sources *sources, timestam
         ingress_read_counters(sources->ingress, &figures->ingress);
         ingress_read_setup(sources->ingress, &figures->setup);
     }
+    if (sources->receiver != NULL)
+        receiver_read_counters(sources->receiver, &figures->receiver);
+    for (size_t i = 0; i < ARC_OUTCOMES; i++)
+        figures->arc_reports[i] = figures->engine.arc_reports[i] + figures->receiver.arc_reports[i];
     if (sources->exporter != NULL) {
         exporter_read_counters(sources->exporter, &figures->exporter);
         exporter_read_status(sources->exporter, &figures->exporting);
@@ -860,6 +864,32 @@ const struct health_family health_families[] = {
      "Assignments that were reported after the job's spans had been sent, and later than arc-grace "
      "if it waited for them; they changed nothing. Since the start.",
      FIGURE(engine.assignments_late), IN_API("arc", "late")},
+    {"ghatrace_arc_reports", METRICS_COUNTER,
+     "What ARC reported of jobs, by what became of it; expired and shed ones were counted as held before. Since the start.",
+     FIGURES(arc_reports, "outcome", arc_outcome_names), IN_API("arc", "reports")},
+    {"ghatrace_forwarded_spans", METRICS_COUNTER,
+     "Spans of programs inside jobs, by what became of them; held ones are counted again when they are released or dropped. "
+     "Since the start.",
+     FIGURES(engine.forwarded, "outcome", forward_outcome_names), IN_API("otlp", "forwarded")},
+    {"ghatrace_forwarded_spans_foreseen", METRICS_COUNTER,
+     "Spans of programs inside jobs that were passed on with an ID that a span of ours was given later, since the start.",
+     FIGURE(engine.forwarded_foreseen), IN_API("otlp", "foreseen")},
+    {"ghatrace_otlp_requests", METRICS_COUNTER,
+     "Requests to otlp-listen, since the start.", FIGURE(receiver.requests), IN_API("otlp", "requests")},
+    {"ghatrace_otlp_requests_refused", METRICS_COUNTER,
+     "Requests to otlp-listen that were refused, since the start.",
+     FIGURES(receiver.refusals, "reason", receiver_refusal_names), IN_API("otlp", "requests_refused")},
+    {"ghatrace_otlp_spans", METRICS_COUNTER,
+     "Spans in requests to otlp-listen, by the role of the token, since the start.",
+     FIGURES(receiver.spans, "role", receiver_role_names), IN_API("otlp", "spans")},
+    {"ghatrace_otlp_spans_not_arc", METRICS_COUNTER,
+     "Spans that were refused because an arc token may send ARC's spans only, since the start.",
+     FIGURE(receiver.not_arc), IN_API("otlp", "not_arc")},
+    {"ghatrace_otlp_connections", METRICS_GAUGE,
+     "Connections to otlp-listen.", FIGURE(receiver.connections)},
+    {"ghatrace_otlp_connections_refused", METRICS_COUNTER,
+     "Connections to otlp-listen that were closed because one address had too many, since the start.",
+     FIGURE(receiver.rejected_per_address)},
     {.write = put_last_delivery},
     {.write = put_commits},
     {.write = put_commit_queue},

@@ -9,6 +9,7 @@
 #include "ghatrace/admin/setup.h"
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/base/error.h"
+#include "ghatrace/receiver/receiver.h"
 #include "ghatrace/stats/series.h"
 
 // --- metrics --------------------------------------------------------------------------------------
@@ -78,7 +79,9 @@ struct health_figures {
     struct error trouble; // the reason if it is not
     struct ingress_counters ingress;
     struct ingress_setup setup;
+    struct receiver_counters receiver;
     struct engine_counters engine;
+    uint64_t arc_reports[ARC_OUTCOMES]; // of the receiver and the engine together
     struct engine_overflow overflow;
     struct export_counters exporter;
     struct export_status exporting;

@@ -121,31 +121,6 @@ static bool has_token(struct ingress_secrets *tokens, const struct http_head *he
     return slice_equals_ignoring_case(scheme, SLICE("Basic")) && is_basic(tokens, rest);
 }
 
-static bool is_loopback_ip(struct slice text)
-{
-    static const uint8_t v6[16] = {[15] = 1};
-    struct net_ip ip;
-
-    if (!net_ip_parse(text, &ip))
-        return false;
-    return net_ip_is_v4(&ip) ? ip.bytes[12] == 127 : memcmp(ip.bytes, v6, sizeof v6) == 0;
-}
-
-// "localhost:8081", "127.0.0.1:8081", "[::1]:8081", each also without a port.
-static bool is_loopback_host(struct slice host)
-{
-    ptrdiff_t end = slice_find(host, SLICE("]"));
-
-    if (slice_starts_with(host, SLICE("["))) {
-        bool is_whole = end > 0 && ((size_t)end + 1 == host.len || host.data[end + 1] == ':');
-        return is_whole && is_loopback_ip((struct slice){host.data + 1, (size_t)end - 1});
-    }
-    ptrdiff_t colon = slice_find(host, SLICE(":"));
-    if (colon >= 0)
-        host.len = (size_t)colon;
-    return slice_equals_ignoring_case(host, SLICE("localhost")) || is_loopback_ip(host);
-}
-
 enum admin_access_result admin_check_access(const struct admin_access *access,
                                             const struct http_head *head)
 {
@@ -155,7 +130,7 @@ enum admin_access_result admin_check_access(const struct admin_access *access,
         return ADMIN_ALLOWED;
     if (!access->is_loopback)
         return ADMIN_CLOSED;
-    return is_loopback_host(head->host) ? ADMIN_ALLOWED : ADMIN_WRONG_HOST;
+    return net_host_is_loopback(head->host) ? ADMIN_ALLOWED : ADMIN_WRONG_HOST;
 }
 
 // --- the admin listener: routes, responses, streams, in the main loop -----------------------------

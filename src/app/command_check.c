@@ -19,6 +19,7 @@ static const struct flag flags[] = {
 struct findings {
     struct secrets secrets;
     struct secrets tokens;
+    struct secrets roles;                   // tokens of otlp-token-file
     struct export_header_file *header_file; // NULL: none, or nothing is exported
 };
 
@@ -132,6 +133,8 @@ static void print_setting_value(const struct config *config, const struct settin
         print_value(config, id);
     if (id == OPTION_ID_WEBHOOK_SECRET_FILE && is_set)
         printf(" (%zu secret%s)", findings->secrets.count, findings->secrets.count == 1 ? "" : "s");
+    if (id == OPTION_ID_OTLP_TOKEN_FILE && is_set && config_has_receiver(config))
+        printf(" (%zu token%s)", findings->roles.count, findings->roles.count == 1 ? "" : "s");
     if (id == OPTION_ID_OTLP_HEADER_FILE && is_set)
         print_header_count(findings->header_file);
     printf("  (from %s)\n", setting_source_text(setting->source));
@@ -293,6 +296,8 @@ static enum error_code read_secrets(struct config *config, struct arena *arena,
                                         config->github_webhook_secret, error);
     if (code == ERROR_NONE && config->admin_token_file != NULL && config_has_admin(config))
         code = secrets_load_tokens(&findings->tokens, config->admin_token_file, error);
+    if (code == ERROR_NONE && config->otlp_token_file != NULL && config_has_receiver(config))
+        code = secrets_load_roles(&findings->roles, config->otlp_token_file, error);
     if (code != ERROR_NONE)
         return code;
     if (!config->ingress.insecure_no_signature)
@@ -325,6 +330,7 @@ static int check_files(struct cli_args *cli_args)
         return status;
     secrets_init(&findings.secrets);
     secrets_init(&findings.tokens);
+    secrets_init(&findings.roles);
     enum error_code code = read_configured_files(&config, cli_args->arena, &findings, &error);
     if (code == ERROR_NONE) {
         print_config(&config, &cli_args->settings, &findings);
@@ -338,6 +344,7 @@ static int check_files(struct cli_args *cli_args)
     }
     secrets_release(&findings.secrets);
     secrets_release(&findings.tokens);
+    secrets_release(&findings.roles);
     export_header_file_close(findings.header_file);
     return status;
 }

@@ -409,6 +409,15 @@ struct net_tls_server_options config_admin_tls(const struct config *config)
                                            .client_ca_file = config->admin_client_ca};
 }
 
+struct net_tls_server_options config_receiver_tls(const struct config *config)
+{
+    if (!config->otlp_tls && config->otlp_client_ca == NULL)
+        return (struct net_tls_server_options){.certificate_file = NULL};
+    return (struct net_tls_server_options){.certificate_file = config->ingress.tls.certificate_file,
+                                           .key_file = config->ingress.tls.key_file,
+                                           .client_ca_file = config->otlp_client_ca};
+}
+
 enum error_code config_make_export_tls(const struct config *config, struct net_tls_client **tls,
                                        struct error *error)
 {
@@ -450,11 +459,16 @@ static enum error_code check_server(const struct net_tls_server_options *files, 
 enum error_code config_check_tls(const struct config *config, struct error *error)
 {
     const struct net_tls_server_options admin = config_admin_tls(config);
+    const struct net_tls_server_options receiver = config_receiver_tls(config);
     enum error_code code = check_export(config, error);
     if (code == ERROR_NONE)
         code = check_server(&config->ingress.tls, "tls-cert, tls-key", true, error);
-    // The same certificate, checked with the admin listener's client CAs.
-    return code == ERROR_NONE ? check_server(&admin, "admin-client-ca", false, error) : code;
+    // The same certificate, checked with the client CAs of the other listeners.
+    if (code == ERROR_NONE)
+        code = check_server(&admin, "admin-client-ca", false, error);
+    if (code == ERROR_NONE && config_has_receiver(config))
+        code = check_server(&receiver, "otlp-client-ca", false, error);
+    return code;
 }
 
 // --- config ---------------------------------------------------------------------------------------
@@ -487,6 +501,11 @@ void config_warn(struct config *config, struct arena *arena, const char *format,
 bool config_has_admin(const struct config *config)
 {
     return !config_is_off(config->admin_listen);
+}
+
+bool config_has_receiver(const struct config *config)
+{
+    return config->otlp_listen != NULL && !config_is_off(config->otlp_listen);
 }
 
 // The default is parsed like a value written by the operator.
@@ -735,6 +754,10 @@ static enum error_code check_tls_settings(const struct config *config,
                          source_of_setting(settings, config->admin_tls
                                                          ? OPTION_ID_ADMIN_TLS
                                                          : OPTION_ID_ADMIN_CLIENT_CA));
+    if ((config->otlp_tls || config->otlp_client_ca != NULL) && !has_cert)
+        return error_set(error, ERROR_USAGE, "%s: this needs tls-cert and tls-key",
+                         source_of_setting(settings, config->otlp_tls ? OPTION_ID_OTLP_TLS
+                                                                      : OPTION_ID_OTLP_CLIENT_CA));
     if (config->trace_url != NULL &&
         slice_find(slice_from_string(config->trace_url), SLICE("{trace_id}")) < 0)
         return error_set(error, ERROR_USAGE, "%s: want {trace_id} where the trace ID belongs",
@@ -755,6 +778,33 @@ static enum error_code read_networks(struct config *config, const struct setting
                                 settings->arena, &config->ingress.trusted_proxies, error);
 }
 
+// Without access control, only requests of this machine are accepted, so another address would serve nobody.
+static enum error_code read_receiver(struct config *config, const struct settings *settings,
+                                     struct error *error)
+{
+    if (!config_has_receiver(config)) {
+        if (config->arc_runners.count > 0)
+            config_warn(config, settings->arena,
+                        "%s: without otlp-listen ARC's times are not received: runner.* spans wait "
+                        "for arc-grace in vain",
+                        source_of_setting(settings, OPTION_ID_ARC_RUNNERS));
+        return ERROR_NONE;
+    }
+    enum error_code code = read_address(settings, OPTION_ID_OTLP_LISTEN, config->otlp_listen,
+                                        &config->otlp_address, error);
+    if (code != ERROR_NONE)
+        return code;
+    if (!net_address_is_loopback(&config->otlp_address) && config->otlp_token_file == NULL &&
+        config->otlp_client_ca == NULL)
+        return error_set(error, ERROR_USAGE,
+                         "%s: %.60s can be reached by others, who could send spans: set "
+                         "otlp-token-file or otlp-client-ca, or listen on 127.0.0.1",
+                         source_of_setting(settings, OPTION_ID_OTLP_LISTEN), config->otlp_listen);
+    config->engine.has_receiver = true;
+    config->engine.forwarded_max = config->engine.outbox_max / 100 * config->otlp_outbox_share;
+    return ERROR_NONE;
+}
+
 static enum error_code check_listeners(struct config *config, const struct settings *settings,
                                        option_set wanted, struct error *error)
 {
@@ -769,6 +819,8 @@ static enum error_code check_listeners(struct config *config, const struct setti
         config_has_admin(config))
         code = read_address(settings, OPTION_ID_ADMIN_LISTEN, config->admin_listen,
                             &config->admin_address, error);
+    if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_OTLP_LISTEN)))
+        code = read_receiver(config, settings, error);
     if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_WEBHOOK_PATH)))
         code = check_webhook_path(settings, config->ingress.webhook_path, error);
     if (code == ERROR_NONE &&
@@ -824,6 +876,7 @@ static void warn_of_unsafe(struct config *config, struct arena *arena)
     warn_of_private_file(config, config->webhook_secret_file, false, arena);
     warn_of_private_file(config, config->admin_token_file, false, arena);
     warn_of_private_file(config, config->otlp_header_file, false, arena);
+    warn_of_private_file(config, config->otlp_token_file, false, arena);
     warn_of_private_file(config, config->ingress.tls.key_file, true, arena);
     char listen[NET_ADDRESS_TEXT_SIZE], admin[NET_ADDRESS_TEXT_SIZE];
     if (config->ingress.tls.certificate_file == NULL && is_public(config, ACTIVATION_WEBHOOK))
@@ -831,6 +884,12 @@ static void warn_of_unsafe(struct config *config, struct arena *arena)
                     "listen %s: plain HTTP on an address that others can reach: set tls-cert and "
                     "tls-key, or put a proxy that speaks TLS before it",
                     config_listens_at(config, ACTIVATION_WEBHOOK, listen));
+    if (config_has_receiver(config) && !net_address_is_loopback(&config->otlp_address) &&
+        !config->otlp_tls && config->otlp_client_ca == NULL)
+        config_warn(config, arena,
+                    "otlp-listen %s: plain HTTP on an address that others can reach shows them "
+                    "the tokens: set otlp-tls, or put a proxy that speaks TLS before it",
+                    config->otlp_listen);
     if (!config_has_admin(config) || !is_public(config, ACTIVATION_ADMIN))
         return;
     if (config->admin_token_file == NULL && config->admin_client_ca == NULL)

@@ -64,6 +64,11 @@ struct config {
     const char *otlp_certificate;
     const char *otlp_client_certificate;
     const char *otlp_client_key;
+    const char *otlp_listen; // source of otlp_address
+    const char *otlp_token_file;
+    bool otlp_tls;
+    const char *otlp_client_ca;
+    uint64_t otlp_outbox_share;        // percent; source of engine.forwarded_max
     const char *service_name;          // source of engine.policy.service_name
     struct text_list repos;            // split at commas and blanks; used as ingress.repos
     struct text_list runner_spans_off; // this and the next three: split into engine.policy's globs
@@ -83,6 +88,7 @@ struct config {
     struct activation activation; // its sockets are used instead of `listen` and `admin-listen`
     struct notify notify;         // how the service manager is notified
     struct net_address admin_address;
+    struct net_address otlp_address;
     const char *github_webhook_secret; // GITHUB_WEBHOOK_SECRET; NULL if not set
     const char *credentials_directory; // CREDENTIALS_DIRECTORY, from systemd; NULL if not set
     struct config_warnings warnings;
@@ -101,6 +107,7 @@ enum error_code config_read_networks(const struct text_list *list, const char *w
                                      struct error *error) MUST_CHECK;
 
 bool config_has_admin(const struct config *config);
+bool config_has_receiver(const struct config *config);
 // "off", in any case.
 bool config_is_off(const char *text);
 // The listen address as text: that of the passed socket, else the setting. Returns `text`.
@@ -109,6 +116,8 @@ const char *config_listens_at(const struct config *config, enum activation_use u
 
 // The TLS files of the admin listener; without a certificate it serves plain HTTP.
 struct net_tls_server_options config_admin_tls(const struct config *config);
+// Likewise of the listener for OTLP.
+struct net_tls_server_options config_receiver_tls(const struct config *config);
 // Makes a TLS context if export is on and uses https; else NULL. Error messages name the file, not the setting or
 // variable.
 enum error_code config_make_export_tls(const struct config *config, struct net_tls_client **tls,

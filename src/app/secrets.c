@@ -6,6 +6,7 @@
 #include "cli.h"
 #include "ghatrace/base/digest.h"
 #include "ghatrace/base/utf8.h"
+#include "ghatrace/receiver/receiver.h"
 
 #define SECRETS_FILE_MAX ((size_t)65536)
 #define TOKEN_LEAST 16 // characters
@@ -124,6 +125,33 @@ enum error_code secrets_load_tokens(struct secrets *secrets, const char *path, s
         if (secrets->items[i].len < TOKEN_LEAST)
             code = error_set(error, ERROR_USAGE, "%s: a token has fewer than %d characters", path,
                              TOKEN_LEAST);
+    return code;
+}
+
+static bool has_token_before(const struct secrets *secrets, size_t end, struct slice token)
+{
+    enum receiver_role role;
+    struct slice before;
+    struct error ignored;
+    for (size_t i = 0; i < end; i++)
+        if (receiver_read_token(secrets->items[i], &role, &before, &ignored) == ERROR_NONE &&
+            slice_equals(before, token))
+            return true;
+    return false;
+}
+
+enum error_code secrets_load_roles(struct secrets *secrets, const char *path, struct error *error)
+{
+    enum error_code code = secrets_read_file(secrets, "otlp tokens", path, error);
+    for (size_t i = 0; i < secrets->count && code == ERROR_NONE; i++) {
+        enum receiver_role role;
+        struct slice token;
+        code = receiver_read_token(secrets->items[i], &role, &token, error);
+        if (code == ERROR_NONE && has_token_before(secrets, i, token))
+            code = error_set(error, ERROR_USAGE, "the token is in an earlier line already");
+        if (code != ERROR_NONE)
+            error_wrap(error, "otlp tokens: %s, line %zu", path, secrets->lines[i]);
+    }
     return code;
 }
 

@@ -32,6 +32,9 @@ enum error_code secrets_load(struct secrets *secrets, const char *path, const ch
 // Like secrets_load() from a file, for tokens, which have a minimum length.
 enum error_code secrets_load_tokens(struct secrets *secrets, const char *path,
                                     struct error *error) MUST_CHECK;
+// Like secrets_load() from a file, for lines `arc TOKEN` and `job TOKEN` (receiver/receiver.h); no token has both roles.
+enum error_code secrets_load_roles(struct secrets *secrets, const char *path,
+                                   struct error *error) MUST_CHECK;
 // Likely mistakes are kept and reported: blanks at the ends, surrounding quotes. One sentence each, with file and
 // line, never the secret. `warning` is valid during the call.
 void secrets_report_mistakes(const struct secrets *secrets,

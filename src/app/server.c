@@ -21,6 +21,7 @@
 #include "ghatrace/net/address.h"
 #include "ghatrace/net/connection.h"
 #include "ghatrace/net/loop.h"
+#include "ghatrace/receiver/receiver.h"
 #include "ghatrace/store/store.h"
 #include "ghatrace/store/versions.h"
 #include "ghatrace/webhook/webhook.h"
@@ -34,7 +35,9 @@
 struct fresh {
     struct secret_set *secrets;
     struct secret_set *admin_tokens;
+    struct secret_set *otlp_tokens;
     struct ingress_tls *ingress_tls;
+    struct net_tls *otlp_tls;
     struct net_tls *admin_tls;
     struct net_tls_client *export_tls;
 };
@@ -80,6 +83,19 @@ static enum error_code reload_read_tokens(const struct config *config, struct se
     return code;
 }
 
+// The same for the lines of otlp-token-file.
+static enum error_code reload_read_otlp_tokens(const struct config *config, struct secret_set **set,
+                                               struct error *error)
+{
+    struct secrets tokens;
+    secrets_init(&tokens);
+    enum error_code code = secrets_load_roles(&tokens, config->otlp_token_file, error);
+    if (code == ERROR_NONE)
+        code = ingress_secrets_prepare(tokens.items, tokens.count, set, error);
+    secrets_release(&tokens);
+    return code;
+}
+
 // --- all or nothing ------------------------------------------------------------------------------
 
 // Reading this file also puts it to use, so it is read last.
@@ -99,8 +115,12 @@ static enum error_code read_all_files(const struct reload_parts *parts, struct f
     enum error_code code = reload_read_secrets(parts->config, &fresh->secrets, error);
     if (code == ERROR_NONE && parts->admin_tokens != NULL)
         code = reload_read_tokens(parts->config, &fresh->admin_tokens, error);
+    if (code == ERROR_NONE && parts->otlp_tokens != NULL)
+        code = reload_read_otlp_tokens(parts->config, &fresh->otlp_tokens, error);
     if (code == ERROR_NONE)
         code = ingress_load_tls(parts->ingress, &fresh->ingress_tls, error);
+    if (code == ERROR_NONE && parts->receiver != NULL)
+        code = receiver_load_tls(parts->receiver, &fresh->otlp_tls, error);
     if (code == ERROR_NONE && parts->admin != NULL)
         code = admin_load_tls(parts->admin, &fresh->admin_tls, error);
     if (code == ERROR_NONE && parts->exporter != NULL)
@@ -116,7 +136,11 @@ static void use_all_files(const struct reload_parts *parts, const struct fresh *
     ingress_secrets_use(parts->secrets, fresh->secrets);
     if (fresh->admin_tokens != NULL)
         ingress_secrets_use(parts->admin_tokens, fresh->admin_tokens);
+    if (fresh->otlp_tokens != NULL)
+        ingress_secrets_use(parts->otlp_tokens, fresh->otlp_tokens);
     ingress_use_tls(parts->ingress, fresh->ingress_tls);
+    if (fresh->otlp_tls != NULL)
+        receiver_use_tls(parts->receiver, fresh->otlp_tls);
     if (fresh->admin_tls != NULL)
         admin_use_tls(parts->admin, fresh->admin_tls);
     if (parts->exporter != NULL)
@@ -128,6 +152,8 @@ static void drop_all_files(const struct fresh *fresh)
 {
     ingress_secrets_drop(fresh->secrets);
     ingress_secrets_drop(fresh->admin_tokens);
+    ingress_secrets_drop(fresh->otlp_tokens);
+    net_tls_unref(fresh->otlp_tls);
     ingress_drop_tls(fresh->ingress_tls);
     net_tls_unref(fresh->admin_tls);
     net_tls_client_unref(fresh->export_tls);
@@ -136,12 +162,12 @@ static void drop_all_files(const struct fresh *fresh)
 static const char *describe_reloaded_files(const struct reload_parts *parts,
                                            const struct fresh *fresh, char text[96])
 {
-    bool has_certificates =
-        fresh->ingress_tls != NULL || fresh->admin_tls != NULL || fresh->export_tls != NULL;
-    (void)snprintf(text, 96, "webhook secrets%s%s%s",
-                   fresh->admin_tokens != NULL ? ", admin tokens" : "",
-                   has_certificates ? ", certificates" : "",
-                   parts->header_file != NULL ? ", otlp-header-file" : "");
+    bool has_certificates = fresh->ingress_tls != NULL || fresh->otlp_tls != NULL ||
+                            fresh->admin_tls != NULL || fresh->export_tls != NULL;
+    (void)snprintf(
+        text, 96, "webhook secrets%s%s%s%s", fresh->admin_tokens != NULL ? ", admin tokens" : "",
+        fresh->otlp_tokens != NULL ? ", otlp tokens" : "", has_certificates ? ", certificates" : "",
+        parts->header_file != NULL ? ", otlp-header-file" : "");
     return text;
 }
 
@@ -189,7 +215,8 @@ static void reload_all(const struct reload_parts *parts)
 // --- server ---------------------------------------------------------------------------------------
 // The daemon. Order of setup, each part built from those before it:
 //
-//   loop → secrets → certificates → store → engine → exporter → engine's thread → ingress → admin → signals → "ready"
+//   loop → secrets → certificates → store → engine → exporter → engine's thread → ingress → receiver → admin
+//   → signals → "ready"
 //
 // Order of shutdown: connections end with their next response, new ones are still accepted → exporter (one last
 // attempt) → ingress (accepts and answers waiting requests, which the engine commits) → engine's thread. So the port
@@ -237,6 +264,8 @@ struct server {
     struct ingress_secrets *secrets;
     struct ingress *ingress;
     struct ingress_secrets *admin_tokens; // NULL: none
+    struct ingress_secrets *otlp_tokens;  // NULL: none
+    struct receiver *receiver;            // NULL: off
     struct view *view;                    // NULL: admin is off
     struct admin *admin;                  // NULL: admin is off
     char listen[NET_ADDRESS_TEXT_SIZE];   // of the webhooks, with the real port
@@ -323,7 +352,9 @@ static void reload_now(void *context)
     const struct reload_parts parts = {.config = server->config,
                                        .secrets = server->secrets,
                                        .admin_tokens = server->admin_tokens,
+                                       .otlp_tokens = server->otlp_tokens,
                                        .ingress = server->ingress,
+                                       .receiver = server->receiver,
                                        .admin = server->admin,
                                        .exporter = server->exporter,
                                        .header_file = server->header_file,
@@ -636,6 +667,37 @@ static enum error_code make_ingress(struct server *server, struct error *error)
     return code;
 }
 
+static enum error_code load_otlp_tokens(struct server *server, struct error *error)
+{
+    struct secret_set *set;
+    enum error_code code = ingress_secrets_create(&server->otlp_tokens, error);
+    if (code == ERROR_NONE)
+        code = reload_read_otlp_tokens(server->config, &set, error);
+    if (code == ERROR_NONE)
+        ingress_secrets_use(server->otlp_tokens, set);
+    return code;
+}
+
+static enum error_code make_receiver(struct server *server, struct error *error)
+{
+    const struct config *config = server->config;
+    enum error_code code = ERROR_NONE;
+    if (!config_has_receiver(config))
+        return ERROR_NONE;
+    if (config->otlp_token_file != NULL)
+        code = load_otlp_tokens(server, error);
+    if (code != ERROR_NONE)
+        return code;
+    const struct receiver_options receiver = {.listen = config->otlp_address,
+                                              .tokens = server->otlp_tokens,
+                                              .repos = config->ingress.repos,
+                                              .repo_count = config->ingress.repo_count,
+                                              .trusted_proxies = config->ingress.trusted_proxies,
+                                              .tls = config_receiver_tls(config)};
+    code = receiver_start(server->engine, &receiver, &server->receiver, error);
+    return code == ERROR_NONE ? code : error_wrap(error, "otlp-listen %s", config->otlp_listen);
+}
+
 static enum error_code make_view(struct server *server, struct error *error)
 {
     const struct config *config = server->config;
@@ -646,6 +708,7 @@ static enum error_code make_view(struct server *server, struct error *error)
         .exporter = server->exporter,
         .header_file = server->header_file,
         .ingress = server->ingress,
+        .receiver = server->receiver,
         .id_scheme = config->engine.policy.scheme,
         .trace_url = config->trace_url,
         .export_url = config->exporting.is_on ? config->exporting.url : NULL,
@@ -733,6 +796,8 @@ static enum error_code set_up_parts(struct server *server, struct error *error)
     if (code == ERROR_NONE)
         code = make_ingress(server, error);
     if (code == ERROR_NONE)
+        code = make_receiver(server, error);
+    if (code == ERROR_NONE)
         code = make_admin(server, error);
     if (code == ERROR_NONE)
         code = watch_signals(server, error);
@@ -754,7 +819,7 @@ static const char *sockets_passed(const struct config *config)
 
 static void log_ready(const struct server *server)
 {
-    char listen[NET_ADDRESS_TEXT_SIZE], admin[NET_ADDRESS_TEXT_SIZE];
+    char listen[NET_ADDRESS_TEXT_SIZE], admin[NET_ADDRESS_TEXT_SIZE], otlp[NET_ADDRESS_TEXT_SIZE];
     const struct config *config = server->config;
     log_info("ready",
              LOG_STRING("listen", net_address_format(ingress_address(server->ingress), listen)),
@@ -762,6 +827,9 @@ static void log_ready(const struct server *server)
              LOG_STRING("admin", server->admin == NULL
                                      ? "off"
                                      : net_address_format(admin_address(server->admin), admin)),
+             LOG_STRING("otlp", server->receiver == NULL
+                                    ? "off"
+                                    : net_address_format(receiver_address(server->receiver), otlp)),
              LOG_STRING("export", config->exporting.is_on ? config->exporting.url : "none"),
              LOG_STRING("db", config->db), LOG_STRING("sockets", sockets_passed(config)));
 }
@@ -776,6 +844,8 @@ static void wind_down_parts(struct server *server)
     bool is_activated = server->config->activation.sockets[ACTIVATION_WEBHOOK] != 0;
     start_watcher(server);
     ingress_wind_down(server->ingress);
+    if (server->receiver != NULL)
+        receiver_wind_down(server->receiver);
     if (server->admin != NULL)
         admin_wind_down(server->admin);
     if (server->exporter != NULL && !is_activated) {
@@ -786,6 +856,7 @@ static void wind_down_parts(struct server *server)
     ingress_end(server->ingress, is_activated ? ANSWER_GRACE_ACTIVATED : ANSWER_GRACE, server->loop,
                 &server->ingress_ended);
     net_loop_run(server->loop); // the admin listener is served until then
+    receiver_stop(server->receiver);
 }
 
 static void release_parts(struct server *server)
@@ -795,6 +866,7 @@ static void release_parts(struct server *server)
         admin_stop(server->admin);
     if (server->view != NULL)
         view_stop(server->view);
+    receiver_stop(server->receiver); // the engine answers what it has
     // The engine's thread uses tasks owned by ingress and exporter until it ends.
     if (server->engine_is_running)
         engine_stop(server->engine);
@@ -810,6 +882,7 @@ static void release_parts(struct server *server)
         store_close(server->store);
     // Destroyed late: until then its socket turns clients away, while a closed one would refuse their connections.
     ingress_destroy(server->ingress);
+    receiver_destroy(server->receiver);
     if (server->secrets != NULL)
         ingress_secrets_destroy(server->secrets);
     net_loop_destroy(server->loop);
@@ -817,6 +890,8 @@ static void release_parts(struct server *server)
     view_destroy(server->view);
     if (server->admin_tokens != NULL)
         ingress_secrets_destroy(server->admin_tokens);
+    if (server->otlp_tokens != NULL)
+        ingress_secrets_destroy(server->otlp_tokens);
 }
 
 // Each connection needs a descriptor; the soft limit of 1024 exists for programs that use select().

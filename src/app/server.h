@@ -7,6 +7,7 @@
 #include "ghatrace/base/error.h"
 #include "ghatrace/export/exporter.h"
 #include "ghatrace/export/header_file.h"
+#include "ghatrace/receiver/receiver.h"
 #include "ghatrace/webhook/webhook.h"
 #include "systemd.h"
 
@@ -19,7 +20,9 @@ struct reload_parts {
     const struct config *config;
     struct ingress_secrets *secrets;
     struct ingress_secrets *admin_tokens;
+    struct ingress_secrets *otlp_tokens;
     struct ingress *ingress;
+    struct receiver *receiver;
     struct admin *admin;
     struct exporter *exporter;
     struct export_header_file *header_file;

@@ -75,6 +75,19 @@ SETTING(OTLP_CLIENT_CERTIFICATE, "otlp-client-certificate", TEXT(otlp_client_cer
 SETTING(OTLP_CLIENT_KEY, "otlp-client-key", TEXT(otlp_client_key), NULL, "FILE",
         "its private key, PEM, without password",
         .unpreset = "OTEL_EXPORTER_OTLP_CLIENT_KEY, else none")
+SETTING(OTLP_LISTEN, "otlp-listen", TEXT(otlp_listen), "off", "HOST:PORT|off",
+        "address for OTLP/HTTP, for what ARC reports and for spans of programs inside jobs")
+SETTING(OTLP_TOKEN_FILE, "otlp-token-file", TEXT(otlp_token_file), NULL, "FILE",
+        "bearer tokens for it, one a line, as `arc TOKEN` or `job TOKEN`; read again on SIGHUP",
+        .unpreset = "none: from localhost only, as arc")
+SETTING(OTLP_TLS, "otlp-tls", SWITCH(otlp_tls), "off", "on|off",
+        "serve it by HTTPS, with tls-cert and tls-key")
+SETTING(OTLP_CLIENT_CA, "otlp-client-ca", TEXT(otlp_client_ca), NULL, "FILE",
+        "authorities of client certificates, PEM: by HTTPS, and only for clients that have one",
+        .unpreset = "no client certificates")
+SETTING(OTLP_OUTBOX_SHARE, "otlp-outbox-share", COUNT(otlp_outbox_share), "20", "PERCENT",
+        "how much of outbox-max-size spans of jobs may use; beyond it they are refused",
+        .least = 1, .most = 100)
 SETTING(SERVICE_NAME, "service-name", TEXT(service_name), NULL, "NAME",
         "service.name of all traces",
         .unpreset = "OTEL_SERVICE_NAME, else the repository")

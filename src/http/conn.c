@@ -267,11 +267,20 @@ void http_conn_respond_owned(struct http_conn *conn, const struct http_response 
     buffer_release(body); // if it was not consumed
 }
 
+static void set_error_response(struct http_conn *conn, int status, const char *message,
+                               struct http_response *response)
+{
+    if (conn->host->service->set_error != NULL)
+        conn->host->service->set_error(conn, status, message, response);
+    else
+        http_response_set_error(response, status, message);
+}
+
 void http_conn_send_late_response(struct http_conn *conn)
 {
     struct http_response response;
 
-    http_response_set_error(&response, conn->late_status, conn->late_message);
+    set_error_response(conn, conn->late_status, conn->late_message, &response);
     send_response(conn, &response, false, NULL);
 }
 
@@ -297,7 +306,7 @@ static void refuse_request(struct http_conn *conn, int status, const char *messa
 {
     struct http_response response;
 
-    http_response_set_error(&response, status, message);
+    set_error_response(conn, status, message, &response);
     conn->host->service->on_refused(conn, status, message);
     send_response(conn, &response, false, NULL);
 }

@@ -207,6 +207,34 @@ bool net_ip_is_v4(const struct net_ip *ip)
     return memcmp(ip->bytes, mapped, sizeof mapped) == 0;
 }
 
+bool net_ip_is_loopback(const struct net_ip *ip)
+{
+    static const uint8_t v6[16] = {[15] = 1};
+
+    return net_ip_is_v4(ip) ? ip->bytes[12] == 127 : memcmp(ip->bytes, v6, sizeof v6) == 0;
+}
+
+static bool is_loopback_text(struct slice text)
+{
+    struct net_ip ip;
+
+    return net_ip_parse(text, &ip) && net_ip_is_loopback(&ip);
+}
+
+bool net_host_is_loopback(struct slice host)
+{
+    ptrdiff_t end = slice_find(host, SLICE("]"));
+
+    if (slice_starts_with(host, SLICE("["))) {
+        bool is_whole = end > 0 && ((size_t)end + 1 == host.len || host.data[end + 1] == ':');
+        return is_whole && is_loopback_text((struct slice){host.data + 1, (size_t)end - 1});
+    }
+    ptrdiff_t colon = slice_find(host, SLICE(":"));
+    if (colon >= 0)
+        host.len = (size_t)colon;
+    return slice_equals_ignoring_case(host, SLICE("localhost")) || is_loopback_text(host);
+}
+
 bool net_ip_equals(const struct net_ip *a, const struct net_ip *b)
 {
     return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;

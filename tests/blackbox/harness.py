@@ -201,6 +201,8 @@ class Daemon:
             self._reader.join(PATIENCE)
             raise AssertionError(f"the daemon ended with {self.process.returncode}:\n" + "\n".join(self.lines[-30:]))
         self.address, self.admin_address = (self._parse(text) for text in ready.groups())
+        otlp = re.search(r"\botlp=(\S+)", ready.string)
+        self.otlp_address = self._parse(otlp.group(1)) if otlp and otlp.group(1) != "off" else None
         return self
 
     def _read_log(self, process, lines):

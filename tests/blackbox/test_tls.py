@@ -52,6 +52,51 @@ def has_tls_13(address):
     return handshake(address, "-tls1_3")[0]
 
 
+class SpansOverTls(BlackBoxTest):
+    """otlp-listen, with the certificate of the webhooks."""
+
+    def post(self, daemon, context, **headers):
+        with TlsClient(daemon.otlp_address, context) as client:
+            return client.request("POST", "/v1/traces", b"", {"Content-Type": "application/x-protobuf", **headers})
+
+    def test_a_certificate_of_the_clients_authority_is_enough_and_necessary(self):
+        daemon = self.new_daemon(**tls_settings(), otlp_listen="127.0.0.1:0", otlp_client_ca=certificate("ca.pem"))
+        self.assertEqual(self.post(daemon, client_context(client="client")).status, 200)
+        for context in (client_context(), client_context(client="stranger")):
+            with self.assertRaises((OSError, http.client.HTTPException)):
+                self.post(daemon, context)
+
+    def test_with_tokens_both_are_asked_for(self):
+        path = pathlib.Path(self.new_folder()) / "tokens"
+        path.write_text("job job-0123456789abcdef\n")
+        daemon = self.new_daemon(**tls_settings(), otlp_listen="127.0.0.1:0", otlp_client_ca=certificate("ca.pem"),
+                                 otlp_token_file=str(path))
+        self.assertEqual(self.post(daemon, client_context(client="client")).status, 401)
+        self.assertEqual(self.post(daemon, client_context(client="client"),
+                                   Authorization="Bearer job-0123456789abcdef").status, 200)
+
+    def test_certificates_are_read_again_on_sighup(self):
+        folder = pathlib.Path(self.new_folder())
+        for kind in ("pem", "key"):
+            shutil.copy(certificate(f"server.{kind}"), folder / f"own.{kind}")
+        daemon = self.new_daemon(tls_cert=str(folder / "own.pem"), tls_key=str(folder / "own.key"), otlp_tls="on",
+                                 otlp_listen="127.0.0.1:0")
+        first = self.serial(daemon)
+        for kind in ("pem", "key"):
+            shutil.copy(certificate(f"renewed.{kind}"), folder / f"own.{kind}")
+        daemon.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "files read again" in daemon.log, what="the new certificate")
+        wait_until(lambda: self.serial(daemon) != first, what="another certificate")
+
+    @staticmethod
+    def serial(daemon):
+        return ssl.get_server_certificate(daemon.otlp_address)
+
+    def test_plain_requests_are_not_answered(self):
+        daemon = self.new_daemon(**tls_settings(), otlp_tls="on", otlp_listen="127.0.0.1:0")
+        self.assertEqual(harness.raw_exchange(daemon.otlp_address, b"POST /v1/traces HTTP/1.1\r\nHost: x\r\n\r\n"), b"")
+
+
 class DeliveriesOverTls(BlackBoxTest):
     def test_deliveries_are_accepted_over_https_and_the_ready_line_reports_tls(self):
         daemon, collector = self.new_pair(**tls_settings())

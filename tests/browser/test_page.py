@@ -7,6 +7,7 @@ from collector import Answer, refused
 from expect import ids_of  # noqa: F401  (the harness wants its folder in the path)
 from payloads import Repository, Run, ping
 from proxies import PROGRAMS, HoldingProxy, Proxy, missing
+from sending import arc_spans, send
 from scenes import HOSTILE, finished_run, forty_runs, hostile_run, many_finished, set_pool
 from webdriver import Browser
 
@@ -40,6 +41,28 @@ class Now(PageTest):
         browser.wait_for_text("No finished run is in the store.")
         browser.open(f"http://127.0.0.1:{daemon.admin_address[1]}/#/latency")
         browser.wait_for_text("No job was taken by a runner")
+
+    def test_the_last_reports_of_arc_are_listed_where_there_is_a_listener_and_names_stay_text(self):
+        daemon = self.new_daemon(otlp_listen="127.0.0.1:0", arc_runners="*")
+        run = Run()
+        known, unknown = run.job("known"), Run().job("<img src=x onerror=alert(1)>")
+        for job in (known, unknown):
+            job.labels, job.runner_name = ["arc-linux"], f"arc-{job.job_id}"
+        daemon.accept(*run.timeline())
+        browser = self.page(daemon)
+        browser.wait_for_text("None since the start.", "[aria-label='Reports of ARC']")
+        for job in (known, unknown):
+            self.assertEqual(send(daemon, arc_spans(job, job.created + 2)).status, 200)
+        browser.wait_for_text("held", "[aria-label='Reports of ARC']")
+        text = browser.text("[aria-label='Reports of ARC']")
+        for part in ("known", "matched", "<img src=x onerror=alert(1)>", known.runner_name):
+            self.assertIn(part, text)
+        self.assertIn(f"#/runs/{run.run_id}/1", browser.run(
+            "return document.querySelector(\"[aria-label='Reports of ARC'] tr:nth-child(2) a\").href"))
+        without = self.new_daemon()
+        other = self.page(without)
+        other.wait_for_text("No delivery was received yet.")
+        self.assertNotIn("Last reports of ARC", other.text("main"))
 
     def state_of(self, browser, subject):
         return browser.text(f"[data-setup={subject}] .state")

@@ -17,6 +17,7 @@
 #include "ghatrace/net/address.h"
 #include "ghatrace/net/loop.h"
 #include "ghatrace/net/tls.h"
+#include "ghatrace/receiver/receiver.h"
 #include "ghatrace/store/store.h"
 #include "ghatrace/trace/ids.h"
 #include "ghatrace/webhook/webhook.h"
@@ -112,6 +113,7 @@ struct view_sources {
     struct engine *engine;     // NULL: not running, as in tools and tests; its counts are 0
     struct exporter *exporter; // NULL: nothing is exported
     struct ingress *ingress;   // NULL: as engine
+    struct receiver *receiver; // NULL: as engine, or otlp-listen is off
     const struct export_header_file *header_file; // NULL: no header comes from a file
     enum id_scheme id_scheme; // scheme of the trace IDs that are shown: the exported one
     const char *trace_url;    // URL of a trace in the backend, with {trace_id} in it; NULL: none

@@ -108,6 +108,10 @@ struct http_service {
     void (*on_request)(struct http_conn *conn, const struct http_head *head, struct slice body);
     // A response is sent to a request that the service has not seen: malformed, or too slow.
     void (*on_refused)(struct http_conn *conn, int status, const char *reason);
+    // Fills in an error response that the server itself sends: one that the service has not seen, or a delayed one.
+    // NULL: http_response_set_error().
+    void (*set_error)(struct http_conn *conn, int status, const char *message,
+                      struct http_response *response);
     // Before a connection is freed. May be NULL.
     void (*on_free)(struct http_conn *conn);
 };

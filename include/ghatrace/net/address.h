@@ -43,6 +43,9 @@ bool net_ip_parse(struct slice text, struct net_ip *ip);
 // False: neither IPv4 nor IPv6.
 bool net_ip_from_address(const struct net_address *address, struct net_ip *ip);
 bool net_ip_is_v4(const struct net_ip *ip);
+bool net_ip_is_loopback(const struct net_ip *ip);
+// The value of a Host field: "localhost:8081", "127.0.0.1:8081", "[::1]:8081", each also without a port.
+bool net_host_is_loopback(struct slice host);
 bool net_ip_equals(const struct net_ip *a, const struct net_ip *b);
 // Clears all but the first `bits` of 128.
 struct net_ip net_ip_mask(const struct net_ip *ip, unsigned bits);

@@ -53,14 +53,17 @@ function makeNow() {
   const head = (...titles) => el("thead", null, el("tr", null, ...titles.map(([title, kind]) => el("th", {scope: "col", class: kind}, title))));
   const poolBox = el("div", {class: "scroll"}, el("table", null, head(["runner labels"], ["queued", "number"], ["oldest", "number"], ["running", "number"], ["waiting", "number optional"]), pools));
   const jobBox = el("div", {class: "scroll"}, el("table", null, head(["job"], ["state"], ["for", "number"], ["runner labels", "optional"]), jobs));
+  const reports = el("tbody");
+  const reportBox = el("div", {class: "scroll"}, el("table", null, head(["job"], ["run"], ["runner", "optional"], ["what became of it"], ["received", "number"]), reports));
   const none = el("div", {class: "empty"});
-  let shownWords = "";
+  let shownWords = "", shownReports = "";
   const parts = {
     pools: el("section", {"aria-label": "Runners"}, el("h2", null, "By runner labels"), poolBox),
     jobs: el("section", {"aria-label": "Longest waiting jobs"}, el("h2", null, "Waiting longest"), jobBox),
     runs: el("section", {"aria-label": "Runs in progress"}, el("h2", null, "Runs in progress ", el("span", {class: "dim small"})), legend(), runs),
+    reports: el("section", {"aria-label": "Reports of ARC", hidden: true}, el("h2", null, "Last reports of ARC"), reportBox),
   };
-  const root = el("div", null, el("h1", null, "Now"), tiles, none, parts.pools, parts.jobs, parts.runs);
+  const root = el("div", null, el("h1", null, "Now"), tiles, none, parts.pools, parts.jobs, parts.runs, parts.reports);
   sizeSwatches(root);
 
   function updateTiles({totals, pools: list}) {
@@ -100,9 +103,24 @@ function makeNow() {
       el("span", {class: "dim right"}, ageOf(run.started_at))), el("div", {class: "rows"})), (card, run) => fillRows(card.lastElementChild, run));
   }
 
+  // The last hundred, as they were answered: one that was held may have found its job since.
+  function updateReports({arc, otlp}) {
+    const text = JSON.stringify(arc.last);
+    parts.reports.hidden = !otlp.on;
+    if (text === shownReports) return;
+    shownReports = text;
+    reports.replaceChildren(...arc.last.map((report) => el("tr", null,
+      el("td", null, name(report.job_name, "–"), el("div", {class: "dim small"}, name(report.repository, " "))),
+      el("td", null, !report.run_id ? "–" : el("a", {href: report.run_attempt > 0 ? pageOf(report) : `#/runs?q=${encodeURIComponent(report.run_id)}`}, report.run_id)),
+      el("td", {class: "optional"}, name(report.runner_name, "–")), el("td", null, report.outcome.replaceAll("_", " ")),
+      el("td", {class: "number"}, ageOf(report.at), " ago"))));
+    if (arc.last.length === 0) reports.replaceChildren(el("tr", null, el("td", {colspan: "5", class: "dim"}, "None since the start.")));
+  }
+
   return {
     name: "now", title: "now", root,
     update() {
+      if (state.status) updateReports(state.status);
       if (!state.queue || !state.runs) return;
       const {totals, pools: list, jobs: open} = state.queue;
       const isIdle = totals.queued + totals.running + totals.waiting + totals.open_runs === 0;

@@ -299,6 +299,59 @@ static void runners_are_selected_by_globs(void **state)
     configuring_release(&c);
 }
 
+static enum error_code build_receiver(struct configuring *c, const char *listen, const char *name,
+                                      const char *value)
+{
+    configuring_init(c);
+    configuring_flag(c, "otlp-listen", listen);
+    if (name != NULL)
+        configuring_flag(c, name, value);
+    return configuring_build_all(c);
+}
+
+static void beyond_loopback_spans_are_received_only_with_access_control(void **state)
+{
+    static const char *const open[] = {":4318", "0.0.0.0:4318", "[::]:4318", "192.0.2.1:4318"};
+    struct configuring c;
+
+    (void)state;
+    assert_int_equal(build_receiver(&c, "off", NULL, NULL), ERROR_NONE);
+    assert_false(c.config.engine.has_receiver);
+    configuring_release(&c);
+    assert_int_equal(build_receiver(&c, "[::1]:4318", NULL, NULL), ERROR_NONE);
+    assert_true(c.config.engine.has_receiver);
+    configuring_release(&c);
+    for (size_t i = 0; i < sizeof open / sizeof open[0]; i++) {
+        assert_int_equal(build_receiver(&c, open[i], NULL, NULL), ERROR_USAGE);
+        assert_non_null(strstr(c.error.message, "--otlp-listen: "));
+        configuring_release(&c);
+        assert_int_equal(build_receiver(&c, open[i], "otlp-token-file", "tokens"), ERROR_NONE);
+        configuring_release(&c);
+    }
+    // A certificate of clients needs one of the server.
+    assert_int_equal(build_receiver(&c, ":4318", "otlp-client-ca", "ca.pem"), ERROR_USAGE);
+    configuring_release(&c);
+    assert_int_equal(build_receiver(&c, "localhost", NULL, NULL), ERROR_USAGE);
+    configuring_release(&c);
+}
+
+static void spans_of_jobs_have_a_share_of_the_outbox(void **state)
+{
+    struct configuring c;
+
+    (void)state;
+    assert_int_equal(build_receiver(&c, "127.0.0.1:0", "outbox-max-size", "1000MiB"), ERROR_NONE);
+    assert_int_equal(c.config.engine.forwarded_max, 200ULL << 20);
+    configuring_release(&c);
+    assert_int_equal(build_receiver(&c, "127.0.0.1:0", "otlp-outbox-share", "100"), ERROR_NONE);
+    assert_true(c.config.engine.forwarded_max <= c.config.engine.outbox_max);
+    configuring_release(&c);
+    assert_int_equal(build_receiver(&c, "127.0.0.1:0", "otlp-outbox-share", "0"), ERROR_USAGE);
+    configuring_release(&c);
+    assert_int_equal(build_receiver(&c, "127.0.0.1:0", "otlp-outbox-share", "101"), ERROR_USAGE);
+    configuring_release(&c);
+}
+
 static void networks_are_split_and_checked(void **state)
 {
     static const char *const bad[] = {"10.0.0.1/8", "example.org", "10.0.0.0/8;::1", ",", " , "};
@@ -480,6 +533,8 @@ int main(void)
         cmocka_unit_test(runners_are_split_and_checked),
         cmocka_unit_test(jobs_are_left_to_their_runners_with_the_scheme_runner_only),
         cmocka_unit_test(runners_are_selected_by_globs),
+        cmocka_unit_test(beyond_loopback_spans_are_received_only_with_access_control),
+        cmocka_unit_test(spans_of_jobs_have_a_share_of_the_outbox),
         cmocka_unit_test(networks_are_split_and_checked),
         cmocka_unit_test(the_limit_of_memory_must_hold_the_largest_body),
         cmocka_unit_test(the_longest_duration_does_not_overflow_times),

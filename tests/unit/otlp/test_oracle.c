@@ -15,6 +15,7 @@
 #include "../../../src/otlp/wire.h"
 #include "ghatrace/otlp/encode.h"
 #include "ghatrace/otlp/json.h"
+#include "ghatrace/otlp/request.h"
 #include "support/otlp_sample.h"
 #include "support/temp_folder.h"
 
@@ -378,6 +379,61 @@ static void every_kind_of_field_agrees_in_both_encodings(void **state)
     buffer_release(&resource);
 }
 
+static void assert_protoc_reads(struct slice message, const char *type, const char *expected)
+{
+    struct buffer output;
+    if (decode(message.len > 0 ? message : SLICE(""), type, &output) != 0 ||
+        strcmp(output.data, expected) != 0)
+        fail_msg("%s: %.2000s", type, output.data);
+    buffer_release(&output);
+}
+
+static void protoc_reads_the_responses_of_a_receiver(void **state)
+{
+    struct buffer out;
+    (void)state;
+    buffer_init(&out, 1 << 10);
+    assert_int_equal(otlp_encode_response(false, 0, SLICE_EMPTY, &out), ERROR_NONE);
+    assert_protoc_reads(buffer_slice(&out), "ExportTraceServiceResponse", "");
+    assert_int_equal(otlp_encode_response(false, 3, SLICE("3 no_parent"), &out), ERROR_NONE);
+    assert_protoc_reads(buffer_slice(&out), "ExportTraceServiceResponse",
+                        "partial_success {\n"
+                        "  rejected_spans: 3\n"
+                        "  error_message: \"3 no_parent\"\n"
+                        "}\n");
+    buffer_clear(&out);
+    assert_int_equal(otlp_encode_status(false, 14, SLICE("busy"), &out), ERROR_NONE);
+    assert_protoc_reads(buffer_slice(&out), "RpcStatus", "code: 14\nmessage: \"busy\"\n");
+    buffer_release(&out);
+}
+
+// A record of this program's is received like any other request.
+static void protoc_reads_what_is_passed_on_as_what_was_sent(void **state)
+{
+    static const struct otlp_request_limits limits = {10, 1000, 1 << 20, 1 << 20};
+    static const bool taken[] = {true, true};
+    struct span_batch batch;
+    struct buffer sent, passed;
+    struct otlp_request request;
+    struct arena arena;
+    struct error error = {.message = ""};
+    (void)state;
+    otlp_sample_batch(&batch);
+    buffer_init(&sent, 1 << 16);
+    buffer_init(&passed, 1 << 16);
+    arena_init(&arena, 4096);
+    encode(&batch, &sent);
+    assert_int_equal(
+        otlp_decode_request(buffer_slice(&sent), false, &limits, &arena, &request, &error),
+        ERROR_NONE);
+    assert_int_equal(request.span_count, sizeof taken);
+    assert_int_equal(otlp_encode_received(&request.scopes[0], taken, &passed, &error), ERROR_NONE);
+    assert_protoc_reads(buffer_slice(&passed), "ExportTraceServiceRequest", sample_text);
+    arena_release(&arena);
+    buffer_release(&passed);
+    buffer_release(&sent);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -388,6 +444,8 @@ int main(void)
         cmocka_unit_test(the_comparison_detects_a_difference),
         cmocka_unit_test(hostile_names_are_valid_in_both_encodings),
         cmocka_unit_test(every_kind_of_field_agrees_in_both_encodings),
+        cmocka_unit_test(protoc_reads_the_responses_of_a_receiver),
+        cmocka_unit_test(protoc_reads_what_is_passed_on_as_what_was_sent),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
