@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Builds the programs of others that these tests talk to, and keeps them in build/interop.
 
-    build.py [collector] [jaeger]     what is there already is left alone; without names: both
+    build.py [collector] [jaeger] [arc] [registry] [newest]     what is there already is left alone; without names: all
 
 `versions` says what is built. The folder of a program is named after what it was built from, so another version is another
 folder. Go's own caches keep what was fetched and compiled.
@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 CACHE = HERE.parent.parent / "build/interop"
@@ -46,6 +47,14 @@ def jaeger_folder():
     return folder_of("jaeger", of_kinds("jaeger"))
 
 
+def arc_sources():
+    return sorted((HERE / "arc").glob("*.go"))
+
+
+def arc_folder():
+    return folder_of("arc", of_kinds("sdk") + [path.read_text() for path in arc_sources()])
+
+
 def collector():
     """The path of the Collector, built or not."""
     return collector_folder() / "collector"
@@ -53,6 +62,29 @@ def collector():
 
 def jaeger():
     return jaeger_folder() / "jaeger"
+
+
+def arc():
+    """The path of the programs that send with the SDK: `arc arc`, `arc job`."""
+    return arc_folder() / "arc"
+
+
+def registry_folder():
+    return folder_of("registry", of_kinds("sdk"))
+
+
+def registry():
+    """The Go source that has the attributes of the semantic conventions, with their types."""
+    return registry_folder() / "registry"
+
+
+def newest_folder():
+    return folder_of("newest", of_kinds("npm"))
+
+
+def newest():
+    """The declarations of the newest release of the conventions, from npm; there is no such file where npm is not."""
+    return newest_folder() / "newest"
 
 
 def need_go():
@@ -100,6 +132,38 @@ def build_jaeger(folder):
     run("go", "build", *FLAGS, "-o", folder / "jaeger", package, folder=source)
 
 
+def build_arc(folder):
+    source = folder / "source"
+    source.mkdir()
+    (source / "go.mod").write_text("module ghatrace.test/arc\n")
+    for path in arc_sources():
+        shutil.copy(path, source)
+    run("go", "get", *(f"{module}@{version}" for _, module, version in of_kinds("sdk")), folder=source)
+    run("go", "build", *FLAGS, "-o", folder / "arc", ".", folder=source)
+
+
+def build_registry(folder):
+    """The SDK's module has each release of the conventions up to its own: the newest of them."""
+    source = folder / "source"
+    source.mkdir()
+    (source / "go.mod").write_text("module ghatrace.test/registry\n")
+    _, module, version = of_kinds("sdk")[0]
+    run("go", "get", f"{module}@{version}", folder=source)
+    found = subprocess.run(["go", "list", "-m", "-f", "{{.Dir}}", module], cwd=source, capture_output=True, text=True,
+                           check=True).stdout.strip()
+    releases = sorted(pathlib.Path(found, "semconv").glob("v*/attribute_group.go"),
+                      key=lambda path: [int(number) for number in path.parent.name[1:].split(".")])
+    shutil.copyfile(releases[-1], folder / "registry")
+
+
+def build_newest(folder):
+    _, package, version = of_kinds("npm")[0]
+    run("npm", "pack", f"{package}@{version}", "--silent", folder=folder)
+    with tarfile.open(next(folder.glob("*.tgz"))) as archive:
+        texts = [archive.extractfile(f"package/dist/{kind}_attributes.d.mts").read() for kind in ("stable", "experimental")]
+    (folder / "newest").write_bytes(b"".join(texts))
+
+
 def build(name, folder, make):
     if (folder / name).exists():
         return
@@ -113,15 +177,20 @@ def build(name, folder, make):
     unfinished.rename(folder)
 
 
+PROGRAMS = {"collector": (collector_folder, build_collector), "jaeger": (jaeger_folder, build_jaeger),
+            "arc": (arc_folder, build_arc), "registry": (registry_folder, build_registry),
+            "newest": (newest_folder, build_newest)}
+
+
 def main(names):
     try:
-        for name in names or ("collector", "jaeger"):
-            if name == "collector":
-                build(name, collector_folder(), build_collector)
-            elif name == "jaeger":
-                build(name, jaeger_folder(), build_jaeger)
-            else:
-                raise Missing(f"{name}: only collector and jaeger are built here")
+        for name in names or PROGRAMS:
+            if name not in PROGRAMS:
+                raise Missing(f"{name}: only {', '.join(PROGRAMS)} are built here")
+            if name == "newest" and shutil.which("npm") is None:
+                continue
+            folder, make = PROGRAMS[name]
+            build(name, folder(), make)
     except Missing as lack:
         print(f"interop: {lack}", file=sys.stderr)
         return 1

@@ -234,6 +234,16 @@ class Jaeger(Program):
         return self.get("/api/traces" + path)["data"] or []
 
 
+def send_spans(program, document, endpoint, **environment):
+    """What `arc` or `job` of tests/interop/arc answers; environment has its other OTEL_ variables."""
+    variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, **environment}
+    done = subprocess.run([build.arc(), program], input=json.dumps(document), capture_output=True, text=True, check=False,
+                          timeout=PATIENCE, env=harness.clean_environment(variables))
+    if done.returncode != 0:
+        raise AssertionError(f"{program} ended with {done.returncode}: {done.stderr}")
+    return json.loads(done.stdout)
+
+
 class Nginx(Program):
     """A reverse proxy. `server` is added to its server block, `top` to its http block."""
 
