@@ -62,7 +62,7 @@ class SpansOverTls(BlackBoxTest):
     def test_a_certificate_of_the_clients_authority_is_enough_and_necessary(self):
         daemon = self.new_daemon(**tls_settings(), otlp_listen="127.0.0.1:0", otlp_client_ca=certificate("ca.pem"))
         self.assertEqual(self.post(daemon, client_context(client="client")).status, 200)
-        for context in (client_context(), client_context(client="stranger")):
+        for context in (client_context(), client_context(client="foreign")):
             with self.assertRaises((OSError, http.client.HTTPException)):
                 self.post(daemon, context)
 
