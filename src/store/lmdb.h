@@ -61,6 +61,7 @@ struct store_transaction {
     uint64_t outbox_bytes; // including this transaction's changes, likewise
     bool forwarded_changed;
     uint64_t forwarded_bytes;              // of these: of other programs' spans, likewise
+    uint64_t forwarded_dead_bytes;         // of their dead letters, likewise
     struct store_set_aside_note set_aside; // by this transaction
     uint64_t unreadable;                   // entries that it skipped
     bool dead_changed;

@@ -114,6 +114,8 @@ enum error_code store_add_record(struct store_transaction *transaction, struct s
 
 // --- records of other programs' spans ---------------------------------------------------------
 
+// Those in the outbox are entries of STORE_TABLE_FORWARDED and not of DATABASE_OUTBOX, so that a search for our own
+// records does not walk over them. Those that are dead letters are in DATABASE_DEAD and in STORE_TABLE_FORWARDED_DEAD.
 #define FORWARDED_SIZE 8 // be32 size ‖ be32 spans
 
 bool store_is_forwarded(const struct store_record *record)
@@ -129,58 +131,84 @@ uint64_t store_forwarded_bytes(struct store_transaction *transaction)
                : transaction->forwarded_bytes;
 }
 
-static enum error_code count_forwarded(struct store_transaction *transaction, uint64_t sequence,
-                                       size_t size, uint32_t spans, struct error *error)
+uint64_t store_forwarded_dead_bytes(struct store_transaction *transaction)
+{
+    return store_table_count(transaction, STORE_TABLE_FORWARDED_DEAD) == 0
+               ? 0
+               : transaction->forwarded_dead_bytes;
+}
+
+// Puts it in the outbox.
+static enum error_code put_forwarded(struct store_transaction *transaction, uint64_t sequence,
+                                     size_t size, uint32_t spans, struct error *error)
 {
     uint8_t key[SEQUENCE_SIZE];
     uint8_t value[FORWARDED_SIZE];
     lmdb_put_be64(value, (uint64_t)size << 32 | spans);
     transaction->forwarded_bytes = store_forwarded_bytes(transaction) + size;
     transaction->forwarded_changed = true;
+    transaction->outbox_bytes += size;
+    transaction->outbox_changed = true;
     return store_table_put(transaction, STORE_TABLE_FORWARDED, lmdb_put_sequence(key, sequence),
                            slice_of_bytes(value, sizeof value), error);
 }
 
-// Of a record that is no longer in the outbox. `*was_counted`: it is of another program's spans.
-static enum error_code uncount_forwarded(struct store_transaction *transaction, uint64_t sequence,
-                                         bool *was_counted, struct error *error)
+static void subtract(uint64_t *sum, uint64_t size)
+{
+    *sum -= size < *sum ? size : *sum;
+}
+
+// Takes it out of the outbox. `*spans`: how many it has; 0: it was not there.
+static enum error_code take_forwarded(struct store_transaction *transaction, uint64_t sequence,
+                                      uint32_t *spans, struct error *error)
 {
     uint8_t key[SEQUENCE_SIZE];
     struct slice found;
-    *was_counted = false;
+    *spans = 0;
     if (store_table_count(transaction, STORE_TABLE_FORWARDED) == 0)
         return ERROR_NONE;
     enum error_code code = store_table_get(transaction, STORE_TABLE_FORWARDED,
                                            lmdb_put_sequence(key, sequence), &found, error);
     if (code != ERROR_NONE)
         return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
-    uint64_t size = found.len == FORWARDED_SIZE ? lmdb_get_be64(found.data) >> 32 : 0;
-    uint64_t *bytes = &transaction->forwarded_bytes;
-    *bytes -= size < *bytes ? size : *bytes;
-    transaction->forwarded_changed = true;
-    *was_counted = true;
+    uint64_t value = found.len == FORWARDED_SIZE ? lmdb_get_be64(found.data) : 1;
+    subtract(&transaction->forwarded_bytes, value >> 32);
+    subtract(&transaction->outbox_bytes, value >> 32);
+    transaction->forwarded_changed = transaction->outbox_changed = true;
+    *spans = (uint32_t)value > 0 ? (uint32_t)value : 1;
     return store_table_delete(transaction, STORE_TABLE_FORWARDED, lmdb_put_sequence(key, sequence),
                               error);
+}
+
+static enum error_code recount_forwarded(struct store_transaction *transaction,
+                                         enum store_table table, uint64_t *bytes,
+                                         struct error *error)
+{
+    struct store_walk *walk;
+    struct store_entry entry;
+    enum error_code code = store_table_walk(transaction, table, SLICE_EMPTY, &walk, error);
+    if (code != ERROR_NONE)
+        return code;
+    *bytes = 0;
+    while ((code = store_table_next(walk, &entry, error)) == ERROR_NONE)
+        *bytes += entry.value.len == FORWARDED_SIZE ? lmdb_get_be64(entry.value.data) >> 32 : 0;
+    store_table_end_walk(walk);
+    transaction->forwarded_changed = true;
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
 enum error_code store_check_forwarded_sum(struct store_transaction *transaction,
                                           struct error *error)
 {
-    struct store_walk *walk;
-    struct store_entry entry;
-    uint64_t bytes = 0;
-    if (store_forwarded_bytes(transaction) <= transaction->outbox_bytes)
-        return ERROR_NONE;
-    enum error_code code =
-        store_table_walk(transaction, STORE_TABLE_FORWARDED, SLICE_EMPTY, &walk, error);
-    if (code != ERROR_NONE)
-        return code;
-    while ((code = store_table_next(walk, &entry, error)) == ERROR_NONE)
-        bytes += entry.value.len == FORWARDED_SIZE ? lmdb_get_be64(entry.value.data) >> 32 : 0;
-    store_table_end_walk(walk);
-    transaction->forwarded_bytes = bytes;
-    transaction->forwarded_changed = true;
-    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+    enum error_code code = ERROR_NONE;
+    if (store_forwarded_bytes(transaction) > transaction->outbox_bytes)
+        code = recount_forwarded(transaction, STORE_TABLE_FORWARDED, &transaction->forwarded_bytes,
+                                 error);
+    if (code == ERROR_NONE &&
+        store_forwarded_dead_bytes(transaction) > store_dead_letter_bytes(transaction))
+        code = recount_forwarded(transaction, STORE_TABLE_FORWARDED_DEAD,
+                                 &transaction->forwarded_dead_bytes, error);
+    return code;
 }
 
 enum error_code store_add_forwarded(struct store_transaction *transaction,
@@ -190,10 +218,8 @@ enum error_code store_add_forwarded(struct store_transaction *transaction,
     record->key.span = (struct span_id){{0}};
     transaction->sequence_changed = true;
     enum error_code code = append_new_record(transaction, record, error);
-    if (code == ERROR_NONE)
-        code = put_in_outbox(transaction, record->sequence, record->body.len, error);
     return code == ERROR_NONE
-               ? count_forwarded(transaction, record->sequence, record->body.len, spans, error)
+               ? put_forwarded(transaction, record->sequence, record->body.len, spans, error)
                : code;
 }
 
@@ -258,8 +284,8 @@ static enum error_code find_size(struct store_transaction *transaction, uint64_t
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-enum error_code store_seek_outbox(struct store_transaction *transaction, uint64_t *sequence,
-                                  uint32_t *size, struct error *error)
+enum error_code store_seek_own(struct store_transaction *transaction, uint64_t *sequence,
+                               uint32_t *size, struct error *error)
 {
     struct slice data;
     enum error_code code = seek_sequence(
@@ -272,35 +298,100 @@ enum error_code store_seek_outbox(struct store_transaction *transaction, uint64_
     return *size > STORE_RECORD_MAX ? find_size(transaction, *sequence, size, error) : ERROR_NONE;
 }
 
-// Removes it from the outbox, if it is there, and leaves the record.
+// A damaged entry is passed over by readers, and set aside by the writer.
+static enum error_code pass_over_forwarded(struct store_transaction *transaction, struct slice key,
+                                           uint64_t *sequence, struct error *error)
+{
+    if (transaction->is_write)
+        return store_table_set_aside(transaction, STORE_TABLE_FORWARDED, key, SLICE("damaged"),
+                                     error);
+    store_note_unreadable(transaction);
+    uint64_t number = key.len >= SEQUENCE_SIZE ? lmdb_get_be64(key.data) : *sequence;
+    if (number < *sequence)
+        number = *sequence;
+    if (number == UINT64_MAX)
+        return ERROR_NOT_FOUND;
+    *sequence = number + 1;
+    return ERROR_NONE;
+}
+
+enum error_code store_seek_forwarded(struct store_transaction *transaction, uint64_t *sequence,
+                                     uint32_t *size, struct error *error)
+{
+    if (store_table_count(transaction, STORE_TABLE_FORWARDED) == 0)
+        return ERROR_NOT_FOUND;
+    for (;;) {
+        uint8_t key[SEQUENCE_SIZE];
+        struct store_entry entry = {SLICE_EMPTY, SLICE_EMPTY};
+        enum error_code code = store_table_seek(transaction, STORE_TABLE_FORWARDED,
+                                                lmdb_put_sequence(key, *sequence), &entry, error);
+        if (code != ERROR_NONE)
+            return code;
+        if (entry.key.len == SEQUENCE_SIZE && entry.value.len == FORWARDED_SIZE) {
+            *sequence = lmdb_get_be64(entry.key.data);
+            *size = (uint32_t)(lmdb_get_be64(entry.value.data) >> 32);
+            return ERROR_NONE;
+        }
+        code = pass_over_forwarded(transaction, entry.key, sequence, error);
+        if (code != ERROR_NONE)
+            return code;
+    }
+}
+
+enum error_code store_seek_outbox(struct store_transaction *transaction, uint64_t *sequence,
+                                  uint32_t *size, struct error *error)
+{
+    uint64_t other = *sequence;
+    uint32_t other_size;
+    enum error_code found = store_seek_forwarded(transaction, &other, &other_size, error);
+    if (found != ERROR_NONE && found != ERROR_NOT_FOUND)
+        return found;
+    enum error_code code = store_seek_own(transaction, sequence, size, error);
+    if (found == ERROR_NOT_FOUND || (code != ERROR_NONE && code != ERROR_NOT_FOUND) ||
+        (code == ERROR_NONE && *sequence < other))
+        return code;
+    *sequence = other;
+    *size = other_size;
+    return ERROR_NONE;
+}
+
+static enum error_code take_own(struct store_transaction *transaction, uint64_t sequence,
+                                uint32_t size, struct error *error)
+{
+    uint8_t key[SEQUENCE_SIZE];
+    subtract(&transaction->outbox_bytes, size);
+    transaction->outbox_changed = true;
+    enum error_code code =
+        lmdb_delete(&(struct lmdb_op){transaction, DATABASE_OUTBOX, "settle record", error},
+                    lmdb_put_sequence(key, sequence));
+    if (code == ERROR_NONE && lmdb_count_entries(transaction, DATABASE_OUTBOX) == 0)
+        // reset any effect of a damaged size or sum
+        transaction->outbox_bytes = store_forwarded_bytes(transaction);
+    return code;
+}
+
+// Removes it from the outbox, if it is there, and leaves the record. `*spans`: as in take_forwarded().
 static enum error_code leave_outbox(struct store_transaction *transaction, uint64_t sequence,
-                                    bool *was_forwarded, struct error *error)
+                                    uint32_t *spans, struct error *error)
 {
     uint8_t bytes[SEQUENCE_SIZE];
     uint64_t found = sequence;
     uint32_t size;
-    *was_forwarded = false;
-    enum error_code code = store_seek_outbox(transaction, &found, &size, error);
-    if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && found != sequence))
+    enum error_code code = take_forwarded(transaction, sequence, spans, error);
+    bool is_own = code == ERROR_NONE && *spans == 0;
+    if (is_own)
+        code = store_seek_own(transaction, &found, &size, error);
+    if (is_own && (code == ERROR_NOT_FOUND || (code == ERROR_NONE && found != sequence)))
         return ERROR_NONE;
-    if (code == ERROR_NONE)
-        code = uncount_forwarded(transaction, sequence, was_forwarded, error);
     if (code != ERROR_NONE)
         return code;
-    transaction->outbox_bytes -=
-        size < transaction->outbox_bytes ? size : transaction->outbox_bytes;
-    transaction->outbox_changed = true;
     const struct slice key = lmdb_put_sequence(bytes, sequence);
     if (store_table_count(transaction, STORE_TABLE_QUARANTINE) > 0) {
         code = store_table_delete(transaction, STORE_TABLE_QUARANTINE, key, error);
         if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
             return code;
     }
-    code =
-        lmdb_delete(&(struct lmdb_op){transaction, DATABASE_OUTBOX, "settle record", error}, key);
-    if (code == ERROR_NONE && lmdb_count_entries(transaction, DATABASE_OUTBOX) == 0)
-        transaction->outbox_bytes = 0; // reset any effect of a damaged size or sum
-    return code;
+    return is_own ? take_own(transaction, sequence, size, error) : ERROR_NONE;
 }
 
 static enum error_code delete_record(struct store_transaction *transaction, uint64_t sequence,
@@ -314,9 +405,9 @@ static enum error_code delete_record(struct store_transaction *transaction, uint
 enum error_code store_settle_record(struct store_transaction *transaction, uint64_t sequence,
                                     struct error *error)
 {
-    bool was_forwarded;
-    enum error_code code = leave_outbox(transaction, sequence, &was_forwarded, error);
-    return code == ERROR_NONE && was_forwarded ? delete_record(transaction, sequence, error) : code;
+    uint32_t spans;
+    enum error_code code = leave_outbox(transaction, sequence, &spans, error);
+    return code == ERROR_NONE && spans > 0 ? delete_record(transaction, sequence, error) : code;
 }
 
 enum error_code store_drop_forwarded(struct store_transaction *transaction, size_t max,
@@ -325,29 +416,18 @@ enum error_code store_drop_forwarded(struct store_transaction *transaction, size
     *dropped = 0;
     *spans = 0;
     for (size_t i = 0; i < max; i++) {
-        struct store_entry entry;
-        enum error_code code =
-            store_table_seek(transaction, STORE_TABLE_FORWARDED, SLICE_EMPTY, &entry, error);
+        uint64_t sequence = 0;
+        uint32_t size, counted;
+        enum error_code code = store_seek_forwarded(transaction, &sequence, &size, error);
         if (code != ERROR_NONE)
             return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
-        if (entry.key.len != SEQUENCE_SIZE || entry.value.len != FORWARDED_SIZE) {
-            code = store_table_set_aside(transaction, STORE_TABLE_FORWARDED, entry.key,
-                                         SLICE("damaged"), error);
-            if (code != ERROR_NONE)
-                return code;
-            continue;
-        }
-        uint64_t sequence = lmdb_get_be64(entry.key.data);
-        *spans += (uint32_t)lmdb_get_be64(entry.value.data);
-        ++*dropped;
-        bool was_forwarded;
-        code = uncount_forwarded(transaction, sequence, &was_forwarded, error);
-        if (code == ERROR_NONE)
-            code = store_settle_record(transaction, sequence, error);
+        code = leave_outbox(transaction, sequence, &counted, error);
         if (code == ERROR_NONE)
             code = delete_record(transaction, sequence, error);
         if (code != ERROR_NONE)
             return code;
+        *spans += counted;
+        ++*dropped;
     }
     return ERROR_NONE;
 }
@@ -484,6 +564,8 @@ static enum error_code is_needed(struct store_transaction *transaction, uint64_t
     if (code == ERROR_NOT_FOUND)
         code = lmdb_get(&(struct lmdb_op){transaction, DATABASE_DEAD, "search dead letters", error},
                         key, &data);
+    if (code == ERROR_NOT_FOUND && store_table_count(transaction, STORE_TABLE_FORWARDED) > 0)
+        code = store_table_get(transaction, STORE_TABLE_FORWARDED, key, &data, error);
     *needed = code == ERROR_NONE;
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
@@ -629,6 +711,8 @@ enum error_code store_move_records(struct store_transaction *transaction,
 
 // --- dead letters: what the collector refused for good, kept within limits ------------------------
 
+// Those of other programs' spans use at most one part in this many of the limit.
+#define FORWARDED_DEAD_SHARE 4
 #define DEAD_SUMS 3 // bytes, letters, and the sequence below which they were counted
 // All of them are checked for their age at this interval, or at the interval of the maximum age.
 #define LOOK_EVERY (10 * NS_PER_MINUTE)
@@ -719,11 +803,50 @@ static enum error_code put_letter(struct store_transaction *transaction, uint64_
                     lmdb_put_sequence(key, sequence), slice_of_bytes(value, TIME_SIZE + len));
 }
 
+static enum error_code count_forwarded_letter(struct store_transaction *transaction,
+                                              uint64_t sequence, uint64_t size, uint32_t spans,
+                                              struct error *error)
+{
+    uint8_t key[SEQUENCE_SIZE];
+    uint8_t value[FORWARDED_SIZE];
+    lmdb_put_be64(value, size << 32 | spans);
+    transaction->forwarded_dead_bytes = store_forwarded_dead_bytes(transaction) + size;
+    transaction->forwarded_changed = true;
+    return store_table_put(transaction, STORE_TABLE_FORWARDED_DEAD,
+                           lmdb_put_sequence(key, sequence), slice_of_bytes(value, sizeof value),
+                           error);
+}
+
+// `*spans`: as in take_forwarded().
+static enum error_code uncount_forwarded_letter(struct store_transaction *transaction,
+                                                uint64_t sequence, uint32_t *spans,
+                                                struct error *error)
+{
+    uint8_t bytes[SEQUENCE_SIZE];
+    const struct slice key = lmdb_put_sequence(bytes, sequence);
+    struct slice found;
+    *spans = 0;
+    if (store_table_count(transaction, STORE_TABLE_FORWARDED_DEAD) == 0)
+        return ERROR_NONE;
+    enum error_code code =
+        store_table_get(transaction, STORE_TABLE_FORWARDED_DEAD, key, &found, error);
+    if (code != ERROR_NONE)
+        return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+    uint64_t value = found.len == FORWARDED_SIZE ? lmdb_get_be64(found.data) : 1;
+    subtract(&transaction->forwarded_dead_bytes, value >> 32);
+    transaction->forwarded_changed = true;
+    *spans = (uint32_t)value > 0 ? (uint32_t)value : 1;
+    return store_table_delete(transaction, STORE_TABLE_FORWARDED_DEAD, key, error);
+}
+
 static enum error_code delete_letter(struct store_transaction *transaction, uint64_t sequence,
-                                     uint64_t size, struct error *error)
+                                     uint64_t size, uint32_t *spans, struct error *error)
 {
     uint8_t key[SEQUENCE_SIZE];
     uncount_letter(transaction, sequence, size);
+    enum error_code code = uncount_forwarded_letter(transaction, sequence, spans, error);
+    if (code != ERROR_NONE)
+        return code;
     return lmdb_delete(&(struct lmdb_op){transaction, DATABASE_DEAD, "remove dead letter", error},
                        lmdb_put_sequence(key, sequence));
 }
@@ -745,13 +868,15 @@ enum error_code store_bury_record(struct store_transaction *transaction, uint64_
                                   timestamp_ns now, struct slice reason, struct error *error)
 {
     struct store_record record;
-    bool was_forwarded;
+    uint32_t spans = 0;
     enum error_code code = store_get_record(transaction, sequence, &record, error);
     if (code == ERROR_NOT_FOUND)
         return store_settle_record(transaction, sequence, error);
     uint64_t size = code == ERROR_NONE ? record.body.len : 0;
     if (code == ERROR_NONE)
-        code = leave_outbox(transaction, sequence, &was_forwarded, error);
+        code = leave_outbox(transaction, sequence, &spans, error);
+    if (code == ERROR_NONE && spans > 0)
+        code = count_forwarded_letter(transaction, sequence, size, spans, error);
     if (code == ERROR_NONE && !is_dead(transaction, sequence, &code, error) && code == ERROR_NONE)
         count_letter(transaction, sequence, size);
     if (code == ERROR_NONE)
@@ -794,19 +919,25 @@ enum error_code store_requeue_dead_letters(struct store_transaction *transaction
         if (code == ERROR_CORRUPT) // it cannot be sent; it stays until it is too old
             continue;
         uint64_t size = code == ERROR_NONE ? record.body.len : 0;
+        uint32_t spans = 0;
         bool is_forwarded = code == ERROR_NONE && store_is_forwarded(&record);
+        // Waiting records of other programs do not keep ours from being moved.
         uint64_t waiting = transaction->outbox_bytes;
+        if (!is_forwarded)
+            subtract(&waiting, store_forwarded_bytes(transaction));
         // A letter larger than the whole limit is moved alone; otherwise it would block the others forever.
         if (requeue->outbox_max > 0 && waiting > 0 && waiting + size > requeue->outbox_max) {
             requeue->is_full = true;
             return ERROR_NONE;
         }
-        if (code == ERROR_NONE)
-            code = put_in_outbox(transaction, requeue->sequence, (size_t)size, error);
-        if (code == ERROR_NONE && is_forwarded)
-            code = count_forwarded(transaction, requeue->sequence, (size_t)size, 1, error);
+        bool has_record = code == ERROR_NONE;
         if (code == ERROR_NONE || code == ERROR_NOT_FOUND)
-            code = delete_letter(transaction, requeue->sequence, size, error);
+            code = delete_letter(transaction, requeue->sequence, size, &spans, error);
+        if (code == ERROR_NONE && is_forwarded)
+            code = put_forwarded(transaction, requeue->sequence, (size_t)size,
+                                 spans > 0 ? spans : 1, error);
+        else if (code == ERROR_NONE && has_record)
+            code = put_in_outbox(transaction, requeue->sequence, (size_t)size, error);
         if (code != ERROR_NONE)
             return code;
         requeue->count++;
@@ -866,7 +997,9 @@ static enum error_code drop_letter(struct shedding *shedding, uint64_t sequence,
     bool has_record = code == ERROR_NONE;
     bool is_old = has_record && (record.finished_at < shedding->limits->before ||
                                  store_is_forwarded(&record)); // these are not in the history
-    code = delete_letter(transaction, sequence, has_record ? record.body.len : 0, shedding->error);
+    uint32_t spans;
+    code = delete_letter(transaction, sequence, has_record ? record.body.len : 0, &spans,
+                         shedding->error);
     // The writes of delete_letter() may have moved the record.
     if (code == ERROR_NONE && is_old)
         code = store_get_record(transaction, sequence, &record, shedding->error);
@@ -880,24 +1013,49 @@ static enum error_code drop_letter(struct shedding *shedding, uint64_t sequence,
 static enum store_shed_reason reason_to_drop_first(struct store_transaction *transaction,
                                                    const struct store_shed_limits *limits)
 {
+    if (limits->bytes_max > 0 &&
+        store_forwarded_dead_bytes(transaction) > limits->bytes_max / FORWARDED_DEAD_SHARE)
+        return STORE_SHED_SIZE;
     if (limits->bytes_max > 0 && is_counted(transaction) &&
         store_dead_letter_bytes(transaction) > limits->bytes_max)
         return STORE_SHED_SIZE;
     return limits->for_room && store_is_short(transaction) ? STORE_SHED_ROOM : STORE_SHED_REASONS;
 }
 
+// The first to be dropped: the oldest of other programs' spans, or the oldest.
+static enum error_code find_first_letter(struct shedding *shedding, uint64_t *sequence)
+{
+    struct store_transaction *transaction = shedding->transaction;
+    const struct lmdb_op op = {transaction, DATABASE_DEAD, "seek dead letter", shedding->error};
+    struct slice data;
+    *sequence = 0;
+    while (store_table_count(transaction, STORE_TABLE_FORWARDED_DEAD) > 0) {
+        struct store_entry entry;
+        enum error_code code = store_table_seek(transaction, STORE_TABLE_FORWARDED_DEAD,
+                                                SLICE_EMPTY, &entry, shedding->error);
+        if (code != ERROR_NONE)
+            return code;
+        if (entry.key.len == SEQUENCE_SIZE) {
+            *sequence = lmdb_get_be64(entry.key.data);
+            return ERROR_NONE;
+        }
+        code = store_table_set_aside(transaction, STORE_TABLE_FORWARDED_DEAD, entry.key,
+                                     SLICE("damaged"), shedding->error);
+        if (code != ERROR_NONE)
+            return code;
+    }
+    return seek_sequence(&op, sequence, &data);
+}
+
 static enum error_code drop_first_ones(struct shedding *shedding)
 {
-    const struct lmdb_op op = {shedding->transaction, DATABASE_DEAD, "seek dead letter",
-                               shedding->error};
     for (; shedding->left > 0; shedding->left--) {
-        struct slice data;
-        uint64_t sequence = 0;
+        uint64_t sequence;
         enum store_shed_reason reason =
             reason_to_drop_first(shedding->transaction, shedding->limits);
         if (reason == STORE_SHED_REASONS)
             return ERROR_NONE;
-        enum error_code code = seek_sequence(&op, &sequence, &data);
+        enum error_code code = find_first_letter(shedding, &sequence);
         if (code == ERROR_NOT_FOUND)
             return ERROR_NONE;
         if (code == ERROR_NONE)

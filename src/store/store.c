@@ -215,13 +215,16 @@ static enum error_code read_sums(struct store_transaction *transaction, struct e
     const struct lmdb_op forwarded = {transaction, DATABASE_META, "read size of forwarded", error};
     const struct lmdb_op notes = {transaction, DATABASE_META, "read sums of notes", error};
     uint64_t sums[NOTE_SUMS] = {0};
+    uint64_t forwarded_sums[2] = {0};
     enum error_code code = ERROR_NONE;
     if (transaction->is_write)
         code = lmdb_get_sums(&sequence, SLICE("sequence"), &transaction->sequence, 1);
     if (code == ERROR_NONE)
         code = lmdb_get_sums(&outbox, SLICE("outbox"), &transaction->outbox_bytes, 1);
     if (code == ERROR_NONE)
-        code = lmdb_get_sums(&forwarded, SLICE("forwarded"), &transaction->forwarded_bytes, 1);
+        code = lmdb_get_sums(&forwarded, SLICE("forwarded"), forwarded_sums, 2);
+    transaction->forwarded_bytes = forwarded_sums[0];
+    transaction->forwarded_dead_bytes = forwarded_sums[1];
     if (code == ERROR_NONE)
         code = store_read_dead_sum(transaction, error);
     // Of the two sizes, only the one that is stored is read.
@@ -338,13 +341,15 @@ static enum error_code write_sums(struct store_transaction *transaction, struct 
     const struct lmdb_op sequence = {transaction, DATABASE_META, "write sequence", error};
     const struct lmdb_op outbox = {transaction, DATABASE_META, "write outbox size", error};
     const struct lmdb_op forwarded = {transaction, DATABASE_META, "write size of forwarded", error};
+    const uint64_t forwarded_sums[2] = {transaction->forwarded_bytes,
+                                        transaction->forwarded_dead_bytes};
     enum error_code code = notes_flush(transaction, error);
     if (code == ERROR_NONE && transaction->sequence_changed)
         code = lmdb_put_sums(&sequence, SLICE("sequence"), &transaction->sequence, 1);
     if (code == ERROR_NONE && transaction->outbox_changed)
         code = lmdb_put_sums(&outbox, SLICE("outbox"), &transaction->outbox_bytes, 1);
     if (code == ERROR_NONE && transaction->forwarded_changed)
-        code = lmdb_put_sums(&forwarded, SLICE("forwarded"), &transaction->forwarded_bytes, 1);
+        code = lmdb_put_sums(&forwarded, SLICE("forwarded"), forwarded_sums, 2);
     if (code == ERROR_NONE && transaction->dead_changed)
         code = store_write_dead_sum(transaction, error);
     if (code == ERROR_NONE && transaction->notes_changed)
@@ -442,12 +447,16 @@ static uint64_t note_bytes(struct store_transaction *transaction)
 void store_read_usage(struct store_transaction *transaction, struct store_usage *usage)
 {
     *usage = (struct store_usage){
-        .outbox_records = lmdb_count_entries(transaction, DATABASE_OUTBOX),
+        .outbox_records = lmdb_count_entries(transaction, DATABASE_OUTBOX) +
+                          store_table_count(transaction, STORE_TABLE_FORWARDED),
         .dead_letters = lmdb_count_entries(transaction, DATABASE_DEAD),
         .records = lmdb_count_entries(transaction, DATABASE_RECORDS),
         .spans = lmdb_count_entries(transaction, DATABASE_SPANS),
         .outbox_bytes = transaction->outbox_bytes,
+        .forwarded_records = store_table_count(transaction, STORE_TABLE_FORWARDED),
         .forwarded_bytes = store_forwarded_bytes(transaction),
+        .forwarded_dead_letters = store_table_count(transaction, STORE_TABLE_FORWARDED_DEAD),
+        .forwarded_dead_bytes = store_forwarded_dead_bytes(transaction),
         .dead_letter_bytes = store_dead_letter_bytes(transaction),
         .note_bytes = note_bytes(transaction),
         .job_notes = transaction->note_counts[STORE_NOTE_JOB],
@@ -600,6 +609,7 @@ static const char *const database_names[DATABASE_COUNT] = {
     [DATABASE_TABLES + (int) STORE_TABLE_ARC_HELD] = "arc_held",
     [DATABASE_TABLES + (int) STORE_TABLE_ARC_HELD_BY_AGE] = "arc_held_by_age",
     [DATABASE_TABLES + (int) STORE_TABLE_FORWARDED] = "forwarded",
+    [DATABASE_TABLES + (int) STORE_TABLE_FORWARDED_DEAD] = "forwarded_dead",
     [DATABASE_TABLES + (int) STORE_TABLE_OUR_SPANS] = "our_spans",
     [DATABASE_TABLES + (int) STORE_TABLE_HELD] = "held",
     [DATABASE_TABLES + (int) STORE_TABLE_HELD_BY_TRACE] = "held_by_trace",
@@ -748,10 +758,9 @@ static enum error_code open_databases(struct store_transaction *transaction, boo
 // Whether this many entries can have this many bytes. A damaged sum would make the outbox look full permanently.
 static bool is_likely_sum(struct store_transaction *transaction, uint64_t bytes)
 {
-    MDB_stat status = {0};
-    (void)mdb_stat(transaction->txn, transaction->store->databases[DATABASE_OUTBOX], &status);
-    return (status.ms_entries == 0) == (bytes == 0) &&
-           bytes / STORE_RECORD_MAX <= status.ms_entries;
+    uint64_t entries = lmdb_count_entries(transaction, DATABASE_OUTBOX) +
+                       store_table_count(transaction, STORE_TABLE_FORWARDED);
+    return (entries == 0) == (bytes == 0) && bytes / STORE_RECORD_MAX <= entries;
 }
 
 // Every transaction maintains the sum; it is only recounted if the store is older than the sum, or if the sum is

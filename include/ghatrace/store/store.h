@@ -298,6 +298,11 @@ enum error_code store_drop_forwarded(struct store_transaction *transaction, size
 // The first outbox entry with a sequence >= `*sequence`; sets `*sequence`. `*size`: bytes of its body.
 enum error_code store_seek_outbox(struct store_transaction *transaction, uint64_t *sequence,
                                   uint32_t *size, struct error *error) MUST_CHECK;
+// The same of our own records only, or of other programs' spans only. Neither walks over the others.
+enum error_code store_seek_own(struct store_transaction *transaction, uint64_t *sequence,
+                               uint32_t *size, struct error *error) MUST_CHECK;
+enum error_code store_seek_forwarded(struct store_transaction *transaction, uint64_t *sequence,
+                                     uint32_t *size, struct error *error) MUST_CHECK;
 // Removes a record that was sent from the outbox; it stays in the history. No error if it is not there.
 enum error_code store_settle_record(struct store_transaction *transaction, uint64_t sequence,
                                     struct error *error) MUST_CHECK;
@@ -343,6 +348,8 @@ enum error_code store_requeue_dead_letters(struct store_transaction *transaction
 // Bytes of the dead letters' records, including changes of this transaction. Temporarily too low if an older version
 // wrote the store, until store_shed_dead_letters() has counted them.
 uint64_t store_dead_letter_bytes(struct store_transaction *transaction);
+// Of these: of other programs' spans.
+uint64_t store_forwarded_dead_bytes(struct store_transaction *transaction);
 
 // Why a dead letter was dropped. The names are those of /metrics and /api/status.
 #define STORE_SHED_LIST(ROW)                                                                       \
@@ -352,7 +359,7 @@ uint64_t store_dead_letter_bytes(struct store_transaction *transaction);
 enum store_shed_reason { STORE_SHED_LIST(LIST_ENUMERATOR) STORE_SHED_REASONS };
 extern const char *const store_shed_names[STORE_SHED_REASONS];
 struct store_shed_limits {
-    uint64_t bytes_max;  // of all records together; 0: no limit
+    uint64_t bytes_max;  // of all records together, a quarter of it of other programs'; 0: no limit
     duration_ns age_max; // 0: no limit
     bool may_check_age;  // false: the clock is not trusted at present
     bool for_room;       // drop them, regardless of the other limits, while store_is_short()
@@ -361,7 +368,7 @@ struct store_shed_limits {
     size_t max; // letters to check in this call
     timestamp_ns now; // from which ages are measured
 };
-// Drops dead letters beyond the limits, the oldest record first. Counts them first if an older version wrote the
+// Drops dead letters beyond the limits, other programs' spans first, and of each the oldest record first. Counts them first if an older version wrote the
 // store. A letter with a time in the future gets the time `now`, since the clock was set back. `*has_more`: call
 // again.
 enum error_code store_shed_dead_letters(struct store_transaction *transaction,
@@ -444,9 +451,12 @@ enum error_code store_probe(struct store_transaction *transaction, timestamp_ns 
 struct store_usage {
     uint64_t outbox_records;
     uint64_t outbox_bytes;
-    uint64_t forwarded_bytes; // of these: of other programs' spans
+    uint64_t forwarded_records; // of these: of other programs' spans
+    uint64_t forwarded_bytes;   // likewise
     uint64_t dead_letters;
-    uint64_t dead_letter_bytes; // of their records
+    uint64_t dead_letter_bytes;      // of their records
+    uint64_t forwarded_dead_letters; // of these: of other programs' spans
+    uint64_t forwarded_dead_bytes;   // likewise
     uint64_t records;
     uint64_t spans; // states
     uint64_t delivery_notes;

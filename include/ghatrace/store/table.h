@@ -29,10 +29,11 @@ enum store_table {
     STORE_TABLE_ARC_CLOSED,
     STORE_TABLE_ARC_HELD,
     STORE_TABLE_ARC_HELD_BY_AGE,
-    STORE_TABLE_FORWARDED,     // store/store.h
-    STORE_TABLE_OUR_SPANS,     // engine/our_spans.c
-    STORE_TABLE_HELD,          // engine/forward.c
-    STORE_TABLE_HELD_BY_TRACE, // engine/forward.c
+    STORE_TABLE_FORWARDED,      // store/store.h
+    STORE_TABLE_FORWARDED_DEAD, // store/store.h
+    STORE_TABLE_OUR_SPANS,      // engine/our_spans.c
+    STORE_TABLE_HELD,           // engine/forward.c
+    STORE_TABLE_HELD_BY_TRACE,  // engine/forward.c
     STORE_TABLE_COUNT,
 };
 

@@ -82,19 +82,35 @@ static uint64_t bury(size_t size, timestamp_ns finished_at, timestamp_ns buried_
     return record.sequence;
 }
 
+// The same of another program's spans.
+static uint64_t bury_forwarded(size_t size, timestamp_ns buried_at)
+{
+    static char body[4096];
+    struct store_record record = {.finished_at = NOW, .body = {body, size}};
+    assert_true(size <= sizeof body);
+    expect_ok(store_add_forwarded(place->transaction, &record, 3, &place->error));
+    expect_ok(store_bury_record(place->transaction, record.sequence, buried_at, SLICE("no"),
+                                &place->error));
+    return record.sequence;
+}
+
 static uint64_t count_letters(uint64_t *bytes)
 {
     uint64_t sequence = 0, count = 0;
     struct store_dead_letter letter;
     struct store_record record;
+    uint64_t forwarded = 0;
     *bytes = 0;
     while (store_seek_dead_letter(place->transaction, &sequence, &letter, &place->error) ==
            ERROR_NONE) {
-        if (store_get_record(place->transaction, sequence, &record, &place->error) == ERROR_NONE)
+        if (store_get_record(place->transaction, sequence, &record, &place->error) == ERROR_NONE) {
             *bytes += record.body.len;
+            forwarded += store_is_forwarded(&record) ? record.body.len : 0;
+        }
         count++;
         sequence++;
     }
+    assert_int_equal(store_forwarded_dead_bytes(place->transaction), forwarded);
     return count;
 }
 
@@ -152,7 +168,10 @@ static void the_total_size_is_exact_after_all_operations(void **state)
         bool is_full;
         begin();
         for (int i = rand() % 5; i > 0; i--)
-            bury((size_t)rand() % 3000, NOW, NOW + round);
+            if (rand() % 3 == 0)
+                bury_forwarded((size_t)rand() % 3000, NOW + round);
+            else
+                bury((size_t)rand() % 3000, NOW, NOW + round);
         if (rand() % 4 == 0)
             requeue((size_t)rand() % 4, 0, &is_full);
         if (rand() % 4 == 0)
@@ -335,6 +354,72 @@ static void the_record_is_deleted_with_its_letter_unless_it_is_in_the_history(vo
     commit();
 }
 
+// --- other programs' spans -----------------------------------------------------------------------------------
+
+static void letters_of_other_programs_use_a_quarter_and_are_dropped_first(void **state)
+{
+    const struct store_shed_limits limits = {.bytes_max = 1000, .max = ALL};
+    (void)state;
+    begin();
+    uint64_t ours = bury(300, NOW, NOW);
+    for (int i = 0; i < 50; i++)
+        bury_forwarded(100, NOW);
+    uint64_t newest = bury_forwarded(100, NOW);
+    struct shed after = shed(limits, NOW);
+    assert_int_equal(after.dropped[STORE_SHED_SIZE], 49);
+    assert_int_equal(store_forwarded_dead_bytes(place->transaction), 200);
+    assert_true(is_dead(ours) && is_dead(newest));
+    // Where ours need the rest, they give way.
+    for (int i = 0; i < 6; i++)
+        bury(100, NOW, NOW);
+    shed(limits, NOW);
+    expect_letters(8);
+    assert_true(is_dead(ours) && is_dead(newest));
+    bury(100, NOW, NOW);
+    shed(limits, NOW);
+    expect_letters(8);
+    assert_true(is_dead(ours));
+    assert_false(is_dead(newest) || has_record(newest));
+    commit();
+}
+
+static void requeued_letters_of_other_programs_are_what_they_were(void **state)
+{
+    uint64_t sequence = 0, spans;
+    uint32_t size;
+    size_t dropped;
+    bool is_full;
+    (void)state;
+    begin();
+    uint64_t foreign = bury_forwarded(400, NOW);
+    uint64_t ours = bury(100, NOW, NOW);
+    // What waits of other programs does not keep ours from being moved.
+    assert_int_equal(requeue(ALL, 450, &is_full), 2);
+    assert_false(is_full);
+    assert_int_equal(store_outbox_bytes(place->transaction), 500);
+    assert_int_equal(store_forwarded_bytes(place->transaction), 400);
+    expect_ok(store_seek_own(place->transaction, &sequence, &size, &place->error));
+    assert_int_equal(sequence, ours);
+    sequence = 0;
+    expect_ok(store_seek_forwarded(place->transaction, &sequence, &size, &place->error));
+    assert_int_equal(sequence, foreign);
+    assert_int_equal(size, 400);
+    sequence = 0;
+    expect_ok(store_seek_outbox(place->transaction, &sequence, &size, &place->error));
+    assert_int_equal(sequence, foreign);
+    sequence++;
+    expect_ok(store_seek_outbox(place->transaction, &sequence, &size, &place->error));
+    assert_int_equal(sequence, ours);
+    // The record of one that waits is not expired.
+    expect_ok(store_expire_records(place->transaction, NOW + 1, 10, &dropped, &place->error));
+    assert_int_equal(dropped, 0);
+    expect_ok(store_drop_forwarded(place->transaction, 10, &dropped, &spans, &place->error));
+    assert_int_equal(dropped, 1);
+    assert_int_equal(spans, 3);
+    assert_int_equal(store_outbox_bytes(place->transaction), 100);
+    commit();
+}
+
 // --- requeue -----------------------------------------------------------------------------------------------
 
 static void no_more_is_requeued_than_fits_into_the_outbox(void **state)
@@ -383,6 +468,8 @@ int main(void)
         TEST(letters_that_are_too_old_are_dropped_whatever_their_position),
         TEST(the_age_of_a_letter_from_the_future_counts_from_its_detection),
         TEST(the_record_is_deleted_with_its_letter_unless_it_is_in_the_history),
+        TEST(letters_of_other_programs_use_a_quarter_and_are_dropped_first),
+        TEST(requeued_letters_of_other_programs_are_what_they_were),
         TEST(no_more_is_requeued_than_fits_into_the_outbox),
         TEST(a_letter_larger_than_the_limit_of_the_outbox_is_requeued_alone),
     };
