@@ -15,6 +15,7 @@
 // The quarantine's share of the outbox is one part in this many; the number of its records is limited by memory, too.
 #define QUARANTINE_SHARE 10
 #define QUARANTINE_RECORDS_MAX 16384
+#define QUARANTINE_FORWARDED_MAX 256
 
 // --- asking the plan --------------------------------------------------------------------------
 
@@ -22,6 +23,8 @@
 struct outbox_reader {
     struct exporter *exporter;
     struct store_transaction *transaction;
+    enum error_code (*seek)(struct store_transaction *transaction, uint64_t *sequence,
+                            uint32_t *size, struct error *error);
 };
 
 static enum error_code seek_outbox(void *context, uint64_t *sequence, uint32_t *size,
@@ -36,16 +39,19 @@ static enum error_code seek_outbox(void *context, uint64_t *sequence, uint32_t *
             return code;
         }
     }
-    return store_seek_outbox(reader->transaction, sequence, size, error);
+    return reader->seek(reader->transaction, sequence, size, error);
 }
 
-static enum error_code ask_plan(struct exporter *exporter, size_t index, struct plan_turn *turn,
+static enum error_code ask_plan(struct inflight_request *inflight, struct plan_turn *turn,
                                 struct error *error)
 {
-    struct outbox_reader reader = {.exporter = exporter};
+    struct outbox_reader reader = {
+        .exporter = inflight->exporter,
+        .seek = inflight_is_forwarded(inflight) ? store_seek_forwarded : store_seek_own,
+    };
     *turn = (struct plan_turn){.now = timestamp_monotonic(),
                                .source = {.seek = seek_outbox, .context = &reader}};
-    enum error_code code = plan_next(&exporter->plan, index, turn, error);
+    enum error_code code = plan_next(inflight->plan, inflight->index, turn, error);
     if (reader.transaction != NULL)
         store_abort(reader.transaction);
     return code;
@@ -63,8 +69,14 @@ uint64_t exporter_random(struct exporter *exporter)
     return exporter->tuning.random(exporter->tuning.random_context);
 }
 
-static void fail_to_read(struct exporter *exporter, const struct error *error)
+static void fail_to_read(struct inflight_request *inflight, const struct error *error)
 {
+    struct exporter *exporter = inflight->exporter;
+    if (inflight_is_forwarded(inflight)) {
+        plan_local_failure(inflight->plan, timestamp_monotonic(), exporter_random(exporter));
+        report_forwarded_failure(exporter, error->message);
+        return;
+    }
     if (exporter->is_draining)
         exporter->has_failed_last_try = true;
     plan_local_failure(&exporter->plan, timestamp_monotonic(), exporter_random(exporter));
@@ -77,8 +89,8 @@ static bool run_next(struct exporter *exporter, struct inflight_request *infligh
 {
     struct plan_turn turn;
     struct error error;
-    if (ask_plan(exporter, inflight->index, &turn, &error) != ERROR_NONE) {
-        fail_to_read(exporter, &error);
+    if (ask_plan(inflight, &turn, &error) != ERROR_NONE) {
+        fail_to_read(inflight, &error);
         return true; // the plan now waits, and reports until when
     }
     *step = turn.step;
@@ -91,7 +103,9 @@ static bool run_next(struct exporter *exporter, struct inflight_request *infligh
         return true;
     case PLAN_WAIT: {
         duration_ns wait = turn.until - timestamp_monotonic();
-        net_timer_set(exporter->wait_timer, wait > NS_PER_MS ? wait : NS_PER_MS);
+        net_timer_set(inflight_is_forwarded(inflight) ? exporter->forwarded_timer
+                                                      : exporter->wait_timer,
+                      wait > NS_PER_MS ? wait : NS_PER_MS);
         return false;
     }
     case PLAN_IDLE:
@@ -113,6 +127,31 @@ static enum plan_step run_inflight(struct exporter *exporter)
     return step;
 }
 
+// Records of other programs may be sent: the endpoint accepts ours, and none of them waits for a free request. A drain
+// leaves them in the outbox: a stop must not take longer because of them.
+static bool may_send_forwarded(const struct exporter *exporter)
+{
+    if (!may_send(exporter) || exporter->is_draining ||
+        exporter->plan.breaker.state != BREAKER_CLOSED)
+        return false;
+    for (size_t i = 0; i < exporter->inflight_count; i++) {
+        if (exporter->inflight[i].state == INFLIGHT_IDLE)
+            return true;
+    }
+    return false;
+}
+
+// After run_inflight().
+static void run_forwarded(struct exporter *exporter)
+{
+    struct inflight_request *inflight = &exporter->inflight[exporter->inflight_count];
+    enum plan_step step;
+    while (inflight->state == INFLIGHT_IDLE && may_send_forwarded(exporter)) {
+        if (!run_next(exporter, inflight, &step))
+            return;
+    }
+}
+
 static bool is_any_inflight_busy(const struct exporter *exporter)
 {
     for (size_t i = 0; i < exporter->inflight_count; i++) {
@@ -122,7 +161,7 @@ static bool is_any_inflight_busy(const struct exporter *exporter)
     return false;
 }
 
-// The drain is done when the outbox is empty, or when the last attempt has failed.
+// The drain is done when none of our records waits, or when the last attempt has failed.
 static void check_drain(struct exporter *exporter, enum plan_step step)
 {
     if (exporter->drain_done == NULL || exporter->is_stopped || is_any_inflight_busy(exporter))
@@ -136,13 +175,33 @@ static void check_drain(struct exporter *exporter, enum plan_step step)
 void exporter_pump(struct exporter *exporter)
 {
     check_drain(exporter, run_inflight(exporter));
+    run_forwarded(exporter);
+}
+
+// While the breaker is open, a new record of ours may be sent at once, as a probe; one of another program must not cause
+// that. So ours are counted then, in which time none is sent.
+static bool may_have_new_own(struct exporter *exporter)
+{
+    struct store_transaction *transaction;
+    struct store_usage usage;
+    struct error ignored;
+    if (exporter->plan.breaker.state == BREAKER_CLOSED ||
+        store_begin(exporter->store, false, &transaction, &ignored) != ERROR_NONE)
+        return false;
+    store_read_usage(transaction, &usage);
+    store_abort(transaction);
+    uint64_t before = exporter->own_waiting;
+    exporter->own_waiting = usage.outbox_records - usage.forwarded_records;
+    return exporter->own_waiting > before;
 }
 
 static void on_pump(void *context)
 {
     struct exporter *exporter = context;
     exporter->is_pump_waiting = false;
-    plan_wake(&exporter->plan, timestamp_monotonic());
+    if (may_have_new_own(exporter))
+        plan_wake(&exporter->plan, timestamp_monotonic());
+    plan_wake(&exporter->forwarded_plan, timestamp_monotonic());
     exporter_pump(exporter);
 }
 
@@ -156,6 +215,7 @@ static void on_poll(void *context)
 {
     struct exporter *exporter = context;
     plan_rescan(&exporter->plan);
+    plan_rescan(&exporter->forwarded_plan);
     net_timer_set(exporter->poll_timer, exporter->tuning.poll);
     exporter_pump(exporter);
 }
@@ -171,7 +231,7 @@ static void on_settle_retry(void *context)
 {
     struct exporter *exporter = context;
     exporter->is_settle_waiting = false;
-    for (size_t i = 0; i < exporter->inflight_count; i++) {
+    for (size_t i = 0; i <= exporter->inflight_count; i++) {
         if (exporter->inflight[i].state == INFLIGHT_UNSETTLED)
             inflight_settle_again(&exporter->inflight[i]);
     }
@@ -263,7 +323,7 @@ static void set_up(struct exporter *exporter, const struct export_options *optio
 static enum error_code create_plan(struct exporter *exporter, const struct export_options *options,
                                    struct error *error)
 {
-    const struct plan_options plan = {
+    struct plan_options plan = {
         .in_flight_max = at_least_one(options->in_flight_max),
         .records_max = options->batch_records_max,
         .bytes_max = options->batch_bytes_max < REQUEST_BODY_MAX ? options->batch_bytes_max
@@ -273,7 +333,13 @@ static enum error_code create_plan(struct exporter *exporter, const struct expor
         .quarantine_bytes_max = options->outbox_max / QUARANTINE_SHARE,
         .quarantine_records_max = QUARANTINE_RECORDS_MAX,
     };
-    if (plan_init(&exporter->plan, &plan) != ERROR_NONE)
+    enum error_code code = plan_init(&exporter->plan, &plan);
+    plan.in_flight_max = 1;
+    plan.quarantine_records_max = QUARANTINE_FORWARDED_MAX;
+    plan.is_forwarded = true;
+    if (code == ERROR_NONE)
+        code = plan_init(&exporter->forwarded_plan, &plan);
+    if (code != ERROR_NONE)
         return error_set(error, ERROR_MEMORY, "out of memory");
     return ERROR_NONE;
 }
@@ -315,7 +381,7 @@ static enum error_code create_timers(struct exporter *exporter, struct error *er
     } timers[] = {
         {on_pump, &exporter->pump_timer},     {on_wait_end, &exporter->wait_timer},
         {on_poll, &exporter->poll_timer},     {on_settle_retry, &exporter->settle_timer},
-        {on_drained, &exporter->drain_timer},
+        {on_drained, &exporter->drain_timer}, {on_wait_end, &exporter->forwarded_timer},
     };
     enum error_code code = ERROR_NONE;
     for (size_t i = 0; i < sizeof timers / sizeof timers[0] && code == ERROR_NONE; i++)
@@ -328,17 +394,24 @@ static enum error_code create_inflight(struct exporter *exporter,
                                        const struct export_options *options, struct error *error)
 {
     size_t count = at_least_one(options->in_flight_max);
-    exporter->inflight = memory_allocate_array(count, sizeof(struct inflight_request));
+    struct http_client_options client = {
+        .connections_max = count,
+        .tls = options->endpoint.is_tls ? options->tls : NULL,
+    };
+    enum error_code code = http_client_create(exporter->loop, &client, &exporter->client, error);
+    client.connections_max = 1;
+    if (code == ERROR_NONE)
+        code = http_client_create(exporter->loop, &client, &exporter->forwarded_client, error);
+    if (code != ERROR_NONE)
+        return code;
+    exporter->inflight = memory_allocate_array(count + 1, sizeof(struct inflight_request));
     if (exporter->inflight == NULL)
         return error_set(error, ERROR_MEMORY, "out of memory");
     for (size_t i = 0; i < count; i++)
         inflight_init(&exporter->inflight[i], exporter, i);
+    inflight_init_forwarded(&exporter->inflight[count], exporter);
     exporter->inflight_count = count;
-    const struct http_client_options client = {
-        .connections_max = count,
-        .tls = options->endpoint.is_tls ? options->tls : NULL,
-    };
-    return http_client_create(exporter->loop, &client, &exporter->client, error);
+    return ERROR_NONE;
 }
 
 enum error_code exporter_create(const struct export_options *options, struct exporter **out,
@@ -379,7 +452,12 @@ static enum error_code read_quarantine(struct exporter *exporter,
     enum error_code code;
     while ((code = store_seek_quarantined(transaction, &sequence, &quarantined, error)) ==
            ERROR_NONE) {
-        plan_restore(&exporter->plan, sequence, quarantined.size, now);
+        uint64_t own = sequence;
+        code = store_seek_own(transaction, &own, &quarantined.size, error);
+        if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
+            return code;
+        if (code == ERROR_NONE && own == sequence)
+            plan_restore(&exporter->plan, sequence, quarantined.size, now);
         sequence++;
     }
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
@@ -438,10 +516,13 @@ void exporter_drain(struct exporter *exporter, duration_ns grace, net_callback d
 
 void exporter_renew_connections(struct exporter *exporter, struct net_tls_client *tls)
 {
-    if (exporter->endpoint.is_tls && tls != NULL)
-        http_client_use_tls(exporter->client, tls);
-    else
-        http_client_renew(exporter->client, HTTP_CLIENT_RENEW_ALWAYS);
+    struct http_client *const clients[] = {exporter->client, exporter->forwarded_client};
+    for (size_t i = 0; i < sizeof clients / sizeof clients[0]; i++) {
+        if (exporter->endpoint.is_tls && tls != NULL)
+            http_client_use_tls(clients[i], tls);
+        else
+            http_client_renew(clients[i], HTTP_CLIENT_RENEW_ALWAYS);
+    }
 }
 
 static bool has_same_fields(const struct request_form *a, const struct request_form *b)
@@ -486,6 +567,7 @@ enum error_code exporter_use_headers(struct exporter *exporter, const struct htt
     exporter->headers_age++;
     if (exporter->is_started) {
         plan_probe_now(&exporter->plan, timestamp_monotonic());
+        plan_probe_now(&exporter->forwarded_plan, timestamp_monotonic());
         pump_soon(exporter);
     }
     return ERROR_NONE;
@@ -499,6 +581,7 @@ bool exporter_reap(struct exporter *exporter)
         return true;
     memory_free(exporter->inflight);
     plan_release(&exporter->plan);
+    plan_release(&exporter->forwarded_plan);
     arena_release(&exporter->arena);
     arena_release(&exporter->old_arena);
     memory_free(exporter);
@@ -509,11 +592,13 @@ void exporter_destroy(struct exporter *exporter)
 {
     if (exporter == NULL)
         return;
-    for (size_t i = 0; i < exporter->inflight_count; i++)
+    for (size_t i = 0; exporter->inflight != NULL && i <= exporter->inflight_count; i++)
         inflight_disconnect(&exporter->inflight[i]);
     http_client_destroy(exporter->client);
+    http_client_destroy(exporter->forwarded_client);
     net_timer_destroy(exporter->pump_timer);
     net_timer_destroy(exporter->wait_timer);
+    net_timer_destroy(exporter->forwarded_timer);
     net_timer_destroy(exporter->poll_timer);
     net_timer_destroy(exporter->settle_timer);
     net_timer_destroy(exporter->drain_timer);
@@ -538,7 +623,11 @@ void exporter_read_status(const struct exporter *exporter, struct export_status 
         .failures = exporter->plan.breaker.failures,
         .quarantined_records = exporter->plan.quarantine.count,
         .quarantined_bytes = exporter->plan.quarantine.bytes,
+        .forwarded_failures = report->forwarded_failures,
     };
+    if (report->forwarded_failures > 0)
+        memcpy(status->forwarded_message, report->forwarded_message,
+               sizeof status->forwarded_message);
     if (!status->is_troubled)
         return;
     status->category = report->trouble;
@@ -616,6 +705,19 @@ void report_failure(struct exporter *exporter, enum export_trouble trouble, int 
         return;
     }
     log_failure(exporter, now, suppressed);
+}
+
+void report_forwarded_failure(struct exporter *exporter, const char *message)
+{
+    struct export_report *report = &exporter->report;
+    uint64_t suppressed;
+    report->forwarded_failures++;
+    (void)snprintf(report->forwarded_message, sizeof report->forwarded_message, "%s", message);
+    if (log_limit_allows(&report->forwarded, timestamp_monotonic(), &suppressed))
+        log_warn("collector does not accept spans of other programs, will retry",
+                 LOG_STRING("endpoint", exporter->url), LOG_STRING("error", message),
+                 LOG_INT("failures", report->forwarded_failures),
+                 LOG_INT("suppressed", suppressed));
 }
 
 static uint64_t count_waiting(struct exporter *exporter)

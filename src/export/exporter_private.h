@@ -1,8 +1,11 @@
 // The parts of the exporter and how they work together. Private to this room.
 //
-// plan.h decides, without I/O, what is sent when, and how results are handled. exporter.c asks the plan for each idle
-// request, manages the timers, writes the log and keeps the status; inflight.c builds a request, sends it, passes the
-// response to the plan and has the engine settle the records.
+// plan.h decides, without I/O, what is sent when, and how results are handled. Our own records and those of other
+// programs have a plan each, and never share a request, a connection, a wait or a failure: a collector that refuses
+// the others' or breaks at them does not delay ours. The others' have one request, which is sent while ours have one
+// to spare and the endpoint accepts ours. exporter.c asks the plans for each idle request, manages the timers, writes
+// the log and keeps the status; inflight.c builds a request, sends it, passes the response to the plan and has the
+// engine settle the records.
 #ifndef GHATRACE_SRC_EXPORT_EXPORTER_PRIVATE_H
 #define GHATRACE_SRC_EXPORT_EXPORTER_PRIVATE_H
 
@@ -30,7 +33,10 @@ enum inflight_state {
 
 struct inflight_request {
     struct exporter *exporter;
-    size_t index; // in the plan
+    struct export_plan *plan;
+    size_t index;               // in the plan
+    struct http_client *client; // not owned
+    uint64_t noted_at;          // of one of ours: what plan_note_sent() returned
     enum inflight_state state;
     struct http_client_transfer *transfer; // while SENDING
     struct buffer body;                    // of the request, while SENDING
@@ -53,7 +59,9 @@ struct export_report {
     enum export_trouble logged_trouble;
     timestamp_ns logged_at; // monotonic
 
-    struct log_limit troubles, dead_letters, quarantine, partial;
+    struct log_limit troubles, dead_letters, quarantine, partial, forwarded;
+    uint64_t forwarded_failures; // consecutive
+    char forwarded_message[EXPORT_MESSAGE_SIZE];
     bool has_warned_of_type;
 };
 
@@ -72,6 +80,9 @@ struct exporter {
     struct engine *engine; // not owned
     struct export_endpoint endpoint;
     struct http_client *client;
+    struct http_client *forwarded_client;
+    uint64_t
+        own_waiting; // our records in the outbox, when last woken while the breaker is open; else 0
     duration_ns timeout;       // of a request
     char url[EXPORT_URL_SIZE]; // for logs
     struct request_form form;
@@ -91,12 +102,14 @@ struct exporter {
     bool is_started;
     bool is_stopped; // starts no more requests
     struct export_plan plan;
+    struct export_plan forwarded_plan; // of records of other programs
     struct export_report report;
-    struct inflight_request *inflight;
-    size_t inflight_count;
-    struct net_timer *pump_timer; // runs while `is_pump_waiting`
+    struct inflight_request *inflight; // one more, the last one, is that of other programs' records
+    size_t inflight_count;             // without it
+    struct net_timer *pump_timer;      // runs while `is_pump_waiting`
     bool is_pump_waiting;
-    struct net_timer *wait_timer; // for the plan
+    struct net_timer *wait_timer;      // for the plan
+    struct net_timer *forwarded_timer; // for the other one
     struct net_timer *poll_timer;
     struct net_timer *settle_timer;
     bool is_settle_waiting;          // settle_timer runs
@@ -123,7 +136,12 @@ bool exporter_reap(struct exporter *exporter);
 void exporter_settle_later(struct exporter *exporter);
 uint64_t exporter_random(struct exporter *exporter);
 
+static inline bool inflight_is_forwarded(const struct inflight_request *inflight)
+{
+    return inflight->plan == &inflight->exporter->forwarded_plan;
+}
 void inflight_init(struct inflight_request *inflight, struct exporter *exporter, size_t index);
+void inflight_init_forwarded(struct inflight_request *inflight, struct exporter *exporter);
 // Ends the request; data that the engine may still read is kept.
 void inflight_disconnect(struct inflight_request *inflight);
 // Sends the request that the plan has made for it: INFLIGHT_IDLE → any state.
@@ -136,6 +154,8 @@ void inflight_settle_again(struct inflight_request *inflight);
 // Records a failure for the status, and logs it unless the same was logged before. Call after the plan was informed.
 void report_failure(struct exporter *exporter, enum export_trouble trouble, int http_status,
                     const char *message);
+// The same of a request with records of other programs: it is no trouble of the endpoint.
+void report_forwarded_failure(struct exporter *exporter, const char *message);
 // Reports the end of the trouble, if one was reported. Called after each response.
 void report_end(struct exporter *exporter, timestamp_ns started);
 void report_dead_letter(struct exporter *exporter, uint64_t sequence, const char *reason);

@@ -16,7 +16,7 @@
 
 static struct plan_request *request_of(const struct inflight_request *inflight)
 {
-    return &inflight->exporter->plan.requests[inflight->index];
+    return &inflight->plan->requests[inflight->index];
 }
 
 // --- states -----------------------------------------------------------------------------------
@@ -43,7 +43,7 @@ static void move_inflight(struct inflight_request *inflight, enum inflight_state
     inflight->state = to;
     if (to == INFLIGHT_SETTLING)
         exporter->settles++;
-    assert(exporter->settles <= exporter->inflight_count);
+    assert(exporter->settles <= exporter->inflight_count + 1);
 }
 
 // --- settling ---------------------------------------------------------------------------------
@@ -115,7 +115,7 @@ static void on_settled(void *context)
 
     if (is_settled) {
         count_settled(inflight);
-        plan_settled(&exporter->plan, inflight->index);
+        plan_settled(inflight->plan, inflight->index);
     } else {
         // They were sent: the only thing left to do is to ask the engine again.
         report_unsettled(exporter, &inflight->task);
@@ -126,9 +126,8 @@ static void on_settled(void *context)
 
 void inflight_dead_letter(struct inflight_request *inflight)
 {
-    struct exporter *exporter = inflight->exporter;
     const struct quarantine_entry *entry =
-        quarantine_find(&exporter->plan.quarantine, request_of(inflight)->sequences[0]);
+        quarantine_find(&inflight->plan->quarantine, request_of(inflight)->sequences[0]);
     assert(entry != NULL);
     (void)snprintf(inflight->reason, sizeof inflight->reason,
                    entry->status != 0 ? "quarantine is full; refused alone %u times, last with %s%d"
@@ -188,11 +187,25 @@ static enum export_trouble inflight_trouble(enum export_trouble classified,
     return is_no_http ? EXPORT_NOT_A_COLLECTOR : classified;
 }
 
+// The same for records of other programs. Which are in quarantine is not recorded: it takes minutes to find out again.
+static void follow_forwarded_refusal(struct inflight_request *inflight, enum plan_verdict verdict)
+{
+    report_forwarded_failure(inflight->exporter, inflight->reason);
+    if (verdict == PLAN_QUARANTINE)
+        plan_settled(inflight->plan, inflight->index);
+    else if (verdict != PLAN_KEEP)
+        settle_records(inflight, verdict);
+}
+
 // Called after the plan was informed of a refusal.
 static void follow_refusal(struct inflight_request *inflight, enum plan_verdict verdict,
                            enum export_trouble trouble, int http_status)
 {
     struct exporter *exporter = inflight->exporter;
+    if (inflight_is_forwarded(inflight)) {
+        follow_forwarded_refusal(inflight, verdict);
+        return;
+    }
     if (exporter->plan.breaker.state != BREAKER_CLOSED) {
         report_failure(exporter, trouble, http_status, inflight->reason);
         if (inflight->is_last_try)
@@ -213,7 +226,7 @@ static void fail_locally(struct inflight_request *inflight, const struct error *
     const struct plan_answer answer = {.outcome = EXPORT_NOT_NOW, .is_no_connection = true};
     exporter->counters.retries++;
     (void)snprintf(inflight->reason, sizeof inflight->reason, "%s", error->message);
-    enum plan_verdict verdict = plan_answer(&exporter->plan, inflight->index, &answer,
+    enum plan_verdict verdict = plan_answer(inflight->plan, inflight->index, &answer,
                                             timestamp_monotonic(), exporter_random(exporter));
     follow_refusal(inflight, verdict, inflight_trouble(EXPORT_UNREACHABLE, error), 0);
 }
@@ -284,6 +297,15 @@ static void describe_transport(struct inflight_request *inflight,
                        hint_of(response));
 }
 
+static void note_accepted(struct inflight_request *inflight)
+{
+    struct exporter *exporter = inflight->exporter;
+    if (inflight_is_forwarded(inflight))
+        exporter->report.forwarded_failures = 0;
+    else
+        plan_note_accepted(&exporter->forwarded_plan, inflight->noted_at, timestamp_monotonic());
+}
+
 static void on_answer(struct inflight_request *inflight,
                       const struct http_client_response *response,
                       const struct export_answer *answer)
@@ -311,10 +333,14 @@ static void on_answer(struct inflight_request *inflight,
     else
         describe_transport(inflight, response);
 
-    enum plan_verdict verdict = plan_answer(&exporter->plan, inflight->index, &planned,
+    enum plan_verdict verdict = plan_answer(inflight->plan, inflight->index, &planned,
                                             timestamp_monotonic(), exporter_random(exporter));
-    if (exporter->plan.breaker.state == BREAKER_CLOSED)
+    if (exporter->plan.breaker.state == BREAKER_CLOSED) {
+        exporter->own_waiting = 0;
         report_end(exporter, opened_at);
+    }
+    if (class.outcome == EXPORT_SENT)
+        note_accepted(inflight);
     if (verdict == PLAN_SETTLE) {
         settle_records(inflight, verdict);
         return;
@@ -322,12 +348,12 @@ static void on_answer(struct inflight_request *inflight,
     exporter->counters.retries += verdict == PLAN_KEEP && class.outcome == EXPORT_NOT_NOW;
     // Behind a load balancer, another connection may reach another endpoint.
     if (class.outcome == EXPORT_NOT_NOW)
-        http_client_renew(exporter->client, response->age);
+        http_client_renew(inflight->client, response->age);
     follow_refusal(inflight, verdict, inflight_trouble(class.trouble, &response->error),
                    planned.status < HTTP_STATUS_LEAST ? 0 : planned.status);
     // The response was to a request with the old headers: its Retry-After does not apply to the new ones.
     if (inflight->headers_age != exporter->headers_age)
-        plan_probe_now(&exporter->plan, timestamp_monotonic());
+        plan_probe_now(inflight->plan, timestamp_monotonic());
 }
 
 static void on_response(void *context, const struct http_client_response *response)
@@ -355,8 +381,7 @@ static void on_response(void *context, const struct http_client_response *respon
 static void refuse_unsendable(struct inflight_request *inflight, const struct error *error)
 {
     (void)snprintf(inflight->reason, sizeof inflight->reason, "not sent: %.180s", error->message);
-    if (plan_unsendable(&inflight->exporter->plan, inflight->index, timestamp_monotonic()) ==
-        PLAN_DEAD)
+    if (plan_unsendable(inflight->plan, inflight->index, timestamp_monotonic()) == PLAN_DEAD)
         settle_records(inflight, PLAN_DEAD);
 }
 
@@ -381,9 +406,11 @@ static void send_planned(struct inflight_request *inflight)
         .uses_tunnel = is_grpc, // proxies do not forward HTTP/2 with prior knowledge
     };
     if (request_of(inflight)->needs_new_connection)
-        http_client_renew(exporter->client, HTTP_CLIENT_RENEW_ALWAYS);
+        http_client_renew(inflight->client, HTTP_CLIENT_RENEW_ALWAYS);
+    if (!inflight_is_forwarded(inflight))
+        inflight->noted_at = plan_note_sent(&exporter->forwarded_plan);
     enum error_code code =
-        http_client_send(exporter->client, &request, on_response, inflight, &inflight->transfer);
+        http_client_send(inflight->client, &request, on_response, inflight, &inflight->transfer);
     if (code == ERROR_NONE) {
         move_inflight(inflight, INFLIGHT_SENDING);
         exporter->counters.requests++;
@@ -412,7 +439,7 @@ void inflight_send(struct inflight_request *inflight)
     } else if (code != ERROR_NONE) {
         fail_locally(inflight, &error);
     } else if (records.found == 0) {
-        plan_gone(&exporter->plan, inflight->index);
+        plan_gone(inflight->plan, inflight->index);
         settle_records(inflight, PLAN_SETTLE);
     } else {
         send_planned(inflight);
@@ -424,12 +451,21 @@ void inflight_send(struct inflight_request *inflight)
 void inflight_init(struct inflight_request *inflight, struct exporter *exporter, size_t index)
 {
     inflight->exporter = exporter;
+    inflight->plan = &exporter->plan;
+    inflight->client = exporter->client;
     inflight->index = index;
     inflight->state = INFLIGHT_IDLE;
     inflight->task = (struct engine_task){
         .type = ENGINE_SETTLE_EXPORT, .on_done = on_settle_done, .context = inflight};
     inflight->settled = (struct net_task){.run = on_settled, .context = inflight};
     buffer_init(&inflight->body, 0);
+}
+
+void inflight_init_forwarded(struct inflight_request *inflight, struct exporter *exporter)
+{
+    inflight_init(inflight, exporter, 0);
+    inflight->plan = &exporter->forwarded_plan;
+    inflight->client = exporter->forwarded_client;
 }
 
 void inflight_disconnect(struct inflight_request *inflight)

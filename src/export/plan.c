@@ -70,7 +70,7 @@ size_t plan_burst_max(const struct plan_options *options)
 
 static const unsigned breaker_transitions[] = {
     [BREAKER_CLOSED] = BREAKER_TO(OPEN),
-    [BREAKER_OPEN] = BREAKER_TO(HALF_OPEN),
+    [BREAKER_OPEN] = BREAKER_TO(HALF_OPEN) | BREAKER_TO(CLOSED), // CLOSED: plan_note_accepted()
     [BREAKER_HALF_OPEN] = BREAKER_TO(OPEN) | BREAKER_TO(CLOSED),
 };
 
@@ -538,6 +538,7 @@ static void trip_breaker(struct export_plan *plan, const struct plan_request *re
         move_breaker(plan, BREAKER_OPEN, NULL);
         breaker->opened_at = now;
         breaker->failures = 0;
+        plan->tripped_at = plan->tick;
         plan->probes = 0;
         plan->refused_alone = 0;
         plan->lacks_other_record = plan->is_single_next = false;
@@ -558,6 +559,21 @@ static void trip_breaker(struct export_plan *plan, const struct plan_request *re
     delay_probe(plan, after_backoff(now, step, retry_after, breaker->failures), retry_after > 0);
 }
 
+// After the breaker has closed. `is_other`: none of their records was in the request that was accepted.
+static void retry_parts(struct export_plan *plan, bool is_other, timestamp_ns now)
+{
+    for (size_t i = 0; i < plan->part_capacity; i++) {
+        struct plan_part *part = &plan->parts[i];
+        if (!part->is_used)
+            continue;
+        part->due_at = now;
+        if (is_other && part->refused.records > 1) {
+            part->records_max = part->refused.records / 2;
+            window_shrink(&plan->window, part->refused, now);
+        }
+    }
+}
+
 static void close_breaker(struct export_plan *plan, const struct plan_request *probe,
                           timestamp_ns now)
 {
@@ -568,17 +584,7 @@ static void close_breaker(struct export_plan *plan, const struct plan_request *p
     backoff_reset(&breaker->backoff);
     if (now - breaker->opened_at >= OPEN_LONG)
         quarantine_retry_now(&plan->quarantine, now);
-    for (size_t i = 0; i < plan->part_capacity; i++) {
-        struct plan_part *part = &plan->parts[i];
-        if (!part->is_used)
-            continue;
-        part->due_at = now;
-        bool is_other = probe->kind == PLAN_SINGLE || probe->kind == PLAN_QUARANTINED;
-        if (is_other && part->refused.records > 1) {
-            part->records_max = part->refused.records / 2;
-            window_shrink(&plan->window, part->refused, now);
-        }
-    }
+    retry_parts(plan, probe->kind == PLAN_SINGLE || probe->kind == PLAN_QUARANTINED, now);
 }
 
 static void halve(struct export_plan *plan, struct plan_part *part,
@@ -618,6 +624,17 @@ static void note_refused_alone(struct export_plan *plan, struct quarantine_entry
     }
 }
 
+static void finish_part_of_one(struct export_plan *plan, struct plan_part *part,
+                               const struct plan_request *request)
+{
+    part->first = request->sequences[0] + 1;
+    part->refused = (struct window_size){.records = 0};
+    window_forget(&plan->window);
+    // Where all of their records are refused, none is accepted that would let the window grow again.
+    if (plan->options.is_forwarded)
+        window_init(&plan->window, plan->options.records_max, plan->options.bytes_max);
+}
+
 // The record of this request was refused alone while others are accepted.
 static enum plan_verdict quarantine_record(struct export_plan *plan, struct plan_part *part,
                                            const struct plan_request *request,
@@ -630,9 +647,7 @@ static enum plan_verdict quarantine_record(struct export_plan *plan, struct plan
         return PLAN_KEEP;
     entry->is_in_flight = true; // until the engine has recorded it
     note_refused_alone(plan, entry, answer);
-    part->first = request->sequences[0] + 1;
-    part->refused = (struct window_size){.records = 0};
-    window_forget(&plan->window);
+    finish_part_of_one(plan, part, request);
     return PLAN_QUARANTINE;
 }
 
@@ -640,6 +655,9 @@ static bool is_refused_for_good(const struct export_plan *plan,
                                 const struct quarantine_entry *entry,
                                 const struct plan_answer *answer)
 {
+    if (plan->options.is_forwarded)
+        return plan->accepted_at > entry->refused_at &&
+               (answer->outcome == EXPORT_ABOUT_DATA || entry->tries + 1 >= PLAN_FORWARDED_TRIES);
     return answer->outcome == EXPORT_ABOUT_DATA && entry->about_data_at != 0 &&
            entry->about_data_connection != answer->connection &&
            plan->accepted_at > entry->about_data_at;
@@ -708,7 +726,12 @@ static bool refuse_batch(struct export_plan *plan, struct plan_request *request,
     part->due_at = now;
     if (is_alone && was_open)
         plan->refused_alone = request->sequences[0];
-    if (!was_open && has_evidence && is_alone) {
+    if (!was_open && has_evidence && is_alone && is_about_data && plan->options.is_forwarded) {
+        finish_part_of_one(plan, part, request);
+        plan->refusals = 0;
+        backoff_reset(&plan->breaker.backoff);
+        *verdict = PLAN_DEAD;
+    } else if (!was_open && has_evidence && is_alone) {
         *verdict = quarantine_record(plan, part, request, answer, now);
     } else if (!was_open && !is_alone && (has_evidence || is_about_batch)) {
         halve(plan, part, request, now);
@@ -794,6 +817,8 @@ static void accept(struct export_plan *plan, struct plan_request *request, times
         backoff_reset(&plan->quarantine_backoff);
         quarantine_retry_new_now(&plan->quarantine, now, request->sent_at);
     }
+    if (plan->options.is_forwarded)
+        backoff_reset(&plan->breaker.backoff);
     if (part != NULL) {
         request->part = NULL; // the part may continue while this request is being settled
         part->is_busy = false;
@@ -872,6 +897,25 @@ void plan_settled(struct export_plan *plan, size_t index)
         release_quarantined(plan, request); // if it was quarantined
     }
     free_request(plan, request);
+}
+
+uint64_t plan_note_sent(struct export_plan *plan)
+{
+    return ++plan->tick;
+}
+
+void plan_note_accepted(struct export_plan *plan, uint64_t sent_at, timestamp_ns now)
+{
+    assert(plan->options.is_forwarded);
+    if (sent_at > plan->accepted_at)
+        plan->accepted_at = sent_at;
+    if (plan->breaker.state != BREAKER_OPEN || sent_at <= plan->tripped_at)
+        return;
+    // The endpoint works: what it refuses is due to these records.
+    move_breaker(plan, BREAKER_CLOSED, NULL);
+    plan->breaker.failures = 0;
+    plan->refusals = plan->size_failures = 0;
+    retry_parts(plan, true, now);
 }
 
 void plan_local_failure(struct export_plan *plan, timestamp_ns now, uint64_t random)

@@ -25,6 +25,14 @@
 //
 // Requests while an endpoint accepts nothing: at most plan_burst_max() at once, then one for each step of the
 // backoff.
+//
+// Records of other programs have a plan of their own (`is_forwarded`), with one request at a time, so that no answer to
+// theirs changes how ours are sent. Two rules differ in it.
+//   - An accepted request of our plan is evidence, too (plan_note_accepted). It closes the breaker, but the wait that
+//     was begun and the length of the next one stay.
+//   - A record that is refused alone, with evidence, becomes a dead letter at once if the response was about the data,
+//     otherwise when it was refused alone PLAN_FORWARDED_TRIES times, each time with new evidence. Until then it is in
+//     quarantine, for minutes.
 #ifndef GHATRACE_SRC_EXPORT_PLAN_H
 #define GHATRACE_SRC_EXPORT_PLAN_H
 
@@ -44,7 +52,9 @@ struct plan_options {
     // Beyond these limits, the oldest in quarantine become dead letters. 0 bytes: no limit.
     uint64_t quarantine_bytes_max;
     size_t quarantine_records_max;
+    bool is_forwarded; // a plan for records of other programs
 };
+#define PLAN_FORWARDED_TRIES 3
 
 // The outbox: the first record with a sequence >= `*sequence`; sets both. ERROR_NOT_FOUND at the end.
 struct plan_source {
@@ -106,6 +116,7 @@ struct export_plan {
     uint64_t cursor; // where the line continues
     uint64_t tick;
     uint64_t accepted_at; // tick at which the latest accepted request was sent
+    uint64_t tripped_at;  // tick at which the breaker opened
     bool is_draining;     // quarantined records are not tried
     unsigned refusals;    // consecutive
     unsigned size_failures;
@@ -167,6 +178,10 @@ enum plan_verdict plan_unsendable(struct export_plan *plan, size_t index, timest
 // There are no records for these entries of the outbox: remove them from it, then plan_settled().
 void plan_gone(struct export_plan *plan, size_t index);
 void plan_settled(struct export_plan *plan, size_t index);
+// In a plan with `is_forwarded`: another plan sends a request to the same endpoint. Returns what plan_note_accepted()
+// wants if it is accepted.
+uint64_t plan_note_sent(struct export_plan *plan);
+void plan_note_accepted(struct export_plan *plan, uint64_t sent_at, timestamp_ns now);
 // A local failure, such as an unreadable outbox: opens the breaker, or keeps it open.
 void plan_local_failure(struct export_plan *plan, timestamp_ns now, uint64_t random);
 

@@ -80,6 +80,7 @@ enum error_code exporter_use_headers(struct exporter *exporter, const struct htt
 // Reports new records in the outbox. Thread-safe.
 void exporter_wake(struct exporter *exporter);
 // Makes one more attempt to empty the outbox, for at most `grace`, then calls back (also if there is nothing to do).
+// Records of other programs stay in it.
 // No new batches are read after that.
 void exporter_drain(struct exporter *exporter, duration_ns grace, net_callback done, void *context);
 // May be called at any time, also from the drain's callback, but only when no other thread can call exporter_wake()
@@ -106,6 +107,9 @@ struct export_status {
                                // without control characters; secrets masked. Empty: no trouble
     // Refused while other records were accepted. They stay in the outbox and are retried from time to time.
     uint64_t quarantined_records, quarantined_bytes;
+    // Of requests with spans of other programs: they are no trouble of the endpoint, and delay nothing of ours.
+    uint64_t forwarded_failures;                 // consecutive
+    char forwarded_message[EXPORT_MESSAGE_SIZE]; // of the last one; empty: it was accepted
 };
 void exporter_read_status(const struct exporter *exporter, struct export_status *status);
 

@@ -16,7 +16,7 @@
 struct fake_record {
     char body[64]; // a ResourceSpans element whose schema URL is "record-N;"
     size_t len;
-    bool in_outbox, is_dead, is_quarantined, has_no_body;
+    bool in_outbox, is_dead, is_quarantined, has_no_body, is_forwarded;
     char reason[256];
     unsigned settles; // times removed from the outbox
 };
@@ -56,6 +56,16 @@ static inline uint64_t fake_add(void)
     return sequence;
 }
 
+// Of another program's spans.
+static inline uint64_t fake_add_forwarded(void)
+{
+    uint64_t sequence = fake_add();
+    pthread_mutex_lock(&fake.mutex);
+    fake.records[sequence].is_forwarded = true;
+    pthread_mutex_unlock(&fake.mutex);
+    return sequence;
+}
+
 static inline void fake_add_many(unsigned count)
 {
     for (unsigned i = 0; i < count; i++)
@@ -75,6 +85,11 @@ static inline unsigned fake_count(bool (*is_counted)(const struct fake_record *r
 static inline bool fake_is_in_outbox(const struct fake_record *record)
 {
     return record->in_outbox;
+}
+
+static inline bool fake_is_forwarded(const struct fake_record *record)
+{
+    return record->in_outbox && record->is_forwarded;
 }
 
 static inline bool fake_is_dead(const struct fake_record *record)
@@ -120,16 +135,15 @@ void store_abort(struct store_transaction *transaction)
     fake.open_transactions--;
 }
 
-enum error_code store_seek_outbox(struct store_transaction *transaction, uint64_t *sequence,
-                                  uint32_t *size, struct error *error)
+static inline enum error_code fake_seek(bool own, bool forwarded, uint64_t *sequence,
+                                        uint32_t *size, struct error *error)
 {
     enum error_code code = ERROR_NOT_FOUND;
-    (void)transaction;
     if (fake_is_due(&fake.read_failures))
         return error_set(error, ERROR_IO, "store: read failed");
     pthread_mutex_lock(&fake.mutex);
     for (uint64_t i = *sequence; i <= fake.last && code != ERROR_NONE; i++) {
-        if (fake.records[i].in_outbox) {
+        if (fake.records[i].in_outbox && (fake.records[i].is_forwarded ? forwarded : own)) {
             *sequence = i;
             *size = (uint32_t)fake.records[i].len;
             code = ERROR_NONE;
@@ -137,6 +151,32 @@ enum error_code store_seek_outbox(struct store_transaction *transaction, uint64_
     }
     pthread_mutex_unlock(&fake.mutex);
     return code;
+}
+
+enum error_code store_seek_outbox(struct store_transaction *transaction, uint64_t *sequence,
+                                  uint32_t *size, struct error *error)
+{
+    (void)transaction;
+    return fake_seek(true, true, sequence, size, error);
+}
+
+enum error_code store_seek_own(struct store_transaction *transaction, uint64_t *sequence,
+                               uint32_t *size, struct error *error)
+{
+    (void)transaction;
+    return fake_seek(true, false, sequence, size, error);
+}
+
+enum error_code store_seek_forwarded(struct store_transaction *transaction, uint64_t *sequence,
+                                     uint32_t *size, struct error *error)
+{
+    bool is_any = false;
+    (void)transaction;
+    pthread_mutex_lock(&fake.mutex);
+    for (uint64_t i = *sequence; i <= fake.last && !is_any; i++)
+        is_any = fake.records[i].in_outbox && fake.records[i].is_forwarded;
+    pthread_mutex_unlock(&fake.mutex);
+    return is_any ? fake_seek(false, true, sequence, size, error) : ERROR_NOT_FOUND;
 }
 
 enum error_code store_get_record(struct store_transaction *transaction, uint64_t sequence,
@@ -183,7 +223,8 @@ enum error_code store_seek_quarantined(struct store_transaction *transaction, ui
 void store_read_usage(struct store_transaction *transaction, struct store_usage *usage)
 {
     (void)transaction;
-    *usage = (struct store_usage){.outbox_records = fake_count(fake_is_in_outbox)};
+    *usage = (struct store_usage){.outbox_records = fake_count(fake_is_in_outbox),
+                                  .forwarded_records = fake_count(fake_is_forwarded)};
 }
 
 // --- engine -----------------------------------------------------------------------------------

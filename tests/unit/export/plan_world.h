@@ -1,5 +1,6 @@
 // A plan between an outbox and an endpoint, all simulated: the endpoint is a script, time is a number, and each
-// choice comes from one seed.
+// choice comes from one seed. With `has_forwarded`, a second plan sends records of other programs, in the last slot and
+// with random numbers of its own.
 #ifndef TEST_EXPORT_PLAN_WORLD_H
 #define TEST_EXPORT_PLAN_WORLD_H
 
@@ -40,6 +41,8 @@ struct sim_record {
     uint64_t about_data_connection, about_data_order;
     unsigned times_alone, times_sent;
     timestamp_ns done_at;
+    bool is_forwarded;
+    uint64_t refused_order; // of the first refusal, alone or not
 };
 
 struct sim;
@@ -54,11 +57,18 @@ struct sim_flight {
     enum whereabouts goes_to;
     const struct manner *manner;
     uint64_t connection, order;
+    uint64_t noted_at; // of one of ours, plan_note_sent()
 };
 
 struct sim {
-    uint64_t seed, random;
+    uint64_t seed, random, forwarded_random;
     struct export_plan plan;
+    bool has_forwarded;
+    struct export_plan forwarded;
+    uint64_t forwarded_requests, forwarded_dead;
+    uint64_t
+        forwarded_in_a_row; // since any request was accepted, or a record of theirs became a dead letter
+    timestamp_ns any_accepted_at;
     struct plan_options options;
     struct sim_record records[RECORDS_MAX + 1];
     uint64_t last;
@@ -66,9 +76,9 @@ struct sim {
     endpoint_script script;
     void *script_context;
     duration_ns round_trip;
-    struct sim_flight flights[IN_FLIGHT_MAX];
-    uint64_t connections[IN_FLIGHT_MAX]; // 0: none
-    duration_ns settle_time_max;         // random up to this
+    struct sim_flight flights[IN_FLIGHT_MAX + 1];
+    uint64_t connections[IN_FLIGHT_MAX + 1]; // 0: none
+    duration_ns settle_time_max;             // random up to this
     uint64_t connections_made, order;
     bool keeps_connections;
     bool is_grpc; // manners are translated by sim_facts()
@@ -82,6 +92,31 @@ struct sim {
 static inline uint64_t sim_random(struct sim *sim)
 {
     return backoff_random(&sim->random);
+}
+
+static inline bool sim_is_forwarded(const struct sim *sim, size_t slot)
+{
+    return slot == sim->options.in_flight_max;
+}
+
+static inline size_t sim_slots(const struct sim *sim)
+{
+    return sim->options.in_flight_max + (sim->has_forwarded ? 1 : 0);
+}
+
+static inline struct export_plan *sim_plan(struct sim *sim, size_t slot)
+{
+    return sim_is_forwarded(sim, slot) ? &sim->forwarded : &sim->plan;
+}
+
+static inline struct plan_request *sim_request(struct sim *sim, size_t slot)
+{
+    return &sim_plan(sim, slot)->requests[sim_is_forwarded(sim, slot) ? 0 : slot];
+}
+
+static inline uint64_t sim_random_of(struct sim *sim, size_t slot)
+{
+    return backoff_random(sim_is_forwarded(sim, slot) ? &sim->forwarded_random : &sim->random);
 }
 
 static inline uint64_t sim_below(struct sim *sim, uint64_t limit)
@@ -117,6 +152,7 @@ static inline void sim_init(struct sim *sim, uint64_t seed)
     sim->random = seed * UINT64_C(0x9e3779b97f4a7c15) | 1;
     for (int i = 0; i < 8; i++)
         (void)sim_random(sim);
+    sim->forwarded_random = sim->random * 3 | 1;
     sim->now = 1000 * NS_PER_SECOND;
     sim->round_trip = 5 * NS_PER_MS;
     sim->keeps_connections = true;
@@ -133,7 +169,13 @@ static inline void sim_init(struct sim *sim, uint64_t seed)
 static inline void sim_start(struct sim *sim)
 {
     assert_int_equal(plan_init(&sim->plan, &sim->options), ERROR_NONE);
-    sim->accepted_at = sim->now;
+    sim->accepted_at = sim->any_accepted_at = sim->now;
+    if (!sim->has_forwarded)
+        return;
+    struct plan_options options = sim->options;
+    options.in_flight_max = 1;
+    options.is_forwarded = true;
+    assert_int_equal(plan_init(&sim->forwarded, &options), ERROR_NONE);
 }
 
 static inline uint64_t sim_add(struct sim *sim, uint32_t size, timestamp_ns arrives_at)
@@ -154,19 +196,31 @@ static inline void sim_add_many(struct sim *sim, unsigned count, uint32_t size)
         sim_add(sim, size, 0);
 }
 
-static enum error_code sim_seek(void *context, uint64_t *sequence, uint32_t *size,
-                                struct error *error)
+static inline enum error_code sim_seek_of(const struct sim *sim, bool is_forwarded,
+                                          uint64_t *sequence, uint32_t *size)
 {
-    struct sim *sim = context;
-    (void)error;
     for (uint64_t i = *sequence > 0 ? *sequence : 1; i <= sim->last; i++) {
-        if (sim->records[i].place == IN_OUTBOX) {
+        if (sim->records[i].place == IN_OUTBOX && sim->records[i].is_forwarded == is_forwarded) {
             *sequence = i;
             *size = sim->records[i].size;
             return ERROR_NONE;
         }
     }
     return ERROR_NOT_FOUND;
+}
+
+static enum error_code sim_seek(void *context, uint64_t *sequence, uint32_t *size,
+                                struct error *error)
+{
+    (void)error;
+    return sim_seek_of(context, false, sequence, size);
+}
+
+static enum error_code sim_seek_forwarded(void *context, uint64_t *sequence, uint32_t *size,
+                                          struct error *error)
+{
+    (void)error;
+    return sim_seek_of(context, true, sequence, size);
 }
 
 static inline bool request_carries(const struct plan_request *request, uint64_t sequence)
@@ -193,31 +247,43 @@ static inline uint64_t sim_steps_within(const struct sim *sim, duration_ns time)
 
 static void sim_check_request(struct sim *sim, size_t slot)
 {
-    const struct plan_request *request = &sim->plan.requests[slot];
+    const struct plan_request *request = sim_request(sim, slot);
     sim_check(sim, request->count > 0 && request->count <= sim->options.records_max);
     size_t bytes = 0;
     for (size_t i = 0; i < request->count; i++) {
         struct sim_record *record = &sim->records[request->sequences[i]];
         sim_check(sim, record->place == IN_OUTBOX);
+        sim_check(sim, record->is_forwarded == sim_is_forwarded(sim, slot));
         sim_check(sim, request->sizes[i] == record->size);
         bytes += record->size;
         record->times_sent++;
-        for (size_t other = 0; other < sim->options.in_flight_max; other++)
+        for (size_t other = 0; other < sim_slots(sim); other++)
             sim_check(sim, other == slot || !sim->flights[other].is_used ||
-                               !request_carries(&sim->plan.requests[other], request->sequences[i]));
+                               !request_carries(sim_request(sim, other), request->sequences[i]));
     }
     sim_check(sim, request->count == 1 || bytes <= sim->options.bytes_max);
     // One probe at a time while the endpoint is in trouble.
     unsigned probes = request->is_probe;
-    for (size_t i = 0; i < sim->options.in_flight_max; i++)
+    for (size_t i = 0; i < sim->options.in_flight_max && !sim_is_forwarded(sim, slot); i++)
         probes += sim->flights[i].is_used && !sim->flights[i].is_settling &&
                   sim->plan.requests[i].is_probe;
     sim_check(sim, probes <= 1);
 }
 
+// Requests with records of other programs, while neither they nor ours are accepted.
+static void sim_count_forwarded(struct sim *sim)
+{
+    sim->forwarded_requests++;
+    sim->forwarded_in_a_row++;
+    sim_check(sim, sim->plan.breaker.state == BREAKER_CLOSED);
+    sim_check(sim, sim->forwarded_in_a_row <=
+                       plan_burst_max(&sim->forwarded.options) + 4 +
+                           2 * sim_steps_within(sim, sim->now - sim->any_accepted_at));
+}
+
 static void sim_send(struct sim *sim, size_t slot)
 {
-    const struct plan_request *request = &sim->plan.requests[slot];
+    const struct plan_request *request = sim_request(sim, slot);
     struct sim_flight *flight = &sim->flights[slot];
     sim_check_request(sim, slot);
     if (request->needs_new_connection || !sim->keeps_connections)
@@ -233,8 +299,14 @@ static void sim_send(struct sim *sim, size_t slot)
         .connection = sim->connections[slot],
         .order = ++sim->order,
     };
+    if (sim->has_forwarded && !sim_is_forwarded(sim, slot))
+        flight->noted_at = plan_note_sent(&sim->forwarded);
     sim_trace(sim, "slot %zu sends %s of %zu from %llu%s", slot, sim_kind(request), request->count,
               (unsigned long long)request->sequences[0], request->is_probe ? ", a probe" : "");
+    if (sim_is_forwarded(sim, slot)) {
+        sim_count_forwarded(sim);
+        return;
+    }
     sim->requests++;
     sim->requests_since_accepted++;
     // The bound while nothing is accepted: a burst, three times that the endpoint asked for, then a
@@ -251,7 +323,8 @@ static void sim_settle_later(struct sim *sim, size_t slot, enum whereabouts plac
         .is_used = true,
         .is_settling = true,
         .goes_to = place,
-        .answer_at = sim->now + (duration_ns)sim_below(sim, (uint64_t)sim->settle_time_max + 1),
+        .answer_at = sim->now +
+                     (duration_ns)(sim_random_of(sim, slot) % ((uint64_t)sim->settle_time_max + 1)),
     };
 }
 
@@ -326,15 +399,51 @@ static struct export_facts sim_facts(const struct sim *sim, const struct manner 
     return facts;
 }
 
+static void sim_answer_forwarded(struct sim *sim, size_t slot, const struct sim_flight *flight,
+                                 const struct plan_answer *answer)
+{
+    struct plan_request *request = sim_request(sim, slot);
+    bool is_accepted = answer->outcome == EXPORT_SENT;
+    for (size_t i = 0; i < request->count && !is_accepted; i++) {
+        struct sim_record *record = &sim->records[request->sequences[i]];
+        record->refused_order = record->refused_order > 0 ? record->refused_order : ++sim->order;
+    }
+    const struct sim_record *only = &sim->records[request->sequences[0]];
+    enum plan_verdict verdict =
+        plan_answer(&sim->forwarded, 0, answer, sim->now, sim_random_of(sim, slot));
+    sim_trace(sim, "slot %zu gets %d: verdict %d, breaker %d", slot, answer->status, (int)verdict,
+              (int)sim->forwarded.breaker.state);
+    sim_check(sim, (verdict == PLAN_SETTLE) == is_accepted);
+    if (is_accepted) {
+        if (flight->order > sim->accepted_order)
+            sim->accepted_order = flight->order;
+        sim->any_accepted_at = sim->now;
+        sim->forwarded_in_a_row = 0;
+    }
+    // Alone, and a request that was sent after its first refusal was accepted.
+    if (verdict == PLAN_DEAD || verdict == PLAN_QUARANTINE)
+        sim_check(sim, request->count == 1 && sim->accepted_order > only->refused_order);
+    if (verdict == PLAN_DEAD) {
+        sim->forwarded_dead++;
+        sim->forwarded_in_a_row = 0;
+    }
+    if (verdict == PLAN_QUARANTINE)
+        plan_settled(&sim->forwarded, 0);
+    else if (verdict != PLAN_KEEP)
+        sim_settle_later(sim, slot, verdict == PLAN_SETTLE ? SENT : DEAD);
+}
+
 static void sim_answer(struct sim *sim, size_t slot)
 {
     static const struct manner success = {.status = 200, .content_type = "application/x-protobuf"};
-    struct plan_request *request = &sim->plan.requests[slot];
+    struct export_plan *plan = sim_plan(sim, slot);
+    const size_t index = sim_is_forwarded(sim, slot) ? 0 : slot;
+    struct plan_request *request = sim_request(sim, slot);
     struct sim_flight flight = sim->flights[slot];
     if (flight.is_settling) {
         if (flight.goes_to != IN_OUTBOX)
             sim_move(sim, request, flight.goes_to);
-        plan_settled(&sim->plan, slot);
+        plan_settled(plan, index);
         sim->flights[slot].is_used = false;
         return;
     }
@@ -356,6 +465,10 @@ static void sim_answer(struct sim *sim, size_t slot)
 
     bool is_accepted = class.outcome == EXPORT_SENT;
     bool is_about_data = class.outcome == EXPORT_ABOUT_DATA;
+    if (sim_is_forwarded(sim, slot)) {
+        sim_answer_forwarded(sim, slot, &flight, &answer);
+        return;
+    }
     bool was_outage = (sim->plan.breaker.state != BREAKER_CLOSED);
     uint64_t only = request->count == 1 ? request->sequences[0] : 0;
     enum plan_verdict verdict = plan_answer(&sim->plan, slot, &answer, sim->now, sim_random(sim));
@@ -372,8 +485,10 @@ static void sim_answer(struct sim *sim, size_t slot)
     if (is_accepted) {
         if (flight.order > sim->accepted_order)
             sim->accepted_order = flight.order;
-        sim->accepted_at = sim->now;
-        sim->requests_since_accepted = 0;
+        sim->accepted_at = sim->any_accepted_at = sim->now;
+        sim->requests_since_accepted = sim->forwarded_in_a_row = 0;
+        if (sim->has_forwarded)
+            plan_note_accepted(&sim->forwarded, flight.noted_at, sim->now);
     }
     if (only > 0 && is_about_data && sim->records[only].about_data_order == 0) {
         sim->records[only].about_data_order = ++sim->order;
@@ -408,6 +523,34 @@ static void sim_check_places(struct sim *sim)
     sim_check(sim, bytes == quarantine->bytes);
 }
 
+static timestamp_ns sim_pump_forwarded(struct sim *sim)
+{
+    const size_t slot = sim->options.in_flight_max;
+    bool has_idle = false;
+    for (size_t i = 0; i < slot; i++)
+        has_idle |= !sim->flights[i].is_used;
+    while (sim->has_forwarded && has_idle && !sim->flights[slot].is_used &&
+           sim->plan.breaker.state == BREAKER_CLOSED) {
+        struct plan_turn turn = {.now = sim->now,
+                                 .source = {.seek = sim_seek_forwarded, .context = sim}};
+        struct error error;
+        assert_int_equal(plan_next(&sim->forwarded, 0, &turn, &error), ERROR_NONE);
+        if (turn.step == PLAN_WAIT) {
+            sim_check(sim, turn.until > sim->now);
+            return turn.until;
+        }
+        if (turn.step == PLAN_IDLE)
+            return INT64_MAX;
+        if (turn.step == PLAN_SEND) {
+            sim_send(sim, slot);
+        } else {
+            sim_settle_later(sim, slot, DEAD);
+            sim->forwarded_dead++;
+        }
+    }
+    return INT64_MAX;
+}
+
 // Lets all slots do what they may. Returns when the plan wants to be asked again.
 static timestamp_ns sim_pump(struct sim *sim)
 {
@@ -436,16 +579,19 @@ static timestamp_ns sim_pump(struct sim *sim)
 
 static void sim_let_arrive(struct sim *sim)
 {
-    bool is_any = false;
+    bool is_any = false, is_any_forwarded = false;
     for (uint64_t i = 1; i <= sim->last; i++) {
         struct sim_record *record = &sim->records[i];
         if (record->place == NOT_THERE_YET && record->arrives_at <= sim->now) {
             record->place = IN_OUTBOX;
-            is_any = true;
+            is_any |= !record->is_forwarded;
+            is_any_forwarded |= record->is_forwarded;
         }
     }
     if (is_any)
         plan_wake(&sim->plan, sim->now);
+    if (is_any_forwarded && sim->has_forwarded)
+        plan_wake(&sim->forwarded, sim->now);
 }
 
 static timestamp_ns sim_next_arrival(const struct sim *sim)
@@ -463,12 +609,14 @@ static inline bool sim_run(struct sim *sim, timestamp_ns end, bool (*is_done)(st
 {
     for (;;) {
         timestamp_ns next = sim_pump(sim);
+        timestamp_ns forwarded = sim_pump_forwarded(sim);
+        next = forwarded < next ? forwarded : next;
         sim_check_places(sim);
         if (is_done != NULL && is_done(sim))
             return true;
         timestamp_ns arrival = sim_next_arrival(sim);
         next = arrival < next ? arrival : next;
-        for (size_t i = 0; i < sim->options.in_flight_max; i++) {
+        for (size_t i = 0; i < sim_slots(sim); i++) {
             if (sim->flights[i].is_used && sim->flights[i].answer_at < next)
                 next = sim->flights[i].answer_at;
         }
@@ -478,7 +626,7 @@ static inline bool sim_run(struct sim *sim, timestamp_ns end, bool (*is_done)(st
         }
         sim->now = next > sim->now ? next : sim->now;
         sim_let_arrive(sim);
-        for (size_t i = 0; i < sim->options.in_flight_max; i++) {
+        for (size_t i = 0; i < sim_slots(sim); i++) {
             if (sim->flights[i].is_used && sim->flights[i].answer_at <= sim->now)
                 sim_answer(sim, i);
         }
@@ -501,6 +649,8 @@ static inline bool sim_is_empty(struct sim *sim)
 static inline void sim_end(struct sim *sim)
 {
     plan_release(&sim->plan);
+    if (sim->has_forwarded)
+        plan_release(&sim->forwarded);
 }
 
 #endif

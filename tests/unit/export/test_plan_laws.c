@@ -1,6 +1,7 @@
 // The laws of exporting, over thousands of scripted endpoints: what an endpoint is able to accept arrives; nothing is
 // lost; a record becomes a dead letter only by the rule; requests stay bounded while nothing is accepted. (The last three are
-// checked at each step by plan_world.h.) All of them over both protocols' statuses.
+// checked at each step by plan_world.h.) All of them over both protocols' statuses. And whatever it answers to records of
+// other programs, ours are sent and settled as without them.
 #include "plan_world.h"
 
 #include <stdio.h>
@@ -52,18 +53,41 @@ struct endpoint {
     bool alternates;
     const struct manner *failure;
     uint64_t asked;
+    // To records of other programs: `forwarded` to those that are poison, or to all.
+    const struct manner *forwarded;
+    bool refuses_all_forwarded;
+    unsigned forwarded_failing_percent; // with `failure`
 };
 
 static const struct manner too_slow = {.transport = EXPORT_TIMED_OUT, .delay = 2 * NS_PER_SECOND};
 
+static const struct manner *answer_forwarded(struct sim *sim, const struct endpoint *endpoint,
+                                             const struct plan_request *request)
+{
+    if (endpoint->forwarded_failing_percent > 0 &&
+        backoff_random(&sim->forwarded_random) % 100 < endpoint->forwarded_failing_percent)
+        return endpoint->failure;
+    for (size_t i = 0; i < request->count; i++) {
+        if (endpoint->refuses_all_forwarded || endpoint->is_poison[request->sequences[i]])
+            return endpoint->forwarded;
+    }
+    return NULL;
+}
+
 static const struct manner *run_endpoint(struct sim *sim, const struct plan_request *request)
 {
     struct endpoint *endpoint = sim->script_context;
-    uint64_t asked = endpoint->asked++;
+    const struct manner *outage = NULL;
     for (size_t i = 0; i < endpoint->window_count; i++) {
-        if (endpoint->windows[i].from <= sim->now && sim->now < endpoint->windows[i].to)
-            return endpoint->windows[i].manner;
+        if (endpoint->windows[i].from <= sim->now && sim->now < endpoint->windows[i].to &&
+            outage == NULL)
+            outage = endpoint->windows[i].manner;
     }
+    if (sim->records[request->sequences[0]].is_forwarded)
+        return outage != NULL ? outage : answer_forwarded(sim, endpoint, request);
+    uint64_t asked = endpoint->asked++;
+    if (outage != NULL)
+        return outage;
     if (endpoint->failing_percent > 0 && sim_below(sim, 100) < endpoint->failing_percent)
         return endpoint->failure;
     if (endpoint->alternates && asked % 2 == 0)
@@ -159,7 +183,8 @@ static bool has_all_that_can_be_sent(struct sim *sim)
     const struct endpoint *endpoint = sim->script_context;
     for (uint64_t i = 1; i <= sim->last; i++) {
         enum whereabouts place = sim->records[i].place;
-        if (!endpoint->is_poison[i] && place != SENT && place != DEAD)
+        if (!endpoint->is_poison[i] && !sim->records[i].is_forwarded && place != SENT &&
+            place != DEAD)
             return false;
     }
     return true;
@@ -185,7 +210,7 @@ static uint32_t fill_outbox(struct sim *sim)
 
 static bool is_grpc; // the protocol of this round of tests
 
-static void run_script(struct sim *sim, struct endpoint *endpoint, uint64_t seed)
+static uint32_t make_script(struct sim *sim, struct endpoint *endpoint, uint64_t seed)
 {
     static const size_t records_max[] = {1, 7, 64, 512};
     static const size_t bytes_max[] = {20000, 1 << 20, 4 << 20};
@@ -200,6 +225,11 @@ static void run_script(struct sim *sim, struct endpoint *endpoint, uint64_t seed
     sim->script = run_endpoint;
     sim->script_context = endpoint;
     uint32_t largest = fill_outbox(sim);
+    return largest;
+}
+
+static void choose_troubles(struct sim *sim, struct endpoint *endpoint, uint32_t largest)
+{
     if (sim_below(sim, 2) == 0)
         choose_poison(sim, endpoint);
     if (sim_below(sim, 2) == 0)
@@ -210,6 +240,11 @@ static void run_script(struct sim *sim, struct endpoint *endpoint, uint64_t seed
         endpoint->failing_percent = (unsigned)(1 + sim_below(sim, 50));
     endpoint->alternates = sim_below(sim, 8) == 0;
     endpoint->failure = choose(sim, 0, MANNERS);
+}
+
+static void run_script(struct sim *sim, struct endpoint *endpoint, uint64_t seed)
+{
+    choose_troubles(sim, endpoint, make_script(sim, endpoint, seed));
     sim_start(sim);
 
     timestamp_ns start = sim->now;
@@ -254,10 +289,162 @@ static void what_an_endpoint_can_accept_arrives_and_nothing_is_lost(void **state
            (long long)(longest / NS_PER_MINUTE));
 }
 
-// --- single scenes ----------------------------------------------------------------------------
+// --- records of other programs ----------------------------------------------------------------
+
+// Makes a part of the records those of other programs.
+static void give_some_away(struct sim *sim, struct endpoint *endpoint)
+{
+    unsigned percent = (unsigned)(5 + sim_below(sim, 90));
+    for (uint64_t i = 1; i <= sim->last; i++) {
+        sim->records[i].is_forwarded = sim_below(sim, 100) < percent;
+        if (sim->records[i].is_forwarded)
+            endpoint->is_poison[i] = sim_below(sim, 4) == 0;
+    }
+    endpoint->forwarded = choose(sim, 0, MANNERS);
+    endpoint->refuses_all_forwarded = sim_below(sim, 2) == 0;
+    endpoint->forwarded_failing_percent = sim_below(sim, 3) == 0 ? 40 : 0;
+}
+
+static void whatever_is_answered_to_other_programs_ours_are_sent_as_without_them(void **state)
+{
+    static struct sim without, with;
+    static struct endpoint endpoint;
+    const char *only = getenv("PLAN_SEED");
+    const char *count = getenv("PLAN_SCRIPTS");
+    uint64_t first = only != NULL ? strtoull(only, NULL, 10) : 1;
+    uint64_t scripts = only != NULL    ? first
+                       : count != NULL ? strtoull(count, NULL, 10)
+                                       : SCRIPTS / 2;
+    uint64_t requests = 0;
+    (void)state;
+    for (uint64_t seed = first; seed <= scripts; seed++) {
+        uint32_t largest = make_script(&without, &endpoint, seed);
+        choose_troubles(&without, &endpoint, largest);
+        give_some_away(&without, &endpoint);
+        static struct endpoint again;
+        again = endpoint;
+        with = without;
+        with.script_context = &again;
+        with.has_forwarded = true;
+        sim_start(&without);
+        (void)sim_run(&without, without.now + NS_PER_HOUR, NULL);
+        sim_start(&with);
+        (void)sim_run(&with, with.now + NS_PER_HOUR, NULL);
+        sim_check(&with, with.requests == without.requests);
+        for (uint64_t i = 1; i <= with.last; i++) {
+            const struct sim_record *a = &without.records[i], *b = &with.records[i];
+            sim_check(&with, a->is_forwarded || (a->place == b->place && a->done_at == b->done_at &&
+                                                 a->times_sent == b->times_sent));
+        }
+        sim_check(&with, with.plan.quarantine.count == without.plan.quarantine.count);
+        requests += with.forwarded_requests;
+        sim_end(&without);
+        sim_end(&with);
+    }
+    assert_true(requests > scripts - first);
+}
 
 static struct sim scene;
 static struct endpoint stage;
+
+// So many of theirs, and one of ours each second from the first one on.
+static void set_scene_of_both(unsigned theirs, unsigned ours)
+{
+    sim_init(&scene, 1);
+    scene.is_grpc = is_grpc;
+    scene.has_forwarded = true;
+    memset(&stage, 0, sizeof stage);
+    sim_add_many(&scene, theirs, 1000);
+    for (uint64_t i = 1; i <= theirs; i++)
+        scene.records[i].is_forwarded = true;
+    for (unsigned i = 0; i < ours; i++)
+        sim_add(&scene, 1000, scene.now + i * NS_PER_SECOND);
+    scene.script = run_endpoint;
+    scene.script_context = &stage;
+}
+
+static unsigned count_forwarded(enum whereabouts place)
+{
+    unsigned count = 0;
+    for (uint64_t i = 1; i <= scene.last; i++)
+        count += scene.records[i].is_forwarded && scene.records[i].place == place;
+    return count;
+}
+
+static const struct manner hangs = {.transport = EXPORT_TIMED_OUT, .delay = 10 * NS_PER_SECOND};
+static const struct manner refuses = {.status = 400, .has_status_message = true};
+static const struct manner fails = {.status = 500};
+static const struct manner cuts = {.transport = EXPORT_BROKEN};
+
+static void what_is_poison_of_other_programs_is_found_and_the_rest_arrives(void **state)
+{
+    static const struct manner *const all[] = {&refuses, &fails, &cuts, &hangs};
+    (void)state;
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        set_scene_of_both(500, 3000 / 2);
+        stage.forwarded = all[i];
+        for (uint64_t k = 10; k <= 500; k += 50)
+            stage.is_poison[k] = true;
+        sim_start(&scene);
+        (void)sim_run(&scene, scene.now + 30 * NS_PER_MINUTE, NULL);
+        sim_check(&scene, count_forwarded(SENT) == 490);
+        sim_check(&scene, count_forwarded(DEAD) == 10);
+        sim_check(&scene, scene.forwarded_requests < 400);
+        sim_check(&scene, scene.requests == 1500);
+        sim_end(&scene);
+    }
+}
+
+static void where_all_of_other_programs_is_refused_it_is_settled_soon(void **state)
+{
+    (void)state;
+    set_scene_of_both(1000, 600);
+    stage.forwarded = &refuses;
+    stage.refuses_all_forwarded = true;
+    sim_start(&scene);
+    (void)sim_run(&scene, scene.now + 10 * NS_PER_MINUTE, NULL);
+    sim_check(&scene, count_forwarded(DEAD) == 1000);
+    sim_check(&scene, scene.requests == 600 && scene.dead == 0);
+    sim_end(&scene);
+}
+
+static void without_evidence_none_of_other_programs_is_lost_and_requests_are_few(void **state)
+{
+    static const struct manner *const all[] = {&refuses, &fails, &cuts};
+    (void)state;
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        set_scene_of_both(1000, 0);
+        stage.forwarded = all[i];
+        stage.refuses_all_forwarded = true;
+        sim_start(&scene);
+        (void)sim_run(&scene, scene.now + NS_PER_HOUR, NULL);
+        sim_check(&scene, count_forwarded(IN_OUTBOX) == 1000);
+        sim_check(&scene, scene.forwarded_requests < 60 * 4 + 30);
+        stage.refuses_all_forwarded = false;
+        (void)sim_run(&scene, scene.now + NS_PER_MINUTE, NULL);
+        sim_check(&scene, count_forwarded(SENT) == 1000);
+        sim_end(&scene);
+    }
+}
+
+static void a_flapping_endpoint_loses_few_of_other_programs(void **state)
+{
+    (void)state;
+    set_scene_of_both(0, 600);
+    for (unsigned i = 0; i < 600; i++) {
+        uint64_t sequence = sim_add(&scene, 1000, scene.now + i * NS_PER_SECOND);
+        scene.records[sequence].is_forwarded = true;
+    }
+    stage.failure = &fails;
+    stage.forwarded_failing_percent = 30;
+    sim_start(&scene);
+    (void)sim_run(&scene, scene.now + NS_PER_HOUR, NULL);
+    sim_check(&scene, count_forwarded(SENT) + count_forwarded(DEAD) == 600);
+    sim_check(&scene, count_forwarded(DEAD) <= 6);
+    sim_end(&scene);
+}
+
+// --- single scenes ----------------------------------------------------------------------------
 
 static void set_scene(unsigned records, uint32_t size)
 {
@@ -547,6 +734,11 @@ int main(void)
         cmocka_unit_test(what_was_sent_before_a_refusal_is_no_evidence),
         cmocka_unit_test(the_quarantine_has_a_size),
         cmocka_unit_test(the_first_success_after_an_outage_makes_the_quarantine_due),
+        cmocka_unit_test(what_is_poison_of_other_programs_is_found_and_the_rest_arrives),
+        cmocka_unit_test(where_all_of_other_programs_is_refused_it_is_settled_soon),
+        cmocka_unit_test(without_evidence_none_of_other_programs_is_lost_and_requests_are_few),
+        cmocka_unit_test(a_flapping_endpoint_loses_few_of_other_programs),
+        cmocka_unit_test(whatever_is_answered_to_other_programs_ours_are_sent_as_without_them),
         cmocka_unit_test(what_an_endpoint_can_accept_arrives_and_nothing_is_lost),
     };
     const struct CMUnitTest grpc_tests[] = {
