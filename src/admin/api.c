@@ -1026,6 +1026,7 @@ static void api_put_trouble(struct json_out *json, const struct view_sources *so
     else
         json_out_null(json, "http_status");
     json_out_text(json, "message", is_troubled ? slice_from_string(status->message) : SLICE_EMPTY);
+    json_out_text(json, "forwarded_message", slice_from_string(status->forwarded_message));
     json_out_count(json, "quarantined_records", status->quarantined_records);
     json_out_count(json, "quarantined_bytes", status->quarantined_bytes);
 }

@@ -563,7 +563,7 @@ static enum error_code read_outbox(struct store_transaction *transaction,
     struct store_record record;
     uint64_t sequence = 0;
     uint32_t size;
-    enum error_code code = store_seek_outbox(transaction, &sequence, &size, error);
+    enum error_code code = store_seek_own(transaction, &sequence, &size, error);
     if (code == ERROR_NONE)
         code = store_get_record(transaction, sequence, &record, error);
     if (code == ERROR_NONE)
@@ -633,6 +633,8 @@ enum error_code health_figures_read(const struct view_sources *sources, timestam
     if (code != ERROR_NONE)
         return code;
     store_read_usage(transaction, &figures->usage);
+    figures->own_records = figures->usage.outbox_records - figures->usage.forwarded_records;
+    figures->own_bytes = figures->usage.outbox_bytes - figures->usage.forwarded_bytes;
     figures->open_runs = open_runs_count(transaction);
     figures->finished_runs = recent_count(transaction);
     figures->unreadable = store_unreadable_ever(sources->store);
@@ -895,15 +897,25 @@ const struct health_family health_families[] = {
     {.write = put_commit_queue},
     {"ghatrace_outbox_records", METRICS_GAUGE,
      "Finished jobs and runs that wait for the collector.",
-     FIGURE(usage.outbox_records), IN_API("outbox", "records")},
+     FIGURE(own_records), IN_API("outbox", "records")},
     {"ghatrace_outbox_bytes", METRICS_GAUGE, "Their size.",
-     FIGURE(usage.outbox_bytes), IN_API("outbox", "bytes")},
+     FIGURE(own_bytes), IN_API("outbox", "bytes")},
+    {"ghatrace_outbox_forwarded_records", METRICS_GAUGE,
+     "Records with spans that were sent with a job token and wait for the collector.",
+     FIGURE(usage.forwarded_records), IN_API("outbox", "forwarded_records")},
+    {"ghatrace_outbox_forwarded_bytes", METRICS_GAUGE, "Their size.",
+     FIGURE(usage.forwarded_bytes), IN_API("outbox", "forwarded_bytes")},
     {.write = put_outbox_age},
     {"ghatrace_dead_letters", METRICS_GAUGE,
      "Records that the collector refused for good; see ghatrace requeue.",
      FIGURE(usage.dead_letters), IN_API("", "dead_letters")},
     {"ghatrace_dead_letter_bytes", METRICS_GAUGE, "Their size.",
      FIGURE(usage.dead_letter_bytes), IN_API("", "dead_letter_bytes")},
+    {"ghatrace_dead_letters_forwarded", METRICS_GAUGE,
+     "Of the dead letters, those with spans that were sent with a job token.",
+     FIGURE(usage.forwarded_dead_letters), IN_API("", "forwarded_dead_letters")},
+    {"ghatrace_dead_letter_forwarded_bytes", METRICS_GAUGE, "Their size.",
+     FIGURE(usage.forwarded_dead_bytes), IN_API("", "forwarded_dead_letter_bytes")},
     {"ghatrace_dead_letters_dropped", METRICS_COUNTER,
      "Dead letters that were dropped, since the start: older than dead-letters-max-age, beyond "
      "dead-letters-max-size, to make room for deliveries.",
@@ -919,6 +931,9 @@ const struct health_family health_families[] = {
     {"ghatrace_export_failures_in_a_row", METRICS_GAUGE,
      "Requests that failed since the last one that succeeded.",
      FIGURE(exporter.consecutive_failures), IN_API("export", "failures_in_a_row")},
+    {"ghatrace_export_forwarded_failures_in_a_row", METRICS_GAUGE,
+     "Requests with spans that were sent with a job token that failed since the last one that succeeded.",
+     FIGURE(exporting.forwarded_failures), IN_API("export", "forwarded_failures_in_a_row")},
     {.write = put_trouble},
     {"ghatrace_export_quarantined_records", METRICS_GAUGE,
      "Records that were refused while others were accepted. They are kept, and tried again at intervals.",

@@ -86,6 +86,7 @@ struct health_figures {
     struct export_counters exporter;
     struct export_status exporting;
     struct store_usage usage;
+    uint64_t own_records, own_bytes; // of the outbox without records of other programs
     struct store_set_aside_totals set_aside;
     uint64_t unreadable; // store_unreadable_ever()
     timestamp_ns

@@ -10,9 +10,10 @@ import time
 
 import expect
 import faulty
+import grpc_collector
 import harness
 import sending
-from collector import Answer, unavailable
+from collector import Answer, refused, scan_ids, unavailable
 from expect import Ids, ids_of
 from harness import BlackBoxTest, Client, parse_responses, raw_exchange, run_command, wait_until
 from payloads import Repository, Run
@@ -486,11 +487,115 @@ class Jobs(ReceiverTest):
                 break
         self.assertEqual(codes[0], 200)
         self.assertEqual(codes[-1], 503)
-        self.assertLess(status(daemon)["outbox"]["bytes"], 300_000)
+        outbox = status(daemon)["outbox"]
+        self.assertLess(outbox["forwarded_bytes"], 110_000)
+        self.assertGreater(outbox["forwarded_records"], 0)
+        self.assertLess(outbox["bytes"], outbox["forwarded_bytes"])
+        self.assertIn(f"\nghatrace_outbox_forwarded_bytes {outbox['forwarded_bytes']}\n", daemon.admin("/metrics").text)
         self.known_run(daemon)
         self.assertGreater(status(daemon)["otlp"]["forwarded"]["no_room"], 0)
         collector.script = lambda request: Answer()
-        collector.wait(lambda c: status(daemon)["outbox"]["records"] == 0)
+        wait_until(lambda: not any(status(daemon)["outbox"][of] for of in ("records", "forwarded_records")))
+
+
+class Apart(ReceiverTest):
+    """A collector that does not bear some program's spans: ours are sent as if there were none."""
+
+    MARKER = b"poison-of-a-job"
+    MANNERS = {"http": {"refuses": refused(), "fails": Answer(500), "is busy": unavailable(3600), "too large": Answer(413),
+                        "wants a key": Answer(401), "resets": Answer(reset=True), "cuts": Answer(cut=True),
+                        "hangs": Answer(hang=True)},
+               "grpc": {"refuses": grpc_collector.refused(), "fails": grpc_collector.Answer(grpc_collector.INTERNAL),
+                        "is busy": grpc_collector.Answer(grpc_collector.UNAVAILABLE),
+                        "too large": grpc_collector.Answer(grpc_collector.RESOURCE_EXHAUSTED),
+                        "resets": grpc_collector.Answer(reset=2), "cuts": grpc_collector.Answer(cut=True),
+                        "hangs": grpc_collector.Answer(hang=True)}}
+
+    def poisoned(self, protocol, manner):
+        """A daemon and a collector that answers so to each request with the marker; the list of those requests."""
+        collector, good = self.new_collector(), Answer()
+        if protocol == "grpc":
+            collector, good = grpc_collector.GrpcCollector(), grpc_collector.Answer()
+            self.addCleanup(collector.stop)
+        seen = []
+
+        def script(request):
+            if self.MARKER not in request.body:
+                return good
+            seen.append(request)
+            return manner
+        collector.script = script
+        self.addCleanup(collector.release)
+        settings = {"otlp_protocol": "grpc"} if protocol == "grpc" else {}
+        daemon = self.with_receiver(collector, **settings)
+        return daemon, collector, seen
+
+    def send_poison(self, daemon, job, count=20):
+        for number in range(count):
+            self.accepted(send(daemon, [job_span(job, number, self.MARKER.decode())], JOB))
+
+    def deliver_runs(self, daemon, collector, count):
+        """One after the other, each once its spans have come."""
+        spans = []
+        for _ in range(count):
+            run = Run()
+            run.job()
+            daemon.accept(*run.timeline())
+            ours = ids_of(expect.run_spans(run))
+            collector.wait_for_ids(ours, 20)
+            spans += ours
+        return spans
+
+    def check_ours(self, daemon, collector, seen, spans):
+        self.assertEqual({collector.ids()[key] for key in spans}, {1}, "a span of ours was sent again")
+        for request in seen:
+            self.assertFalse(set(scan_ids(request)) & set(spans), "one request with both")
+        now = status(daemon)
+        export = now["export"]
+        self.assertEqual((export["state"], export["failures_in_a_row"], export["quarantined_records"]), ("ok", 0, 0))
+        self.assertEqual(now["dead_letters"], now["forwarded_dead_letters"])
+        return now
+
+    def test_whatever_it_answers_to_them_ours_arrive_once_and_are_not_suspected(self):
+        for protocol, manners in self.MANNERS.items():
+            for name, manner in manners.items():
+                with self.subTest(f"{protocol} {name}"):
+                    daemon, collector, seen = self.poisoned(protocol, manner)
+                    run = Run()
+                    job = run.job()
+                    daemon.accept(*run.timeline())
+                    collector.wait_for_ids(ids_of(expect.run_spans(run)))
+                    self.send_poison(daemon, job)
+                    wait_until(lambda seen=seen: seen)
+                    before = len([r for r in collector.requests if self.MARKER not in r.body])
+                    spans = self.deliver_runs(daemon, collector, 5)
+                    ours = len([r for r in collector.requests if self.MARKER not in r.body]) - before
+                    self.assertLessEqual(ours, 2 * 5)  # a job and a root each
+                    if name == "hangs":
+                        self.assertEqual(len(seen), 1)
+                    self.check_ours(daemon, collector, seen, spans)
+                    daemon.kill()
+
+    def test_what_it_refuses_of_them_becomes_dead_letters_that_can_be_requeued(self):
+        daemon, collector, seen = self.poisoned("http", refused())
+        run = Run()
+        job = run.job()
+        daemon.accept(*run.timeline())
+        self.send_poison(daemon, job, 5)
+        spans = ids_of(expect.run_spans(run))
+        collector.wait_for_ids(spans)
+
+        def all_dead():
+            spans.extend(self.deliver_runs(daemon, collector, 1))
+            return status(daemon)["outbox"]["forwarded_records"] == 0
+        wait_until(all_dead, 60)
+        now = self.check_ours(daemon, collector, seen, spans)
+        self.assertGreater(now["forwarded_dead_letters"], 0)
+        self.assertIn("bad data", now["export"]["forwarded_message"])
+        collector.script = lambda request: Answer()
+        daemon.command("requeue")
+        collector.wait_for_ids(ids_of([job_span(job, number) for number in range(5)]))
+        wait_until(lambda: status(daemon)["dead_letters"] == 0 and status(daemon)["export"]["forwarded_failures_in_a_row"] == 0)
 
 
 class Flood(ReceiverTest):
