@@ -819,20 +819,56 @@ static enum error_code apply_delivery(struct engine_work *work, struct engine_ta
     return apply_event(work, task);
 }
 
+// Ever earlier times of one job would send its spans ever again, until the outbox is full and deliveries are refused. So
+// what reports send again is bounded: ARC reports a job once.
+#define RESEND_BYTES_MAX ((int64_t)1 << 20)
+#define RESEND_BYTES_PER_SECOND ((int64_t)64 << 10)
+
+static bool may_resend(struct engine_work *work)
+{
+    duration_ns since = work->now - work->resend_refilled;
+    int64_t whole = since < NS_PER_MINUTE ? since / NS_PER_MS : NS_PER_MINUTE / NS_PER_MS;
+    if (work->resend_refilled == 0 || since < 0)
+        whole = NS_PER_MINUTE / NS_PER_MS; // the first use, or the clock was set back
+    work->resend_bytes += whole * RESEND_BYTES_PER_SECOND / 1000;
+    if (work->resend_bytes > RESEND_BYTES_MAX)
+        work->resend_bytes = RESEND_BYTES_MAX;
+    if (whole > 0)
+        work->resend_refilled = work->now;
+    return work->resend_bytes > 0;
+}
+
+// Spans that waited for the assignment are sent with the measurements of it.
+static bool sends_again(const struct lifecycle_output *output)
+{
+    return output->finished_count > 0 && output->finished[0].job_sample == NULL;
+}
+
 enum error_code work_apply_assignment(struct engine_work *work,
                                       const struct job_assignment *assignment, struct work_run *run,
                                       struct work_job *job, bool *is_late)
 {
     struct lifecycle_output output;
     const struct lifecycle life = {&work->policy, &work->arena, &output};
+    const struct run_state run_before = run->state;
+    const struct job_state job_before = job->state;
     enum error_code code =
         lifecycle_apply_assignment(&life, assignment, work->at, &run->state, &job->state);
     if (code != ERROR_NONE)
         return error_set(&work->error, code, "apply assignment: %s", error_code_text(code));
+    bool is_resent = sends_again(&output);
+    if (is_resent && !may_resend(work)) {
+        run->state = run_before;
+        job->state = job_before;
+        output = (struct lifecycle_output){.is_late = true};
+    }
     *is_late = output.is_late;
     work->counted.assignments += output.is_late ? 0 : 1;
     work->counted.assignments_late += output.is_late ? 1 : 0;
+    uint64_t written = work->written_bytes;
     code = work_add_records(work, &run->key.trace, run, &output);
+    if (is_resent)
+        work->resend_bytes -= (int64_t)(work->written_bytes - written);
     if (code == ERROR_NONE && output.job_changed)
         code = work_save_job(work, &run->state, job);
     if (code == ERROR_NONE && output.run_changed)

@@ -52,7 +52,10 @@ struct engine_work {
     struct engine_counters counted; // added to the totals after the commit
     bool is_full;                   // a task was refused for lack of room, or would be
     bool has_far_deadlines;         // more of them than one batch could correct
-    _Atomic uint64_t beats;         // struct heartbeat; other threads read it, and the next one
+    // Bytes that reports of ARC may still add to the outbox by sending spans again (apply.c), and since when.
+    int64_t resend_bytes;
+    timestamp_ns resend_refilled;
+    _Atomic uint64_t beats; // struct heartbeat; other threads read it, and the next one
     atomic_bool is_committing;
     _Atomic timestamp_ns committing_since; // monotonic, while is_committing
 };

@@ -175,6 +175,46 @@ static void an_earlier_assignment_sends_the_phases_again(void **state)
     engine_bench_close(&bench);
 }
 
+// Waiting bytes after `count` reports of one job, each with an earlier time than the one before.
+static uint64_t report_ever_earlier(struct engine_bench *bench, int count)
+{
+    struct error error = {0};
+    struct store_transaction *transaction;
+    static int reported;
+    for (int i = 0; i < count; i++)
+        engine_bench_assign(bench, 1, 19 - ++reported / 1000.0);
+    assert_int_equal(store_begin(bench->store, false, &transaction, &error), ERROR_NONE);
+    uint64_t bytes = store_outbox_bytes(transaction);
+    store_abort(transaction);
+    return bytes;
+}
+
+static void ever_earlier_assignments_do_not_fill_the_outbox(void **state)
+{
+    struct engine_bench bench;
+    (void)state;
+    open_bench(&bench, scale_sets);
+    deliver(&bench, arc_job(1, COMPLETED, 58));
+    assert_in_range(report_ever_earlier(&bench, 2000), 900 << 10, 1100 << 10);
+    assert_true(counters_of(&bench).assignments_late > 1000);
+    engine_bench_advance(&bench, NS_PER_SECOND);
+    uint64_t before = report_ever_earlier(&bench, 0);
+    assert_in_range(report_ever_earlier(&bench, 200) - before, 50 << 10, 70 << 10);
+    engine_bench_close(&bench);
+}
+
+static void ever_earlier_assignments_of_a_job_that_was_given_up_do_not_either(void **state)
+{
+    struct engine_bench bench;
+    (void)state;
+    open_bench(&bench, scale_sets);
+    deliver(&bench, arc_job(1, IN_PROGRESS, 20));
+    deliver(&bench, scenario_run(GITHUB_RUN_COMPLETED, 59, "success"));
+    engine_bench_advance(&bench, NS_PER_HOUR);
+    assert_true(report_ever_earlier(&bench, 2000) < (uint64_t)1100 << 10);
+    engine_bench_close(&bench);
+}
+
 static void an_assignment_stays_between_ready_and_started(void **state)
 {
     struct engine_bench bench;
@@ -660,6 +700,8 @@ int main(void)
         cmocka_unit_test(phases_wait_for_the_assignment_but_nothing_else_does),
         cmocka_unit_test(without_an_assignment_phases_are_sent_after_arc_grace),
         cmocka_unit_test(an_earlier_assignment_sends_the_phases_again),
+        cmocka_unit_test(ever_earlier_assignments_do_not_fill_the_outbox),
+        cmocka_unit_test(ever_earlier_assignments_of_a_job_that_was_given_up_do_not_either),
         cmocka_unit_test(an_assignment_stays_between_ready_and_started),
         cmocka_unit_test(jobs_of_other_runners_and_those_that_did_not_run_do_not_wait),
         cmocka_unit_test(a_later_end_keeps_the_assignment),
