@@ -707,23 +707,47 @@ static void count_memory(struct intake *intake)
     intake->receiver->intake_bytes += intake->counted_bytes;
 }
 
+// Whether requests of jobs may be decoded now.
+static bool has_job_time(struct receiver *receiver)
+{
+    timestamp_ns now = timestamp_monotonic();
+    duration_ns left = receiver->job_time + (now - receiver->job_time_since) / 2;
+
+    receiver->job_time = left < RECEIVER_JOB_TIME_MAX ? left : RECEIVER_JOB_TIME_MAX;
+    receiver->job_time_since = now;
+    return receiver->job_time >= 0;
+}
+
+static enum error_code read_request(struct intake *intake, struct slice body, bool *is_for_engine,
+                                    struct error *error)
+{
+    enum error_code code = decode(intake, body, error);
+
+    if (code == ERROR_NONE)
+        code = prepare(intake, is_for_engine, error);
+    count_memory(intake);
+    if (intake->head.role == RECEIVER_JOB)
+        intake->receiver->job_time -= timestamp_monotonic() - intake->since;
+    return code;
+}
+
 static void on_request(struct http_conn *conn, const struct http_head *head, struct slice body)
 {
     struct receiver *receiver = receiver_of(conn);
-    struct intake *intake = create_intake(receiver, conn);
+    const struct client *client = conn->request;
+    struct intake *intake = NULL;
     bool is_for_engine = false;
     struct error error;
 
     (void)head;
+    if (client->head.role == RECEIVER_ARC || has_job_time(receiver))
+        intake = create_intake(receiver, conn);
     if (intake == NULL) {
         respond_with_error(conn, 503, "too many requests at a time, try again later",
                            wants_json(conn));
         return;
     }
-    enum error_code code = decode(intake, body, &error);
-    if (code == ERROR_NONE)
-        code = prepare(intake, &is_for_engine, &error);
-    count_memory(intake);
+    enum error_code code = read_request(intake, body, &is_for_engine, &error);
     if (code == ERROR_NONE && is_for_engine) {
         move_intake(intake, INTAKE_WAITING);
         submit_waiting(receiver);

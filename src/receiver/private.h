@@ -29,6 +29,9 @@
 #define RECEIVER_ENGINE_TASKS 16
 #define RECEIVER_ENGINE_SPANS 2048 // a larger request is the only one
 #define RECEIVER_ANSWER_TIME (900 * NS_PER_MS)
+// How long the thread may decode requests of jobs without a pause; beyond it, half of the time. A few KiB of gzip can
+// take half a second, and meanwhile ARC waits.
+#define RECEIVER_JOB_TIME_MAX (200 * NS_PER_MS)
 
 // --- reports --------------------------------------------------------------------------------------
 
@@ -72,6 +75,8 @@ struct receiver {
     struct net_timer *answer_timer;             // set for the first unanswered one
     size_t intake_bytes;                        // their memory
     size_t engine_tasks, engine_spans;
+    duration_ns job_time;        // left for decoding requests of jobs; below 0: none
+    timestamp_ns job_time_since; // when it was computed; monotonic
 
     struct net_timer *grace;
     struct net_task wind_down, end, use_posted_tls;

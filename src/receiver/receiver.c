@@ -77,6 +77,8 @@ static void set_up(struct receiver *receiver, struct engine *engine,
     receiver->access = (struct receiver_access){
         .tokens = options->tokens, .has_client_certificates = options->tls.client_ca_file != NULL};
     receiver->body_memory.most = RECEIVER_BODY_MEMORY;
+    receiver->job_time = RECEIVER_JOB_TIME_MAX;
+    receiver->job_time_since = timestamp_monotonic();
     pthread_mutex_init(&receiver->reports.mutex, NULL); // default attributes: cannot fail on Linux
     TAILQ_INIT(&receiver->unanswered);
     for (size_t role = 0; role < RECEIVER_ROLES; role++)

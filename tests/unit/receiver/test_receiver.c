@@ -15,6 +15,11 @@
     "\"parentSpanId\":\"b7ad6b7169203332\",\"name\":\"test\"}"
 #define BODY(spans) "{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[" spans "]}]}]}"
 #define ONE BODY(SPAN)
+#define REPORT                                                                                     \
+    BODY("{\"traceId\":\"0af7651916cd43dd8448eb211c80319c\",\"spanId\":\"b7ad6b7169203331\","      \
+         "\"name\":\"runner.queue\",\"startTimeUnixNano\":\"1700000000000000000\","                \
+         "\"endTimeUnixNano\":\"1700000001000000000\",\"attributes\":[{\"key\":"                   \
+         "\"github.job_id\",\"value\":{\"stringValue\":\"77\"}}]}")
 
 struct bench {
     struct ingress_secrets *tokens;
@@ -218,11 +223,6 @@ static void the_engine_has_few_requests_at_a_time_and_the_rest_follows(void **st
 
 static void reports_of_arc_do_not_wait_for_spans_of_jobs(void **state)
 {
-    static const char arc[] = BODY(
-        "{\"traceId\":\"0af7651916cd43dd8448eb211c80319c\",\"spanId\":\"b7ad6b7169203331\","
-        "\"name\":\"runner.queue\",\"startTimeUnixNano\":\"1700000000000000000\","
-        "\"endTimeUnixNano\":\"1700000001000000000\",\"attributes\":[{\"key\":\"github.job_id\","
-        "\"value\":{\"stringValue\":\"77\"}}]}");
     enum { CLIENTS = 20 };
     struct bench b;
     int fds[CLIENTS];
@@ -235,7 +235,7 @@ static void reports_of_arc_do_not_wait_for_spans_of_jobs(void **state)
     }
     fake_engine_wait_for(16);
     usleep(20000);
-    send_request(b.fd, AS_ARC, arc);
+    send_request(b.fd, AS_ARC, REPORT);
     usleep(20000);
     fake_engine_finish(ENGINE_ACCEPTED);
     fake_engine_wait_for(17);
@@ -248,6 +248,41 @@ static void reports_of_arc_do_not_wait_for_spans_of_jobs(void **state)
     for (size_t i = 0; i < CLIENTS; i++) {
         assert_int_equal(receive_response(fds[i], true).status, 200);
         close(fds[i]);
+    }
+    finish(&b);
+}
+
+// A body that takes long to decode, below the limit for bodies.
+static const char *make_slow_body(void)
+{
+    enum { OBJECTS = 1300000 };
+    static char body[3 * OBJECTS + 64];
+    size_t len = (size_t)snprintf(body, sizeof body, "{\"resourceSpans\":[{}");
+
+    for (size_t i = 0; i < OBJECTS; i++, len += 3)
+        memcpy(body + len, ",{}", 3);
+    memcpy(body + len, "]}", 3);
+    return body;
+}
+
+static void arc_does_not_wait_while_requests_of_jobs_are_decoded_without_a_pause(void **state)
+{
+    const char *slow = make_slow_body();
+    struct bench b;
+    int decoded = 0;
+
+    (void)state;
+    begin(&b, false, 0);
+    while (ask(&b, AS_JOB, slow).status == 200)
+        assert_true(++decoded < 1000);
+    assert_true(decoded > 0);
+    struct response response = ask(&b, AS_JOB, ONE);
+    assert_int_equal(response.status, 503);
+    assert_non_null(strstr(response.head, "Retry-After: "));
+    assert_int_equal(ask(&b, AS_ARC, REPORT).status, 200);
+    for (int i = 0; ask(&b, AS_JOB, ONE).status != 200; i++) {
+        assert_true(i < 500);
+        usleep(10000);
     }
     finish(&b);
 }
@@ -333,6 +368,7 @@ int main(void)
         cmocka_unit_test(an_empty_request_is_200_without_the_engine),
         cmocka_unit_test(the_engine_has_few_requests_at_a_time_and_the_rest_follows),
         cmocka_unit_test(reports_of_arc_do_not_wait_for_spans_of_jobs),
+        cmocka_unit_test(arc_does_not_wait_while_requests_of_jobs_are_decoded_without_a_pause),
         cmocka_unit_test(what_waits_for_the_engine_is_dropped_when_it_is_answered_503),
         cmocka_unit_test(a_stop_answers_what_is_in_flight),
         cmocka_unit_test(wrong_tokens_are_delayed_after_a_while_and_valid_ones_never),
