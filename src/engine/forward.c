@@ -486,6 +486,10 @@ static enum error_code add_trace(struct request *request, struct taken_trace *tr
 {
     struct buffer *record = &request->work->record;
     const struct id_set *set;
+    if (!forwarder_may_find(request->work->forwarder, &trace->trace)) {
+        set_outcomes(request, trace->first, NO_SPAN, FORWARD_NO_ROOM);
+        return ERROR_NONE;
+    }
     enum error_code found = work_find_our_spans(request->work, &trace->trace, &set);
     if (found != ERROR_NONE)
         return found;
@@ -812,5 +816,6 @@ enum error_code work_do_forward_upkeep(struct engine_work *work, struct upkeep *
     if (code == ERROR_NONE && store_is_short(work->transaction))
         code = work_shed_forwarded(work, upkeep->max, &shed);
     upkeep->has_leftovers |= has_more || has_more_ids || shed > 0;
+    forwarder_end_batch(work->forwarder);
     return code;
 }

@@ -21,7 +21,9 @@ struct id_set {
     uint64_t used_at; // 0: the set is free
 };
 
-#define SETS_MAX 64
+#define SETS_MAX 256 // as many as traces in one request
+// Entries of jobs that one batch reads for traces whose IDs are not in memory: some milliseconds.
+#define ENTRIES_READ_MAX 8192
 #define NOTED_MAX 1024 // a power of two
 #define EXPECTED_MAX 64
 #define PASSED_MAX 65536 // a power of two
@@ -30,6 +32,7 @@ struct forwarder {
     uint64_t forwarded_max; // bytes in the outbox; 0: no limit
     struct id_set sets[SETS_MAX];
     uint64_t uses;                    // of sets, in all
+    size_t entries_read;              // in this batch
     struct trace_id noted[NOTED_MAX]; // runs that have an entry, by the first bytes of the trace
     struct buffer list;               // one entry under construction
 
@@ -55,6 +58,9 @@ void forwarder_destroy(struct forwarder *forwarder);
 // After a transaction that was not committed: forgets what was read from it.
 void forwarder_forget(struct forwarder *forwarder);
 
+// False: their IDs are not in memory, and this batch has read enough of others.
+bool forwarder_may_find(const struct forwarder *forwarder, const struct trace_id *trace);
+void forwarder_end_batch(struct forwarder *forwarder);
 // `*set`: the IDs of our spans in this trace; NULL: it is not known. Valid until the next call of this function, or of
 // those in private.h that note IDs.
 enum error_code work_find_our_spans(struct engine_work *work, const struct trace_id *trace,

@@ -127,6 +127,7 @@ struct forwarder *forwarder_create(uint64_t forwarded_max)
 void forwarder_forget(struct forwarder *forwarder)
 {
     forwarder->must_search = true;
+    forwarder->entries_read = 0;
     for (size_t i = 0; i < SETS_MAX; i++)
         set_free(&forwarder->sets[i]);
     memset(forwarder->noted, 0, sizeof forwarder->noted);
@@ -166,14 +167,30 @@ static bool was_passed(const struct forwarder *forwarder, const struct trace_id 
     return forwarder->passed[hash & (PASSED_MAX - 1)] == hash;
 }
 
-static struct id_set *find_set(struct forwarder *forwarder, const struct trace_id *trace)
+static const struct id_set *look_up_set(const struct forwarder *forwarder,
+                                        const struct trace_id *trace)
 {
     for (size_t i = 0; i < SETS_MAX; i++) {
-        struct id_set *set = &forwarder->sets[i];
+        const struct id_set *set = &forwarder->sets[i];
         if (set->used_at != 0 && trace_id_equals(&set->trace, trace))
             return set;
     }
     return NULL;
+}
+
+static struct id_set *find_set(struct forwarder *forwarder, const struct trace_id *trace)
+{
+    return (struct id_set *)look_up_set(forwarder, trace);
+}
+
+bool forwarder_may_find(const struct forwarder *forwarder, const struct trace_id *trace)
+{
+    return forwarder->entries_read < ENTRIES_READ_MAX || look_up_set(forwarder, trace) != NULL;
+}
+
+void forwarder_end_batch(struct forwarder *forwarder)
+{
+    forwarder->entries_read = 0;
 }
 
 static struct id_set *find_oldest_set(struct forwarder *forwarder, bool in_use)
@@ -231,6 +248,7 @@ static enum error_code load_set(struct engine_work *work, struct id_set *set, bo
         return code;
     while ((code = store_table_next(walk, &entry, &work->error)) == ERROR_NONE &&
            slice_starts_with(entry.key, prefix)) {
+        work->forwarder->entries_read++;
         if (!is_sound(entry.value))
             continue;
         *is_known = true;

@@ -54,7 +54,8 @@ int __wrap_mdb_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data, MDB_c
 static struct foreign_request request;
 static struct github_step steps[STEPS];
 static char names[STEPS][16];
-static enum forward_outcome outcomes[TASKS];
+static enum forward_outcome outcomes[TASKS]; // of the first span of each task
+static enum forward_outcome last_outcome;    // of the last span of the first task
 
 static void deliver_job(struct engine_bench *bench, int64_t id, enum github_job_action action)
 {
@@ -111,6 +112,7 @@ static double send_tasks(struct engine_bench *bench)
         (double)calls / TASKS);
     for (size_t i = 0; i < TASKS; i++)
         outcomes[i] = all[i][0];
+    last_outcome = all[0][request.span_count - 1];
     return (double)calls / TASKS;
 }
 
@@ -137,6 +139,55 @@ static void a_span_costs_the_same_in_a_large_run_as_in_a_small_one(void **state)
     assert_int_equal(outcomes[0], FORWARD_ACCEPTED);
     make_request(&trace, 1000);
     assert_true(send_tasks(&bench) < 5);
+    engine_bench_close(&bench);
+}
+
+enum { RUNS = 256, JOBS_OF_EACH = 40 };
+
+static void complete_jobs_of_run(struct engine_bench *bench, int64_t run)
+{
+    static struct scenario_delivery made[JOBS_OF_EACH];
+    static struct engine_task tasks[JOBS_OF_EACH];
+    for (int64_t i = 0; i < JOBS_OF_EACH; i++) {
+        const int64_t id = run * 1000 + i;
+        made[i] = scenario_job(id, GITHUB_JOB_COMPLETED, 60, 2, 6, 60);
+        made[i].event.job.run_id = run;
+        tasks[i] = (struct engine_task){.type = ENGINE_APPLY_EVENT,
+                                        .on_done = ignore,
+                                        .event = &made[i].event,
+                                        .received_at = bench->now,
+                                        .occurred_at = bench->now};
+        memcpy(tasks[i].delivery_digest, &id, sizeof id);
+    }
+    engine_run_batch(bench->engine, tasks, JOBS_OF_EACH, bench->now);
+}
+
+// Of 256 runs with 40 jobs each; a batch reads 8,192 jobs.
+static void a_batch_reads_a_bounded_number_of_jobs_for_spans_of_many_runs(void **state)
+{
+    struct engine_bench bench;
+    (void)state;
+    engine_bench_open(&bench);
+    bench.now = scenario_at(100);
+    bench.options.has_receiver = true;
+    bench.map_bytes = (size_t)1 << 29;
+    engine_bench_restart(&bench);
+    foreign_start(&request);
+    foreign_add_scope(&request, "tests", "pytest");
+    for (int64_t run = 1; run <= RUNS; run++) {
+        const struct trace_id trace = trace_id_of_run(ID_SCHEME_ARC, run, 1);
+        complete_jobs_of_run(&bench, run);
+        foreign_add_span(&request, &trace, foreign_id(10000000 + (uint64_t)run), 10);
+    }
+    engine_bench_restart(&bench);
+    const double written = 3 * RUNS + 10; // by each task, and upkeep
+    assert_true(send_tasks(&bench) < (8192 + RUNS) / (double)TASKS + written);
+    assert_int_equal(outcomes[0], FORWARD_ACCEPTED);
+    assert_int_equal(last_outcome, FORWARD_NO_ROOM);
+    assert_true(send_tasks(&bench) < (8192 + RUNS) / (double)TASKS + written);
+    assert_int_equal(last_outcome, FORWARD_ACCEPTED);
+    assert_true(send_tasks(&bench) < written);
+    assert_int_equal(last_outcome, FORWARD_ACCEPTED);
     engine_bench_close(&bench);
 }
 
@@ -200,6 +251,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_span_costs_the_same_in_a_large_run_as_in_a_small_one),
+        cmocka_unit_test(a_batch_reads_a_bounded_number_of_jobs_for_spans_of_many_runs),
         cmocka_unit_test(what_is_refused_costs_nothing_in_the_store),
         cmocka_unit_test(the_run_goes_on_without_its_ids_being_read_again),
         cmocka_unit_test(an_event_costs_two_calls_more),
