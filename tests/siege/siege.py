@@ -30,6 +30,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 os.environ.setdefault("GHATRACE", str(ROOT / "build/release-gcc/ghatrace"))
 sys.path.insert(0, str(ROOT / "tests/blackbox"))
 import harness  # noqa: E402
+import otlp_attacks  # noqa: E402
 import payloads  # noqa: E402
 
 SECONDS = float(os.environ.get("SIEGE_SECONDS", "60"))
@@ -390,6 +391,10 @@ UNREAD_MIB = THREADS * 16 * 1.5 + 4096 * 6 / 1024 + 30
 UNREAD_TLS_MIB = THREADS * 16 * 1.5 + 300 * 48 / 1024 + 30
 UNREAD_ADMIN_MIB = 64 * 1.5 + 30
 
+# Requests that wait (96 MiB), bodies that arrive (32), one that is decoded (16 MiB inflated, twice that as JSON), answers
+# (16), half as much again for the allocator's slack, and all else.
+OTLP_MIB = (96 + 32 + 48 + 16) * 1.5 + 30
+
 ATTACKS = {
     "none": Attack(None, "no attack, for comparison"),
     "slow-heads": Attack(slow_heads, "10,000 clients, one byte of a head a second; max-connections 15000",
@@ -422,6 +427,16 @@ ATTACKS = {
                                  most=UNREAD_ADMIN_MIB, at="admin"),
     "unread-streams": Attack(unread_streams, "150 clients of the live stream that read nothing", {}, 40, within=5,
                              most=UNREAD_ADMIN_MIB, at="admin"),
+    "otlp-forged": Attack(otlp_attacks.forged, "otlp-listen, token of jobs: IDs of ours, ARC's spans, no parents; wrong tokens", {},
+                          20, most=OTLP_MIB, at="otlp"),
+    "otlp-bombs": Attack(otlp_attacks.bombs, "otlp-listen, token of jobs: 32 clients that send bombs in gzip, JSON and protobuf", {},
+                         20, most=OTLP_MIB, at="otlp"),
+    "otlp-flood": Attack(otlp_attacks.flood, "otlp-listen, both tokens and none: 32 clients, as fast as they are answered", {},
+                         20, most=OTLP_MIB, at="otlp"),
+    "otlp-flood-dead": Attack(otlp_attacks.flood, "the same, while the collector accepts nothing; outbox-max-size 32 MiB", {}, 20,
+                              most=OTLP_MIB, at="otlp"),
+    "otlp-slow": Attack(otlp_attacks.slow(hold), "otlp-listen: 300 bodies with a token that stall, 300 without, 300 heads; 100 "
+                        "clients that read no answer", {}, 40, most=OTLP_MIB, at="otlp"),
     "handshakes": Attack(stalled_handshakes, "2,000 clients whose TLS handshakes trickle, a byte a second", {"tls": True}, 20),
 }
 
@@ -509,11 +524,17 @@ def besiege(name):
             settings.update(tls_cert=f"{folder}/server.pem", tls_key=f"{folder}/server.key")
             if attack.at == "admin":
                 settings.update(admin_tls="on")
+        sink = None
+        if attack.at == "otlp":
+            sink = otlp_attacks.Sink(is_dead=name.endswith("-dead"))
+            settings.update(otlp_attacks.settings(folder), otlp_endpoint=sink.endpoint)
         daemon = harness.Daemon(folder, **settings)
         if attack.limit:
             daemon.arguments_before = daemon.arguments
             daemon.arguments = lambda: ["sh", "-c", f'ulimit -n {attack.limit}; exec "$@"', "sh", *daemon.arguments_before()]
         daemon.start()
+        if sink:
+            daemon.accept(*otlp_attacks.EVENTS)
         count = int(RATE * seconds)
         deliveries = f"{folder}/deliveries.jsonl"
         write_deliveries(deliveries, count)
@@ -521,11 +542,12 @@ def besiege(name):
         stop, results = multiprocessing.Event(), multiprocessing.Queue()
         process, good = None, True
         if attack.run:
-            target = daemon.admin_address if attack.at == "admin" else daemon.address
+            target = {"admin": daemon.admin_address, "otlp": daemon.otlp_address, "webhook": daemon.address}[attack.at]
             process = multiprocessing.Process(target=work, args=(attack.run, target, stop, results))
             process.start()
             time.sleep(min(5, seconds / 4))  # they are connected before the first delivery
         before, begin = usage.processor(), time.monotonic()
+        reporter = otlp_attacks.Reporter(daemon.otlp_address) if sink else None
         if attack.within:
             honest, good, count_lost = ask_one_by_one(daemon, folder, attack, seconds)
         elif "tls_cert" in settings:
@@ -535,6 +557,16 @@ def besiege(name):
         else:
             honest = summary_of(replay(daemon, deliveries, "--rate", str(RATE)))
         used, lasted = usage.processor() - before, time.monotonic() - begin
+        others = ""
+        if sink:
+            reports, all_taken = reporter.stop()
+            counted, wrong = otlp_attacks.judge(name, daemon, sink)
+            if not re.search(rf"\b{count} x 202", honest):
+                wrong = f"{wrong} WEBHOOKS WERE NOT ALL ANSWERED 202"
+            if not all_taken and "flood" not in name:
+                wrong = f"{wrong} REPORTS WERE NOT ALL ANSWERED 200 WITHIN {otlp_attacks.ARC_WAITS} s"
+            others = f"  ARC            {reports}\n  counted        {counted}{' ' if wrong else ''}{wrong}\n"
+            good = not wrong
         stop.set()
         seen = {}
         if process:
@@ -551,12 +583,14 @@ def besiege(name):
         suppressed = sum(int(number) for number in re.findall(r"suppressed=(\d+)", daemon.log))
         lines = len(daemon.log.splitlines())
         daemon.stop()
+        if sink:
+            sink.stop()
         most = "" if attack.most is None else f" (at most {attack.most:.0f})"
         if attack.most is not None and usage.most / 1024 > attack.most:
             most, good = f"{most} TOO MUCH", False
         print(f"\n{name}: {attack.how}\n"
               f"  attackers saw  {', '.join(f'{key}: {value:,}' for key, value in sorted(seen.items())) or '-'}\n"
-              f"  honest         {honest}\n"
+              f"  honest         {honest}\n{others}"
               f"  lost           {lost}\n"
               f"  daemon         {usage.most / 1024:.1f} MiB of its own{most}, {usage.descriptors} descriptors, "
               f"{used:.1f} s of processor in {lasted:.0f} s; {lines} log lines, {suppressed} suppressed", flush=True)
