@@ -103,7 +103,7 @@ static bool starts_with_ignoring_case(struct slice text, struct slice prefix)
            slice_equals_ignoring_case((struct slice){text.data, prefix.len}, prefix);
 }
 
-// Fields that proxies add.
+// Fields that proxies add. nginx adds none by default, but speaks HTTP/1.0 by default, as no SDK does.
 static bool is_passed_on(const struct http_head *head)
 {
     for (size_t i = 0; i < head->header_count; i++) {
@@ -130,7 +130,7 @@ static bool check_local(const struct http_head *head, const struct net_ip *peer,
         return refuse(refused, 403,
                       "without otlp-token-file only requests to localhost, by that name, are "
                       "accepted");
-    if (is_passed_on(head))
+    if (head->minor_version == 0 || is_passed_on(head))
         return refuse(refused, 403,
                       "without otlp-token-file no requests are accepted that a proxy passed on");
     return true;

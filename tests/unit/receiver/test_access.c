@@ -43,18 +43,24 @@ static void set_tokens(struct world *w)
 }
 
 // Returns 200 or the refusal's status. `line` is method and target; `fields` end with CRLF each.
-static int check(struct world *w, const char *peer, const char *line, const char *fields)
+static int check_version(struct world *w, const char *version, const char *peer, const char *line,
+                         const char *fields)
 {
     char text[2000];
     size_t consumed;
     struct net_ip ip;
-    int len = snprintf(text, sizeof text, "%s HTTP/1.1\r\n%s\r\n", line, fields);
+    int len = snprintf(text, sizeof text, "%s %s\r\n%s\r\n", line, version, fields);
 
     http_parser_reset(&w->parser);
     assert_int_equal(http_parser_feed(&w->parser, text, (size_t)len, &consumed), HTTP_HEAD_DONE);
     assert_true(net_ip_parse(slice_from_string(peer), &ip));
     bool is_good = receiver_check_head(&w->parser.message, &w->access, &ip, &w->head, &w->refused);
     return is_good ? 200 : w->refused.status;
+}
+
+static int check(struct world *w, const char *peer, const char *line, const char *fields)
+{
+    return check_version(w, "HTTP/1.1", peer, line, fields);
 }
 
 static int post(struct world *w, const char *peer, const char *fields)
@@ -98,6 +104,10 @@ static void without_tokens_what_a_proxy_passed_on_is_refused(void **state)
         assert_int_equal(post(&w, "127.0.0.1", text), 403);
     }
     assert_non_null(strstr(w.refused.message, "proxy"));
+    // As nginx speaks by default, without a field that says so.
+    assert_int_equal(check_version(&w, "HTTP/1.0", "127.0.0.1", "POST /v1/traces",
+                                   "Host: localhost:4318\r\n" PROTOBUF),
+                     403);
     tear_down(&w);
 }
 
