@@ -359,6 +359,16 @@ static void commit_one_by_one(struct engine *engine, const struct engine_tasks *
     }
 }
 
+// What other programs send may be all that there is no room for: then each task shows whether there is.
+static bool is_perhaps_of_received(const struct engine_tasks *tasks, enum error_code code)
+{
+    const struct engine_task *task;
+    STAILQ_FOREACH (task, tasks, next)
+        if (code == ERROR_FULL && is_received(task))
+            return true;
+    return false;
+}
+
 // Leaves the list empty.
 static void run_batch(struct engine *engine, struct engine_tasks *tasks, timestamp_ns now)
 {
@@ -376,7 +386,8 @@ static void run_batch(struct engine *engine, struct engine_tasks *tasks, timesta
     if (code == ERROR_NONE) {
         note_commit(engine);
     } else {
-        note_failed_commit(engine, code);
+        if (!is_perhaps_of_received(tasks, code))
+            note_failed_commit(engine, code);
         // Deleting expired data may free the space that was missing.
         if (commit_batch(engine, NULL, 0, true) != ERROR_NONE)
             log_debug("upkeep failed", LOG_REASON(&work->error));

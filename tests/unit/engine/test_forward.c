@@ -935,6 +935,10 @@ static void a_span_that_does_not_fit_costs_no_delivery_of_its_batch(void **state
                                     .received_at = bench.now,
                                     .occurred_at = made.guid_time}};
     memcpy(tasks[1].delivery_digest, made.digest, sizeof tasks[1].delivery_digest);
+    // That it does not fit alone is no reason for deliveries to go elsewhere.
+    engine_run_batch(bench.engine, tasks, 1, bench.now);
+    assert_int_equal(outcomes[0], ENGINE_FULL);
+    assert_int_equal(engine_ready(bench.engine, &error), ERROR_NONE);
     engine_run_batch(bench.engine, tasks, 2, bench.now);
     assert_int_equal(outcomes[0], ENGINE_FULL);
     assert_int_equal(outcomes[1], ENGINE_ACCEPTED);
