@@ -114,7 +114,7 @@ static bool conn_is_over(const struct http_conn *conn)
 static void uncount_large_body(struct http_conn *conn)
 {
     if (conn->large_bytes > 0)
-        body_memory_give_back(conn->host->body_memory, conn->large_bytes);
+        body_memory_give_back(conn->body_memory, conn->large_bytes);
     conn->large_bytes = 0;
 }
 
@@ -349,7 +349,7 @@ bool http_conn_stream(struct http_conn *conn, struct slice bytes, size_t most_un
 // Counts the memory of the part of the body received so far.
 static bool count_large_body(struct http_conn *conn)
 {
-    struct body_memory *memory = conn->host->body_memory;
+    struct body_memory *memory = conn->body_memory;
     uint64_t taken = conn->parser.body.capacity;
 
     if (memory == NULL || taken <= LARGE_BODY || taken <= conn->large_bytes)

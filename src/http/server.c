@@ -233,6 +233,7 @@ static bool on_accept(void *context, struct net_connection *connection,
         return false;
     }
     conn->host = host;
+    conn->body_memory = host->body_memory;
     conn->connection = connection;
     conn->refs = 1;
     http_parser_init(&conn->parser, host->max_body_bytes);

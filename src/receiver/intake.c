@@ -250,7 +250,7 @@ static void refuse_token(struct http_conn *conn, const struct http_head *head, c
 
 static bool on_head(struct http_conn *conn, const struct http_head *head)
 {
-    const struct receiver *receiver = receiver_of(conn);
+    struct receiver *receiver = receiver_of(conn);
     struct client *client = client_of(conn);
     struct receiver_refused refused = {503, "out of memory"};
     struct net_ip peer;
@@ -260,8 +260,10 @@ static bool on_head(struct http_conn *conn, const struct http_head *head)
     if (client != NULL) {
         client->is_protobuf = !is_json;
         if (receiver_check_head(head, &receiver->access, is_known ? &peer : NULL, &client->head,
-                                &refused))
+                                &refused)) {
+            conn->body_memory = &receiver->body_memory[client->head.role];
             return true;
+        }
     }
     if (refused.status == 401)
         refuse_token(conn, head, refused.message, is_json);

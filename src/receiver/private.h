@@ -22,8 +22,9 @@
 #define RECEIVER_ATTRIBUTES_MAX 1024
 #define RECEIVER_SPAN_BYTES_MAX ((size_t)256 << 10)
 #define RECEIVER_RESOURCE_BYTES_MAX ((size_t)64 << 10)
-// Bodies above 64 KiB that are being received, and requests that wait for the engine.
-#define RECEIVER_BODY_MEMORY ((uint64_t)32 << 20)
+// Bodies above 64 KiB that are being received, of each role: with a job's token they may stall.
+#define RECEIVER_BODY_MEMORY ((uint64_t)16 << 20)
+// Requests that wait for the engine.
 #define RECEIVER_REQUEST_MEMORY ((size_t)96 << 20) // half of it for jobs
 // What the engine has at a time: the rest waits here, so that webhooks wait for little of it.
 #define RECEIVER_ENGINE_TASKS 16
@@ -62,7 +63,7 @@ struct receiver {
     struct net_address address;       // with the real port
     struct address_counts *addresses; // owned, like the next
     struct auth_failures *failures;
-    struct body_memory body_memory;
+    struct body_memory body_memory[RECEIVER_ROLES];
     struct receiver_reports reports;
     struct receiver_sums sums;
 

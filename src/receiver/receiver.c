@@ -76,13 +76,14 @@ static void set_up(struct receiver *receiver, struct engine *engine,
         receiver->options.answer_time = RECEIVER_ANSWER_TIME;
     receiver->access = (struct receiver_access){
         .tokens = options->tokens, .has_client_certificates = options->tls.client_ca_file != NULL};
-    receiver->body_memory.most = RECEIVER_BODY_MEMORY;
     receiver->job_time = RECEIVER_JOB_TIME_MAX;
     receiver->job_time_since = timestamp_monotonic();
     pthread_mutex_init(&receiver->reports.mutex, NULL); // default attributes: cannot fail on Linux
     TAILQ_INIT(&receiver->unanswered);
-    for (size_t role = 0; role < RECEIVER_ROLES; role++)
+    for (size_t role = 0; role < RECEIVER_ROLES; role++) {
         TAILQ_INIT(&receiver->waiting[role]);
+        receiver->body_memory[role].most = RECEIVER_BODY_MEMORY;
+    }
     atomic_init(&receiver->fresh_tls, NULL);
     receiver->wind_down = (struct net_task){.run = wind_down, .context = receiver};
     receiver->end = (struct net_task){.run = end, .context = receiver};
@@ -96,7 +97,7 @@ static enum error_code open_listener(struct receiver *receiver, struct error *er
                                           .context = receiver,
                                           .max_body_bytes = RECEIVER_BODY_MAX,
                                           .addresses = receiver->addresses,
-                                          .body_memory = &receiver->body_memory,
+                                          .body_memory = &receiver->body_memory[RECEIVER_JOB],
                                           .on_empty = on_empty};
     http_server_init(&receiver->host);
     enum error_code code = http_server_listen(&receiver->host, &receiver->options.listen, false,

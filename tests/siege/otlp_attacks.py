@@ -333,4 +333,6 @@ def judge(name, daemon, sink):
         wrong.append(f"{sink.seen(FORGED)} FORGED SPANS WERE PASSED ON")
     if name == "otlp-forged" and (reports.get("matched") or not spans.get("our_id")):
         wrong.append("A JOB'S TOKEN STATED SOMETHING, OR NOTHING WAS REFUSED")
+    if sink.seen(FORESEEN):
+        words += f"; {status['otlp']['foreseen']} of the foreseen have become ours"
     return words, "; ".join(wrong)

@@ -169,12 +169,13 @@ struct http_conn {
     LIST_ENTRY(http_conn) all;
     struct address_place *place; // NULL: not counted, or given back
     enum http_conn_state state;
-    TAILQ_ENTRY(http_conn) waiting; // in the list of the state's eviction group, if it has one
-    timestamp_ns since;             // monotonic: when it joined that list
-    timestamp_ns begun_at;          // monotonic: first byte of the incomplete request; 0: none
-    bool is_in_feed;                // inside on_data(), which pauses reading at its end if needed
-    uint64_t large_bytes;           // taken from body_memory for this connection's body
-    int late_status;                // the delayed response
+    TAILQ_ENTRY(http_conn) waiting;  // in the list of the state's eviction group, if it has one
+    timestamp_ns since;              // monotonic: when it joined that list
+    timestamp_ns begun_at;           // monotonic: first byte of the incomplete request; 0: none
+    bool is_in_feed;                 // inside on_data(), which pauses reading at its end if needed
+    struct body_memory *body_memory; // the server's, unless the service sets another in on_head
+    uint64_t large_bytes;            // taken from it for this connection's body
+    int late_status;                 // the delayed response
     const char *late_message;
     size_t refs; // the connection, and other users of this memory
     struct http_parser parser;

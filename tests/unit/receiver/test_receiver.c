@@ -273,10 +273,10 @@ static void arc_does_not_wait_while_requests_of_jobs_are_decoded_without_a_pause
 
     (void)state;
     begin(&b, false, 0);
-    while (ask(&b, AS_JOB, slow).status == 200)
+    struct response response = ask(&b, AS_JOB, slow);
+    for (; response.status == 200; response = ask(&b, AS_JOB, slow))
         assert_true(++decoded < 1000);
     assert_true(decoded > 0);
-    struct response response = ask(&b, AS_JOB, ONE);
     assert_int_equal(response.status, 503);
     assert_non_null(strstr(response.head, "Retry-After: "));
     assert_int_equal(ask(&b, AS_ARC, REPORT).status, 200);
@@ -284,6 +284,43 @@ static void arc_does_not_wait_while_requests_of_jobs_are_decoded_without_a_pause
         assert_true(i < 500);
         usleep(10000);
     }
+    finish(&b);
+}
+
+static void bodies_of_jobs_that_stall_leave_room_for_large_ones_of_arc(void **state)
+{
+    enum { CLIENTS = 10, PADDING = 200000 };
+    static char large[PADDING + sizeof REPORT];
+    const char *slow = make_slow_body();
+    const size_t len = strlen(slow);
+    struct bench b;
+    int fds[CLIENTS];
+    char head[300];
+
+    (void)state;
+    memset(large, ' ', PADDING);
+    memcpy(large + PADDING, REPORT, sizeof REPORT);
+    begin(&b, false, 0);
+    (void)snprintf(
+        head, sizeof head,
+        "POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" AS_JOB
+        "Content-Length: %zu\r\n\r\n",
+        len + 1);
+    for (size_t i = 0; i < CLIENTS; i++) {
+        fds[i] = connect_to(receiver_address(b.receiver));
+        send_text(fds[i], head);
+        // Those that there is no room for are refused meanwhile.
+        for (size_t sent = 0; sent < len;) {
+            ssize_t more = send(fds[i], slow + sent, len - sent, MSG_NOSIGNAL);
+            if (more <= 0)
+                break;
+            sent += (size_t)more;
+        }
+    }
+    usleep(100000);
+    assert_int_equal(ask(&b, AS_ARC, large).status, 200);
+    for (size_t i = 0; i < CLIENTS; i++)
+        close(fds[i]);
     finish(&b);
 }
 
@@ -369,6 +406,7 @@ int main(void)
         cmocka_unit_test(the_engine_has_few_requests_at_a_time_and_the_rest_follows),
         cmocka_unit_test(reports_of_arc_do_not_wait_for_spans_of_jobs),
         cmocka_unit_test(arc_does_not_wait_while_requests_of_jobs_are_decoded_without_a_pause),
+        cmocka_unit_test(bodies_of_jobs_that_stall_leave_room_for_large_ones_of_arc),
         cmocka_unit_test(what_waits_for_the_engine_is_dropped_when_it_is_answered_503),
         cmocka_unit_test(a_stop_answers_what_is_in_flight),
         cmocka_unit_test(wrong_tokens_are_delayed_after_a_while_and_valid_ones_never),
