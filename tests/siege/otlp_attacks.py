@@ -264,9 +264,9 @@ def flood(address, seen, stop):
 def slow(hold):
     """Bodies that stall, with a token and without one, heads that stall, and clients that read no answer."""
     def attack(address, seen, stop):
-        body = request(b"x" * (4 * MIB))[:60000]
+        body, large = request(b"x" * (4 * MIB))[:60000], request(b"x" * (4 * MIB))[:-40000]
         small = encoded([sending.span("1" * 32, "2" * 16, "3" * 16)])
-        kinds = [(300, 8, body, 1, None), (300, 8, request(b"x" * 1000, None)[:-1000], 1, None), (300, 8, b"POST /v1/tra", 1, None),
+        kinds = [(280, 8, body, 1, None), (20, 4, large, 1, None), (300, 8, request(b"x" * 1000, None)[:-1000], 1, None), (300, 8, b"POST /v1/tra", 1, None),
                  (100, 4, small, 2000, 4096)]
         counts = [collections.Counter() for _ in kinds]
         threads = [threading.Thread(target=hold, args=(address, counts[i], stop, count, addresses, data, at_once, receive),
@@ -276,7 +276,7 @@ def slow(hold):
             thread.start()
         for thread in threads:
             thread.join()
-        for name, count in zip(("bodies", "bodies without a token", "heads", "answers"), counts):
+        for name, count in zip(("bodies", "large bodies", "bodies without a token", "heads", "answers"), counts):
             seen[f"{name}: closed by the daemon"] += count["closed by the daemon"]
             seen[f"{name}: open at the end"] += count["open at the end"]
     return attack
@@ -285,7 +285,7 @@ def slow(hold):
 # --- the honest ARC -----------------------------------------------------------------------------------------------
 
 class Reporter:
-    """Reports completed jobs, one after the other, each on a connection of its own."""
+    """Reports completed jobs, each on a connection of its own: one, then a batch that is a large body, and so on."""
 
     def __init__(self, address):
         self.address, self.took, self.statuses = address, [], collections.Counter()
@@ -293,15 +293,20 @@ class Reporter:
         self.thread = threading.Thread(target=self.run)
         self.thread.start()
 
+    @staticmethod
+    def spans_of_a_job():
+        job = payloads.Run().job()
+        job.runner_name = f"arc-{job.job_id}"
+        return sending.arc_spans(job, job.created + 1)
+
     def run(self):
+        batch = [span for _ in range(80) for span in self.spans_of_a_job()]
         while not self.stopping.wait(0.05):
-            job = payloads.Run().job()
-            job.runner_name = f"arc-{job.job_id}"
+            spans = batch if len(self.took) % 2 else self.spans_of_a_job()
             begin = time.monotonic()
             try:
                 with harness.Client(self.address, timeout=30) as client:
-                    status = client.request("POST", sending.PATH, sending.protobuf(sending.arc_spans(job, job.created + 1)),
-                                            sending.request_headers(ARC)).status
+                    status = client.request("POST", sending.PATH, sending.protobuf(spans), sending.request_headers(ARC)).status
             except (OSError, http.client.HTTPException) as error:
                 status = type(error).__name__
             self.statuses[status] += 1

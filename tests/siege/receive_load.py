@@ -12,6 +12,7 @@ the spans, and the machine's load before: with other programs on it compare pair
 answered 202, or spans are refused.
 """
 import collections
+import concurrent.futures
 import contextlib
 import json
 import multiprocessing
@@ -135,9 +136,13 @@ def deliver(daemon, folder, name, lines, *arguments):
     return siege.summary_of(siege.replay(daemon, f"{folder}/{name}.jsonl", *arguments))
 
 
-def outbox(daemon):
+def status(daemon):
     with harness.Client(daemon.admin_address) as client:
-        return json.loads(client.request("GET", "/api/status").body)["outbox"]["records"]
+        return json.loads(client.request("GET", "/api/status").body)
+
+
+def events(daemon):
+    return status(daemon)["deliveries"]["accepted"]
 
 
 def measure(mode, folder, prepared):
@@ -154,18 +159,21 @@ def measure(mode, folder, prepared):
         cut = FIRST * DELIVERIES_OF_RUN
         deliver(daemon, own, "first", lines[:cut])
         load, usage = os.getloadavg()[0], siege.Usage(daemon.process.pid)
-        before, threads, begin = usage.processor(), processor_by_thread(daemon.process.pid), time.monotonic()
-        results, senders = multiprocessing.Queue(), []
-        if mode == "load":
-            for send, bodies in ((send_reports, reports), (send_programs, programs)):
-                senders.append(multiprocessing.Process(target=send, args=(daemon.otlp_address, bodies, begin, results)))
-                senders[-1].start()
-        honest = deliver(daemon, own, "rest", lines[cut:], "--rate", str(DELIVERIES))
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            delivering = pool.submit(deliver, daemon, own, "rest", lines[cut:], "--rate", str(DELIVERIES))
+            harness.wait_until(lambda: events(daemon) > cut, timeout=60, what="the first delivery")  # it reads the file first
+            before, threads, begin = usage.processor(), processor_by_thread(daemon.process.pid), time.monotonic()
+            results, senders = multiprocessing.Queue(), []
+            if mode == "load":
+                for send, bodies in ((send_reports, reports), (send_programs, programs)):
+                    senders.append(multiprocessing.Process(target=send, args=(daemon.otlp_address, bodies, begin, results)))
+                    senders[-1].start()
+            honest = delivering.result()
         answers = sorted(results.get(timeout=120) for _ in senders)
         used, lasted = usage.processor() - before, time.monotonic() - begin
         by_thread = processor_by_thread(daemon.process.pid) - threads
         usage.stop()
-        harness.wait_until(lambda: outbox(daemon) == 0, timeout=30, what="an empty outbox")
+        harness.wait_until(lambda: status(daemon)["outbox"]["records"] == 0, timeout=30, what="an empty outbox")
         words, wrong = otlp_attacks.judge("", daemon, sink)
         arrived = sink.seen(otlp_attacks.FAIR)
         size = sum(path.stat().st_blocks * 512 for path in pathlib.Path(own, "db").iterdir())

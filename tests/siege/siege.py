@@ -435,8 +435,8 @@ ATTACKS = {
                          20, most=OTLP_MIB, at="otlp"),
     "otlp-flood-dead": Attack(otlp_attacks.flood, "the same, while the collector accepts nothing; outbox-max-size 32 MiB", {}, 20,
                               most=OTLP_MIB, at="otlp"),
-    "otlp-slow": Attack(otlp_attacks.slow(hold), "otlp-listen: 300 bodies with a token that stall, 300 without, 300 heads; 100 "
-                        "clients that read no answer", {}, 40, most=OTLP_MIB, at="otlp"),
+    "otlp-slow": Attack(otlp_attacks.slow(hold), "otlp-listen: 300 bodies with a token that stall, 20 of 4 MiB; 300 without, "
+                        "300 heads; 100 clients that read no answer", {}, 40, most=OTLP_MIB, at="otlp"),
     "handshakes": Attack(stalled_handshakes, "2,000 clients whose TLS handshakes trickle, a byte a second", {"tls": True}, 20),
 }
 
