@@ -513,7 +513,7 @@ static void a_run_that_goes_on_after_it_was_forgotten_is_known_again(void **stat
 static void ids_of_a_thousand_steps_and_more_are_refused(void **state)
 {
     static struct github_step many[1500];
-    static char names[1500][16];
+    static char names[1500][24];
     struct engine_bench bench;
     const struct job_key key = {SCENARIO_RUN_ID, 1, 1, SLICE("build")};
     (void)state;

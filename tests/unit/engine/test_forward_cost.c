@@ -53,7 +53,7 @@ int __wrap_mdb_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data, MDB_c
 
 static struct foreign_request request;
 static struct github_step steps[STEPS];
-static char names[STEPS][16];
+static char names[STEPS][24];
 static enum forward_outcome outcomes[TASKS]; // of the first span of each task
 static enum forward_outcome last_outcome;    // of the last span of the first task
 
