@@ -32,7 +32,7 @@ struct arc_report {
 #define ARC_OUTCOME_LIST(ROW)                                                                      \
     ROW(ARC_MATCHED, "matched")     /* the job's assignment, or not earlier than the one known */  \
     ROW(ARC_HELD, "held")           /* no such job yet: kept until it comes */                     \
-    ROW(ARC_LATE, "late")           /* after arc-grace: changes nothing */                         \
+    ROW(ARC_LATE, "late")           /* after arc-grace, or too many of one job: changes nothing */ \
     ROW(ARC_AMBIGUOUS, "ambiguous") /* two jobs fit: neither gets it */                            \
     ROW(ARC_UNTRACED, "untraced")   /* of a repository that `repos` excludes */                    \
     ROW(ARC_NO_TIME, "no_time")     /* no time of assignment, or no runner: it did not run */      \
