@@ -200,8 +200,9 @@ static enum error_code read_report(const struct arc_span *spans, size_t count,
     struct times times = times_of(spans, count, received_at);
     struct slice url = first_text(spans, count, SLICE("vcs.repository.url.full"));
     int64_t job_id = find_integer(spans[0].span, SLICE("github.job_id"));
+    int64_t run_id = first_integer(spans, count, SLICE("github.run_id"));
     *report = (struct arc_report){
-        .run_id = first_integer(spans, count, SLICE("github.run_id")),
+        .run_id = run_id != 0 ? run_id : first_integer(spans, count, SLICE("cicd.pipeline.run.id")),
         .job_id = job_id > 0 ? job_id : 0,
         .job_name = spans[0].job_name,
         .runner_name = spans[0].runner_name,
@@ -214,8 +215,10 @@ static enum error_code read_report(const struct arc_span *spans, size_t count,
         if (report->repository.len == 0)
             report->repository = repository;
     }
-    *is_well_formed = times.are_possible && is_repository_agreed && report->run_id >= 0 &&
-                      (report->job_id > 0 || report->runner_name.len > 0);
+    // A job that never had a runner is well formed by its run: the engine has no use for it, but its sender is right.
+    bool names_something = report->job_id > 0 || report->run_id > 0 || report->runner_name.len > 0;
+    *is_well_formed =
+        times.are_possible && is_repository_agreed && report->run_id >= 0 && names_something;
     return github_server_of_url(url, arena, &report->server);
 }
 

@@ -29,13 +29,13 @@ bool arc_sends_span_named(struct slice name);
 
 // The attributes are those of the proposal's first revision (github.job_id, github.job_name, github.runner_name) or of its
 // later one (cicd.pipeline.task.name, cicd.worker.name, no job id: its cicd.pipeline.task.run.id is a span's).
-// github.run_id is a number in the first, and its digits in the later one.
+// github.run_id is a number in the first, and its digits in the later one; without it, cicd.pipeline.run.id is read.
 //
 // Makes the reports of a request's spans that have such a name and no fault. Spans with the same trace ID, job id, runner
 // name and job name are about one job (the job id may be absent, and the trace is that of the run); where they disagree
 // otherwise, the first counts. The order of the reports does not depend on that of the jobs' spans.
 //
-// Malformed are: a job that has neither a numeric id nor a runner's name; a negative run id; a time that is unknown or
+// Malformed are: a job that has neither a numeric id, nor a run id, nor a runner's name; a negative run id; a time that is unknown or
 // impossible, or an end before its start, in any of the job's spans; a repository other than the one that the URL
 // names, for the URL decides about the server (a URL without a repository contradicts nothing).
 //

@@ -334,11 +334,36 @@ static void impossible_times_are_malformed(void **state)
     }
 }
 
+// ARC reports it with a GUID and without a runner: its listener would log a refusal for each such job.
+static void a_job_that_was_cancelled_in_the_queue_is_not_malformed(void **state)
+{
+    struct job job = usual;
+    (void)state;
+    job.job_id = "01234567-89ab-cdef-0123-456789abcdef";
+    job.runner = NULL;
+    add_span(&job, "runner.queue", AT(0), AT(10));
+    const struct arc_report *report = read_only();
+    assert_int_equal(report->run_id, 7);
+    assert_int_equal(report->runner_name.len, 0);
+}
+
+static void the_run_is_that_of_the_semantic_conventions_where_githubs_is_missing(void **state)
+{
+    struct job job = usual;
+    (void)state;
+    job.run_id = 0;
+    struct otlp_received_span *span = add_span(&job, "runner.startup", AT(10), AT(30));
+    put_attribute(&contents[0], "cicd.pipeline.run.id", "7", 0);
+    span->bytes = wire_writer_slice(&contents[0]);
+    assert_int_equal(read_only()->run_id, 7);
+}
+
 static void a_job_that_cannot_be_found_is_malformed(void **state)
 {
     struct job job = usual;
     job.job_id = NULL;
     job.runner = NULL;
+    job.run_id = 0;
     add_span(&job, "runner.queue", AT(0), AT(10));
     assert_malformed();
     release(state);
@@ -352,6 +377,7 @@ static void a_job_that_cannot_be_found_is_malformed(void **state)
     job = usual;
     job.job_id = "-99";
     job.runner = "";
+    job.run_id = 0;
     add_span(&job, "runner.queue", AT(0), AT(10));
     assert_malformed();
 }
@@ -408,6 +434,8 @@ int main(void)
         TEST(the_first_revisions_names_come_first),
         TEST(the_server_is_that_of_the_url),
         TEST(impossible_times_are_malformed),
+        TEST(a_job_that_was_cancelled_in_the_queue_is_not_malformed),
+        TEST(the_run_is_that_of_the_semantic_conventions_where_githubs_is_missing),
         TEST(a_job_that_cannot_be_found_is_malformed),
         TEST(malformed_reports_follow_the_others),
         TEST(lack_of_memory_is_an_error),
