@@ -1148,7 +1148,8 @@ static void put_setup(struct json_out *json, const struct view_sources *sources,
     json_out_bool(json, "ok", !report.is_wrong);
     json_out_open_array(json, "items");
     for (size_t i = 0; i < SETUP_SUBJECTS; i++)
-        put_item(json, (enum setup_subject)i, &report.items[i]);
+        if (report.items[i].message[0] != '\0')
+            put_item(json, (enum setup_subject)i, &report.items[i]);
     json_out_close_array(json);
     json_out_close_object(json);
 }

@@ -584,13 +584,17 @@ const char *health_category(enum export_trouble trouble, char text[HEALTH_CATEGO
 struct setup_facts health_setup_facts(const struct view_sources *sources,
                                       const struct health_figures *figures, timestamp_ns now)
 {
-    return (struct setup_facts){.ingress = &figures->setup,
-                                .last_event_at = figures->engine.last_event_at,
-                                .webhook_path = sources->webhook_path,
-                                .export_url = sources->export_url,
-                                .exporting = &figures->exporting,
-                                .exported_records = figures->exporter.sent_records,
-                                .now = now};
+    return (struct setup_facts){
+        .ingress = &figures->setup,
+        .last_event_at = figures->engine.last_event_at,
+        .webhook_path = sources->webhook_path,
+        .export_url = sources->export_url,
+        .exporting = &figures->exporting,
+        .exported_records = figures->exporter.sent_records,
+        .arc =
+            setup_arc_facts(&figures->engine, sources->receiver != NULL ? &figures->receiver : NULL,
+                            sources->has_arc_runners),
+        .now = now};
 }
 
 static bool has_usable_headers(const struct export_header_file *file)
@@ -866,6 +870,9 @@ const struct health_family health_families[] = {
      "Assignments that were reported after the job's spans had been sent, and later than arc-grace "
      "if it waited for them; they changed nothing. Since the start.",
      FIGURE(engine.assignments_late), IN_API("arc", "late")},
+    {"ghatrace_arc_assignments_missing", METRICS_COUNTER,
+     "Jobs that arc-runners selects and of which ARC reported no assignment within arc-grace, since the start.",
+     FIGURE(engine.assignments_missing), IN_API("arc", "missing")},
     {"ghatrace_arc_reports", METRICS_COUNTER,
      "What ARC reported of jobs, by what became of it; expired and shed ones were counted as held before. Since the start.",
      FIGURES(arc_reports, "outcome", arc_outcome_names), IN_API("arc", "reports")},

@@ -18,11 +18,9 @@
 
 const char *setup_subject_text(enum setup_subject subject)
 {
-    static const char *const texts[SETUP_SUBJECTS] = {[SETUP_SECRET] = "secret",
-                                                      [SETUP_PATH] = "path",
-                                                      [SETUP_EVENTS] = "events",
-                                                      [SETUP_DELIVERY] = "delivery",
-                                                      [SETUP_EXPORT] = "export"};
+    static const char *const texts[SETUP_SUBJECTS] = {
+        [SETUP_SECRET] = "secret",     [SETUP_PATH] = "path",     [SETUP_EVENTS] = "events",
+        [SETUP_DELIVERY] = "delivery", [SETUP_EXPORT] = "export", [SETUP_ARC] = "arc"};
     return texts[subject];
 }
 
@@ -329,14 +327,100 @@ static void assess_export(const struct setup_facts *facts, struct setup_item *it
     }
 }
 
+// --- ARC --------------------------------------------------------------------------------------------
+
+struct setup_arc setup_arc_facts(const struct engine_counters *engine,
+                                 const struct receiver_counters *receiver, bool has_arc_runners)
+{
+    struct setup_arc arc = {.is_received = receiver != NULL,
+                            .is_expected = has_arc_runners,
+                            .held = engine->arc_reports[ARC_HELD],
+                            .assignments = engine->assignments,
+                            .late = engine->assignments_late,
+                            .missing = engine->assignments_missing,
+                            .assignment_at = engine->last_assignment_at,
+                            .missing_at = engine->last_missing_at};
+    for (size_t i = 0; i < ARC_OUTCOMES; i++)
+        if (i != ARC_MALFORMED)
+            arc.reports +=
+                engine->arc_reports[i] + (receiver != NULL ? receiver->arc_reports[i] : 0);
+    if (receiver != NULL) {
+        arc.wrong_tokens = receiver->refusals[RECEIVER_BAD_TOKEN];
+        arc.not_allowed = receiver->refusals[RECEIVER_NOT_ALLOWED];
+    }
+    return arc;
+}
+
+// Why reports may be missing.
+static void append_arc_reasons(const struct setup_arc *arc, struct setup_item *item)
+{
+    if (arc->wrong_tokens + arc->not_allowed > 0)
+        append_message(item,
+                       " Requests to otlp-listen were refused: %llu without a token of "
+                       "otlp-token-file, %llu for their path, type or sender (the log names them).",
+                       (unsigned long long)arc->wrong_tokens, (unsigned long long)arc->not_allowed);
+    if (arc->late > 0)
+        append_message(item, " %llu came later than arc-grace.", (unsigned long long)arc->late);
+    if (arc->held > 0)
+        append_message(item,
+                       " %llu were of jobs not known at that time: /api/status lists the last.",
+                       (unsigned long long)arc->held);
+    if (arc->reports == 0)
+        append_message(item, " No report of ARC was received.");
+}
+
+static void assess_expected_arc(const struct setup_arc *arc, struct setup_item *item)
+{
+    if (arc->missing_at > arc->assignment_at) {
+        item->state = arc->assignment_at == TIMESTAMP_UNKNOWN ? SETUP_WRONG : SETUP_WARNING;
+        append_message(item,
+                       "ARC did not report within arc-grace when it assigned %llu of the jobs that "
+                       "arc-runners selects",
+                       (unsigned long long)arc->missing);
+        append_time(item, ", the last at ", arc->missing_at);
+        append_message(item, ".");
+        append_arc_reasons(arc, item);
+    } else if (arc->assignment_at != TIMESTAMP_UNKNOWN) {
+        append_time(item, "ARC's last report that was used came at ", arc->assignment_at);
+        append_message(item, ". Of %llu jobs no report came in time.",
+                       (unsigned long long)arc->missing);
+    } else if (arc->reports > 0) {
+        item->state = SETUP_WARNING;
+        append_message(item, "ARC reports, and no job that arc-runners selects has ended: do its "
+                             "globs match the labels or the group of ARC's runners?");
+        append_arc_reasons(arc, item);
+    } else {
+        item->state = SETUP_UNKNOWN;
+        append_message(item, "No job that arc-runners selects has ended yet.");
+        append_arc_reasons(arc, item);
+    }
+}
+
+static void assess_arc(const struct setup_facts *facts, struct setup_item *item)
+{
+    const struct setup_arc *arc = &facts->arc;
+    if (arc->is_expected && !arc->is_received) {
+        item->state = SETUP_WARNING;
+        append_message(item,
+                       "arc-runners is set and otlp-listen is not: the runner.* spans of these "
+                       "jobs wait for arc-grace in vain.");
+    } else if (arc->is_expected) {
+        assess_expected_arc(arc, item);
+    } else if (arc->is_received && arc->reports > 0) {
+        item->state = SETUP_WARNING;
+        append_message(item,
+                       "ARC reports, and arc-runners is not set: what comes after a job's end, "
+                       "as ARC's reports do, is not used.");
+    }
+}
+
 void setup_assess(const struct setup_facts *facts, struct setup_report *report)
 {
-    static void (*const assessors[SETUP_SUBJECTS])(
-        const struct setup_facts *, struct setup_item *) = {[SETUP_SECRET] = assess_secret,
-                                                            [SETUP_PATH] = assess_path,
-                                                            [SETUP_EVENTS] = assess_events,
-                                                            [SETUP_DELIVERY] = assess_delivery,
-                                                            [SETUP_EXPORT] = assess_export};
+    static void (*const assessors[SETUP_SUBJECTS])(const struct setup_facts *,
+                                                   struct setup_item *) = {
+        [SETUP_SECRET] = assess_secret, [SETUP_PATH] = assess_path,
+        [SETUP_EVENTS] = assess_events, [SETUP_DELIVERY] = assess_delivery,
+        [SETUP_EXPORT] = assess_export, [SETUP_ARC] = assess_arc};
     memset(report, 0, sizeof *report);
     for (size_t i = 0; i < SETUP_SUBJECTS; i++) {
         assessors[i](facts, &report->items[i]);

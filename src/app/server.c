@@ -384,14 +384,20 @@ static void watch_setup(struct server *server)
 {
     static const struct export_status no_export;
     struct engine_counters counters;
+    struct receiver_counters received;
     struct ingress_setup setup;
     engine_read_counters(server->engine, &counters);
+    if (server->receiver != NULL)
+        receiver_read_counters(server->receiver, &received);
     ingress_read_setup(server->ingress, &setup);
-    const struct setup_facts facts = {.ingress = &setup,
-                                      .last_event_at = counters.last_event_at,
-                                      .webhook_path = server->config->ingress.webhook_path,
-                                      .exporting = &no_export,
-                                      .now = timestamp_now()};
+    const struct setup_facts facts = {
+        .ingress = &setup,
+        .last_event_at = counters.last_event_at,
+        .webhook_path = server->config->ingress.webhook_path,
+        .exporting = &no_export,
+        .arc = setup_arc_facts(&counters, server->receiver != NULL ? &received : NULL,
+                               server->config->engine.policy.arc_runners.count > 0),
+        .now = timestamp_now()};
     setup_watch_log(&server->setup_watch, &facts, timestamp_monotonic());
 }
 
@@ -709,6 +715,7 @@ static enum error_code make_view(struct server *server, struct error *error)
         .header_file = server->header_file,
         .ingress = server->ingress,
         .receiver = server->receiver,
+        .has_arc_runners = config->engine.policy.arc_runners.count > 0,
         .id_scheme = config->engine.policy.scheme,
         .trace_url = config->trace_url,
         .export_url = config->exporting.is_on ? config->exporting.url : NULL,

@@ -864,6 +864,8 @@ enum error_code work_apply_assignment(struct engine_work *work,
     }
     *is_late = output.is_late;
     work->counted.assignments += output.is_late ? 0 : 1;
+    if (!output.is_late)
+        work->counted.last_assignment_at = work->now;
     work->counted.assignments_late += output.is_late ? 1 : 0;
     uint64_t written = work->written_bytes;
     code = work_add_records(work, &run->key.trace, run, &output);

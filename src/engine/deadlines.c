@@ -58,6 +58,10 @@ static enum error_code expire_job(struct engine_work *work, struct work_job *job
     enum error_code code = lifecycle_expire_job(&life, work->now, &run->state, &job->state);
     if (code != ERROR_NONE)
         return error_set(&work->error, code, "expire job: %s", error_code_text(code));
+    if (output.is_missing) {
+        work->counted.assignments_missing++;
+        work->counted.last_missing_at = work->now;
+    }
     if (output.delete_state)
         return work_delete_job(work, job);
     code = work_add_records(work, &job->key.trace, run, &output);

@@ -40,6 +40,12 @@ static void count_tasks(struct engine_counters *counted, uint64_t tasks)
 _Static_assert(sizeof(struct live_sums) == offsetof(struct engine_counters, last_event_at),
                "the fields before last_event_at are the counters of the list and no others");
 
+static void note_later(_Atomic timestamp_ns *live, timestamp_ns counted)
+{
+    if (counted > atomic_load(live))
+        atomic_store(live, counted);
+}
+
 // After a commit: adds the counts of the transaction. Both structs begin with the same list of counters, which are
 // added as arrays.
 static void counters_add_commit(struct engine *engine, size_t tasks, duration_ns taken)
@@ -54,8 +60,9 @@ static void counters_add_commit(struct engine *engine, size_t tasks, duration_ns
     for (size_t i = 0; i < sizeof live->sums / sizeof *sums; i++)
         if (more[i] > 0)
             atomic_fetch_add(&sums[i], more[i]);
-    if (counted->last_event_at > atomic_load(&live->last_event_at))
-        atomic_store(&live->last_event_at, counted->last_event_at);
+    note_later(&live->last_event_at, counted->last_event_at);
+    note_later(&live->last_assignment_at, counted->last_assignment_at);
+    note_later(&live->last_missing_at, counted->last_missing_at);
 }
 
 // After a commit: records what exceeded the limit on series, and logs it, rate-limited.
@@ -119,6 +126,8 @@ void engine_read_counters(struct engine *engine, struct engine_counters *counter
     for (size_t i = 0; i < sizeof engine->counters.sums / sizeof *sums; i++)
         read[i] = atomic_load(&sums[i]);
     counters->last_event_at = atomic_load(&engine->counters.last_event_at);
+    counters->last_assignment_at = atomic_load(&engine->counters.last_assignment_at);
+    counters->last_missing_at = atomic_load(&engine->counters.last_missing_at);
     read_queue(engine, counters);
 }
 

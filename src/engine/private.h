@@ -64,7 +64,7 @@ struct live_counters {
     struct live_sums {
         ENGINE_COUNTER_LIST(LIST_ATOMIC_COUNTER)
     } sums;
-    _Atomic timestamp_ns last_event_at;
+    _Atomic timestamp_ns last_event_at, last_assignment_at, last_missing_at;
 };
 
 struct engine {

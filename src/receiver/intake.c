@@ -102,18 +102,25 @@ static void count_status(struct receiver *receiver, int status)
         increase(&receiver->sums.refusals[refusal_of_status(status)], 1);
 }
 
+// What its sender, or whoever set it up, has to mend.
+static bool is_suspect_status(int status)
+{
+    enum receiver_refusal refusal = refusal_of_status(status);
+    return status >= 400 && refusal != RECEIVER_UNAVAILABLE && refusal != RECEIVER_TOO_SLOW;
+}
+
 // Never logs the body or the token.
 static void log_response(const struct http_conn *conn, int status, const char *reason)
 {
     struct receiver *receiver = receiver_of(conn);
-    bool is_suspect = status == 400 || status == 401;
+    bool is_suspect = is_suspect_status(status);
     char peer[NET_ADDRESS_TEXT_SIZE] = "gone";
     uint64_t suppressed = 0;
 
     if (!log_is_enabled(is_suspect ? LOG_WARN : LOG_DEBUG))
         return;
     if (is_suspect &&
-        !log_limit_allows(status == 401 ? &receiver->token_lines : &receiver->malformed_lines,
+        !log_limit_allows(status == 401 ? &receiver->token_lines : &receiver->refusal_lines,
                           timestamp_monotonic(), &suppressed))
         return;
     if (conn->connection != NULL)
@@ -125,7 +132,8 @@ static void log_response(const struct http_conn *conn, int status, const char *r
         suppressed > 0 ? LOG_INT("suppressed", suppressed) : LOG_END,
         LOG_END,
     };
-    log_write(is_suspect ? LOG_WARN : LOG_DEBUG, "request to otlp-listen", fields);
+    log_write(is_suspect ? LOG_WARN : LOG_DEBUG,
+              is_suspect ? "request to otlp-listen is refused" : "request to otlp-listen", fields);
 }
 
 // --- responses ------------------------------------------------------------------------------------

@@ -69,7 +69,7 @@ struct receiver {
 
     struct net_loop *loop;
     struct http_server host;
-    struct log_limit token_lines, malformed_lines;
+    struct log_limit token_lines, refusal_lines;
     // Requests, in the thread of the receiver.
     struct intake_list unanswered;              // ordered by their time
     struct intake_list waiting[RECEIVER_ROLES]; // for the engine; each ordered by their time

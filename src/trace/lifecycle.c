@@ -842,6 +842,7 @@ static enum error_code end_arc_wait(const struct lifecycle *life, struct run_sta
     job->arc_wait_since = TIMESTAMP_UNKNOWN;
     enum error_code code = was_held ? finish_runner_phases(life, &ended) : ERROR_NONE;
     move_to_closed(job, phase_at_end(&ended));
+    life->output->is_missing = was_held;
     life->output->job_changed = true;
     return code;
 }

@@ -367,6 +367,41 @@ class Arc(ReceiverTest):
         self.refused(send(daemon, backwards, ARC), "3 malformed")
         self.assertEqual([report["outcome"] for report in status(daemon)["arc"]["last"]], ["malformed", "late"])
 
+    def test_that_reports_do_not_come_is_said_by_check_live_the_log_and_the_counters(self):
+        daemon, _ = self.pair(arc_runners="arc-*", arc_grace="1s")
+        run, job = self.run_of_arc()
+
+        def arc():
+            shown = daemon.command("check", "--live", "http://{}:{}".format(*daemon.admin_address))
+            return next(line.split(None, 2)[1:] for line in shown.stdout.splitlines() if line.startswith("arc "))
+        self.assertEqual(arc(), ["unknown", "No job that arc-runners selects has ended yet. No report of ARC was received."])
+        daemon.accept(*run.timeline())
+        spans = arc_spans(job, job.created + 5)
+        self.assertEqual(send(daemon, spans, "x" * 20).status, 401)
+        self.assertEqual(post(daemon, sending.protobuf(spans), {**request_headers(ARC), "Content-Type": "text/plain"}).status, 415)
+        wait_until(lambda: status(daemon)["arc"]["missing"] == 1, what="the end of the wait")
+        state, words = arc()
+        self.assertEqual(state, "wrong")
+        self.assertIn("did not report within arc-grace when it assigned 1 of the jobs", words)
+        self.assertIn("1 without a token of otlp-token-file, 1 for their path, type or sender", words)
+        self.assertIn("No report of ARC was received.", words)
+        self.assertIn("\nghatrace_arc_assignments_missing_total 1\n", daemon.admin("/metrics").text)
+        wait_until(lambda: "msg=set-up subject=arc state=wrong" in daemon.log, what="the line in the log")
+        self.assertRegex(daemon.log, 'msg="request to otlp-listen is refused" status=415 reason="content-type: want')
+        run, job = self.run_of_arc()
+        daemon.accept(*run.timeline())
+        self.accepted(send(daemon, arc_spans(job, job.created + 5), ARC))
+        self.assertEqual(arc()[0], "ok")
+
+    def test_reports_about_jobs_that_arc_runners_does_not_select_are_a_warning(self):
+        daemon, _ = self.pair(arc_runners="scale-set-*")
+        run, job = self.run_of_arc()
+        daemon.accept(*run.timeline())
+        self.accepted(send(daemon, arc_spans(job, job.created + 5), ARC))
+        item = next(item for item in status(daemon)["setup"]["items"] if item["name"] == "arc")
+        self.assertEqual(item["state"], "warning")
+        self.assertIn("do its globs match the labels or the group", item["message"])
+
     def test_the_last_hundred_reports_are_listed_with_names_that_may_be_anything(self):
         daemon = self.with_receiver()
         job = Run().job()

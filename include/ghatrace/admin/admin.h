@@ -115,6 +115,7 @@ struct view_sources {
     struct ingress *ingress;   // NULL: as engine
     struct receiver *receiver; // NULL: as engine, or otlp-listen is off
     const struct export_header_file *header_file; // NULL: no header comes from a file
+    bool has_arc_runners;                         // arc-runners is set
     enum id_scheme id_scheme; // scheme of the trace IDs that are shown: the exported one
     const char *trace_url;    // URL of a trace in the backend, with {trace_id} in it; NULL: none
     const char *export_url;   // NULL: nothing is exported

@@ -7,7 +7,9 @@
 #include <stddef.h>
 
 #include "ghatrace/base/time.h"
+#include "ghatrace/engine/engine.h"
 #include "ghatrace/export/exporter.h"
+#include "ghatrace/receiver/receiver.h"
 #include "ghatrace/webhook/setup.h"
 
 enum setup_subject {
@@ -16,6 +18,7 @@ enum setup_subject {
     SETUP_EVENTS,   // whether both kinds of events are enabled
     SETUP_DELIVERY, // when the last delivery was received
     SETUP_EXPORT,   // whether the collector accepts records
+    SETUP_ARC,      // whether ARC's reports are received and find their jobs
     SETUP_SUBJECTS
 };
 
@@ -31,9 +34,20 @@ enum setup_state {
 struct setup_item {
     enum setup_state state;
     bool is_logged_elsewhere;         // by the part that detected it
-    char message[SETUP_MESSAGE_SIZE]; // sentences
+    char message[SETUP_MESSAGE_SIZE]; // sentences; empty: not set up, and not to be shown
     const struct ingress_refused
         *refused; // the deliveries in question, with counts and times; NULL: nothing was refused
+};
+
+// What ARC reported since the start of the process.
+struct setup_arc {
+    bool is_received; // otlp-listen is on
+    bool is_expected; // arc-runners is set
+    uint64_t reports; // that could be read
+    uint64_t held;    // of these: their job was not known, or it was sent already
+    uint64_t assignments, late, missing;    // as in struct engine_counters
+    timestamp_ns assignment_at, missing_at; // the last of each; TIMESTAMP_UNKNOWN: none
+    uint64_t wrong_tokens, not_allowed;     // requests
 };
 
 // The input of the assessment. Outlives the report.
@@ -44,6 +58,7 @@ struct setup_facts {
     const char *export_url; // NULL: nothing is exported
     const struct export_status *exporting;
     uint64_t exported_records;
+    struct setup_arc arc;
     timestamp_ns now;
 };
 
@@ -52,11 +67,14 @@ struct setup_report {
     bool is_wrong; // at least one item is
 };
 
-// "secret", "path", "events", "delivery", "export".
+// "secret", "path", "events", "delivery", "export", "arc".
 const char *setup_subject_text(enum setup_subject subject);
 // "ok", "unknown", "warning", "wrong".
 const char *setup_state_text(enum setup_state state);
 
+// `receiver`: NULL where otlp-listen is off.
+struct setup_arc setup_arc_facts(const struct engine_counters *engine,
+                                 const struct receiver_counters *receiver, bool has_arc_runners);
 void setup_assess(const struct setup_facts *facts, struct setup_report *report);
 
 #endif

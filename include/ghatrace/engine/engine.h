@@ -133,6 +133,7 @@ extern const uint64_t engine_batch_bounds[ENGINE_BATCH_BOUNDS];      // 1 to 100
     /* Assignments that ARC reported: accepted, and those that came after it was waited for. */    \
     ROW(assignments, )                                                                             \
     ROW(assignments_late, )                                                                        \
+    ROW(assignments_missing, )       /* jobs whose wait for it ended without any */                \
     ROW(arc_reports, [ARC_OUTCOMES]) /* expired and shed ones were counted as held before */       \
     /* Spans of other programs. Held ones are counted again when they are released or dropped. */  \
     ROW(forwarded, [FORWARD_OUTCOMES])                                                             \
@@ -155,9 +156,11 @@ extern const uint64_t engine_batch_bounds[ENGINE_BATCH_BOUNDS];      // 1 to 100
 struct engine_counters {
     ENGINE_COUNTER_LIST(LIST_COUNTER)
     timestamp_ns last_event_at; // receipt of the newest event applied; TIMESTAMP_UNKNOWN: none yet
-    duration_ns batch_age;      // how long the current transaction has been in progress; 0: none is
-    uint64_t queue_tasks;       // tasks currently waiting in the queue
-    duration_ns queue_age;      // how long the oldest task has waited in the queue; 0: none waits
+    // When the last of `assignments` and of `assignments_missing` was counted; likewise.
+    timestamp_ns last_assignment_at, last_missing_at;
+    duration_ns batch_age; // how long the current transaction has been in progress; 0: none is
+    uint64_t queue_tasks;  // tasks currently waiting in the queue
+    duration_ns queue_age; // how long the oldest task has waited in the queue; 0: none waits
 };
 
 // What was counted under "other" since the start of the process because the series limit was reached (stats/stats.h).

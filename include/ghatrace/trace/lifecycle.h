@@ -69,6 +69,7 @@ struct lifecycle_output {
     size_t finished_count;
     struct lifecycle_extension extension;
     bool is_late;      // the span was sent before, and the event changed nothing
+    bool is_missing;   // the wait for ARC's report ended without any
     bool run_changed;  // store the run
     bool job_changed;  // store the job
     bool delete_state; // the state that was due is no longer needed

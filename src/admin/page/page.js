@@ -143,7 +143,7 @@ function makeNow() {
   };
 }
 
-const SUBJECTS = {secret: "Secret", path: "Path", events: "Events", delivery: "Last delivery", export: "Collector"};
+const SUBJECTS = {secret: "Secret", path: "Path", events: "Events", delivery: "Last delivery", export: "Collector", arc: "ARC"};
 
 // The daemon's own report on its setup.
 function setupPanel({items}) {

@@ -214,6 +214,37 @@ static void the_last_delivery_and_the_collector_are_reported(void **state)
            "has accepted nothing since 2026-09-03T04:16:57Z: because");
 }
 
+static void that_arcs_reports_do_not_come_is_reported_with_the_reason(void **state)
+{
+    struct scene scene;
+    struct setup_arc *arc = &scene.facts.arc;
+    (void)state;
+    init_scene(&scene);
+    assert_string_equal(assess(&scene, SETUP_ARC)->message, ""); // neither setting
+    arc->is_received = true;
+    assert_string_equal(assess(&scene, SETUP_ARC)->message, ""); // for spans of jobs
+    arc->reports = 1;
+    expect(&scene, SETUP_ARC, SETUP_WARNING, "arc-runners is not set");
+    *arc = (struct setup_arc){.is_expected = true};
+    expect(&scene, SETUP_ARC, SETUP_WARNING, "otlp-listen is not");
+    arc->is_received = true;
+    expect(&scene, SETUP_ARC, SETUP_UNKNOWN, "has ended yet. No report of ARC was received.");
+    arc->wrong_tokens = 3;
+    expect(&scene, SETUP_ARC, SETUP_UNKNOWN, "3 without a token of otlp-token-file, 0 for their");
+    arc->reports = arc->held = 7;
+    expect(&scene, SETUP_ARC, SETUP_WARNING, "do its globs match");
+    arc->missing = 12;
+    arc->missing_at = NOW;
+    arc->late = 2;
+    expect(&scene, SETUP_ARC, SETUP_WRONG,
+           "12 of the jobs that arc-runners selects, the last at 2026-09-03T04:16:57Z.");
+    expect(&scene, SETUP_ARC, SETUP_WRONG, "2 came later than arc-grace. 7 were of jobs not known");
+    arc->assignment_at = NOW - NS_PER_MINUTE;
+    expect(&scene, SETUP_ARC, SETUP_WARNING, "did not report within arc-grace");
+    arc->assignment_at = NOW;
+    expect(&scene, SETUP_ARC, SETUP_OK, "came at 2026-09-03T04:16:57Z. Of 12 jobs no report");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -226,6 +257,7 @@ int main(void)
         cmocka_unit_test(many_deliveries_of_one_kind_alone_are_reported),
         cmocka_unit_test(a_kind_missing_for_a_day_while_the_other_is_received_is_reported),
         cmocka_unit_test(the_last_delivery_and_the_collector_are_reported),
+        cmocka_unit_test(that_arcs_reports_do_not_come_is_reported_with_the_reason),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

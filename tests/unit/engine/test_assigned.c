@@ -144,9 +144,13 @@ static void without_an_assignment_phases_are_sent_after_arc_grace(void **state)
     engine_bench_restart(&bench);
     engine_bench_advance(&bench, NS_PER_SECOND);
     expect_spans(&bench, expected);
+    assert_int_equal(counters_of(&bench).assignments_missing, 1);
+    assert_true(counters_of(&bench).last_missing_at > 0);
+    assert_int_equal(counters_of(&bench).last_assignment_at, TIMESTAMP_UNKNOWN);
     engine_bench_assign(&bench, 1, 5);
     expect_spans(&bench, expected);
     assert_int_equal(counters_of(&bench).assignments_late, 1);
+    assert_int_equal(counters_of(&bench).assignments_missing, 1);
     engine_bench_close(&bench);
 }
 
@@ -170,6 +174,8 @@ static void an_earlier_assignment_sends_the_phases_again(void **state)
     engine_bench_assign(&bench, 1, 3);
     expect_spans(&bench, expected);
     assert_int_equal(counters_of(&bench).assignments, 4);
+    assert_int_equal(counters_of(&bench).assignments_missing, 0);
+    assert_true(counters_of(&bench).last_assignment_at > 0);
     assert_int_equal(counters_of(&bench).assignments_late, 1);
     assert_int_equal(series_count_of(&bench, SERIES_JOB_ASSIGN, &jobs), 1);
     engine_bench_close(&bench);
