@@ -134,7 +134,8 @@ static void print_setting_value(const struct config *config, const struct settin
     if (id == OPTION_ID_WEBHOOK_SECRET_FILE && is_set)
         printf(" (%zu secret%s)", findings->secrets.count, findings->secrets.count == 1 ? "" : "s");
     if (id == OPTION_ID_OTLP_TOKEN_FILE && is_set && config_has_receiver(config))
-        printf(" (%zu token%s)", findings->roles.count, findings->roles.count == 1 ? "" : "s");
+        printf(" (%zu arc, %zu job)", secrets_count_of_role(&findings->roles, RECEIVER_ARC),
+               secrets_count_of_role(&findings->roles, RECEIVER_JOB));
     if (id == OPTION_ID_OTLP_HEADER_FILE && is_set)
         print_header_count(findings->header_file);
     printf("  (from %s)\n", setting_source_text(setting->source));
@@ -300,6 +301,11 @@ static enum error_code read_secrets(struct config *config, struct arena *arena,
         code = secrets_load_roles(&findings->roles, config->otlp_token_file, error);
     if (code != ERROR_NONE)
         return code;
+    if (findings->roles.count > 0 && config->arc_runners.count > 0 &&
+        secrets_count_of_role(&findings->roles, RECEIVER_ARC) == 0)
+        config_warn(config, arena,
+                    "otlp-token-file has no `arc TOKEN`, so ARC cannot report, and runner.* spans "
+                    "of arc-runners wait for arc-grace in vain");
     if (!config->ingress.insecure_no_signature)
         secrets_report_mistakes(&findings->secrets, print_secret_warning, &slips);
     secrets_report_mistakes(&findings->tokens, print_secret_warning, &slips);

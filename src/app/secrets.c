@@ -155,6 +155,19 @@ enum error_code secrets_load_roles(struct secrets *secrets, const char *path, st
     return code;
 }
 
+size_t secrets_count_of_role(const struct secrets *secrets, enum receiver_role role)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < secrets->count; i++) {
+        enum receiver_role each;
+        struct slice token;
+        struct error ignored;
+        count += receiver_read_token(secrets->items[i], &each, &token, &ignored) == ERROR_NONE &&
+                 each == role;
+    }
+    return count;
+}
+
 // --- likely mistakes -----------------------------------------------------------------------------------
 
 // Characters that are invisible at the end of a line and are often copied unintentionally.

@@ -7,6 +7,7 @@
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/slice.h"
+#include "ghatrace/receiver/receiver.h"
 
 #define SECRETS_MAX 64 // a rotation needs two
 
@@ -35,6 +36,8 @@ enum error_code secrets_load_tokens(struct secrets *secrets, const char *path,
 // Like secrets_load() from a file, for lines `arc TOKEN` and `job TOKEN` (receiver/receiver.h); no token has both roles.
 enum error_code secrets_load_roles(struct secrets *secrets, const char *path,
                                    struct error *error) MUST_CHECK;
+// Of lines that were loaded so.
+size_t secrets_count_of_role(const struct secrets *secrets, enum receiver_role role);
 // Likely mistakes are kept and reported: blanks at the ends, surrounding quotes. One sentence each, with file and
 // line, never the secret. `warning` is valid during the call.
 void secrets_report_mistakes(const struct secrets *secrets,

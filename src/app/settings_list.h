@@ -154,7 +154,7 @@ SETTING(ARC_RUNNERS, "arc-runners", LIST(arc_runners), NULL, "GLOB",
         "case, !GLOB excludes; the last that matches decides; may be repeated",
         .unpreset = "none")
 SETTING(ARC_GRACE, "arc-grace", DURATION(engine.policy.arc_grace), "60s", "TIME",
-        "how long they wait, from the job's end",
+        "how long they wait, from the receipt of the job's end",
         .least = 0, .most = NEVER)
 SETTING(HISTORY, "history", DURATION(engine.history), "24h", "TIME",
         "how long finished traces stay in the local store for viewing",

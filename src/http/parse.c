@@ -745,6 +745,7 @@ static enum http_progress read_chunked_body(struct http_parser *parser, struct p
 // RFC 9112 2.2: "a server [...] SHOULD ignore at least one empty line (CRLF) received prior to the
 // request-line".
 #define EMPTY_LINES_MAX 4
+#define TLS_HANDSHAKE 0x16 // RFC 8446 5.1: the first byte of a client's first record
 
 void http_parser_init(struct http_parser *parser, uint64_t body_max_bytes)
 {
@@ -821,6 +822,9 @@ static enum http_progress read_head_line(struct http_parser *parser, struct pars
     char c = *input->next++;
     if (c == '\n')
         return refuse_message(parser, 400, "a line of the head ends without CR");
+    bool is_tls = c == TLS_HANDSHAKE && parser->head_bytes.len == 0;
+    if (is_tls)
+        return refuse_message(parser, 400, "this is TLS, and plain HTTP is spoken here");
     if (c != '\r')
         return refuse_message(parser, 400, "a control character in the head");
     parser->state = STATE_HEAD_LF;

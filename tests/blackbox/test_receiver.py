@@ -106,6 +106,14 @@ class Requests(ReceiverTest):
         counted = status(daemon)["otlp"]["requests_refused"]
         self.assertEqual((counted["token"], counted["malformed"], counted["not_allowed"]), (2, 5, 4))
 
+    def test_tls_where_plain_http_is_served_is_named_in_the_answer(self):
+        daemon = self.with_receiver()
+        hello = bytes.fromhex("16030100c8010000c40303") + bytes(200)
+        (code, body), = parse_responses(raw_exchange(daemon.otlp_address, hello))
+        self.assertEqual(code, 400)
+        self.assertIn(b"this is TLS, and plain HTTP is spoken here", body)
+        wait_until(lambda: "this is TLS" in daemon.log, what="the line in the log")
+
     def test_a_request_needs_a_length(self):
         daemon = self.with_receiver()
         head = (f"POST /v1/traces HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ARC}\r\n"
@@ -202,9 +210,15 @@ class Start(ReceiverTest):
     def test_check_prints_the_settings_and_how_many_tokens_there_are(self):
         done = self.check(otlp_listen="127.0.0.1:4318", otlp_token_file=self.tokens(), otlp_outbox_share="5")
         self.assertIn("otlp-listen = 127.0.0.1:4318  (from flag)", done.stdout)
-        self.assertRegex(done.stdout, r"otlp-token-file = \S+ \(2 tokens\)  \(from flag\)")
+        self.assertRegex(done.stdout, r"otlp-token-file = \S+ \(1 arc, 1 job\)  \(from flag\)")
         self.assertIn("otlp-outbox-share = 5  (from flag)", done.stdout)
         self.assertNotIn(ARC, done.stdout + done.stderr)
+
+    def test_runners_of_arc_without_a_token_for_arc_are_warned_of(self):
+        done = self.check(otlp_listen="127.0.0.1:4318", otlp_token_file=self.tokens(f"job {JOB}\n"), arc_runners="arc-*")
+        self.assertIn("warning: otlp-token-file has no `arc TOKEN`, so ARC cannot report", done.stdout)
+        done = self.check(otlp_listen="127.0.0.1:4318", otlp_token_file=self.tokens(), arc_runners="arc-*")
+        self.assertNotIn("ARC cannot report", done.stdout)
 
     def test_malformed_lines_are_named_by_their_number(self):
         for text, number, words in ((f"arc {ARC}\n\n{JOB}\n", 3, "arc TOKEN"), (f"job short\n", 1, "fewer than 16"),
