@@ -347,6 +347,7 @@ struct setup_arc setup_arc_facts(const struct engine_counters *engine,
     if (receiver != NULL) {
         arc.wrong_tokens = receiver->refusals[RECEIVER_BAD_TOKEN];
         arc.not_allowed = receiver->refusals[RECEIVER_NOT_ALLOWED];
+        arc.with_job_token = receiver->arc_named;
     }
     return arc;
 }
@@ -359,6 +360,9 @@ static void append_arc_reasons(const struct setup_arc *arc, struct setup_item *i
                        " Requests to otlp-listen were refused: %llu without a token of "
                        "otlp-token-file, %llu for their path, type or sender (the log names them).",
                        (unsigned long long)arc->wrong_tokens, (unsigned long long)arc->not_allowed);
+    if (arc->with_job_token > 0)
+        append_message(item, " %llu spans of ARC came with a `job` token: it needs an `arc` token.",
+                       (unsigned long long)arc->with_job_token);
     if (arc->late > 0)
         append_message(item, " %llu came later than arc-grace.", (unsigned long long)arc->late);
     if (arc->held > 0)
@@ -382,8 +386,10 @@ static void assess_expected_arc(const struct setup_arc *arc, struct setup_item *
         append_arc_reasons(arc, item);
     } else if (arc->assignment_at != TIMESTAMP_UNKNOWN) {
         append_time(item, "ARC's last report that was used came at ", arc->assignment_at);
-        append_message(item, ". Of %llu jobs no report came in time.",
-                       (unsigned long long)arc->missing);
+        append_message(item, ".");
+        if (arc->missing > 0)
+            append_message(item, " Of %llu jobs before no report came in time.",
+                           (unsigned long long)arc->missing);
     } else if (arc->reports > 0) {
         item->state = SETUP_WARNING;
         append_message(item, "ARC reports, and no job that arc-runners selects has ended: do its "

@@ -527,6 +527,19 @@ static void answer_reports(struct intake *intake)
     answer_with(intake, &refused);
 }
 
+// A listener of ARC that was given a job token reports nothing.
+static void count_arc_names(const struct intake *intake)
+{
+    const struct otlp_request *request = &intake->request;
+    uint64_t count = 0;
+
+    for (size_t i = 0; i < request->scope_count; i++)
+        for (size_t k = 0; k < request->scopes[i].span_count; k++)
+            count += arc_sends_span_named(request->scopes[i].spans[k].name);
+    if (count > 0)
+        increase(&intake->receiver->sums.arc_named, count);
+}
+
 // --- role job -------------------------------------------------------------------------------------
 
 static bool is_refused_span(enum forward_outcome outcome)
@@ -703,6 +716,7 @@ static enum error_code prepare(struct intake *intake, bool *is_for_engine, struc
         *is_for_engine = intake->report_count > 0;
         return code;
     }
+    count_arc_names(intake);
     *is_for_engine = intake->request.span_count > 0;
     intake->forward_outcomes = arena_allocate_array(&intake->arena, intake->request.span_count,
                                                     sizeof *intake->forward_outcomes);

@@ -435,6 +435,9 @@ class Arc(ReceiverTest):
         self.refused(send(daemon, arc_spans(job, job.created + 5), JOB), "3 our_id")
         self.check_trace(collector, self.expected(run, {}))
         self.assertEqual(sum(status(daemon)["arc"]["reports"].values()), 0)
+        self.assertEqual(status(daemon)["otlp"]["arc_named"], 3)
+        item = next(item for item in status(daemon)["setup"]["items"] if item["name"] == "arc")
+        self.assertIn("3 spans of ARC came with a `job` token: it needs an `arc` token.", item["message"])
 
     def test_nothing_that_was_answered_200_is_lost_by_kill_9(self):
         daemon, collector = self.pair(arc_runners="arc-*")

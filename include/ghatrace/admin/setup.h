@@ -48,6 +48,7 @@ struct setup_arc {
     uint64_t assignments, late, missing;    // as in struct engine_counters
     timestamp_ns assignment_at, missing_at; // the last of each; TIMESTAMP_UNKNOWN: none
     uint64_t wrong_tokens, not_allowed;     // requests
+    uint64_t with_job_token;                // spans of ARC
 };
 
 // The input of the assessment. Outlives the report.

@@ -1,4 +1,4 @@
-// The listener for spans of other programs, OTLP/HTTP: ARC's statements about jobs, and spans of programs inside jobs.
+// The listener for spans of other programs, OTLP/HTTP: ARC's reports about jobs, and spans of programs inside jobs.
 // One thread accepts connections, reads and decodes requests, hands them to the engine, and responds when it has
 // committed.
 #ifndef GHATRACE_RECEIVER_RECEIVER_H
@@ -80,6 +80,7 @@ extern const char *const receiver_refusal_names[RECEIVER_REFUSALS];
     ROW(refusals, [RECEIVER_REFUSALS])                                                             \
     ROW(spans, [RECEIVER_ROLES])     /* of requests that could be decoded */                       \
     ROW(not_arc, )                   /* spans that were refused, since an arc token's are ARC's */ \
+    ROW(arc_named, )                 /* spans with the names of ARC's, and a job token */          \
     ROW(arc_reports, [ARC_OUTCOMES]) /* those that the engine was not asked about */
 
 // Since the start of the process.

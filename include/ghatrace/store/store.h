@@ -32,12 +32,12 @@
 //   tally, pools, open_jobs, open_runs, recent, recent_by_trace, job_series, run_series, step_series, latency
 //               statistics of open and measured runs and jobs (store/table.h, stats/); rebuilt from
 //               the states in older stores
-//   arc_jobs    job by its runner, for statements of ARC; only while they are accepted: hash of the runner's name ‖
+//   arc_jobs    job by its runner, for reports of ARC; only while they are accepted: hash of the runner's name ‖
 //               be64 job id ‖ trace → 01 ‖ be64 each: run id, attempt, runner id, hash of the repository, hash of
 //               the job's name, created at, started at, ended at (0: not; 2^63 - 1: at an unknown time), closed at (0:
 //               it has a state) ‖ server. A hash is the first 8 bytes of SHA-256; 0: there is no such text
 //   arc_closed  be64 closed at ‖ key of arc_jobs → empty: of jobs that have no state any more
-//   arc_held    statements of ARC whose job is not known: hash of the runner's name ‖ first 16 bytes of SHA-256 of
+//   arc_held    reports of ARC whose job is not known: hash of the runner's name ‖ first 16 bytes of SHA-256 of
 //               the value from the second number on → 01 ‖ be64 each: received at, hash of the repository, run id,
 //               job id, hash of the job's name, assigned at, start, end ‖ server
 //   arc_held_by_age  be64 received at ‖ key of arc_held → empty

@@ -39,7 +39,7 @@ enum run_result {
 };
 #define RUN_RESULTS (RUN_RESULT_FAILURE + 1)
 
-// A statement of ARC (actions-runner-controller) about a job: when it was assigned to a scale set.
+// What ARC (actions-runner-controller) reports about a job: when it was assigned to a scale set.
 struct job_assignment {
     struct slice server; // empty: github.com
     int64_t run_id;

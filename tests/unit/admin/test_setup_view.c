@@ -231,6 +231,8 @@ static void that_arcs_reports_do_not_come_is_reported_with_the_reason(void **sta
     expect(&scene, SETUP_ARC, SETUP_UNKNOWN, "has ended yet. No report of ARC was received.");
     arc->wrong_tokens = 3;
     expect(&scene, SETUP_ARC, SETUP_UNKNOWN, "3 without a token of otlp-token-file, 0 for their");
+    arc->with_job_token = 6;
+    expect(&scene, SETUP_ARC, SETUP_UNKNOWN, "6 spans of ARC came with a `job` token");
     arc->reports = arc->held = 7;
     expect(&scene, SETUP_ARC, SETUP_WARNING, "do its globs match");
     arc->missing = 12;
@@ -242,7 +244,8 @@ static void that_arcs_reports_do_not_come_is_reported_with_the_reason(void **sta
     arc->assignment_at = NOW - NS_PER_MINUTE;
     expect(&scene, SETUP_ARC, SETUP_WARNING, "did not report within arc-grace");
     arc->assignment_at = NOW;
-    expect(&scene, SETUP_ARC, SETUP_OK, "came at 2026-09-03T04:16:57Z. Of 12 jobs no report");
+    expect(&scene, SETUP_ARC, SETUP_OK,
+           "came at 2026-09-03T04:16:57Z. Of 12 jobs before no report");
 }
 
 int main(void)
