@@ -359,11 +359,12 @@ static enum error_code drop_oldest_closed_job(struct engine_work *work)
 }
 
 // A job of the policy's arc_runners stays in the list, so that a late report is recognized.
-static enum error_code close_listed_job(struct engine_work *work, const struct work_job *job)
+static enum error_code close_listed_job(struct engine_work *work, const struct work_job *job,
+                                        const struct arc_place *last)
 {
     uint8_t key[ARC_JOB_KEY_SIZE], age[AGE_SIZE + ARC_JOB_KEY_SIZE];
-    uint64_t runner = hash_of(job->arc.runner_name);
-    struct listed_job closed = listed_job_of(&job->key, &job->state, &job->arc);
+    uint64_t runner = hash_of(last->runner_name);
+    struct listed_job closed = listed_job_of(&job->key, &job->state, last);
     enum error_code code = ERROR_NONE;
     closed.closed_at = work->now;
     if (is_full(work, STORE_TABLE_ARC_CLOSED))
@@ -397,8 +398,13 @@ enum error_code work_list_job(struct engine_work *work, struct work_job *job)
 {
     if (job->is_stored || !job->arc.is_listed)
         return list_job(work, job);
-    enum error_code code =
-        job->arc.is_expected ? close_listed_job(work, job) : delete_listed_job(work, job);
+    const struct arc_place *last = job->has_event ? &job->arc_after : &job->arc;
+    bool is_kept = last->is_listed && last->is_expected;
+    enum error_code code = ERROR_NONE;
+    if (!is_kept || !slice_equals(last->runner_name, job->arc.runner_name))
+        code = delete_listed_job(work, job);
+    if (code == ERROR_NONE && is_kept)
+        code = close_listed_job(work, job, last);
     job->arc = (struct arc_place){.is_listed = false};
     return code;
 }
@@ -752,12 +758,18 @@ enum error_code work_match_held_reports(struct engine_work *work, const struct g
     struct held_report list[HELD_OF_RUNNER_MAX];
     size_t count = 0;
     *left_of = 0;
-    if (!has_held(work))
+    if (!work->has_receiver)
         return ERROR_NONE;
     const struct job_state known = foresee(event, &job->state);
     const struct arc_place place = arc_place_of_job(work, &known);
-    if (!place.is_listed)
+    job->arc_after = place;
+    job->has_event = true;
+    if (!has_held(work))
         return ERROR_NONE;
+    if (!place.is_listed) { // a re-run took it over: it does not hold reports back any more
+        *left_of = job->arc.is_listed ? hash_of(job->arc.runner_name) : 0;
+        return ERROR_NONE;
+    }
     const struct change change = {job->arc.is_listed,
                                   listed_job_of(&job->key, &job->state, &job->arc),
                                   listed_job_of(&job->key, &known, &place)};

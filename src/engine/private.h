@@ -173,7 +173,10 @@ struct work_job {
     struct job_state state;
     struct pool_place place;
     struct arc_place arc; // as stored
-    bool is_stored;       // as in work_run
+    // With the event that is applied, for a job that it closes: its state has lost it. Only if `has_event`.
+    struct arc_place arc_after;
+    bool has_event;
+    bool is_stored; // as in work_run
 };
 
 // Decodes a stored state; `bytes` must be in the arena. The key is already set.

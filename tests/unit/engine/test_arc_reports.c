@@ -323,6 +323,49 @@ static void a_job_that_a_re_run_took_over_is_no_candidate(void **state)
     close_bench(&bench);
 }
 
+static void a_job_that_turns_out_to_be_taken_over_holds_no_report_back(void **state)
+{
+    struct engine_bench bench;
+    struct made_job copy = build;
+    (void)state;
+    open_bench(&bench);
+    copy.id = 2;
+    struct scenario_delivery begun = delivery_of(&copy, IN_PROGRESS);
+    struct scenario_delivery taken_over = delivery_of(&copy, COMPLETED);
+    scenario_set_attempt(&begun, 2);
+    scenario_set_attempt(&taken_over, 2);
+    begun.event.job.created_at = taken_over.event.job.created_at = scenario_at(59);
+    engine_bench_accept(&bench, &begun);
+    deliver(&bench, &build, COMPLETED);
+    assert_int_equal(report(&bench, report_of(&build, 5)), ARC_HELD);
+    engine_bench_accept(&bench, &taken_over);
+    expect_assigned(&bench, 2, 5);
+    assert_int_equal(held_in(&bench), 0);
+    close_bench(&bench);
+}
+
+// Without arc-grace a job is closed by its end: it is known then when it ended. A runner that registers again under its
+// name has another number.
+static void a_job_that_is_closed_by_its_end_holds_no_other_report_back(void **state)
+{
+    struct engine_bench bench;
+    const struct made_job first = {1, "build", "always-on", 20, 58};
+    const struct made_job second = {2, "build", "always-on", 60, 90};
+    struct scenario_delivery end = delivery_of(&second, COMPLETED);
+    (void)state;
+    scenario_set_runner(&end, 8, second.runner);
+    open_bench(&bench);
+    bench.options.policy.arc_grace = 0;
+    engine_bench_restart(&bench);
+    deliver(&bench, &first, IN_PROGRESS);
+    deliver(&bench, &first, COMPLETED);
+    assert_int_equal(report(&bench, without_run(report_of(&second, 59))), ARC_HELD);
+    engine_bench_accept(&bench, &end);
+    expect_assigned(&bench, 42, 59);
+    assert_int_equal(held_in(&bench), 0);
+    close_bench(&bench);
+}
+
 static void jobs_of_a_matrix_with_equal_names_differ_by_runner(void **state)
 {
     struct engine_bench bench;
@@ -824,6 +867,8 @@ int main(void)
         cmocka_unit_test(two_attempts_on_one_runner_get_their_own),
         cmocka_unit_test(an_attempt_that_arc_calls_the_first_is_found),
         cmocka_unit_test(a_job_that_a_re_run_took_over_is_no_candidate),
+        cmocka_unit_test(a_job_that_is_closed_by_its_end_holds_no_other_report_back),
+        cmocka_unit_test(a_job_that_turns_out_to_be_taken_over_holds_no_report_back),
         cmocka_unit_test(jobs_of_a_matrix_with_equal_names_differ_by_runner),
         cmocka_unit_test(equal_numbers_of_two_servers_differ_by_server),
         cmocka_unit_test(a_report_of_another_repository_does_not_fit),
