@@ -334,22 +334,40 @@ struct setup_arc setup_arc_facts(const struct engine_counters *engine,
 {
     struct setup_arc arc = {.is_received = receiver != NULL,
                             .is_expected = has_arc_runners,
-                            .held = engine->arc_reports[ARC_HELD],
-                            .assignments = engine->assignments,
-                            .late = engine->assignments_late,
                             .missing = engine->assignments_missing,
                             .assignment_at = engine->last_assignment_at,
                             .missing_at = engine->last_missing_at};
     for (size_t i = 0; i < ARC_OUTCOMES; i++)
-        if (i != ARC_MALFORMED)
-            arc.reports +=
-                engine->arc_reports[i] + (receiver != NULL ? receiver->arc_reports[i] : 0);
+        arc.reports[i] = engine->arc_reports[i] + (receiver != NULL ? receiver->arc_reports[i] : 0);
     if (receiver != NULL) {
         arc.wrong_tokens = receiver->refusals[RECEIVER_BAD_TOKEN];
         arc.not_allowed = receiver->refusals[RECEIVER_NOT_ALLOWED];
         arc.with_job_token = receiver->arc_named;
     }
     return arc;
+}
+
+static bool has_reports(const struct setup_arc *arc)
+{
+    for (size_t i = 0; i < ARC_OUTCOMES; i++)
+        if (arc->reports[i] > 0)
+            return true;
+    return false;
+}
+
+// Those that were not used, by their outcomes.
+static void append_unused_reports(const struct setup_arc *arc, struct setup_item *item)
+{
+    const char *before = " Reports that were not used: ";
+    for (size_t i = 0; i < ARC_OUTCOMES; i++) {
+        if (i == ARC_MATCHED || arc->reports[i] == 0)
+            continue;
+        append_message(item, "%s%llu %s", before, (unsigned long long)arc->reports[i],
+                       arc_outcome_names[i]);
+        before = ", ";
+    }
+    if (before[0] == ',')
+        append_message(item, "; /api/status lists the last.");
 }
 
 // Why reports may be missing.
@@ -363,13 +381,9 @@ static void append_arc_reasons(const struct setup_arc *arc, struct setup_item *i
     if (arc->with_job_token > 0)
         append_message(item, " %llu spans of ARC came with a `job` token: it needs an `arc` token.",
                        (unsigned long long)arc->with_job_token);
-    if (arc->late > 0)
-        append_message(item, " %llu came later than arc-grace.", (unsigned long long)arc->late);
-    if (arc->held > 0)
-        append_message(item,
-                       " %llu were of jobs not known at that time: /api/status lists the last.",
-                       (unsigned long long)arc->held);
-    if (arc->reports == 0)
+    if (has_reports(arc))
+        append_unused_reports(arc, item);
+    else
         append_message(item, " No report of ARC was received.");
 }
 
@@ -390,7 +404,7 @@ static void assess_expected_arc(const struct setup_arc *arc, struct setup_item *
         if (arc->missing > 0)
             append_message(item, " Of %llu jobs before no report came in time.",
                            (unsigned long long)arc->missing);
-    } else if (arc->reports > 0) {
+    } else if (has_reports(arc)) {
         item->state = SETUP_WARNING;
         append_message(item, "ARC reports, and no job that arc-runners selects has ended: do its "
                              "globs match the labels or the group of ARC's runners?");
@@ -412,7 +426,7 @@ static void assess_arc(const struct setup_facts *facts, struct setup_item *item)
                        "jobs wait for arc-grace in vain.");
     } else if (arc->is_expected) {
         assess_expected_arc(arc, item);
-    } else if (arc->is_received && arc->reports > 0) {
+    } else if (arc->is_received && has_reports(arc)) {
         item->state = SETUP_WARNING;
         append_message(item,
                        "ARC reports, and arc-runners is not set: what comes after a job's end, "

@@ -41,11 +41,10 @@ struct setup_item {
 
 // What ARC reported since the start of the process.
 struct setup_arc {
-    bool is_received; // otlp-listen is on
-    bool is_expected; // arc-runners is set
-    uint64_t reports; // that could be read
-    uint64_t held;    // of these: their job was not known, or it was sent already
-    uint64_t assignments, late, missing;    // as in struct engine_counters
+    bool is_received;                       // otlp-listen is on
+    bool is_expected;                       // arc-runners is set
+    uint64_t reports[ARC_OUTCOMES];         // by what became of them
+    uint64_t missing;                       // as in struct engine_counters
     timestamp_ns assignment_at, missing_at; // the last of each; TIMESTAMP_UNKNOWN: none
     uint64_t wrong_tokens, not_allowed;     // requests
     uint64_t with_job_token;                // spans of ARC

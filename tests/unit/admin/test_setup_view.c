@@ -223,7 +223,7 @@ static void that_arcs_reports_do_not_come_is_reported_with_the_reason(void **sta
     assert_string_equal(assess(&scene, SETUP_ARC)->message, ""); // neither setting
     arc->is_received = true;
     assert_string_equal(assess(&scene, SETUP_ARC)->message, ""); // for spans of jobs
-    arc->reports = 1;
+    arc->reports[ARC_HELD] = 1;
     expect(&scene, SETUP_ARC, SETUP_WARNING, "arc-runners is not set");
     *arc = (struct setup_arc){.is_expected = true};
     expect(&scene, SETUP_ARC, SETUP_WARNING, "otlp-listen is not");
@@ -233,14 +233,14 @@ static void that_arcs_reports_do_not_come_is_reported_with_the_reason(void **sta
     expect(&scene, SETUP_ARC, SETUP_UNKNOWN, "3 without a token of otlp-token-file, 0 for their");
     arc->with_job_token = 6;
     expect(&scene, SETUP_ARC, SETUP_UNKNOWN, "6 spans of ARC came with a `job` token");
-    arc->reports = arc->held = 7;
+    arc->reports[ARC_HELD] = 7;
     expect(&scene, SETUP_ARC, SETUP_WARNING, "do its globs match");
     arc->missing = 12;
     arc->missing_at = NOW;
-    arc->late = 2;
+    arc->reports[ARC_LATE] = 2;
     expect(&scene, SETUP_ARC, SETUP_WRONG,
            "12 of the jobs that arc-runners selects, the last at 2026-09-03T04:16:57Z.");
-    expect(&scene, SETUP_ARC, SETUP_WRONG, "2 came later than arc-grace. 7 were of jobs not known");
+    expect(&scene, SETUP_ARC, SETUP_WRONG, "Reports that were not used: 7 held, 2 late; /api/status");
     arc->assignment_at = NOW - NS_PER_MINUTE;
     expect(&scene, SETUP_ARC, SETUP_WARNING, "did not report within arc-grace");
     arc->assignment_at = NOW;
