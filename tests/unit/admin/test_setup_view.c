@@ -240,7 +240,8 @@ static void that_arcs_reports_do_not_come_is_reported_with_the_reason(void **sta
     arc->reports[ARC_LATE] = 2;
     expect(&scene, SETUP_ARC, SETUP_WRONG,
            "12 of the jobs that arc-runners selects, the last at 2026-09-03T04:16:57Z.");
-    expect(&scene, SETUP_ARC, SETUP_WRONG, "Reports that were not used: 7 held, 2 late; /api/status");
+    expect(&scene, SETUP_ARC, SETUP_WRONG,
+           "Reports that were not used: 7 held, 2 late; /api/status");
     arc->assignment_at = NOW - NS_PER_MINUTE;
     expect(&scene, SETUP_ARC, SETUP_WARNING, "did not report within arc-grace");
     arc->assignment_at = NOW;
