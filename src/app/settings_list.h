@@ -159,6 +159,9 @@ SETTING(ARC_GRACE, "arc-grace", DURATION(engine.policy.arc_grace), "60s", "TIME"
 SETTING(HISTORY, "history", DURATION(engine.history), "24h", "TIME",
         "how long finished traces stay in the local store for viewing",
         .least = 0, .most = NEVER)
+SETTING(HISTORY_JOBS, "history-jobs", COUNT(engine.history_jobs), "1000000", "N",
+        "completed jobs of which it is kept when they waited and ran, for `whatif`: 32 to 50 bytes each; 0: none",
+        .least = 0, .most = 100000000)
 SETTING(DB_MAX_SIZE, "db-max-size", SIZE(db_max_size), "8GiB", "SIZE",
         "largest size of the local store; what does not fit is answered 503",
         .least = MIB, .most = 16384 * GIB)

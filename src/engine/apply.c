@@ -5,6 +5,7 @@
 #include "ghatrace/base/log.h"
 #include "ghatrace/otlp/decode.h"
 #include "ghatrace/otlp/encode.h"
+#include "ghatrace/stats/job_history.h"
 #include "ghatrace/stats/latency.h"
 #include "ghatrace/stats/open_runs.h"
 #include "ghatrace/stats/recent.h"
@@ -636,6 +637,8 @@ enum error_code work_add_records(struct engine_work *work, const struct trace_id
         enum error_code code = add_finished(work, &key, finished);
         if (code == ERROR_NONE && finished->job_sample != NULL)
             code = count_job(work, finished->job_sample);
+        if (code == ERROR_NONE && finished->occupancy.exists && work->keeps_job_history)
+            code = job_history_add(work->stats, &key, &finished->occupancy, &work->error);
         if (code == ERROR_NONE && finished->run_sample != NULL)
             code = count_run(work, trace, finished);
         if (code != ERROR_NONE)

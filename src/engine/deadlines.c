@@ -1,5 +1,6 @@
 // Processes due deadlines of runs and jobs, and the upkeep of the store.
 #include "ghatrace/base/log.h"
+#include "ghatrace/stats/job_history.h"
 #include "ghatrace/stats/latency.h"
 #include "ghatrace/stats/pool.h"
 #include "ghatrace/stats/recent.h"
@@ -462,6 +463,27 @@ static enum error_code drop_pools(struct engine *engine)
     return code;
 }
 
+// The share of the store that completed jobs may take when room runs short.
+#define JOB_HISTORY_SHARE 64
+#define JOB_HISTORY_BYTES 50 // of one that is stored alone
+
+static enum error_code drop_job_history(struct engine *engine, struct upkeep *upkeep)
+{
+    struct engine_work *work = &engine->work;
+    uint64_t keep = engine->options.history_jobs;
+    bool has_more;
+    if (store_is_tight(work->transaction)) {
+        struct store_usage usage;
+        store_read_usage(work->transaction, &usage);
+        uint64_t share = usage.max_bytes / JOB_HISTORY_SHARE / JOB_HISTORY_BYTES;
+        keep = keep < share ? keep : share;
+    }
+    enum error_code code =
+        job_history_expire(work->stats, keep, upkeep->max, &has_more, &work->error);
+    upkeep->has_leftovers |= has_more;
+    return code;
+}
+
 static enum error_code expire_notes(struct engine_work *work, struct upkeep *upkeep)
 {
     duration_ns linger = work->policy.linger;
@@ -579,6 +601,8 @@ enum error_code engine_do_upkeep(struct engine *engine, size_t tasks, struct upk
         code = stats_flush(work->stats, &work->error);
     if (code == ERROR_NONE)
         code = drop_history(engine, upkeep);
+    if (code == ERROR_NONE)
+        code = drop_job_history(engine, upkeep);
     if (code == ERROR_NONE && upkeep->is_clock_trusted)
         code = expire_notes_and_figures(engine, upkeep);
     if (code == ERROR_NONE)

@@ -631,6 +631,7 @@ enum error_code engine_create(struct store *store, const struct engine_options *
     made->work.policy = options->policy;
     made->work.to_outbox = options->has_exporter;
     made->work.has_receiver = options->has_receiver;
+    made->work.keeps_job_history = options->history_jobs > 0;
     made->work.has_old_keys = store_has_old_keys(store);
     made->work.outbox_max = options->outbox_max;
     made->has_leftovers = true; // process what became due while no daemon was running

@@ -35,8 +35,9 @@ struct engine_work {
     struct store *store;
     struct trace_policy policy;
     bool to_outbox;
-    bool has_receiver;                     // struct engine_options
-    struct forwarder *forwarder;           // forward.h
+    bool has_receiver;           // struct engine_options
+    struct forwarder *forwarder; // forward.h
+    bool keeps_job_history;
     bool has_old_keys;                     // store_has_old_keys()
     uint64_t outbox_max;                   // bytes; deliveries are refused when more are waiting
     struct store_transaction *transaction; // NULL between batches

@@ -4,6 +4,7 @@
 
 #include "ghatrace/base/arena.h"
 #include "ghatrace/base/buffer.h"
+#include "ghatrace/stats/job_history.h"
 #include "ghatrace/stats/latency.h"
 #include "ghatrace/stats/pool.h"
 #include "ghatrace/stats/series.h"
@@ -53,6 +54,14 @@ struct candidates {
     bool is_barren; // a scan in this transaction found none
 };
 
+// Completed jobs that are not written yet (job_history.h).
+struct new_jobs {
+    uint8_t bytes[JOB_HISTORY_TOGETHER * JOB_HISTORY_RECORD_SIZE];
+    size_t count;
+    uint64_t next;   // the number of the first of them; 0: not looked up in this transaction
+    bool may_exceed; // jobs were added since it was last known that there are not too many
+};
+
 struct stats {
     size_t max_series;
     struct store_transaction *transaction;
@@ -65,6 +74,7 @@ struct stats {
     uint64_t new_rows[STORE_TABLE_COUNT]; // created, and not yet written
     struct candidates candidates[SERIES_KINDS];
     struct stats_overflow overflow; // of this transaction
+    struct new_jobs new_jobs;
     // During a rebuild of the tables (rebuild.h): states at or behind the cursor are not in them yet.
     bool is_rebuilding;
     struct store_key cursor;
@@ -96,6 +106,9 @@ enum error_code stats_set_aside(struct stats *stats, enum store_table table, str
 
 // First half of SHA-256.
 void stats_hash(struct slice data, uint8_t hash[HASH_SIZE]);
+
+// Writes the completed jobs that are not written yet.
+enum error_code job_history_flush(struct stats *stats, struct error *error) MUST_CHECK;
 
 // --- contents of rows ---
 

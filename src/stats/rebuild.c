@@ -93,7 +93,7 @@ static bool has_statistics(int table)
 }
 
 // Open runs and jobs are always recounted, whatever the version. Other statistics of an unknown version are of no use
-// to this one.
+// to this one. Each entry of the job history shows by itself whether it can be read.
 static enum error_code begin_rebuild(struct stats *stats, bool is_version_1, struct error *error)
 {
     enum error_code code = is_version_1 ? stats_upgrade(stats, error) : ERROR_NONE;

@@ -129,6 +129,7 @@ enum error_code stats_create(size_t max_series, struct stats **stats, struct err
     arena_init(&made->arena, ARENA_BLOCK_BYTES);
     arena_init(&made->scratch, ARENA_BLOCK_BYTES);
     buffer_init(&made->bytes, ROW_BYTES_MAX);
+    made->new_jobs.may_exceed = true;
     *stats = made;
     return ERROR_NONE;
 }
@@ -160,6 +161,8 @@ void stats_begin(struct stats *stats, struct store_transaction *transaction, tim
     stats->transaction = transaction;
     stats->now = now;
     stats->has_new_server = false;
+    stats->new_jobs.count = 0;
+    stats->new_jobs.next = 0;
     stats->overflow = (struct stats_overflow){.kind = ""};
     discard_rows(stats);
 }
@@ -217,7 +220,7 @@ enum error_code stats_flush(struct stats *stats, struct error *error)
             return code;
     }
     discard_rows(stats);
-    return ERROR_NONE;
+    return job_history_flush(stats, error);
 }
 
 // --- rows --------------------------------------------------------------------------------------------------

@@ -804,6 +804,17 @@ enum error_code store_table_put(struct store_transaction *transaction, enum stor
                     value);
 }
 
+enum error_code store_table_append(struct store_transaction *transaction, enum store_table table,
+                                   struct slice key, struct slice value, struct error *error)
+{
+    MDB_val k = lmdb_value(key);
+    MDB_val v = lmdb_value(value);
+    assert(transaction->is_write);
+    MDB_dbi dbi = transaction->store->databases[database_of(table)];
+    heartbeat_beat();
+    return lmdb_error(mdb_put(transaction->txn, dbi, &k, &v, MDB_APPEND), "append to table", error);
+}
+
 enum error_code store_table_delete(struct store_transaction *transaction, enum store_table table,
                                    struct slice key, struct error *error)
 {

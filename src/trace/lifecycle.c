@@ -264,8 +264,13 @@ static enum error_code close_job(const struct lifecycle *life, const struct job_
     finished->span_id = stored_span_of_job(job->run_id, job->job_id);
     finished->end = end->timeline.end;
     const struct ended_job ended = {run, job, &end->timeline, end->phase == JOB_CLOSED_INCOMPLETE};
+    enum error_code code = ended.is_incomplete ? ERROR_NONE
+                                               : occupancy_of_job(job, &end->timeline, life->arena,
+                                                                  &finished->occupancy);
+    if (code != ERROR_NONE)
+        return code;
     if (first_part_of(life, &ended) != JOB_WHOLE && !holds_runner_phases(job, &end->timeline)) {
-        enum error_code code = finish_runner_phases(life, &ended);
+        code = finish_runner_phases(life, &ended);
         if (code != ERROR_NONE)
             return code;
     }
@@ -279,9 +284,8 @@ static enum error_code close_job(const struct lifecycle *life, const struct job_
     if (run->phase == RUN_REMEMBERED)
         return ERROR_NONE;
     life->output->run_changed = true;
-    enum error_code code = run->phase == RUN_SENT
-                               ? extend_root(life, root_start, root_end, now, run)
-                               : finish_root_if_ready(life, now, run);
+    code = run->phase == RUN_SENT ? extend_root(life, root_start, root_end, now, run)
+                                  : finish_root_if_ready(life, now, run);
     keep_note_of_run(run);
     return code;
 }

@@ -1,6 +1,11 @@
 // When a job waited, queued, started up and executed; the current state of an open job.
 #include "ghatrace/trace/timeline.h"
 
+#include <stdio.h>
+
+#include "ghatrace/trace/labels.h"
+#include "ghatrace/trace/merge.h"
+
 // --- when a job waited, queued, started up and executed -------------------------------------------
 
 // The times of skipped jobs are often a second off (collector-contrib#39824, llvm-project#130941), so a job counts as
@@ -270,6 +275,42 @@ void timeline_keep_sent_phases(const struct job_timeline *sent, struct job_timel
         if (phases[i]->exists)
             at = phases[i]->start;
     }
+}
+
+// --- when a job had a runner ----------------------------------------------------------------------
+
+// GitHub's own runners have this group.
+#define HOSTED_GROUP SLICE("GitHub Actions")
+
+static uint32_t hash_runner(const struct job_state *job)
+{
+    char id[24];
+    int len = snprintf(id, sizeof id, "%lld", (long long)job->runner_id);
+    if ((job->runner_id == 0 && job->runner_name.len == 0) ||
+        slice_equals(job->runner_group_name, HOSTED_GROUP))
+        return 0;
+    uint64_t hash =
+        fingerprint_add_text(FINGERPRINT_START, slice_of_bytes(id, len > 0 ? (size_t)len : 0));
+    hash = fingerprint_add_text(hash, job->runner_name);
+    return (uint32_t)(hash >> 32) | 1;
+}
+
+enum error_code occupancy_of_job(const struct job_state *job, const struct job_timeline *timeline,
+                                 struct arena *arena, struct job_occupancy *occupancy)
+{
+    const struct github_job *body = &job->body;
+    *occupancy = (struct job_occupancy){.exists = false};
+    if (!timeline->has_run || timeline->is_skipped || timeline->is_carried_over)
+        return ERROR_NONE;
+    occupancy->exists = true;
+    occupancy->ready = timeline->wait.exists ? timeline->wait.start : TIMESTAMP_UNKNOWN;
+    occupancy->started = timeline->wait.exists          ? timeline->wait.end
+                         : timeline->preparation.exists ? timeline->preparation.start
+                                                        : timeline->execution.start;
+    occupancy->ended = timeline->end;
+    occupancy->runner = hash_runner(job);
+    return labels_join(body->labels, body->label_count, arena, &occupancy->labels) ? ERROR_NONE
+                                                                                   : ERROR_MEMORY;
 }
 
 // --- state of an open job -------------------------------------------------------------------------

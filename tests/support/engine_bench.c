@@ -45,6 +45,7 @@ void engine_bench_open(struct engine_bench *bench)
     bench->options.batch_max = 100;
     bench->options.has_exporter = true;
     bench->options.history = NS_PER_DAY;
+    bench->options.history_jobs = 1000000;
     assert_true(temp_folder_create(&bench->folder));
     open_parts(bench);
 }

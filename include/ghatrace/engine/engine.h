@@ -105,6 +105,7 @@ struct engine_options {
     bool has_receiver;
     uint64_t forwarded_max; // bytes of such spans in the outbox. 0: no limit
     duration_ns history;    // how long finished traces are kept for the viewer
+    size_t history_jobs;    // completed jobs that are kept (stats/job_history.h); 0: none
     uint64_t
         dead_letters_max; // bytes of dead letters; the oldest beyond it are dropped. 0: no limit
     duration_ns dead_letters_age_max; // older ones are dropped. 0: no limit

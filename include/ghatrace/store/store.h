@@ -29,7 +29,8 @@
 //   forwarded   be64 sequence → be32 size ‖ be32 spans: in the outbox, and of another program's spans
 //   our_spans, held, held_by_trace
 //               what is needed to forward other programs' spans (engine/our_spans.c, engine/forward.c)
-//   tally, pools, open_jobs, open_runs, recent, recent_by_trace, job_series, run_series, step_series, latency
+//   tally, pools, open_jobs, open_runs, recent, recent_by_trace, job_series, run_series, step_series, latency,
+//   job_history
 //               statistics of open and measured runs and jobs (store/table.h, stats/); rebuilt from
 //               the states in older stores
 //   arc_jobs    job by its runner, for reports of ARC; only while they are accepted: hash of the runner's name ‖

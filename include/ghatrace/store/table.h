@@ -34,6 +34,7 @@ enum store_table {
     STORE_TABLE_OUR_SPANS,      // engine/our_spans.c
     STORE_TABLE_HELD,           // engine/forward.c
     STORE_TABLE_HELD_BY_TRACE,  // engine/forward.c
+    STORE_TABLE_JOB_HISTORY,    // stats/job_history.h
     STORE_TABLE_COUNT,
 };
 
@@ -52,6 +53,10 @@ enum error_code store_table_get(struct store_transaction *transaction, enum stor
 enum error_code store_table_put(struct store_transaction *transaction, enum store_table table,
                                 struct slice key, struct slice value,
                                 struct error *error) MUST_CHECK;
+// Of a key that is after all others: entries that are only ever added like this fill their pages.
+enum error_code store_table_append(struct store_transaction *transaction, enum store_table table,
+                                   struct slice key, struct slice value,
+                                   struct error *error) MUST_CHECK;
 // ERROR_NOT_FOUND: there was none.
 enum error_code store_table_delete(struct store_transaction *transaction, enum store_table table,
                                    struct slice key, struct error *error) MUST_CHECK;

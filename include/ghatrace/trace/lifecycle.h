@@ -51,6 +51,7 @@ struct lifecycle_finished {
     // sent again, so that each job is measured once. Of a run: never NULL.
     const struct job_sample *job_sample;
     const struct run_sample *run_sample;
+    struct job_occupancy occupancy; // of a completed job, each time that it is sent
     bool
         is_correction; // a run that has been measured before: it has its place in lists, and is not counted again
 };

@@ -4,6 +4,9 @@
 
 #include <stdbool.h>
 
+#include "ghatrace/base/arena.h"
+#include "ghatrace/base/error.h"
+#include "ghatrace/base/slice.h"
 #include "ghatrace/base/time.h"
 #include "ghatrace/trace/state.h"
 
@@ -63,6 +66,22 @@ timestamp_ns timeline_clamp(const struct job_timeline *timeline, timestamp_ns ti
 
 // True if the step was started and its end is not known.
 bool timeline_is_step_open(const struct github_step *step);
+
+// --- when a job had a runner ------------------------------------------------------------------------
+
+// `ready` is TIMESTAMP_UNKNOWN if it is not known when it began to wait for one.
+struct job_occupancy {
+    bool exists;         // it had one
+    struct slice labels; // labels_join(), as spelled by this job
+    timestamp_ns ready;
+    timestamp_ns started;
+    timestamp_ns ended;
+    uint32_t runner; // a hash of its id and name; 0: not known, or one of GitHub's own
+};
+
+// Of a completed job. Does not exist for a job that was carried over or skipped. ERROR_MEMORY.
+enum error_code occupancy_of_job(const struct job_state *job, const struct job_timeline *timeline,
+                                 struct arena *arena, struct job_occupancy *occupancy) MUST_CHECK;
 
 // --- state of an open job, from its stored state alone. Pure --------------------------------------
 
