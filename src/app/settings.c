@@ -46,49 +46,15 @@ int option_find(struct slice name)
     return -1;
 }
 
-#define NAME_MAX_COMPARED 64 // longer than any existing name plus a typing error
-
-static size_t smallest(size_t a, size_t b, size_t c)
-{
-    size_t least = a < b ? a : b;
-    return least < c ? least : c;
-}
-
-static bool is_same_letter(char a, char b)
-{
-    return tolower((unsigned char)a) == tolower((unsigned char)b);
-}
-
-// Levenshtein distance, computed row by row, ignoring case. Both at most NAME_MAX_COMPARED bytes.
-static size_t edit_distance(struct slice a, struct slice b)
-{
-    size_t row[NAME_MAX_COMPARED + 1];
-    for (size_t j = 0; j <= b.len; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= a.len; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b.len; j++) {
-            size_t above = row[j];
-            size_t changed = diagonal + (is_same_letter(a.data[i - 1], b.data[j - 1]) ? 0 : 1);
-            row[j] = smallest(above + 1, row[j - 1] + 1, changed);
-            diagonal = above;
-        }
-    }
-    return row[b.len];
-}
-
 const char *option_nearest(struct slice name, const char *(*candidate)(void *context, size_t i),
                            size_t count, void *context)
 {
-    if (name.len > NAME_MAX_COMPARED)
-        return NULL;
     const char *nearest = NULL;
     // If more than a third of the letters differ, it is another word, not a typing error.
     size_t best = name.len / 3 + 2;
     for (size_t i = 0; i < count; i++) {
         const char *text = candidate(context, i);
-        size_t distance = text == NULL ? best : edit_distance(name, slice_from_string(text));
+        size_t distance = text == NULL ? best : slice_edit_distance(name, slice_from_string(text));
         if (distance < best) {
             best = distance;
             nearest = text;

@@ -52,6 +52,42 @@ ptrdiff_t slice_find(struct slice s, struct slice needle)
     return found != NULL ? found - s.data : -1;
 }
 
+bool slice_contains_ignoring_case(struct slice s, struct slice needle)
+{
+    for (size_t at = 0; at + needle.len <= s.len; at++) {
+        if (slice_equals_ignoring_case((struct slice){s.data + at, needle.len}, needle))
+            return true;
+    }
+    return false;
+}
+
+static size_t smallest(size_t a, size_t b, size_t c)
+{
+    size_t least = a < b ? a : b;
+    return least < c ? least : c;
+}
+
+// Row by row.
+size_t slice_edit_distance(struct slice a, struct slice b)
+{
+    size_t row[SLICE_COMPARED_MAX + 1];
+    if (a.len > SLICE_COMPARED_MAX || b.len > SLICE_COMPARED_MAX)
+        return SIZE_MAX;
+    for (size_t j = 0; j <= b.len; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= a.len; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= b.len; j++) {
+            size_t above = row[j];
+            bool is_same = to_lower_ascii(a.data[i - 1]) == to_lower_ascii(b.data[j - 1]);
+            row[j] = smallest(above + 1, row[j - 1] + 1, diagonal + (is_same ? 0 : 1));
+            diagonal = above;
+        }
+    }
+    return row[b.len];
+}
+
 static bool is_space_or_tab(char c)
 {
     return c == ' ' || c == '\t';

@@ -8,6 +8,7 @@
 #define KEY_SIZE 8
 #define NOT_KNOWN UINT32_MAX // of a wait
 #define MS_MAX (UINT32_MAX - 1)
+#define FIRST_NUMBER 1
 #define NUMBER_END (UINT64_MAX / 2) // no store gets there
 
 // --- one job --------------------------------------------------------------------------------------
@@ -18,7 +19,7 @@ uint64_t job_history_pool_id(struct slice labels)
     return bytes_get_be64(id.bytes);
 }
 
-static uint64_t tag_of_job(const struct store_key *job)
+uint64_t job_history_tag(const struct store_key *job)
 {
     uint64_t tag =
         fingerprint_add_text(FINGERPRINT_START, slice_of_bytes(job->trace.bytes, TRACE_ID_SIZE));
@@ -51,7 +52,7 @@ static void put_record(uint8_t bytes[JOB_HISTORY_RECORD_SIZE], const struct stor
     uint64_t wait =
         occupancy->ready != TIMESTAMP_UNKNOWN ? ms_between(ready, occupancy->started) : NOT_KNOWN;
     put_be(bytes, job_history_pool_id(occupancy->labels), 8);
-    put_be(bytes + 8, tag_of_job(job), 6);
+    put_be(bytes + 8, job_history_tag(job), 6);
     put_be(bytes + 14, to_ms(ready), 6);
     put_be(bytes + 20, wait, 4);
     put_be(bytes + 24, ms_between(occupancy->started, occupancy->ended), 4);
@@ -120,7 +121,7 @@ static enum error_code find_end(struct store_transaction *transaction, uint64_t 
                                 struct error *error)
 {
     struct store_entry last;
-    *end = 1;
+    *end = FIRST_NUMBER;
     enum error_code code = seek_outer(transaction, true, &last, error);
     if (code == ERROR_NONE)
         *end = number_of(&last) + JOB_HISTORY_TOGETHER;
@@ -140,6 +141,16 @@ enum error_code job_history_count(struct store_transaction *transaction, uint64_
         code = seek_outer(transaction, false, &first, error);
     if (code == ERROR_NONE && end > number_of(&first))
         *count = end - number_of(&first);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+enum error_code job_history_is_whole(struct store_transaction *transaction, bool *is_whole,
+                                     struct error *error)
+{
+    struct store_entry first;
+    enum error_code code = seek_outer(transaction, false, &first, error);
+    *is_whole =
+        code == ERROR_NOT_FOUND || (code == ERROR_NONE && number_of(&first) <= FIRST_NUMBER);
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 

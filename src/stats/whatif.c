@@ -7,8 +7,9 @@
 
 // A job as it is replayed.
 struct task {
-    timestamp_ns ready;   // 0: it ran when the window began
-    duration_ns service;  // how long it holds a runner; negative: not known
+    timestamp_ns ready; // 0: it ran when the window began
+    duration_ns
+        service; // how long it holds a runner; while it is read, for a job that has not ended: ~at least
     duration_ns recorded; // its wait; negative: not counted
 };
 
@@ -86,12 +87,12 @@ static bool is_in_window(const struct whatif_job *job, const struct whatif_windo
 static struct task make_task(const struct whatif_job *job, bool has_wait,
                              const struct whatif_window *window)
 {
-    struct task task = {.ready = job->ready, .service = -1, .recorded = -1};
+    struct task task = {.ready = job->ready, .service = ~INT64_C(0), .recorded = -1};
     timestamp_ns begun = timestamp_later(job->started, window->from);
     if (job->ended != TIMESTAMP_UNKNOWN)
         task.service = job->ended - begun;
     else if (has_started(job, window->until))
-        task.service = window->until - begun;
+        task.service = ~(window->until - begun);
     if (has_started(job, window->from))
         task.ready = 0;
     else if (has_wait && job->ready >= window->from)
@@ -110,21 +111,30 @@ static int compare_tasks(const void *a, const void *b)
     return left->service < right->service ? -1 : left->service > right->service;
 }
 
-// For jobs whose service time is not known: the median of those of which it is.
-static void assume_service(struct whatif *whatif)
+// The median time of jobs that ended or, if none did, of those that run, so far.
+static duration_ns find_usual_service(const struct whatif *whatif)
 {
-    size_t known = 0;
+    size_t known = 0, running = 0;
     for (size_t i = 0; i < whatif->count; i++) {
         if (whatif->tasks[i].service >= 0)
             whatif->scratch[known++] = (uint64_t)whatif->tasks[i].service;
     }
-    if (known == whatif->count)
-        return;
-    sort_numbers(whatif->scratch, known);
-    duration_ns median = known > 0 ? (duration_ns)whatif->scratch[(known - 1) / 2] : 0;
+    for (size_t i = 0; known == 0 && i < whatif->count; i++) {
+        if (~whatif->tasks[i].service > 0)
+            whatif->scratch[running++] = (uint64_t)~whatif->tasks[i].service;
+    }
+    size_t count = known > 0 ? known : running;
+    sort_numbers(whatif->scratch, count);
+    return count > 0 ? (duration_ns)whatif->scratch[(count - 1) / 2] : 0;
+}
+
+static void assume_service(struct whatif *whatif)
+{
+    duration_ns usual = find_usual_service(whatif);
     for (size_t i = 0; i < whatif->count; i++) {
-        if (whatif->tasks[i].service < 0)
-            whatif->tasks[i].service = median;
+        duration_ns *service = &whatif->tasks[i].service;
+        if (*service < 0)
+            *service = ~*service > usual ? ~*service : usual;
     }
 }
 
@@ -184,7 +194,6 @@ static void summarize_recorded(struct whatif *whatif)
             whatif->recorded.waiting++;
     }
     summarize(whatif->scratch, count, &whatif->recorded);
-    whatif->floor = value_at(whatif->scratch, count, 10);
 }
 
 // --- how many were busy ---------------------------------------------------------------------------
@@ -258,19 +267,54 @@ static unsigned measure_idle(const struct changes *changes, uint64_t most)
     return waited > 0 ? (unsigned)(idle * 100 / waited + 0.5) : 0;
 }
 
-static void observe(struct whatif *whatif, const struct whatif_job *jobs, size_t count)
+static void read_changes(const struct whatif *whatif, const struct whatif_job *jobs, size_t count,
+                         struct changes *changes)
 {
-    struct changes changes = {whatif->scratch, 0, whatif->window.from, whatif->window.until};
+    *changes = (struct changes){whatif->scratch, 0, whatif->window.from, whatif->window.until};
     for (size_t i = 0; i < count; i++) {
         struct whatif_job job = straighten(&jobs[i]);
         if (has_sound_times(&jobs[i]) && is_in_window(&job, &whatif->window))
-            list_changes_of(&job, whatif->floor, &changes);
+            list_changes_of(&job, whatif->floor, changes);
     }
-    sort_numbers(changes.list, changes.count);
+    sort_numbers(changes->list, changes->count);
+}
+
+// The wait that 9 of 10 of the jobs had at least that became ready while a runner was free. When a job becomes ready,
+// runners are free if of the jobs before it fewer than `observed` have not ended.
+static duration_ns find_floor(const struct whatif *whatif, const struct whatif_job *jobs,
+                              size_t count)
+{
+    uint64_t *ends = whatif->scratch;
+    uint64_t *waits = whatif->scratch + count;
+    size_t ended = 0, free = 0, next = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct whatif_job job = straighten(&jobs[i]);
+        if (has_sound_times(&jobs[i]) && is_in_window(&job, &whatif->window) &&
+            job.ended != TIMESTAMP_UNKNOWN)
+            ends[ended++] = (uint64_t)job.ended;
+    }
+    sort_numbers(ends, ended);
+    for (size_t i = 0; i < whatif->count; i++) {
+        const struct task *task = &whatif->tasks[i];
+        while (next < ended && (timestamp_ns)ends[next] <= task->ready)
+            next++;
+        if (task->recorded >= 0 && i < whatif->observed + next)
+            waits[free++] = (uint64_t)task->recorded;
+    }
+    sort_numbers(waits, free);
+    return free >= WHATIF_FLOOR_JOBS ? value_at(waits, free, 10) : 0;
+}
+
+static void observe(struct whatif *whatif, const struct whatif_job *jobs, size_t count)
+{
+    struct changes changes;
+    read_changes(whatif, jobs, count, &changes);
     whatif->observed = find_most_busy(&changes);
     // Jobs of zero length hold a runner for no time.
     if (whatif->observed == 0 && whatif->recorded.waiting < whatif->counted)
         whatif->observed = 1;
+    whatif->floor = find_floor(whatif, jobs, count);
+    read_changes(whatif, jobs, count, &changes);
     whatif->idle_percent = measure_idle(&changes, whatif->observed);
 }
 

@@ -44,6 +44,9 @@ struct job_record {
 // The pool of jobs with these labels (labels_join(), in any spelling), whatever their runner group.
 uint64_t job_history_pool_id(struct slice labels);
 
+// What distinguishes a job with this key from others.
+uint64_t job_history_tag(const struct store_key *job);
+
 // Adds a job, which had a runner. Written by stats_flush(), or before.
 enum error_code job_history_add(struct stats *stats, const struct store_key *job,
                                 const struct job_occupancy *occupancy,
@@ -56,6 +59,9 @@ enum error_code job_history_expire(struct stats *stats, uint64_t keep, size_t ma
 // How many there are.
 enum error_code job_history_count(struct store_transaction *transaction, uint64_t *count,
                                   struct error *error) MUST_CHECK;
+// True if none has been dropped yet.
+enum error_code job_history_is_whole(struct store_transaction *transaction, bool *is_whole,
+                                     struct error *error) MUST_CHECK;
 // Reads one entry, at or after `*number`, and advances that; 0 means the oldest. `*count` becomes 0 at the end. A
 // damaged entry is left out and noted as unreadable.
 enum error_code job_history_read(struct store_transaction *transaction, uint64_t *number,

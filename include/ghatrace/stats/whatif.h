@@ -9,9 +9,9 @@
 //   - a job that ran when the window began holds a runner for the rest of its time, before all others;
 //   - a job that was queued then is replayed, but its wait is not counted: only those of jobs that became ready in the
 //     window are;
-//   - a job that runs when the window ends has held its runner until then;
-//   - a job that still waits then counts with its wait so far, as recorded and as replayed. The time that it will hold
-//     a runner is not known: the median of the jobs that ended is taken.
+//   - a job that still waits when the window ends counts with its wait so far, as recorded and as replayed;
+//   - how long such a job, or one that runs then, will hold a runner is not known: the median of the jobs that ended is
+//     taken, or the time so far if that is longer.
 //
 // Memory: WHATIF_BYTES_PER_JOB for each job, whatever the number of runners; while it sorts, the C library takes
 // half of that again.
@@ -74,8 +74,10 @@ uint64_t whatif_fewest(struct whatif *whatif, duration_ns target);
 #define WHATIF_ERROR_MAX_NS (2 * NS_PER_SECOND)
 // Of fewer jobs the 90th percentile is decided by one or two.
 #define WHATIF_JOBS_LEAST 30
-// A shorter wait that all jobs have in common is no sign of runners that are made for each job.
+// A wait that jobs have even while runners are free is a sign of runners that are made for each job, if it is at least
+// that long, and had by that many jobs.
 #define WHATIF_FLOOR_LEAST (5 * NS_PER_SECOND)
+#define WHATIF_FLOOR_JOBS 10
 // The share of the time of waiting in which fewer than the observed number were busy, above which this number does not
 // describe the window.
 #define WHATIF_IDLE_MAX 10

@@ -120,6 +120,49 @@ static void integers_are_parsed_whole_or_refused(void **state)
     }
 }
 
+static void a_part_is_found_in_any_case(void **state)
+{
+    (void)state;
+    assert_true(slice_contains_ignoring_case(text("GPU-A100"), text("a10")));
+    assert_true(slice_contains_ignoring_case(text("gpu"), text("GPU")));
+    assert_true(slice_contains_ignoring_case(text("gpu"), text("")));
+    assert_true(slice_contains_ignoring_case(text(""), text("")));
+    assert_false(slice_contains_ignoring_case(text("gpu"), text("gpus")));
+    assert_false(slice_contains_ignoring_case(text("gpu"), text("pg")));
+}
+
+static void the_distance_is_the_number_of_changed_letters(void **state)
+{
+    static const struct {
+        const char *a, *b;
+        size_t distance;
+    } cases[] = {
+        {"", "", 0},
+        {"gpu", "GPU", 0},
+        {"gpu", "", 3},
+        {"", "gpu", 3},
+        {"gpu", "cpu", 1},
+        {"gpu", "gpus", 1},
+        {"linux", "linxu", 2},
+        {"kitten", "sitting", 3},
+        {"abc", "xyz", 3},
+        {"steps", "steps-", 1},
+        {"a", "bcdefghijk", 10},
+    };
+    char longer[SLICE_COMPARED_MAX + 2];
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++)
+        assert_int_equal(slice_edit_distance(text(cases[i].a), text(cases[i].b)),
+                         cases[i].distance);
+    memset(longer, 'x', sizeof longer);
+    assert_int_equal(slice_edit_distance((struct slice){longer, SLICE_COMPARED_MAX}, text("")),
+                     SLICE_COMPARED_MAX);
+    assert_int_equal(slice_edit_distance((struct slice){longer, SLICE_COMPARED_MAX + 1}, text("")),
+                     SIZE_MAX);
+    assert_int_equal(slice_edit_distance(text(""), (struct slice){longer, SLICE_COMPARED_MAX + 1}),
+                     SIZE_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -129,6 +172,8 @@ int main(void)
         cmocka_unit_test(prefixes_suffixes_and_positions_are_found),
         cmocka_unit_test(trimming_removes_blanks_and_tabs_at_both_ends),
         cmocka_unit_test(integers_are_parsed_whole_or_refused),
+        cmocka_unit_test(a_part_is_found_in_any_case),
+        cmocka_unit_test(the_distance_is_the_number_of_changed_letters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

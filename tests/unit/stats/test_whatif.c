@@ -412,6 +412,36 @@ static void a_runner_that_is_made_for_each_job_is_noticed(void **state)
     assert_int_equal(fit.error_percent, 100);
 }
 
+static void a_wait_that_all_jobs_have_in_a_crowd_is_not_taken_for_that(void **state)
+{
+    // All are ready at once, for two runners, the first only after a minute.
+    static struct whatif_job jobs[100];
+    struct whatif_fit fit;
+    (void)state;
+    for (int i = 0; i < 100; i++)
+        jobs[i] = (struct whatif_job)JOB(0, 60 + i / 2 * 30, 90 + i / 2 * 30);
+    struct whatif *whatif = MAKE(jobs);
+    whatif_check(whatif, &fit);
+    assert_int_equal(fit.observed, 2);
+    assert_false(fit.has_floor);
+    whatif_destroy(whatif);
+}
+
+static void a_job_that_runs_is_replayed_with_its_time_so_far_or_the_median(void **state)
+{
+    // Three that ended, after 10, 100 and 1000 s; two that run since 50 and since 500 s; one that waits.
+    static const struct whatif_job jobs[] = {JOB(0, 0, 10),           JOB(100, 100, 200),
+                                             JOB(300, 300, 1300),     {AT(3550), AT(3550), 0},
+                                             {AT(3100), AT(3100), 0}, {AT(3500), 0, 0}};
+    struct whatif *whatif = MAKE(jobs);
+    (void)state;
+    // In order: the one of 500 s until the end, the one that waits, the other.
+    assert_replay(whatif, 1, 0, 100, 2);
+    assert_replay(whatif, 2, 0, 50, 1); // the second runner has the one that waits for 100 s
+    assert_replay(whatif, 3, 0, 0, 0);
+    whatif_destroy(whatif);
+}
+
 static void a_difference_of_two_seconds_is_no_error(void **state)
 {
     static const struct whatif_job jobs[] = {JOB(0, 2, 10), JOB(100, 102, 110)};
@@ -588,6 +618,8 @@ int main(void)
         cmocka_unit_test(with_the_observed_number_it_reproduces_constant_pools),
         cmocka_unit_test(a_capacity_that_changes_is_noticed),
         cmocka_unit_test(a_runner_that_is_made_for_each_job_is_noticed),
+        cmocka_unit_test(a_wait_that_all_jobs_have_in_a_crowd_is_not_taken_for_that),
+        cmocka_unit_test(a_job_that_runs_is_replayed_with_its_time_so_far_or_the_median),
         cmocka_unit_test(a_difference_of_two_seconds_is_no_error),
         cmocka_unit_test(the_mean_wait_of_generated_pools_is_that_of_erlang_c),
         cmocka_unit_test(more_runners_never_lengthen_a_percentile),

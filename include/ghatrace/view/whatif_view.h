@@ -1,0 +1,70 @@
+// How long the jobs of a pool would have waited with another number of runners: what `ghatrace whatif` shows. Reads the
+// job history and the open jobs, and replays them (stats/whatif.h).
+//
+// Reads in short transactions: none is kept open for more than about WHATIF_VIEW_HELD, whatever is stored. Open jobs
+// are read first, so that a job that completes meanwhile is known from the history. Memory: at most 200 bytes for each
+// job of the pool in the window.
+#ifndef GHATRACE_VIEW_WHATIF_VIEW_H
+#define GHATRACE_VIEW_WHATIF_VIEW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ghatrace/base/arena.h"
+#include "ghatrace/base/error.h"
+#include "ghatrace/base/slice.h"
+#include "ghatrace/base/time.h"
+#include "ghatrace/json/write.h"
+#include "ghatrace/stats/whatif.h"
+#include "ghatrace/store/store.h"
+
+#define WHATIF_VIEW_HELD (10 * NS_PER_MS)
+#define WHATIF_VIEW_NEAR 3    // names that are suggested
+#define WHATIF_VIEW_SHARED 16 // pools that are named
+
+struct whatif_question {
+    struct slice pool; // labels, joined by commas as labels_join() does, in any order and case
+    bool has_runners;
+    uint64_t runners;
+    duration_ns target;
+    struct whatif_window window;
+};
+
+// A pool whose jobs had a runner that the pool in question had as well.
+struct whatif_shared {
+    uint64_t pool;       // job_history_pool_id()
+    struct slice labels; // empty: the pool is no longer listed
+    uint64_t jobs;
+};
+
+struct whatif_answer {
+    struct whatif_question
+        question;        // its window begins with the history, if that is younger than asked for
+    struct slice labels; // as first spelled
+    // False: neither a job nor a pool has these labels. Then only `near` has content: pools with similar names, at most
+    // WHATIF_VIEW_NEAR, or those with most open jobs if there is none. All slices are in the arena.
+    bool is_known;
+    struct slice near[WHATIF_VIEW_NEAR];
+    size_t near_count;
+    bool is_similar; // the names in `near` are
+    timestamp_ns
+        kept_since; // from when on completed jobs are known; TIMESTAMP_UNKNOWN: there are none
+    uint64_t jobs;  // whose waits are counted; if 0, the rest has no content
+    struct whatif_waits recorded;
+    struct whatif_waits replayed; // if the question has runners
+    uint64_t fewest;
+    struct whatif_fit fit;
+    struct whatif_shared shared[WHATIF_VIEW_SHARED]; // most jobs first
+    size_t shared_count;
+    uint64_t unreadable; // stored entries that were left out
+};
+
+// ERROR_MEMORY, or an error of the store. ERROR_INVALID: the window is empty.
+enum error_code whatif_view_load(struct store *store, const struct whatif_question *question,
+                                 struct arena *arena, struct whatif_answer *answer,
+                                 struct error *error) MUST_CHECK;
+// Of a known pool. Waits are in seconds.
+void whatif_view_write_json(const struct whatif_answer *answer, struct json_out *json);
+
+#endif

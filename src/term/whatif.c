@@ -1,0 +1,194 @@
+// A replay of a pool's jobs, in sentences.
+#include "ghatrace/term/whatif.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#define SHARED_NAMED 5 // pools
+#define NAME_COLUMNS 60
+
+// Writes nothing after the first failure.
+struct page {
+    const struct whatif_answer *answer;
+    const struct terminal *terminal;
+    struct arena *scratch;
+    struct buffer *out;
+    enum error_code code;
+};
+
+static void put(struct page *page, const char *format, ...) PRINTF_LIKE(2, 3);
+
+static void put(struct page *page, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    int len = vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    size_t used = len < 0 ? 0 : (size_t)len < sizeof text ? (size_t)len : sizeof text - 1;
+    if (page->code == ERROR_NONE)
+        page->code = buffer_append(page->out, text, used);
+}
+
+static struct slice clean_name(const struct terminal *terminal, struct arena *scratch,
+                               struct slice raw)
+{
+    struct slice clean;
+    if (!text_clean(scratch, raw, terminal->unicode, &clean))
+        return SLICE("?");
+    return text_prefix(clean, NAME_COLUMNS);
+}
+
+static const char *plural(uint64_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
+struct length_text {
+    char text[TIMESTAMP_TEXT_SIZE];
+};
+
+static struct length_text length_of(duration_ns duration)
+{
+    struct length_text length;
+    (void)duration_format_short(duration, length.text);
+    return length;
+}
+
+// --- what it was, and would be --------------------------------------------------------------------
+
+static void put_waits(struct page *page, const struct whatif_waits *waits)
+{
+    put(page, "half of the jobs waited at most %s, 90 %% at most %s, 99 %% at most %s",
+        length_of(waits->p50).text, length_of(waits->p90).text, length_of(waits->p99).text);
+    if (waits->waiting > 0)
+        put(page, "; %" PRIu64 " still %s, counted with the wait so far", waits->waiting,
+            waits->waiting == 1 ? "waits" : "wait");
+    put(page, ".\n");
+}
+
+static void put_pool(struct page *page)
+{
+    const struct whatif_answer *answer = page->answer;
+    const struct whatif_window *window = &answer->question.window;
+    char from[TIMESTAMP_TEXT_SIZE];
+    struct slice name = clean_name(page->terminal, page->scratch, answer->labels);
+    put(page, "Pool %.*s: %" PRIu64 " job%s became ready since %s.\n", SLICE_ARGS(name),
+        answer->jobs, plural(answer->jobs), timestamp_format_rfc3339(window->from, false, from));
+    if (answer->kept_since > window->from)
+        put(page,
+            "The first completed job that is stored ended at %s; what was before is not known.\n",
+            timestamp_format_rfc3339(answer->kept_since, false, from));
+}
+
+static void put_answers(struct page *page)
+{
+    const struct whatif_answer *answer = page->answer;
+    const struct whatif_question *question = &answer->question;
+    put(page, "As it was, with at most %" PRIu64 " busy at once: ", answer->fit.observed);
+    put_waits(page, &answer->recorded);
+    if (question->has_runners) {
+        put(page, "With %" PRIu64 " runner%s: ", question->runners, plural(question->runners));
+        put_waits(page, &answer->replayed);
+    }
+    put(page, "The fewest runners with which 90 %% wait at most %s: %" PRIu64 ".\n",
+        length_of(question->target).text, answer->fewest);
+}
+
+// --- the model's error ----------------------------------------------------------------------------
+
+static void put_shared(struct page *page)
+{
+    const struct whatif_answer *answer = page->answer;
+    size_t named = answer->shared_count < SHARED_NAMED ? answer->shared_count : SHARED_NAMED;
+    put(page, "- Its runners also took jobs of %zu other pool%s: ", answer->shared_count,
+        plural(answer->shared_count));
+    for (size_t i = 0; i < named; i++) {
+        const struct whatif_shared *shared = &answer->shared[i];
+        struct slice name = shared->labels.len > 0
+                                ? clean_name(page->terminal, page->scratch, shared->labels)
+                                : SLICE("one that is no longer listed");
+        put(page, "%s%.*s (%" PRIu64 " job%s)", i > 0 ? ", " : "", SLICE_ARGS(name), shared->jobs,
+            plural(shared->jobs));
+    }
+    put(page, "%s.\n", named < answer->shared_count ? ", ..." : "");
+}
+
+static void put_reasons(struct page *page)
+{
+    const struct whatif_answer *answer = page->answer;
+    const struct whatif_fit *fit = &answer->fit;
+    bool is_silent = !fit->has_few_jobs && !fit->has_idle && !fit->has_floor;
+    if (fit->has_few_jobs)
+        put(page, "- There are only %" PRIu64 " jobs: single ones decide how long 90 %% waited.\n",
+            answer->jobs);
+    if (fit->has_floor)
+        put(page,
+            "- 9 of 10 jobs that became ready while fewer than %" PRIu64
+            " were busy waited at least %s, as if a runner were made for each: more runners do not "
+            "shorten that.\n",
+            fit->observed, length_of(fit->floor).text);
+    if (fit->has_idle)
+        put(page,
+            "- In %u %% of the time in which jobs waited%s, fewer than %" PRIu64
+            " were busy: the number of runners changed, or they were held back by other pools or "
+            "by a common limit.\n",
+            fit->idle_percent, fit->has_floor ? " longer than that" : "", fit->observed);
+    if (answer->shared_count > 0)
+        put_shared(page);
+    if (is_silent && answer->shared_count == 0 && !fit->is_explained)
+        put(page, "- The records show no reason.\n");
+}
+
+static void put_fit(struct page *page)
+{
+    const struct whatif_answer *answer = page->answer;
+    const struct whatif_fit *fit = &answer->fit;
+    const char *runners = plural(fit->observed);
+    if (fit->is_explained && fit->error_percent <= WHATIF_ERROR_MAX)
+        put(page, "The model explains the recorded p90 within %u %%", fit->error_percent);
+    else if (fit->is_explained)
+        put(page, "The model explains the recorded p90 within %s",
+            length_of(WHATIF_ERROR_MAX_NS).text);
+    else
+        put(page, "The model does not explain the recorded p90, so do not rely on it");
+    put(page, ": replayed with %" PRIu64 " runner%s, 90 %% wait at most %s instead of %s.\n",
+        fit->observed, runners, length_of(fit->replayed.p90).text,
+        length_of(answer->recorded.p90).text);
+    put_reasons(page);
+}
+
+enum error_code whatif_render(const struct whatif_answer *answer, const struct terminal *terminal,
+                              struct arena *scratch, struct buffer *out, struct error *error)
+{
+    struct page page = {answer, terminal, scratch, out, ERROR_NONE};
+    put_pool(&page);
+    if (answer->jobs > 0) {
+        put_answers(&page);
+        put_fit(&page);
+    }
+    if (page.code != ERROR_NONE)
+        return error_set(error, page.code, "what if: %s", error_code_text(page.code));
+    return ERROR_NONE;
+}
+
+enum error_code whatif_refuse(const struct whatif_answer *answer, const struct terminal *terminal,
+                              struct arena *scratch, struct error *error)
+{
+    char names[200] = "";
+    struct slice asked = text_prefix(clean_name(terminal, scratch, answer->question.pool), 40);
+    for (size_t i = 0; i < answer->near_count; i++) {
+        struct slice name = text_prefix(clean_name(terminal, scratch, answer->near[i]), 40);
+        size_t len = strlen(names);
+        (void)snprintf(names + len, sizeof names - len, "%s\"%.*s\"", i > 0 ? " or " : "",
+                       SLICE_ARGS(name));
+    }
+    if (answer->near_count == 0)
+        return error_set(error, ERROR_NOT_FOUND, "there is no pool \"%.*s\", nor any other yet",
+                         SLICE_ARGS(asked));
+    return error_set(error, ERROR_NOT_FOUND, "there is no pool \"%.*s\": %s %s%s",
+                     SLICE_ARGS(asked),
+                     answer->is_similar ? "did you mean" : "there is for example", names,
+                     answer->is_similar ? "?" : "");
+}

@@ -1,0 +1,237 @@
+// A pool's jobs are read in slices from the history and the open jobs, and replayed.
+/* wrap: store_begin store_abort */
+#include "unit/stats/world.h"
+
+#include <time.h>
+
+#include "ghatrace/base/memory.h"
+#include "ghatrace/stats/job_history.h"
+#include "ghatrace/view/whatif_view.h"
+
+enum error_code __real_store_begin(struct store *store, bool is_write,
+                                   struct store_transaction **transaction, struct error *error);
+enum error_code __wrap_store_begin(struct store *store, bool is_write,
+                                   struct store_transaction **transaction, struct error *error);
+void __real_store_abort(struct store_transaction *transaction);
+void __wrap_store_abort(struct store_transaction *transaction);
+
+static timestamp_ns begun; // by the thread's CPU time, since other processes may hold up this one
+static duration_ns longest;
+static size_t slices, open_slices;
+
+static timestamp_ns cpu_time(void)
+{
+    struct timespec time;
+    assert_int_equal(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time), 0);
+    return (timestamp_ns)time.tv_sec * NS_PER_SECOND + time.tv_nsec;
+}
+
+enum error_code __wrap_store_begin(struct store *store, bool is_write,
+                                   struct store_transaction **transaction, struct error *error)
+{
+    enum error_code code = __real_store_begin(store, is_write, transaction, error);
+    begun = cpu_time();
+    slices += code == ERROR_NONE ? 1 : 0;
+    open_slices += code == ERROR_NONE ? 1 : 0;
+    return code;
+}
+
+void __wrap_store_abort(struct store_transaction *transaction)
+{
+    duration_ns held = cpu_time() - begun;
+    longest = held > longest ? held : longest;
+    open_slices--;
+    __real_store_abort(transaction);
+}
+
+static int set_up(void **state)
+{
+    struct world *world = test_calloc(1, sizeof *world);
+    world_open(world, 0);
+    *state = world;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    world_close(*state);
+    test_free(*state);
+    return 0;
+}
+
+// A job of a number, in the present transaction.
+static void add(struct world *world, uint32_t job, const char *labels, uint32_t runner,
+                double ready, double started, double ended)
+{
+    struct store_key key = {.trace = {{1}}};
+    const struct job_occupancy occupancy = {.exists = true,
+                                            .labels = slice_from_string(labels),
+                                            .ready = scenario_at(ready),
+                                            .started = scenario_at(started),
+                                            .ended = scenario_at(ended),
+                                            .runner = runner};
+    memcpy(key.span.bytes, &job, sizeof job);
+    must(world, job_history_add(world->stats, &key, &occupancy, &world->error));
+}
+
+static struct whatif_answer ask(struct world *world, const char *labels, double from, double until)
+{
+    const struct whatif_question question = {.pool = slice_from_string(labels),
+                                             .has_runners = true,
+                                             .runners = 1,
+                                             .target = NS_PER_MINUTE,
+                                             .window = {scenario_at(from), scenario_at(until)}};
+    struct whatif_answer answer;
+    must(world, whatif_view_load(world->store, &question, &world->arena, &answer, &world->error));
+    return answer;
+}
+
+static void no_transaction_is_held_for_long(void **state)
+{
+    struct world *world = *state;
+    const uint32_t jobs = 300000;
+    for (uint32_t i = 0; i < jobs; i++) {
+        if (i % 10000 == 0)
+            world_begin(world);
+        add(world, i, i % 3 == 0 ? "gpu" : "linux", i % 50 + 1, i, i + 5, i + 20);
+        if (i % 10000 == 9999)
+            world_commit(world);
+    }
+    slices = open_slices = 0;
+    longest = 0;
+    struct whatif_answer answer = ask(world, "GPU", 1, 1e6);
+    print_message("%zu transactions, the longest of %d us\n", slices, (int)(longest / NS_PER_US));
+    assert_int_equal(open_slices, 0);
+    assert_true(slices > 1);
+    assert_true(longest < 100 * NS_PER_MS);
+    assert_int_equal(answer.jobs, jobs / 3 - 1); // the first was ready before
+    assert_int_equal(answer.recorded.p99, 5 * NS_PER_SECOND);
+    assert_int_equal(answer.fit.observed, 5);
+    assert_int_equal(answer.shared_count, 1);
+    assert_int_equal(answer.shared[0].jobs, jobs / 3 * 2);
+}
+
+static void of_a_job_that_was_corrected_the_last_record_counts(void **state)
+{
+    struct world *world = *state;
+    world_begin(world);
+    add(world, 7, "gpu", 0, 0, 40, 60);
+    add(world, 8, "gpu", 0, 10, 20, 60);
+    add(world, 7, "gpu", 0, 0, 1, 90);
+    world_commit(world);
+    struct whatif_answer answer = ask(world, "gpu", 0, 100);
+    assert_int_equal(answer.jobs, 2);
+    assert_int_equal(answer.recorded.p50, NS_PER_SECOND);
+    assert_int_equal(answer.recorded.p90, 10 * NS_PER_SECOND);
+    assert_int_equal(answer.replayed.p90, 79 * NS_PER_SECOND);
+}
+
+static void the_window_begins_with_a_history_from_which_jobs_were_dropped(void **state)
+{
+    struct world *world = *state;
+    bool has_more;
+    world_begin(world);
+    for (uint32_t i = 0; i < 3000; i++)
+        add(world, i, "gpu", 0, i, i + 1, i + 10);
+    world_commit(world);
+    struct whatif_answer answer = ask(world, "gpu", 0, 4000);
+    assert_int_equal(answer.jobs, 3000);
+    assert_int_equal(answer.kept_since, scenario_at(10));
+    assert_int_equal(answer.question.window.from, scenario_at(0));
+    world_begin(world);
+    must(world, job_history_expire(world->stats, 1000, 63, &has_more, &world->error));
+    world_commit(world);
+    answer = ask(world, "gpu", 0, 4000);
+    assert_int_equal(answer.kept_since, scenario_at(73));
+    assert_int_equal(answer.question.window.from, scenario_at(73));
+    assert_int_equal(answer.jobs, 3000 - 73);
+    assert_int_equal(answer.fit.observed, 9);
+}
+
+static void pools_that_had_the_same_runners_are_listed_the_busiest_first(void **state)
+{
+    struct world *world = *state;
+    world_begin(world);
+    add(world, 1, "gpu", 1, 0, 1, 10);
+    add(world, 2, "gpu", 2, 0, 1, 10);
+    add(world, 3, "gpu", 0, 0, 1, 10); // not known
+    add(world, 4, "few", 1, 10, 11, 20);
+    add(world, 5, "many", 2, 10, 11, 20);
+    add(world, 6, "many", 1, 20, 21, 30);
+    add(world, 7, "other", 3, 10, 11, 20);
+    add(world, 8, "hosted", 0, 10, 11, 20);
+    add(world, 9, "before", 1, -50, -40, -30);
+    world_commit(world);
+    struct whatif_answer answer = ask(world, "gpu", 0, 100);
+    assert_int_equal(answer.shared_count, 2);
+    assert_int_equal(answer.shared[0].pool, job_history_pool_id(SLICE("many")));
+    assert_int_equal(answer.shared[0].jobs, 2);
+    assert_int_equal(answer.shared[0].labels.len, 0); // no such pool is listed
+    assert_int_equal(answer.shared[1].jobs, 1);
+}
+
+static void what_cannot_be_read_is_left_out_and_counted(void **state)
+{
+    struct world *world = *state;
+    world_begin(world);
+    add(world, 1, "gpu", 1, 0, 1, 10);
+    world_commit(world);
+    world_begin(world);
+    must(world,
+         store_table_put(world->transaction, STORE_TABLE_JOB_HISTORY,
+                         (struct slice){"\0\0\0\0\0\0\1\0", 8}, SLICE("damaged"), &world->error));
+    world_commit(world);
+    struct whatif_answer answer = ask(world, "gpu", 0, 100);
+    assert_int_equal(answer.jobs, 1);
+    assert_true(answer.unreadable > 0);
+}
+
+static void an_unknown_pool_has_no_answer(void **state)
+{
+    struct world *world = *state;
+    struct whatif_answer answer = ask(world, "gpu", 0, 100);
+    assert_false(answer.is_known);
+    assert_int_equal(answer.near_count, 0);
+    answer = ask(world, ",,", 0, 100);
+    assert_false(answer.is_known);
+}
+
+static void each_failing_allocation_is_reported(void **state)
+{
+    struct world *world = *state;
+    world_begin(world);
+    add(world, 1, "gpu", 1, 0, 1, 10);
+    world_commit(world);
+    open_slices = 0;
+    for (long skip = 0;; skip++) {
+        const struct whatif_question question = {.pool = SLICE("gpu"),
+                                                 .window = {scenario_at(0), scenario_at(100)}};
+        struct whatif_answer answer;
+        memory_fail_after(skip);
+        enum error_code code =
+            whatif_view_load(world->store, &question, &world->arena, &answer, &world->error);
+        long used = memory_count_allocations();
+        memory_fail_after(-1);
+        assert_int_equal(open_slices, 0);
+        if (used <= skip) {
+            assert_int_equal(code, ERROR_NONE);
+            return;
+        }
+        assert_int_equal(code, ERROR_MEMORY);
+    }
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(no_transaction_is_held_for_long),
+        TEST(of_a_job_that_was_corrected_the_last_record_counts),
+        TEST(the_window_begins_with_a_history_from_which_jobs_were_dropped),
+        TEST(pools_that_had_the_same_runners_are_listed_the_busiest_first),
+        TEST(what_cannot_be_read_is_left_out_and_counted),
+        TEST(an_unknown_pool_has_no_answer),
+        TEST(each_failing_allocation_is_reported),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
