@@ -9,16 +9,18 @@
 #include "live.h"
 #include "metrics.h"
 #include "page.h"
+#include "whatif_api.h"
 
 #define RESPONSE_MAX_BYTES ((size_t)256 * 1024 * 1024)
 #define ARENA_BLOCK_BYTES ((size_t)256 * 1024)
 #define RUN_PREFIX "/api/runs/"
-#define FIXED_ROUTES 8
+#define FIXED_ROUTES 9
 #define PAGE_ROUTES_MAX 16
 
 struct view {
     struct view_sources sources;
     struct live live;
+    struct whatif_api *whatif;
     struct arena arena; // for one request
     struct admin_route routes[FIXED_ROUTES + PAGE_ROUTES_MAX];
     size_t route_count;
@@ -253,6 +255,8 @@ enum error_code view_create(struct net_loop *loop, const struct view_sources *so
     view->sources = *sources;
     arena_init(&view->arena, ARENA_BLOCK_BYTES);
     enum error_code code = live_init(&view->live, loop, &view->sources, error);
+    if (code == ERROR_NONE)
+        code = whatif_api_create(loop, &view->sources, &view->whatif, error);
     if (code != ERROR_NONE) {
         view_destroy(view);
         return code;
@@ -265,6 +269,8 @@ enum error_code view_create(struct net_loop *loop, const struct view_sources *so
     add_route(view, "/api/status", handle_status, view);
     add_route(view, "/api/quarantine", handle_quarantine, view);
     add_route(view, "/api/live", live_handle, &view->live);
+    add_route(view, POOLS_PREFIX, whatif_api_handle, view->whatif);
+    view->routes[view->route_count - 1].is_slow = true;
     for (size_t i = 0; i < page_file_count && i < PAGE_ROUTES_MAX; i++)
         add_route(view, page_files[i].path, handle_page, &page_files[i]);
     *out = view;
@@ -280,6 +286,7 @@ const struct admin_route *view_routes(const struct view *view, size_t *count)
 void view_stop(struct view *view)
 {
     live_stop(&view->live);
+    whatif_api_stop(view->whatif);
 }
 
 void view_destroy(struct view *view)
@@ -287,6 +294,7 @@ void view_destroy(struct view *view)
     if (view == NULL)
         return;
     live_release(&view->live);
+    whatif_api_destroy(view->whatif);
     arena_release(&view->arena);
     memory_free(view);
 }

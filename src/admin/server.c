@@ -159,10 +159,19 @@ struct admin {
     struct log_limit log_limit;
 };
 
+// What a connection belongs to: the first member of what conn->request points to.
+enum admin_guest { ADMIN_GUEST_STREAM, ADMIN_GUEST_DEFERRED };
+
 struct admin_stream {
+    enum admin_guest guest;
     struct http_conn *conn;
     void (*on_closed)(void *context);
     void *context;
+};
+
+struct admin_deferred {
+    enum admin_guest guest;
+    struct http_conn *conn; // NULL: the client has disconnected
 };
 
 struct admin_response {
@@ -256,7 +265,7 @@ struct admin_stream *admin_response_stream(struct admin_response *reply,
         memory_free(stream);
         return NULL;
     }
-    *stream = (struct admin_stream){.conn = conn, .on_closed = on_closed, .context = context};
+    *stream = (struct admin_stream){ADMIN_GUEST_STREAM, conn, on_closed, context};
     assert(conn->request == NULL && reply->is_given);
     conn->request = stream;
     admin->streams++;
@@ -268,17 +277,73 @@ bool admin_stream_send(struct admin_stream *stream, struct slice bytes)
     return http_conn_stream(stream->conn, bytes, STREAM_UNSENT_MAX);
 }
 
-static void on_admin_free(struct http_conn *conn)
+static void end_stream(struct admin *admin, struct admin_stream *stream)
 {
-    struct admin *admin = conn->host->context;
-    struct admin_stream *stream = conn->request;
-
-    if (stream == NULL)
-        return;
     assert(admin->streams > 0);
     admin->streams--;
     stream->on_closed(stream->context);
     memory_free(stream);
+}
+
+static void on_admin_free(struct http_conn *conn)
+{
+    enum admin_guest *guest = conn->request;
+
+    if (guest == NULL)
+        return;
+    switch (*guest) {
+    case ADMIN_GUEST_STREAM:
+        end_stream(conn->host->context, conn->request);
+        break;
+    case ADMIN_GUEST_DEFERRED:
+        ((struct admin_deferred *)conn->request)->conn = NULL;
+        break;
+    }
+}
+
+// --- responses that are put off -------------------------------------------------------------------
+
+struct admin_deferred *admin_response_defer(struct admin_response *reply)
+{
+    struct admin_deferred *deferred = memory_allocate_array(1, sizeof *deferred);
+
+    if (deferred == NULL) {
+        admin_response_error(reply, 503, "out of memory");
+        return NULL;
+    }
+    *deferred = (struct admin_deferred){ADMIN_GUEST_DEFERRED, reply->conn};
+    assert(reply->conn->request == NULL && !reply->is_given);
+    assert(reply->conn->state == HTTP_CONN_PENDING);
+    reply->conn->request = deferred;
+    reply->is_given = true;
+    return deferred;
+}
+
+// False: the client has disconnected. Frees it.
+static bool take_up(struct admin_deferred *deferred, struct admin_response *reply)
+{
+    *reply = (struct admin_response){.conn = deferred->conn};
+    if (deferred->conn != NULL)
+        deferred->conn->request = NULL;
+    memory_free(deferred);
+    return reply->conn != NULL;
+}
+
+void admin_deferred_send(struct admin_deferred *deferred, int status, const char *content_type,
+                         struct buffer *body)
+{
+    struct admin_response reply;
+
+    if (take_up(deferred, &reply))
+        admin_response_send(&reply, status, content_type, body);
+}
+
+void admin_deferred_error(struct admin_deferred *deferred, int status, const char *message)
+{
+    struct admin_response reply;
+
+    if (take_up(deferred, &reply))
+        admin_response_error(&reply, status, message);
 }
 
 // --- requests -------------------------------------------------------------------------------------
@@ -334,18 +399,28 @@ static bool refuse_without_access(struct admin *admin, struct admin_response *re
     return true;
 }
 
-static void handle_admin_request(struct http_conn *conn, const struct http_head *head)
+static void run_route(const struct admin_route *route, const struct http_head *head,
+                      struct admin_response *reply)
+{
+    const struct admin_request request = {.path = head->path, .query = head->query, .head = head};
+
+    route->handle(route->context, &request, reply);
+    if (!reply->is_given)
+        admin_response_error(reply, 500, "no response");
+}
+
+// True: it is not answered yet, since it is of a slow route: these get it when it is complete.
+static bool handle_admin_request(struct http_conn *conn, const struct http_head *head)
 {
     struct admin *admin = conn->host->context;
     struct admin_response reply = {.conn = conn};
-    const struct admin_request request = {.path = head->path, .query = head->query, .head = head};
     const struct admin_route *route = find_route(admin, head->path);
     bool is_read =
         slice_equals(head->method, SLICE("GET")) || slice_equals(head->method, SLICE("HEAD"));
     struct http_response answer;
 
     if (refuse_without_access(admin, &reply, head))
-        return;
+        return false;
     if (route == NULL) {
         admin_response_error(&reply, 404, "not found");
     } else if (!is_read) {
@@ -353,11 +428,12 @@ static void handle_admin_request(struct http_conn *conn, const struct http_head 
         send_error_response(&reply, &answer);
     } else if (http_conn_memory_is_full(&admin->host)) {
         admin_response_error(&reply, 503, "too many responses are not read yet, try again later");
+    } else if (route->is_slow) {
+        return true;
     } else {
-        route->handle(route->context, &request, &reply);
+        run_route(route, head, &reply);
     }
-    if (!reply.is_given)
-        admin_response_error(&reply, 500, "no response");
+    return false;
 }
 
 static bool on_admin_head(struct http_conn *conn, const struct http_head *head)
@@ -365,23 +441,21 @@ static bool on_admin_head(struct http_conn *conn, const struct http_head *head)
     const struct admin *admin = conn->host->context;
     struct http_response answer;
 
-    if (health_respond(admin->engine, admin->options.ingress, head, &answer))
-        http_conn_respond(conn, &answer);
-    else
-        handle_admin_request(conn, head);
+    if (!health_respond(admin->engine, admin->options.ingress, head, &answer))
+        return handle_admin_request(conn, head);
+    http_conn_respond(conn, &answer);
     return false;
 }
 
 static void on_admin_request(struct http_conn *conn, const struct http_head *head,
                              struct slice body)
 {
-    struct http_response answer;
+    const struct admin_route *route = find_route(conn->host->context, head->path);
+    struct admin_response reply = {.conn = conn};
 
-    // Not reached as long as every request head is answered.
-    (void)head;
     (void)body;
-    http_response_set_error(&answer, 404, "not found");
-    http_conn_respond(conn, &answer);
+    assert(route != NULL && route->is_slow); // as when its head was accepted
+    run_route(route, head, &reply);
 }
 
 static void on_admin_refused(struct http_conn *conn, int status, const char *reason)

@@ -58,6 +58,9 @@ static void end_slice(struct loader *loader)
 static enum error_code continue_slice(struct loader *loader)
 {
     timestamp_ns now = timestamp_monotonic();
+    const atomic_bool *is_cancelled = loader->answer->question.is_cancelled;
+    if (is_cancelled != NULL && atomic_load(is_cancelled))
+        return error_set(loader->error, ERROR_CLOSED, "what if: cancelled");
     if (loader->transaction != NULL && now - loader->begun < WHATIF_VIEW_HELD)
         return ERROR_NONE;
     end_slice(loader);
@@ -101,6 +104,10 @@ static enum error_code find_pool(struct loader *loader)
 
 static enum error_code add_job(struct loader *loader, const struct found_job *job)
 {
+    size_t most = loader->answer->question.most_jobs;
+    if (most > 0 && loader->count == most)
+        return error_set(loader->error, ERROR_TOO_LARGE,
+                         "the pool has more than %zu jobs: ask for a shorter time", most);
     if (loader->count == loader->capacity) {
         size_t capacity = loader->capacity > 0 ? 2 * loader->capacity : JOBS_AT_FIRST;
         struct found_job *jobs = memory_resize(loader->jobs, capacity * sizeof *jobs);

@@ -6,7 +6,8 @@ import random
 import time
 
 import harness
-from payloads import Run, new_id
+from payloads import Run
+from test_admin import get, get_json
 
 
 def serve(arrivals, lengths, runners):
@@ -77,6 +78,11 @@ class WhatIf(harness.BlackBoxTest):
         self.assertEqual(answer["fewest_runners"], fewest)
         self.assertTrue(answer["model"]["explains"])
         self.assertEqual(answer["model"]["shares_runners_with"], [])
+
+        served = get_json(daemon, "/api/pools/gpu%2Clinux/whatif?runners=5&target=30s")
+        for name in ("from", "until"):
+            served.pop(name), answer.pop(name)
+        self.assertEqual(served, answer)
 
         text = self.ask(daemon, "--pool", "gpu,linux", "--runners", "5").stdout
         self.assertRegex(text, r"^Pool Linux,gpu: 45 jobs became ready since 20\d\d-")
@@ -152,6 +158,9 @@ class WhatIf(harness.BlackBoxTest):
             refused = self.ask(daemon, "--pool", pool, expect=1)
             self.assertEqual((refused.stdout, refused.stderr),
                              ("", f'ghatrace: there is no pool "{pool}": did you mean {near}?\n'))
+        unknown = get(daemon, "/api/pools/gpu-a10/whatif")
+        self.assertEqual((unknown.status, json.loads(unknown.body)),
+                         (404, {"error": 'there is no such pool: did you mean "gpu-a100"?'}))
         self.assertIn('there is no pool "xyz": there is for example "', self.ask(daemon, "--pool", "xyz", expect=1).stderr)
         self.assertNotIn("\x1b", self.ask(daemon, "--pool", "\x1b[31m", expect=1).stderr)
         # A pool without jobs in the window.

@@ -43,7 +43,7 @@ struct admin_request {
     const struct http_head *head;
 };
 
-// A response in progress. The handler must complete it, with exactly one of the three functions, before it returns.
+// A response in progress. The handler must complete it, with exactly one of the functions, before it returns.
 struct admin_response;
 
 // Adds a header field to a response that is not complete. `name` and `value` must be valid until then.
@@ -63,6 +63,15 @@ struct admin_stream *admin_response_stream(struct admin_response *reply,
 // False: the client reads too slowly or has disconnected; on_closed follows.
 bool admin_stream_send(struct admin_stream *stream, struct slice bytes);
 
+// Puts the response off. It must be completed later, with exactly one of the two functions, in the loop's thread or when
+// the loop no longer runs; they do nothing but free their memory if the client has disconnected, or the listener was
+// stopped. Only in routes that are slow. NULL: out of memory, and the response is complete.
+struct admin_deferred;
+struct admin_deferred *admin_response_defer(struct admin_response *reply);
+void admin_deferred_send(struct admin_deferred *deferred, int status, const char *content_type,
+                         struct buffer *body);
+void admin_deferred_error(struct admin_deferred *deferred, int status, const char *message);
+
 // The first parameter of that name in the query, decoded into the arena. Absent and badly encoded ones are empty.
 // False if out of memory.
 bool admin_query_get(struct slice query, const char *name, struct arena *arena,
@@ -74,6 +83,7 @@ struct admin_route {
     void (*handle)(void *context, const struct admin_request *request,
                    struct admin_response *reply);
     void *context;
+    bool is_slow; // its responses may be put off
 };
 
 // --- the listener ---

@@ -7,6 +7,7 @@
 #ifndef GHATRACE_VIEW_WHATIF_VIEW_H
 #define GHATRACE_VIEW_WHATIF_VIEW_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,6 +30,8 @@ struct whatif_question {
     uint64_t runners;
     duration_ns target;
     struct whatif_window window;
+    size_t most_jobs;                // of the pool, that are read; 0: no limit
+    const atomic_bool *is_cancelled; // NULL: it cannot be cancelled while it reads
 };
 
 // A pool whose jobs had a runner that the pool in question had as well.
@@ -60,7 +63,8 @@ struct whatif_answer {
     uint64_t unreadable; // stored entries that were left out
 };
 
-// ERROR_MEMORY, or an error of the store. ERROR_INVALID: the window is empty.
+// ERROR_MEMORY, or an error of the store. ERROR_INVALID: the window is empty. ERROR_TOO_LARGE: there are more jobs than
+// the question allows. ERROR_CLOSED: cancelled.
 enum error_code whatif_view_load(struct store *store, const struct whatif_question *question,
                                  struct arena *arena, struct whatif_answer *answer,
                                  struct error *error) MUST_CHECK;

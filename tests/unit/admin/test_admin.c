@@ -70,9 +70,9 @@ static void stream(void *context, const struct admin_request *request, struct ad
 }
 
 static const struct admin_route routes[] = {
-    {"/hello", respond_hello, NULL},    {"/", respond_hello, NULL},
-    {"/below/", respond_hello, NULL},   {"/much", respond_with_much, NULL},
-    {"/nothing", do_not_respond, NULL}, {"/stream", stream, NULL},
+    {"/hello", respond_hello, NULL, false},    {"/", respond_hello, NULL, false},
+    {"/below/", respond_hello, NULL, false},   {"/much", respond_with_much, NULL, false},
+    {"/nothing", do_not_respond, NULL, false}, {"/stream", stream, NULL, false},
 };
 
 struct fixture {
