@@ -300,7 +300,7 @@ enum error_code occupancy_of_job(const struct job_state *job, const struct job_t
 {
     const struct github_job *body = &job->body;
     *occupancy = (struct job_occupancy){.exists = false};
-    if (!timeline->has_run || timeline->is_skipped || timeline->is_carried_over)
+    if (!timeline->has_run)
         return ERROR_NONE;
     occupancy->exists = true;
     occupancy->ready = timeline->wait.exists ? timeline->wait.start : TIMESTAMP_UNKNOWN;

@@ -79,7 +79,7 @@ struct job_occupancy {
     uint32_t runner; // a hash of its id and name; 0: not known, or one of GitHub's own
 };
 
-// Of a completed job. Does not exist for a job that was carried over or skipped. ERROR_MEMORY.
+// Of a completed job. A job that was carried over or skipped had no runner. ERROR_MEMORY.
 enum error_code occupancy_of_job(const struct job_state *job, const struct job_timeline *timeline,
                                  struct arena *arena, struct job_occupancy *occupancy) MUST_CHECK;
 

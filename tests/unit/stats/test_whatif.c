@@ -143,6 +143,30 @@ static void a_job_that_is_queued_when_the_window_begins_comes_before_later_ones(
     whatif_destroy(whatif);
 }
 
+static void a_job_that_ran_when_the_window_began_keeps_its_runner_before_queued_ones(void **state)
+{
+    // Two were queued, for 50 and 20 s, before the one that runs, for 60 s more, became ready.
+    static const struct whatif_job jobs[] = {JOB(-9, 50, 100), JOB(-8, 60, 80), JOB(-5, -5, 60),
+                                             JOB(10, 80, 90)};
+    struct whatif *whatif = MAKE(jobs);
+    (void)state;
+    assert_replay(whatif, 2, 50, 50, 0);
+    whatif_destroy(whatif);
+}
+
+static void a_job_that_ended_before_the_window_holds_no_runner(void **state)
+{
+    static const struct whatif_job jobs[] = {JOB(-100, -90, -10), JOB(-100, -90, 0), JOB(0, 5, 10)};
+    struct whatif_fit fit;
+    struct whatif *whatif = MAKE(jobs);
+    (void)state;
+    assert_int_equal(whatif_count(whatif), 1);
+    assert_replay(whatif, 1, 0, 0, 0);
+    whatif_check(whatif, &fit);
+    assert_int_equal(fit.observed, 1);
+    whatif_destroy(whatif);
+}
+
 static void jobs_that_still_wait_count_with_their_wait_so_far(void **state)
 {
     // One runs since the beginning and is not over; two wait, of which one became ready a minute before the end.
@@ -542,6 +566,33 @@ static void more_runners_never_lengthen_a_percentile(void **state)
     }
 }
 
+// Against serve(), which looks for the first free runner among all.
+static void each_replay_is_exact(void **state)
+{
+    static struct whatif_job jobs[200], as_served[200];
+    uint64_t seed = 11;
+    (void)state;
+    for (int round = 0; round < 300; round++) {
+        size_t count = 1 + next_random(&seed) % 200;
+        const size_t capacity[2] = {1 + next_random(&seed) % 12, 1};
+        generate(jobs, count, 1, 0.9 * (double)capacity[0], next_random(&seed));
+        memcpy(as_served, jobs, sizeof jobs);
+        serve(as_served, count, capacity, INT64_MAX, 0);
+        for (size_t i = 0; i < count; i++)
+            jobs[i] =
+                (struct whatif_job){jobs[i].ready, jobs[i].ready, jobs[i].ready + jobs[i].ended};
+        const struct whatif_window window = window_of(as_served, count);
+        struct whatif *whatif = make(jobs, count, &window);
+        struct whatif *expected = make(as_served, count, &window);
+        struct whatif_waits actual, recorded;
+        whatif_replay(whatif, capacity[0], &actual);
+        whatif_recorded(expected, &recorded);
+        assert_memory_equal(&actual, &recorded, sizeof actual);
+        whatif_destroy(whatif);
+        whatif_destroy(expected);
+    }
+}
+
 static void the_order_of_the_jobs_does_not_matter(void **state)
 {
     const size_t capacity[2] = {5, 5};
@@ -604,6 +655,8 @@ int main(void)
         cmocka_unit_test(equal_times_and_jobs_of_no_length_are_replayed),
         cmocka_unit_test(a_job_that_runs_when_the_window_begins_holds_its_runner),
         cmocka_unit_test(a_job_that_is_queued_when_the_window_begins_comes_before_later_ones),
+        cmocka_unit_test(a_job_that_ran_when_the_window_began_keeps_its_runner_before_queued_ones),
+        cmocka_unit_test(a_job_that_ended_before_the_window_holds_no_runner),
         cmocka_unit_test(jobs_that_still_wait_count_with_their_wait_so_far),
         cmocka_unit_test(what_happens_after_the_window_is_not_known_in_it),
         cmocka_unit_test(without_jobs_all_waits_are_zero),
@@ -623,6 +676,7 @@ int main(void)
         cmocka_unit_test(a_difference_of_two_seconds_is_no_error),
         cmocka_unit_test(the_mean_wait_of_generated_pools_is_that_of_erlang_c),
         cmocka_unit_test(more_runners_never_lengthen_a_percentile),
+        cmocka_unit_test(each_replay_is_exact),
         cmocka_unit_test(the_order_of_the_jobs_does_not_matter),
         cmocka_unit_test(a_million_jobs_take_seconds),
     };
