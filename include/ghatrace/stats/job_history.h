@@ -8,9 +8,9 @@
 //
 // Numbers increase by one for each job, so that entries are only ever appended, and the difference of the first and the
 // last is how many there are. A job that is completed again, or corrected, is added again: of two with the same `job`
-// the later one holds. pool: a hash of its labels (job_history_pool_id). job, runner: hashes, by which they are told
-// apart; runner 0: not known, or one of GitHub's own, which are made for each job and whose names are used again. A wait
-// of all ones is not known; then the job was ready when it started. Longer times than 2^32 ms (49 days) are cut.
+// the later one holds. pool: a hash of its labels (job_history_pool_id). job, runner: hashes; runner 0: not known, or
+// one of GitHub's own, which are made for each job and whose names are used again. A wait of all ones is not known; then
+// the job was ready when it started. Longer times than 2^32 ms (49 days) are cut.
 //
 // Not recorded: jobs that never had a runner, were skipped or carried over, and jobs that were given up.
 #ifndef GHATRACE_STATS_JOB_HISTORY_H

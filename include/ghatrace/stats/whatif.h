@@ -2,7 +2,7 @@
 //
 // The model: `runners` equal runners, which serve the jobs in the order in which these became ready. A job holds a
 // runner for as long as it did when it was recorded: from its start to its end, with the runner's own preparation.
-// What it leaves out, and whatif_check() looks for: runners that come and go, runners that other pools use as well,
+// Not in the model, and what whatif_check() looks for: runners that come and go, runners that other pools use as well,
 // and the time that it takes to make a runner for a job.
 //
 // At the borders of the window:

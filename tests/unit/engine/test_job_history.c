@@ -154,7 +154,7 @@ static void a_job_that_is_given_up_is_recorded_when_it_completes_after_all(void 
     assert_only(bench, 1, 2, 6, 1990);
 }
 
-static void runners_are_told_apart_but_for_those_of_github(void **state)
+static void runners_are_distinguished_but_for_those_of_github(void **state)
 {
     struct engine_bench *bench = *state;
     static const struct {
@@ -275,7 +275,7 @@ int main(void)
         TEST(a_release_that_arrives_after_the_end_corrects_the_wait),
         TEST(jobs_without_a_runner_are_not_recorded),
         TEST(a_job_that_is_given_up_is_recorded_when_it_completes_after_all),
-        TEST(runners_are_told_apart_but_for_those_of_github),
+        TEST(runners_are_distinguished_but_for_those_of_github),
         TEST(the_last_records_do_not_depend_on_the_order_of_events),
         TEST(there_are_at_most_as_many_as_asked_for),
         TEST(a_store_of_an_older_version_begins_an_empty_history),
