@@ -605,14 +605,25 @@ static void put_totals(struct json_out *json, const struct queue_view *view)
     json_out_close_object(json);
 }
 
+// `runner_labels` is the name alone if a rule names the pool, and `runner_group` are the groups joined: both are what
+// they were when each group had a pool of its own.
+static void put_pool_names(struct json_out *json, const struct pool *pool)
+{
+    char room[LABELS_TEXT_MAX];
+    json_out_text(json, "pool", pool_name(pool, room));
+    put_joined_labels(json, "labels", pool->is_rule ? pool->asked : pool->labels);
+    put_joined_labels(json, "groups", pool->groups);
+    put_joined_labels(json, "runner_labels", pool->labels);
+    json_out_text(json, "runner_group", pool->groups);
+}
+
 static void put_pools(struct json_out *json, const struct queue_view *view)
 {
     json_out_open_array(json, "pools");
     for (size_t i = 0; i < view->count; i++) {
         const struct queue_view_pool *row = &view->pools[i];
         json_out_open_object(json, NULL);
-        put_joined_labels(json, "runner_labels", row->pool.labels);
-        json_out_text(json, "runner_group", row->pool.group);
+        put_pool_names(json, &row->pool);
         json_out_count(json, "waiting", row->pool.counts[OPEN_JOB_WAITING]);
         json_out_count(json, "queued", row->pool.counts[OPEN_JOB_QUEUED]);
         json_out_count(json, "running", row->pool.counts[OPEN_JOB_RUNNING]);
@@ -789,7 +800,7 @@ static int compare_pool_latencies(const void *left, const void *right)
     if (a->whole.count != b->whole.count)
         return a->whole.count > b->whole.count ? -1 : 1;
     int order = slice_compare(a->pool->labels, b->pool->labels);
-    return order != 0 ? order : slice_compare(a->pool->group, b->pool->group);
+    return order != 0 ? order : memcmp(&a->pool->id, &b->pool->id, sizeof a->pool->id);
 }
 
 static void put_percentile(struct json_out *json, const char *name, const struct figures *figures,
@@ -813,8 +824,7 @@ static void put_row(struct latency *latency, const struct pool_latency *row)
 {
     struct json_out *json = &latency->object.json;
     json_out_open_object(json, NULL);
-    put_joined_labels(json, "runner_labels", row->pool->labels);
-    json_out_text(json, "runner_group", row->pool->group);
+    put_pool_names(json, row->pool);
     put_figures(json, &row->whole);
     put_percentile(json, "max", &row->whole, row->whole.max);
     json_out_open_array(json, "slots");
@@ -1093,6 +1103,11 @@ static void api_put_overflow(struct json_out *json, const struct engine_overflow
     json_out_time(json, "last_at", overflow->last_at);
     json_out_text(json, "kind", slice_from_string(overflow->kind));
     json_out_text(json, "example", slice_from_string(overflow->example));
+    json_out_close_object(json);
+    json_out_open_object(json, "pools_folded");
+    json_out_count(json, "jobs", overflow->folded);
+    json_out_time(json, "last_at", overflow->folded_at);
+    json_out_text(json, "example", slice_from_string(overflow->folded_example));
     json_out_close_object(json);
 }
 

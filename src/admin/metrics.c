@@ -310,7 +310,7 @@ static void put_pool_sample(struct queue *queue, const char *name, size_t pool, 
     const struct metrics_label labels[] = {
         {"state", slice_from_string(states[state].name)},
         {"runner_labels", queue->pools[pool].labels},
-        {"runner_group", queue->pools[pool].group},
+        {"runner_group", queue->pools[pool].groups},
     };
     metrics_sample(queue->text, name, "",
                    (struct metrics_labels){labels, sizeof labels / sizeof labels[0]}, value);
@@ -321,7 +321,7 @@ static void put_counts(struct queue *queue)
     metrics_family(
         queue->text, "ghatrace_jobs", METRICS_GAUGE,
         "Open jobs by state: waiting for an approval, queued for a runner, running on one. "
-        "The runner group is known from the start of a job on.");
+        "Runner groups: all that jobs of the pool have run in.");
     for (size_t pool = 0; pool < queue->count; pool++)
         for (size_t i = 0; i < STATES; i++)
             put_pool_sample(queue, "ghatrace_jobs", pool, i,

@@ -708,6 +708,15 @@ static enum error_code read_runners(struct config *config, const struct settings
     return ERROR_NONE;
 }
 
+static enum error_code read_pools(struct config *config, const struct settings *settings,
+                                  struct error *error)
+{
+    const struct config_pool_sources sources = {
+        .pools = source_of_setting(settings, OPTION_ID_RUNNER_POOL),
+        .ignored = source_of_setting(settings, OPTION_ID_RUNNER_LABEL_IGNORE)};
+    return config_read_pools(config, &sources, settings->arena, error);
+}
+
 static uint64_t default_ingress_threads(void)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -978,6 +987,8 @@ enum error_code config_build(struct config *config, const struct settings *setti
         code = split_repos(config, settings, error);
     if (code == ERROR_NONE)
         code = read_runners(config, settings, error);
+    if (code == ERROR_NONE)
+        code = read_pools(config, settings, error);
     if (code == ERROR_NONE)
         code = check_listeners(config, settings, wanted, error);
     if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_LISTEN)))

@@ -75,6 +75,8 @@ struct config {
     struct text_list job_spans_off;
     struct text_list steps_off;
     struct text_list arc_runners;
+    struct text_list runner_pools; // this and the next: split into engine.pool_rules
+    struct text_list ignored_labels;
     struct text_list allow_from;      // source of ingress.allow_from
     struct text_list trusted_proxies; // source of ingress.trusted_proxies
     enum log_level log_level;
@@ -100,6 +102,15 @@ struct config {
 enum error_code config_build(struct config *config, const struct settings *settings,
                              option_set wanted, char *const *environment,
                              struct error *error) MUST_CHECK;
+
+// Where the rules for pools were set, for messages.
+struct config_pool_sources {
+    const char *pools;
+    const char *ignored;
+};
+// Splits them (config_pools.c). ERROR_USAGE, ERROR_MEMORY.
+enum error_code config_read_pools(struct config *config, const struct config_pool_sources *sources,
+                                  struct arena *arena, struct error *error) MUST_CHECK;
 
 // Parses a list of networks, separated by commas or blanks. `where` is where it was set.
 enum error_code config_read_networks(const struct text_list *list, const char *where,

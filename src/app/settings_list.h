@@ -42,9 +42,20 @@ SETTING(TRACE_URL, "trace-url", TEXT(trace_url), NULL, "URL",
         "where the tracing backend shows a trace, with {trace_id} in it: the live page links to it",
         .unpreset = "no links")
 SETTING(METRICS_MAX_SERIES, "metrics-max-series", COUNT(engine.max_series), "1000", "N",
-        "runner pools, and sets of labels of jobs, of runs and of steps; beyond it the one unused for "
-        "longest is added to \"other\"",
+        "sets of labels of jobs, of runs and of steps; beyond it the one unused for longest is added "
+        "to \"other\"",
         .least = 1, .most = 5000, .why_most = "/metrics would take seconds and hundreds of megabytes")
+SETTING(METRICS_MAX_POOLS, "metrics-max-pools", COUNT(engine.max_pools), "2000", "N",
+        "pools of runners; beyond it sets of labels that no rule names and where few jobs started are "
+        "one pool, \"(one-off)\"",
+        .least = 1, .most = 10000, .why_most = "lists of pools would take seconds")
+SETTING(RUNNER_POOL, "runner-pool", LIST(runner_pools), NULL, "NAME: GLOB",
+        "names a pool: jobs with a label that a glob matches, in any case; the first such rule "
+        "decides; several globs, and repeated for several pools",
+        .unpreset = "each set of labels is a pool")
+SETTING(RUNNER_LABEL_IGNORE, "runner-label-ignore", LIST(ignored_labels), NULL, "GLOB",
+        "labels that make no pool, such as those that hold an id, as globs in any case; may be repeated",
+        .unpreset = "none")
 SETTING(DB, "db", TEXT(db), "ghatrace.db", "FOLDER",
         "folder of the local store")
 SETTING(OTLP_ENDPOINT, "otlp-endpoint", TEXT(otlp_endpoint), NULL, "URL",

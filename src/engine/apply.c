@@ -126,7 +126,8 @@ enum error_code work_decode_run(struct engine_work *work, struct slice bytes, st
 static enum error_code place_job(struct engine_work *work, const struct job_state *state,
                                  struct pool_place *place)
 {
-    enum error_code code = pool_place_job(state, &work->arena, place);
+    enum error_code code =
+        pool_place_job(stats_pool_rules(work->stats), state, &work->arena, place);
     if (code != ERROR_NONE)
         return error_set(&work->error, code, "place job: %s", error_code_text(code));
     return ERROR_NONE;

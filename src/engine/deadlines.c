@@ -360,6 +360,7 @@ static enum error_code work_expire(struct engine_work *work, size_t max, timesta
 #define SHED_BLOCKS 4
 // Pools checked in one batch, and the interval at which all of them are checked.
 #define POOLS_PER_BATCH 64
+#define FOLDED_PER_BATCH 256
 #define POOLS_EVERY (10 * NS_PER_MINUTE)
 // While room runs short, jobs that a note can replace are not kept as states. How often to look for such jobs after a
 // search that found none.
@@ -455,6 +456,8 @@ static enum error_code drop_pools(struct engine *engine)
     bool is_end = false;
     duration_ns since = work->now - engine->pools_looked;
     enum error_code code = spelling_expire(work->stats, &work->error);
+    if (code == ERROR_NONE)
+        code = pool_settle_folded(work->stats, FOLDED_PER_BATCH, &work->error);
     if (code != ERROR_NONE || (since >= 0 && since < POOLS_EVERY))
         return code;
     code = pool_expire(work->stats, &engine->next_pool, POOLS_PER_BATCH, &is_end, &work->error);

@@ -65,21 +65,42 @@ static void counters_add_commit(struct engine *engine, size_t tasks, duration_ns
     note_later(&live->last_missing_at, counted->last_missing_at);
 }
 
-// After a commit: records what exceeded the limit on series, and logs it, rate-limited.
+static void log_folded(struct engine *engine, const struct engine_overflow *overflow)
+{
+    if (engine_may_log(&engine->folded_logged))
+        log_warn("metrics: more pools of runners are in use than metrics-max-pools; sets of labels "
+                 "with few started jobs are counted as \"(one-off)\": leave labels that hold an id "
+                 "out of pools with runner-label-ignore, name pools with runner-pool, or raise it",
+                 LOG_STRING("example", overflow->folded_example),
+                 LOG_INT("since_start", overflow->folded));
+}
+
+// After a commit: records what exceeded the limits on series and pools, and logs it, rate-limited.
 static void engine_note_overflow(struct engine *engine)
 {
     struct stats_overflow overflow;
     stats_read_overflow(engine->work.stats, &overflow);
-    if (overflow.sets == 0)
+    if (overflow.sets == 0 && overflow.folded == 0)
         return;
     pthread_mutex_lock(&engine->mutex);
-    engine->overflow.sets += overflow.sets;
-    engine->overflow.last_at = engine->work.now;
-    engine->overflow.kind = overflow.kind;
-    memcpy(engine->overflow.example, overflow.example, sizeof overflow.example);
-    uint64_t sets = engine->overflow.sets;
+    if (overflow.sets > 0) {
+        engine->overflow.sets += overflow.sets;
+        engine->overflow.last_at = engine->work.now;
+        engine->overflow.kind = overflow.kind;
+        memcpy(engine->overflow.example, overflow.example, sizeof overflow.example);
+    }
+    if (overflow.folded > 0) {
+        engine->overflow.folded += overflow.folded;
+        engine->overflow.folded_at = engine->work.now;
+        memcpy(engine->overflow.folded_example, overflow.folded_example,
+               sizeof overflow.folded_example);
+    }
+    struct engine_overflow all = engine->overflow;
     pthread_mutex_unlock(&engine->mutex);
-    if (engine_may_log(&engine->overflow_logged))
+    if (overflow.folded > 0)
+        log_folded(engine, &all);
+    uint64_t sets = all.sets;
+    if (overflow.sets > 0 && engine_may_log(&engine->overflow_logged))
         log_warn("metrics: more sets of labels are in use than metrics-max-series; the one unused "
                  "for longest is counted as \"other\": raise it, or keep what differs in each run "
                  "out of runner labels and of names of workflows and steps",
@@ -636,8 +657,11 @@ enum error_code engine_create(struct store *store, const struct engine_options *
     made->work.outbox_max = options->outbox_max;
     made->has_leftovers = true; // process what became due while no daemon was running
     made->work.forwarder = forwarder_create(options->forwarded_max);
+    const struct stats_options figures = {.max_series = options->max_series,
+                                          .max_pools = options->max_pools,
+                                          .rules = options->pool_rules};
     enum error_code code = made->work.forwarder != NULL
-                               ? stats_create(options->max_series, &made->work.stats, error)
+                               ? stats_create(&figures, &made->work.stats, error)
                                : error_set(error, ERROR_MEMORY, "create engine: out of memory");
     if (code != ERROR_NONE) {
         forwarder_destroy(made->work.forwarder);

@@ -93,6 +93,7 @@ struct engine {
     struct engine_overflow overflow;
 
     timestamp_ns overflow_logged; // monotonic clock; engine's thread only
+    timestamp_ns folded_logged;   // likewise
     timestamp_ns next_due; // engine's thread only: the first deadline; TIMESTAMP_UNKNOWN: none
     bool has_leftovers;    // a limit cut the upkeep short: continue at once
 

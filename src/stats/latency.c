@@ -128,10 +128,12 @@ static void put_slot_key(uint8_t bytes[SLOT_KEY_SIZE], timestamp_ns slot,
 
 // --- writing ---------------------------------------------------------------------------------------------
 
-static enum error_code load_histogram(struct stats *stats, const uint8_t key[SLOT_KEY_SIZE],
-                                      struct histogram **histogram, struct error *error)
+enum error_code latency_load(struct stats *stats, timestamp_ns slot, const struct pool_id *pool,
+                             struct histogram **histogram, struct error *error)
 {
+    uint8_t key[SLOT_KEY_SIZE];
     struct slice found;
+    put_slot_key(key, slot, pool);
     struct row *row = rows_find(stats, STORE_TABLE_LATENCY, key, SLOT_KEY_SIZE);
     if (row != NULL) {
         *histogram = row->histogram;
@@ -158,29 +160,46 @@ static enum error_code load_histogram(struct stats *stats, const uint8_t key[SLO
     return ERROR_NONE;
 }
 
-enum error_code latency_count_job(struct stats *stats, const struct job_sample *measure,
-                                  struct error *error)
+static enum error_code add_wait(struct stats *stats, const struct job_sample *measure,
+                                timestamp_ns slot, struct pool *pool, struct error *error)
 {
-    uint8_t key[SLOT_KEY_SIZE];
     struct histogram *histogram;
-    struct row *pool;
-    timestamp_ns start = measure->queue_end < stats->now ? measure->queue_end : stats->now;
-    timestamp_ns slot = start - start % LATENCY_SLOT;
-    bool has_started = measure->execution.exists;
-    if (!measure->queue.exists || !has_started || slot < stats->now - LATENCY_KEPT)
-        return ERROR_NONE;
-    enum error_code code =
-        pool_load_row(stats, measure->runner_labels, measure->runner_group, &pool, error);
-    if (code != ERROR_NONE)
-        return code;
-    put_slot_key(key, slot, &pool->pool->id);
-    code = load_histogram(stats, key, &histogram, error);
+    enum error_code code = latency_load(stats, slot, &pool->id, &histogram, error);
     if (code != ERROR_NONE)
         return code;
     histogram_add(histogram, measure->queue.length);
-    if (slot > pool->pool->latency_slot)
-        pool->pool->latency_slot = slot;
+    if (slot > pool->latency_slot)
+        pool->latency_slot = slot;
     return ERROR_NONE;
+}
+
+enum error_code latency_count_job(struct stats *stats, const struct job_sample *measure,
+                                  struct error *error)
+{
+    char room[LABELS_TEXT_MAX];
+    struct pool_choice choice;
+    struct row *row;
+    timestamp_ns start = measure->queue_end < stats->now ? measure->queue_end : stats->now;
+    timestamp_ns slot = start - start % LATENCY_SLOT;
+    bool has_slot = measure->queue.exists && slot >= stats->now - LATENCY_KEPT;
+    bool is_recent = measure->end > stats->now - POOL_DAYS * NS_PER_DAY;
+    if (!measure->execution.exists || (!has_slot && !is_recent))
+        return ERROR_NONE;
+    pool_rules_choose(&stats->rules, measure->runner_labels, room, &choice);
+    const struct pool_demand demand = {.labels = choice.shown,
+                                       .asked = choice.asked,
+                                       .group = measure->runner_group,
+                                       .is_rule = choice.is_rule,
+                                       .is_start = true};
+    enum error_code code = pool_load_row(stats, &demand, &row, error);
+    if (code != ERROR_NONE)
+        return code;
+    struct pool_id id = pool_make_id(choice.shown);
+    if (is_recent)
+        pool_count_start(row->pool, measure->end, stats->now);
+    if (is_recent && memcmp(&id, &row->pool->id, sizeof id) != 0)
+        fold_count_start(stats, &id);
+    return has_slot ? add_wait(stats, measure, slot, row->pool, error) : ERROR_NONE;
 }
 
 // The slots are ordered by time. One further in the future than slots are kept dates from before the clock was set

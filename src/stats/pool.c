@@ -6,19 +6,91 @@
 #include "ghatrace/base/memory.h"
 #include "ghatrace/base/utf8.h"
 #include "ghatrace/stats/latency.h"
+#include "ghatrace/store/versions.h"
 #include "ghatrace/trace/labels.h"
 #include "ghatrace/trace/spans.h"
 #include "private.h"
 
 #define UNUSED_KEPT NS_PER_DAY
+#define USED_KEPT (POOL_DAYS * NS_PER_DAY)
 #define LATENCY_GONE (LATENCY_KEPT + LATENCY_SLOT) // by then all rows of the slot are deleted
 // pool id ‖ state ‖ be64 since ‖ trace ‖ span
-#define JOB_PREFIX_SIZE (POOL_ID_SIZE + 1)
-#define JOB_KEY_SIZE (JOB_PREFIX_SIZE + 8 + TRACE_ID_SIZE + SPAN_ID_SIZE)
+#define JOB_PREFIX_SIZE POOL_JOB_PREFIX_SIZE
+#define JOB_KEY_SIZE POOL_JOB_KEY_SIZE
 
 // --- identity --------------------------------------------------------------------------------------------
 
-static struct pool_id hash_names(struct slice labels, struct slice group)
+struct pool_id pool_make_id(struct slice labels)
+{
+    char room[LABELS_TEXT_MAX];
+    struct pool_id id;
+    stats_hash(labels_identity(labels.len > 0 ? labels : POOL_UNLABELED, room), id.bytes);
+    return id;
+}
+
+bool pool_is_one_off(const struct pool_id *id)
+{
+    struct pool_id one_off = pool_make_id(POOL_ONE_OFF);
+    return memcmp(id->bytes, one_off.bytes, POOL_ID_SIZE) == 0;
+}
+
+struct slice pool_name(const struct pool *pool, char room[LABELS_TEXT_MAX])
+{
+    if (pool->labels.len == 0)
+        return POOL_UNLABELED;
+    return pool->is_rule ? pool->labels : labels_identity(pool->labels, room);
+}
+
+void pool_id_increment(struct pool_id *id)
+{
+    for (int i = POOL_ID_SIZE - 1; i >= 0 && ++id->bytes[i] == 0; i--)
+        ;
+}
+
+static bool is_same_pool(const struct pool_id *a, const struct pool_id *b)
+{
+    return memcmp(a->bytes, b->bytes, POOL_ID_SIZE) == 0;
+}
+
+// --- rows --------------------------------------------------------------------------------------------------
+// Layout, of figures 3:
+//
+//   3 (1 byte) ‖ 1 if a rule names it, else 0 ‖ be64 jobs waiting ‖ be64 queued ‖ be64 running ‖ be64 changed at
+//   ‖ be64 last slot in `latency` ‖ be32 day ‖ be32 started jobs of it and the days before, POOL_DAYS of them
+//   ‖ labels ‖ groups ‖ labels asked of a rule's pool, each text after its be16 length
+//
+// of figures 1 and 2, when each runner group had a pool of its own:
+//
+//   be64 waiting, so its first byte is 0 ‖ be64 queued ‖ be64 running ‖ be64 changed at ‖ be64 last slot
+//   ‖ be16 length of the labels ‖ labels ‖ group
+//
+// and the id was made from the labels' identity ‖ 00 ‖ group; in figures 1, from the labels as spelled ‖ 00 ‖ group.
+
+static void write_text(struct byte_writer *writer, struct slice text)
+{
+    bytes_write_be(writer, text.len, 2);
+    bytes_write(writer, text.data, text.len);
+}
+
+enum error_code pool_encode(const struct pool *pool, struct buffer *out)
+{
+    struct byte_writer writer = {.out = out};
+    bytes_write_be(&writer, STORE_FIGURES_LAYOUT, 1);
+    bytes_write_be(&writer, pool->is_rule ? 1 : 0, 1);
+    for (int state = OPEN_JOB_WAITING; state < OPEN_JOB_STATES; state++)
+        bytes_write_be(&writer, pool->counts[state], 8);
+    bytes_write_be(&writer, (uint64_t)pool->changed_at, 8);
+    bytes_write_be(&writer, (uint64_t)pool->latency_slot, 8);
+    bytes_write_be(&writer, pool->day, 4);
+    for (int i = 0; i < POOL_DAYS; i++)
+        bytes_write_be(&writer, pool->started[i], 4);
+    write_text(&writer, pool->labels);
+    write_text(&writer, pool->groups);
+    write_text(&writer, pool->asked);
+    return writer.code;
+}
+
+static struct pool_id hash_old_names(struct slice labels, struct slice group)
 {
     char text[2 * SAMPLE_TEXT_MAX + 1];
     struct slice parts[] = {utf8_cut(labels, SAMPLE_TEXT_MAX), SLICE("\0"),
@@ -34,69 +106,61 @@ static struct pool_id hash_names(struct slice labels, struct slice group)
     return id;
 }
 
-struct pool_id pool_make_id(struct slice labels, struct slice group)
-{
-    char room[LABELS_TEXT_MAX];
-    return hash_names(labels_identity(labels, room), group);
-}
-
-bool pool_is_other(const struct pool_id *id)
-{
-    struct pool_id other = pool_make_id(STATS_OTHER, SLICE_EMPTY);
-    return memcmp(id->bytes, other.bytes, POOL_ID_SIZE) == 0;
-}
-
-void pool_id_increment(struct pool_id *id)
-{
-    for (int i = POOL_ID_SIZE - 1; i >= 0 && ++id->bytes[i] == 0; i--)
-        ;
-}
-
-static bool is_same_pool(const struct pool_id *a, const struct pool_id *b)
-{
-    return memcmp(a->bytes, b->bytes, POOL_ID_SIZE) == 0;
-}
-
-// --- rows --------------------------------------------------------------------------------------------------
-
-enum error_code pool_encode(const struct pool *pool, struct buffer *out)
-{
-    struct byte_writer writer = {.out = out};
-    for (int state = OPEN_JOB_WAITING; state < OPEN_JOB_STATES; state++)
-        bytes_write_be(&writer, pool->counts[state], 8);
-    bytes_write_be(&writer, (uint64_t)pool->changed_at, 8);
-    bytes_write_be(&writer, (uint64_t)pool->latency_slot, 8);
-    bytes_write_be(&writer, pool->labels.len, 2);
-    bytes_write(&writer, pool->labels.data, pool->labels.len);
-    bytes_write(&writer, pool->group.data, pool->group.len);
-    return writer.code;
-}
-
-// Before the first start of a daemon that ignores case, a tool may find pools whose ids were made from the labels as
-// spelled.
+// Before the first start of a daemon of this version, a tool may find pools of older ones.
 static bool is_named_by(struct pool *pool, struct slice key)
 {
+    char room[LABELS_TEXT_MAX];
     if (key.len != POOL_ID_SIZE)
         return false;
-    pool->id = pool_make_id(pool->labels, pool->group);
+    pool->id = pool->is_of_old_layout
+                   ? hash_old_names(labels_identity(pool->labels, room), pool->groups)
+                   : pool_make_id(pool->labels);
     if (memcmp(pool->id.bytes, key.data, POOL_ID_SIZE) == 0)
         return true;
-    pool->id = hash_names(pool->labels, pool->group);
-    return memcmp(pool->id.bytes, key.data, POOL_ID_SIZE) == 0;
+    pool->id = hash_old_names(pool->labels, pool->groups);
+    return pool->is_of_old_layout && memcmp(pool->id.bytes, key.data, POOL_ID_SIZE) == 0;
+}
+
+static void read_counts(struct byte_reader *reader, struct pool *pool)
+{
+    for (int state = OPEN_JOB_WAITING; state < OPEN_JOB_STATES; state++)
+        pool->counts[state] = bytes_read_be(reader, 8);
+    pool->changed_at = (timestamp_ns)bytes_read_be(reader, 8);
+    pool->latency_slot = (timestamp_ns)bytes_read_be(reader, 8);
+}
+
+static struct slice read_text(struct byte_reader *reader)
+{
+    return bytes_read(reader, bytes_read_be(reader, 2));
+}
+
+bool pool_decode(struct slice bytes, struct pool *pool)
+{
+    struct byte_reader reader = bytes_reader(bytes);
+    *pool = (struct pool){.labels = SLICE_EMPTY};
+    if (bytes.len > 0 && bytes.data[0] == 0) {
+        pool->is_of_old_layout = true;
+        read_counts(&reader, pool);
+        pool->labels = read_text(&reader);
+        pool->groups = bytes_read(&reader, (size_t)(reader.end - reader.next));
+        return bytes_is_done(&reader);
+    }
+    bool is_ours = bytes_read_be(&reader, 1) == STORE_FIGURES_LAYOUT;
+    pool->is_rule = bytes_read_be(&reader, 1) == 1;
+    read_counts(&reader, pool);
+    pool->day = bytes_read_be(&reader, 4);
+    for (int i = 0; i < POOL_DAYS; i++)
+        pool->started[i] = (uint32_t)bytes_read_be(&reader, 4);
+    pool->labels = read_text(&reader);
+    pool->groups = read_text(&reader);
+    pool->asked = read_text(&reader);
+    return is_ours && bytes_is_done(&reader);
 }
 
 static enum error_code decode_pool(struct slice key, struct slice bytes, struct pool *pool,
                                    struct error *error)
 {
-    struct byte_reader reader = bytes_reader(bytes);
-    *pool = (struct pool){.labels = SLICE_EMPTY};
-    for (int state = OPEN_JOB_WAITING; state < OPEN_JOB_STATES; state++)
-        pool->counts[state] = bytes_read_be(&reader, 8);
-    pool->changed_at = (timestamp_ns)bytes_read_be(&reader, 8);
-    pool->latency_slot = (timestamp_ns)bytes_read_be(&reader, 8);
-    pool->labels = bytes_read(&reader, bytes_read_be(&reader, 2));
-    pool->group = bytes_read(&reader, (size_t)(reader.end - reader.next));
-    if (!bytes_is_done(&reader) || !is_named_by(pool, key))
+    if (!pool_decode(bytes, pool) || !is_named_by(pool, key))
         return error_set(error, ERROR_CORRUPT, "a stored pool is damaged");
     return ERROR_NONE;
 }
@@ -104,7 +168,13 @@ static enum error_code decode_pool(struct slice key, struct slice bytes, struct 
 static bool keep_texts(struct arena *arena, struct pool *pool)
 {
     return arena_copy_slice(arena, pool->labels, &pool->labels) &&
-           arena_copy_slice(arena, pool->group, &pool->group);
+           arena_copy_slice(arena, pool->groups, &pool->groups) &&
+           arena_copy_slice(arena, pool->asked, &pool->asked);
+}
+
+static enum error_code refuse_pool_memory(struct error *error)
+{
+    return error_set(error, ERROR_MEMORY, "load pool: out of memory");
 }
 
 static enum error_code add_pool_row(struct stats *stats, const struct pool *pool, struct row **row,
@@ -112,20 +182,19 @@ static enum error_code add_pool_row(struct stats *stats, const struct pool *pool
 {
     struct pool *content = arena_allocate_array(&stats->arena, 1, sizeof *content);
     if (content == NULL)
-        return error_set(error, ERROR_MEMORY, "load pool: out of memory");
+        return refuse_pool_memory(error);
     *content = *pool;
     if (!keep_texts(&stats->arena, content))
-        return error_set(error, ERROR_MEMORY, "load pool: out of memory");
+        return refuse_pool_memory(error);
     *row = rows_add(stats, STORE_TABLE_POOLS, pool->id.bytes, POOL_ID_SIZE);
     if (*row == NULL)
-        return error_set(error, ERROR_MEMORY, "load pool: out of memory");
+        return refuse_pool_memory(error);
     (*row)->pool = content;
     return ERROR_NONE;
 }
 
-// The row of an existing pool. ERROR_NOT_FOUND, also for a damaged one, which is set aside.
-static enum error_code find_pool(struct stats *stats, const struct pool_id *id, struct row **row,
-                                 struct error *error)
+enum error_code pool_find_row(struct stats *stats, const struct pool_id *id, struct row **row,
+                              struct error *error)
 {
     struct slice key = slice_of_bytes(id->bytes, POOL_ID_SIZE);
     struct slice found;
@@ -141,6 +210,97 @@ static enum error_code find_pool(struct stats *stats, const struct pool_id *id, 
         return stats_set_aside(stats, STORE_TABLE_POOLS, key, error);
     return add_pool_row(stats, &pool, row, error);
 }
+
+// --- started jobs ------------------------------------------------------------------------------------------
+
+static uint64_t day_of(timestamp_ns at)
+{
+    return at > 0 ? (uint64_t)(at / NS_PER_DAY) : 0;
+}
+
+static void add_started(struct pool *pool, uint64_t day, uint32_t count)
+{
+    if (day > pool->day) {
+        uint64_t past = day - pool->day;
+        for (uint64_t i = POOL_DAYS; i-- > 0;)
+            pool->started[i] = i >= past ? pool->started[i - past] : 0;
+        pool->day = day;
+    }
+    uint64_t at = pool->day - day;
+    if (at < POOL_DAYS)
+        pool->started[at] +=
+            count < UINT32_MAX - pool->started[at] ? count : UINT32_MAX - pool->started[at];
+}
+
+void pool_count_start(struct pool *pool, timestamp_ns end, timestamp_ns now)
+{
+    add_started(pool, day_of(end < now ? end : now), 1);
+}
+
+uint64_t pool_started(const struct pool *pool, timestamp_ns now)
+{
+    uint64_t sum = 0, today = day_of(now);
+    for (uint64_t i = 0; i < POOL_DAYS; i++)
+        sum += pool->day + POOL_DAYS > today + i ? pool->started[i] : 0;
+    return sum;
+}
+
+uint64_t pool_open_jobs(const struct pool *pool)
+{
+    uint64_t sum = 0;
+    for (int state = 0; state < OPEN_JOB_STATES; state++)
+        sum += pool->counts[state];
+    return sum;
+}
+
+// --- groups and labels that were seen ----------------------------------------------------------------------
+
+static bool has_item(struct slice text, struct slice item)
+{
+    char room[LABELS_TEXT_MAX];
+    struct slice rest = text, label;
+    while (rest.len <= sizeof room && labels_next(&rest, room, &label))
+        if (slice_equals_ignoring_case(label, item))
+            return true;
+    return false;
+}
+
+// Adds one to a text of the form of labels_join(). False if out of memory.
+static bool add_item(struct stats *stats, struct slice *text, struct slice item)
+{
+    struct slice *list;
+    size_t count;
+    if (item.len == 0 || has_item(*text, item))
+        return true;
+    struct slice *all = arena_allocate_array(&stats->arena, LABELS_TEXT_MAX + 2, sizeof *all);
+    if (all == NULL || !labels_split(*text, &stats->arena, &list, &count))
+        return false;
+    memcpy(all, list, count * sizeof *list);
+    all[count] = item;
+    return labels_join(all, count + 1, &stats->arena, text) &&
+           arena_copy_slice(&stats->arena, *text, text);
+}
+
+static bool add_asked(struct stats *stats, struct pool *pool, struct slice asked)
+{
+    char room[LABELS_TEXT_MAX];
+    struct slice rest = asked, label;
+    while (rest.len <= sizeof room && labels_next(&rest, room, &label))
+        if (!add_item(stats, &pool->asked, label))
+            return false;
+    return true;
+}
+
+static enum error_code note_detail(struct stats *stats, struct pool *pool,
+                                   const struct pool_demand *demand, struct error *error)
+{
+    if (!add_item(stats, &pool->groups, demand->group) ||
+        (pool->is_rule && !add_asked(stats, pool, demand->asked)))
+        return refuse_pool_memory(error);
+    return ERROR_NONE;
+}
+
+// --- creating ----------------------------------------------------------------------------------------------
 
 // A pool that was set aside may have open jobs, which are counted in its successor.
 static enum error_code recount_open_jobs(struct stats *stats, struct pool *pool,
@@ -164,12 +324,14 @@ static enum error_code recount_open_jobs(struct stats *stats, struct pool *pool,
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-// `pool` has its id, labels and group.
+// `pool` has its id and labels.
 static enum error_code make_pool(struct stats *stats, struct pool *pool, struct row **row,
                                  struct error *error)
 {
+    enum error_code code = ERROR_NONE;
     pool->changed_at = stats->now;
-    enum error_code code = spelling_choose(stats, pool->labels, &pool->labels, error);
+    if (!pool->is_rule && !pool_is_one_off(&pool->id))
+        code = spelling_choose(stats, pool->labels, &pool->labels, error);
     if (code == ERROR_NONE)
         code = recount_open_jobs(stats, pool, error);
     if (code == ERROR_NONE)
@@ -179,22 +341,73 @@ static enum error_code make_pool(struct stats *stats, struct pool *pool, struct 
     return code;
 }
 
-enum error_code pool_load_row(struct stats *stats, struct slice labels, struct slice group,
+enum error_code pool_load_one_off(struct stats *stats, struct row **row, struct error *error)
+{
+    struct pool pool = {.id = pool_make_id(POOL_ONE_OFF), .labels = POOL_ONE_OFF};
+    enum error_code code = pool_find_row(stats, &pool.id, row, error);
+    return code == ERROR_NOT_FOUND ? make_pool(stats, &pool, row, error) : code;
+}
+
+static enum error_code make_or_fold(struct stats *stats, const struct pool_id *id,
+                                    const struct pool_demand *demand, struct row **row,
+                                    struct error *error)
+{
+    struct pool pool = {.id = *id, .labels = demand->labels, .is_rule = demand->is_rule};
+    bool has_room;
+    enum error_code code = fold_make_room(stats, id, demand, &has_room, error);
+    if (code != ERROR_NONE)
+        return code;
+    if (!has_room) {
+        stats_note_folded(stats, demand->labels);
+        return pool_load_one_off(stats, row, error);
+    }
+    pool.started[0] = fold_estimate(stats, id);
+    pool.day = pool.started[0] > 0 ? day_of(stats->now) : 0;
+    return make_pool(stats, &pool, row, error);
+}
+
+enum error_code pool_load_row(struct stats *stats, const struct pool_demand *demand,
                               struct row **row, struct error *error)
 {
-    struct pool_id id = pool_make_id(labels, group);
-    enum error_code code = find_pool(stats, &id, row, error);
-    if (code != ERROR_NOT_FOUND)
-        return code;
-    struct pool pool = {.id = id, .labels = labels, .group = group};
-    if (rows_may_grow(stats, STORE_TABLE_POOLS))
-        return make_pool(stats, &pool, row, error);
-    stats_note_overflow(stats, "pool", (const struct slice[]){labels, group}, 2);
-    pool = (struct pool){.id = pool_make_id(STATS_OTHER, SLICE_EMPTY), .labels = STATS_OTHER};
-    code = find_pool(stats, &pool.id, row, error);
+    struct pool_id id = pool_make_id(demand->labels);
+    enum error_code code = pool_find_row(stats, &id, row, error);
     if (code == ERROR_NOT_FOUND)
-        code = make_pool(stats, &pool, row, error);
-    return code;
+        code = make_or_fold(stats, &id, demand, row, error);
+    return code == ERROR_NONE ? note_detail(stats, (*row)->pool, demand, error) : code;
+}
+
+// Adds to `into` what another pool of the same name has, but for open jobs.
+static bool merge_pool(struct stats *stats, struct pool *into, const struct pool *from)
+{
+    char room[LABELS_TEXT_MAX];
+    struct slice rest = from->groups, group;
+    into->changed_at = timestamp_later(into->changed_at, from->changed_at);
+    into->latency_slot = timestamp_later(into->latency_slot, from->latency_slot);
+    for (uint64_t i = 0; i < POOL_DAYS && i <= from->day; i++)
+        add_started(into, from->day - i, from->started[i]);
+    while (labels_next(&rest, room, &group)) {
+        if (!arena_copy_slice(&stats->arena, group, &group) ||
+            !add_item(stats, &into->groups, group))
+            return false;
+    }
+    return !into->is_rule || add_asked(stats, into, from->asked);
+}
+
+enum error_code pool_put_merged(struct stats *stats, struct pool *pool, struct error *error)
+{
+    struct slice key = slice_of_bytes(pool->id.bytes, POOL_ID_SIZE);
+    struct slice found;
+    struct pool there;
+    buffer_clear(&stats->bytes);
+    enum error_code code =
+        store_table_get(stats->transaction, STORE_TABLE_POOLS, key, &found, error);
+    if (code == ERROR_NONE && pool_decode(found, &there) && !merge_pool(stats, pool, &there))
+        return refuse_pool_memory(error);
+    if (code == ERROR_NONE || code == ERROR_NOT_FOUND)
+        code = pool_encode(pool, &stats->bytes);
+    return code == ERROR_NONE ? store_table_put(stats->transaction, STORE_TABLE_POOLS, key,
+                                                buffer_slice(&stats->bytes), error)
+                              : code;
 }
 
 // --- open jobs -----------------------------------------------------------------------------------------------
@@ -209,17 +422,28 @@ static void put_job_key(uint8_t bytes[JOB_KEY_SIZE], const struct pool_id *pool,
     memcpy(bytes + JOB_PREFIX_SIZE + 8 + TRACE_ID_SIZE, job->span.bytes, SPAN_ID_SIZE);
 }
 
-enum error_code pool_place_job(const struct job_state *job, struct arena *arena,
-                               struct pool_place *place)
+enum error_code pool_place_job(const struct pool_rules *rules, const struct job_state *job,
+                               struct arena *arena, struct pool_place *place)
 {
+    char room[LABELS_TEXT_MAX];
+    struct pool_choice choice;
+    struct slice labels;
     *place = (struct pool_place){.labels = SLICE_EMPTY};
     open_job_state_of(job, &place->open_state);
     if (place->open_state.state == OPEN_JOB_NONE)
         return ERROR_NONE;
-    if (!labels_join(job->body.labels, job->body.label_count, arena, &place->labels))
+    if (!labels_join(job->body.labels, job->body.label_count, arena, &labels))
         return ERROR_MEMORY;
+    pool_rules_choose(rules, labels, room, &choice);
+    place->labels = choice.shown;
+    place->asked = choice.asked;
+    if (choice.asked.data == room && !arena_copy_slice(arena, choice.asked, &place->asked))
+        return ERROR_MEMORY;
+    if (choice.shown.data == room)
+        place->labels = place->asked;
+    place->is_rule = choice.is_rule;
     place->group = utf8_cut(job->runner_group_name, SAMPLE_TEXT_MAX);
-    place->pool = pool_make_id(place->labels, place->group);
+    place->pool = pool_make_id(place->labels);
     return ERROR_NONE;
 }
 
@@ -235,7 +459,7 @@ static enum error_code leave_pool(struct stats *stats, const struct pool_id *poo
                                               slice_of_bytes(key, sizeof key), error);
     if (code != ERROR_NONE)
         return code;
-    code = find_pool(stats, pool, &row, error);
+    code = pool_find_row(stats, pool, &row, error);
     if (code == ERROR_NOT_FOUND) // it was damaged; the next job that is added counts the others
         return ERROR_NONE;
     if (code != ERROR_NONE)
@@ -252,8 +476,8 @@ static enum error_code leave_any_pool(struct stats *stats, const struct pool_pla
 {
     enum error_code code = leave_pool(stats, &place->pool, &place->open_state, job, error);
     if (code == ERROR_NOT_FOUND) {
-        struct pool_id other = pool_make_id(STATS_OTHER, SLICE_EMPTY);
-        code = leave_pool(stats, &other, &place->open_state, job, error);
+        struct pool_id one_off = pool_make_id(POOL_ONE_OFF);
+        code = leave_pool(stats, &one_off, &place->open_state, job, error);
     }
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
@@ -261,16 +485,25 @@ static enum error_code leave_any_pool(struct stats *stats, const struct pool_pla
 static enum error_code enter_pool(struct stats *stats, const struct pool_place *place,
                                   const struct store_key *job, struct error *error)
 {
+    const struct pool_demand demand = {.labels = place->labels,
+                                       .asked = place->asked,
+                                       .group = place->group,
+                                       .is_rule = place->is_rule,
+                                       .is_start = place->open_state.state == OPEN_JOB_RUNNING};
     uint8_t key[JOB_KEY_SIZE];
     struct row *row;
-    enum error_code code = pool_load_row(stats, place->labels, place->group, &row, error);
+    enum error_code code = pool_load_row(stats, &demand, &row, error);
     if (code != ERROR_NONE)
         return code;
+    bool is_folded = !is_same_pool(&row->pool->id, &place->pool);
+    if (is_folded)
+        stats->folding.is_unlikely = false;
     row->pool->counts[place->open_state.state]++;
     row->pool->changed_at = stats->now;
     put_job_key(key, &row->pool->id, place->open_state.state, place->open_state.since, job);
-    return store_table_put(stats->transaction, STORE_TABLE_OPEN_JOBS,
-                           slice_of_bytes(key, sizeof key), SLICE_EMPTY, error);
+    return store_table_put(
+        stats->transaction, STORE_TABLE_OPEN_JOBS, slice_of_bytes(key, sizeof key),
+        is_folded ? slice_of_bytes(place->pool.bytes, POOL_ID_SIZE) : SLICE_EMPTY, error);
 }
 
 static bool is_same_place(const struct pool_place *a, const struct pool_place *b)
@@ -342,20 +575,20 @@ enum error_code pool_remove_unreadable_job(struct stats *stats, const struct sto
 
 static bool is_unused(const struct pool *pool, timestamp_ns now)
 {
-    for (int state = 0; state < OPEN_JOB_STATES; state++) {
-        if (pool->counts[state] > 0)
-            return false;
-    }
-    return pool->changed_at < now - UNUSED_KEPT && pool->latency_slot < now - LATENCY_GONE;
+    duration_ns kept = pool_started(pool, now) > 0 ? USED_KEPT : UNUSED_KEPT;
+    return pool_open_jobs(pool) == 0 && pool->changed_at < now - kept &&
+           pool->latency_slot < now - LATENCY_GONE;
 }
 
 // Times in the future date from before the clock was set back.
 static enum error_code clamp_pool_times(struct stats *stats, struct pool *pool, struct error *error)
 {
-    if (pool->changed_at <= stats->now && pool->latency_slot <= stats->now)
+    uint64_t today = day_of(stats->now);
+    if (pool->changed_at <= stats->now && pool->latency_slot <= stats->now && pool->day <= today)
         return ERROR_NONE;
     pool->changed_at = pool->changed_at > stats->now ? stats->now : pool->changed_at;
     pool->latency_slot = pool->latency_slot > stats->now ? stats->now : pool->latency_slot;
+    pool->day = pool->day > today ? today : pool->day;
     buffer_clear(&stats->bytes);
     enum error_code code = pool_encode(pool, &stats->bytes);
     if (code != ERROR_NONE)
@@ -489,9 +722,9 @@ void pool_job_increment(struct pool_job *job)
 
 // --- the spelling of a set of labels -------------------------------------------------------------
 
-// Pools and series of jobs have at most `max_series` sets each. At twice that number, at least half of the spellings
-// are unused.
-#define SPELLINGS_PER_SERIES 4
+// Pools and series of jobs have at most so many sets each. At twice that number, at least half of the spellings are
+// unused.
+#define SPELLINGS_PER_SET 2
 
 struct set_id {
     uint8_t bytes[HASH_SIZE];
@@ -642,7 +875,7 @@ enum error_code spelling_expire(struct stats *stats, struct error *error)
     struct store_transaction *transaction = stats->transaction;
     struct sets used = {0}, unused = {0};
     uint64_t count = store_table_count(transaction, STORE_TABLE_SPELLINGS);
-    if (count / SPELLINGS_PER_SERIES <= stats->max_series)
+    if (count / SPELLINGS_PER_SET <= stats->max_series + stats->max_pools)
         return ERROR_NONE;
     enum error_code code = make_room_for_sets(
         &used, pool_count(transaction) + series_count(transaction, SERIES_JOB), error);

@@ -14,7 +14,7 @@
 #define HASH_SIZE 16 // of ids made from labels
 #define ROW_KEY_MAX 24
 #define KNOWN_SERVERS 16
-#define STATS_OWN_KEYS 2 // of the table stats: "version" and "cursor" (rebuild.h)
+#define STATS_OWN_KEYS 3 // of the table stats: "version", "rules" and "cursor" (rebuild.h)
 #define ROW_CHAINS 256
 
 // A row of a table, read or created by this transaction, changed in memory, written by stats_flush().
@@ -62,8 +62,45 @@ struct new_jobs {
     bool may_exceed; // jobs were added since it was last known that there are not too many
 };
 
+#define POOL_JOB_PREFIX_SIZE (POOL_ID_SIZE + 1)
+#define POOL_JOB_KEY_SIZE (POOL_JOB_PREFIX_SIZE + 8 + TRACE_ID_SIZE + SPAN_ID_SIZE)
+
+// Pools that may be folded, the least used first; found by a scan of all pools, and checked again before use.
+#define FOLD_CANDIDATES_MAX 64
+struct fold_candidate {
+    struct pool_id id;
+    uint64_t started; // within POOL_DAYS, with the running ones
+    uint64_t open;
+    timestamp_ns changed_at;
+};
+
+// About how many started jobs of folded sets there were: a count-min sketch, halved when it has so many that sets
+// would be taken for each other. In memory only: a restart forgets it.
+#define SKETCH_ROWS 2
+#define SKETCH_COLUMNS 8192
+#define SKETCH_SUM_MAX (SKETCH_COLUMNS / 2)
+#define SKETCH_NOISE 1 // what a set without started jobs may seem to have
+
+struct folding {
+    struct fold_candidate candidates[FOLD_CANDIDATES_MAX];
+    size_t next, count;
+    timestamp_ns scanned_at; // TIMESTAMP_UNKNOWN: never
+    unsigned folds;          // in this transaction
+    bool is_unlikely;        // nothing is folded, as of the last look at all that is
+    timestamp_ns settled_at; // when pool_settle_folded() last looked; TIMESTAMP_UNKNOWN: never
+    uint8_t settled[POOL_JOB_KEY_SIZE]; // up to where
+    bool is_settling;                   // it has to look behind this place
+    bool has_folded;                    // it has found a folded job since it began
+    uint16_t sketch[SKETCH_ROWS][SKETCH_COLUMNS];
+    uint32_t sketch_sum;
+};
+
 struct stats {
     size_t max_series;
+    size_t max_pools;
+    struct pool_rules rules;
+    uint8_t rules_hash[HASH_SIZE];
+    struct folding folding;
     struct store_transaction *transaction;
     timestamp_ns now;
     struct arena arena;  // of the rows
@@ -100,6 +137,8 @@ bool stats_covers(const struct stats *stats, const struct store_key *key);
 // Records what is counted under "other". `parts`: of the example.
 void stats_note_overflow(struct stats *stats, const char *kind, const struct slice *parts,
                          size_t count);
+// Records that a job was counted in "(one-off)". `labels`: for the example.
+void stats_note_folded(struct stats *stats, struct slice labels);
 // Sets an unreadable row aside. ERROR_NOT_FOUND, as if it did not exist; or the error of doing so.
 enum error_code stats_set_aside(struct stats *stats, enum store_table table, struct slice key,
                                 struct error *error) MUST_CHECK;
@@ -112,10 +151,49 @@ enum error_code job_history_flush(struct stats *stats, struct error *error) MUST
 
 // --- contents of rows ---
 
-// The row of a pool, or that of "other" if there are too many. The pool is created if needed.
-enum error_code pool_load_row(struct stats *stats, struct slice labels, struct slice group,
+// What a job asks of its pool.
+struct pool_demand {
+    struct slice labels; // the name, if a rule names the pool
+    struct slice asked;
+    struct slice group;
+    bool is_rule;
+    bool is_start; // the job runs, or has run
+};
+// The row of a pool, or that of "(one-off)" if there are too many. The pool is created if needed, and has the group
+// among its groups.
+enum error_code pool_load_row(struct stats *stats, const struct pool_demand *demand,
                               struct row **row, struct error *error) MUST_CHECK;
 enum error_code pool_encode(const struct pool *pool, struct buffer *out) MUST_CHECK;
+// Without checking that it has the id of the key. False: damaged.
+bool pool_decode(struct slice bytes, struct pool *pool) MUST_CHECK;
+// The row of an existing pool. ERROR_NOT_FOUND, also for a damaged one, which is set aside.
+enum error_code pool_find_row(struct stats *stats, const struct pool_id *id, struct row **row,
+                              struct error *error) MUST_CHECK;
+// The row of "(one-off)", created if needed.
+enum error_code pool_load_one_off(struct stats *stats, struct row **row,
+                                  struct error *error) MUST_CHECK;
+// Stores a pool, added to the one of the same name that is stored. For pools of older versions.
+enum error_code pool_put_merged(struct stats *stats, struct pool *pool,
+                                struct error *error) MUST_CHECK;
+// Counts a job that had started and ended at `end`.
+void pool_count_start(struct pool *pool, timestamp_ns end, timestamp_ns now);
+// Started jobs of the days that are still within POOL_DAYS.
+uint64_t pool_started(const struct pool *pool, timestamp_ns now);
+uint64_t pool_open_jobs(const struct pool *pool);
+// A histogram of `latency`, created if needed.
+enum error_code latency_load(struct stats *stats, timestamp_ns slot, const struct pool_id *pool,
+                             struct histogram **histogram, struct error *error) MUST_CHECK;
+
+// --- folding (pool_fold.c) ---
+
+// Decides whether a new pool may be created, by folding another one if there are too many. `id`: that of `demand`.
+enum error_code fold_make_room(struct stats *stats, const struct pool_id *id,
+                               const struct pool_demand *demand, bool *has_room,
+                               struct error *error) MUST_CHECK;
+// Counts a started job of a folded set; about how many there were, rather too few than too many.
+void fold_count_start(struct stats *stats, const struct pool_id *id);
+uint32_t fold_estimate(const struct stats *stats, const struct pool_id *id);
+
 // Makes room for a label set by adding the one that was unused for longest to `other`. False: there is none.
 struct series_id series_make_id(enum series_kind kind, const struct slice *labels);
 // Adds the counts of one series to another of its kind.

@@ -16,11 +16,24 @@
 #define VERSION_SIZE 4
 
 static const uint8_t our_version[VERSION_SIZE] = {0, 0, 0, STORE_FIGURES_LAYOUT};
-static const uint8_t version_1[VERSION_SIZE] = {0, 0, 0, 1};
+
+// What the stored figures are.
+enum stored_figures {
+    FIGURES_UNKNOWN, // of no use: none, or of a newer version
+    FIGURES_1,
+    FIGURES_2,
+    FIGURES_OF_OTHER_RULES, // of this version, but jobs are in other pools
+    FIGURES_OURS,
+};
 
 static struct slice version_key(void)
 {
     return SLICE("version");
+}
+
+static struct slice rules_key(void)
+{
+    return SLICE("rules");
 }
 
 static struct slice cursor_key(void)
@@ -30,16 +43,40 @@ static struct slice cursor_key(void)
 
 // --- stored progress ---------------------------------------------------------------------------------------
 
-static enum error_code read_version(struct store_transaction *transaction, bool *is_ours,
-                                    bool *is_version_1, struct error *error)
+static enum error_code read_version(struct store_transaction *transaction,
+                                    enum stored_figures *figures, struct error *error)
 {
     struct slice found;
+    *figures = FIGURES_UNKNOWN;
     enum error_code code =
         store_table_get(transaction, STORE_TABLE_STATS, version_key(), &found, error);
-    *is_ours =
-        code == ERROR_NONE && slice_equals(found, slice_of_bytes(our_version, sizeof our_version));
-    *is_version_1 =
-        code == ERROR_NONE && slice_equals(found, slice_of_bytes(version_1, sizeof version_1));
+    if (code != ERROR_NONE)
+        return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+    if (slice_equals(found, slice_of_bytes(our_version, sizeof our_version)))
+        *figures = FIGURES_OURS;
+    else if (slice_equals(found, SLICE("\0\0\0\2")))
+        *figures = FIGURES_2;
+    else if (slice_equals(found, SLICE("\0\0\0\1")))
+        *figures = FIGURES_1;
+    return ERROR_NONE;
+}
+
+static struct slice hash_of_rules(const struct stats *stats)
+{
+    return slice_of_bytes(stats->rules_hash, sizeof stats->rules_hash);
+}
+
+static enum error_code compare_rules(struct stats *stats, enum stored_figures *figures,
+                                     struct error *error)
+{
+    struct slice found;
+    if (*figures != FIGURES_OURS)
+        return ERROR_NONE;
+    enum error_code code =
+        store_table_get(stats->transaction, STORE_TABLE_STATS, rules_key(), &found, error);
+    if (code == ERROR_NOT_FOUND ||
+        (code == ERROR_NONE && !slice_equals(found, hash_of_rules(stats))))
+        *figures = FIGURES_OF_OTHER_RULES;
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
@@ -75,17 +112,18 @@ enum error_code rebuild_is_done(struct store_transaction *transaction, bool *is_
 {
     struct store_key cursor;
     *is_done = false;
-    bool is_ours, is_version_1;
+    enum stored_figures figures;
     bool is_damaged;
-    enum error_code code = read_version(transaction, &is_ours, &is_version_1, error);
-    if (code != ERROR_NONE || !is_ours)
+    enum error_code code = read_version(transaction, &figures, error);
+    if (code != ERROR_NONE || figures != FIGURES_OURS)
         return code;
     code = read_cursor(transaction, &cursor, &is_damaged, error);
     *is_done = code == ERROR_NOT_FOUND;
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-static enum error_code stats_upgrade(struct stats *stats, struct error *error);
+static enum error_code stats_upgrade(struct stats *stats, enum stored_figures figures,
+                                     struct error *error);
 
 static bool has_statistics(int table)
 {
@@ -94,12 +132,14 @@ static bool has_statistics(int table)
 
 // Open runs and jobs are always recounted, whatever the version. Other statistics of an unknown version are of no use
 // to this one. Each entry of the job history shows by itself whether it can be read.
-static enum error_code begin_rebuild(struct stats *stats, bool is_version_1, struct error *error)
+static enum error_code begin_rebuild(struct stats *stats, enum stored_figures figures,
+                                     struct error *error)
 {
-    enum error_code code = is_version_1 ? stats_upgrade(stats, error) : ERROR_NONE;
+    bool is_known = figures != FIGURES_UNKNOWN;
+    enum error_code code = is_known ? stats_upgrade(stats, figures, error) : ERROR_NONE;
     for (int table = 0; table < STORE_TABLE_COUNT && code == ERROR_NONE; table++) {
         bool is_of_open = table == STORE_TABLE_OPEN_JOBS || table == STORE_TABLE_OPEN_RUNS;
-        if (has_statistics(table) && (!is_version_1 || is_of_open))
+        if (has_statistics(table) && (!is_known || is_of_open))
             code = store_table_clear(stats->transaction, (enum store_table)table, error);
     }
     memset(stats->known_servers, 0, sizeof stats->known_servers);
@@ -109,6 +149,9 @@ static enum error_code begin_rebuild(struct stats *stats, bool is_version_1, str
     if (code == ERROR_NONE)
         code = store_table_put(stats->transaction, STORE_TABLE_STATS, version_key(),
                                slice_of_bytes(our_version, sizeof our_version), error);
+    if (code == ERROR_NONE)
+        code = store_table_put(stats->transaction, STORE_TABLE_STATS, rules_key(),
+                               hash_of_rules(stats), error);
     return code;
 }
 
@@ -123,15 +166,17 @@ static enum error_code finish_rebuild(struct stats *stats, struct error *error)
 // The position as of this transaction: the one before may have been aborted.
 static enum error_code look_up_progress(struct stats *stats, struct error *error)
 {
-    bool is_ours, is_version_1;
+    enum stored_figures figures;
     bool is_damaged = false;
-    enum error_code code = read_version(stats->transaction, &is_ours, &is_version_1, error);
-    if (code == ERROR_NONE && !is_ours)
-        code = begin_rebuild(stats, is_version_1, error);
+    enum error_code code = read_version(stats->transaction, &figures, error);
+    if (code == ERROR_NONE)
+        code = compare_rules(stats, &figures, error);
+    if (code == ERROR_NONE && figures != FIGURES_OURS)
+        code = begin_rebuild(stats, figures, error);
     if (code == ERROR_NONE)
         code = read_cursor(stats->transaction, &stats->cursor, &is_damaged, error);
     if (is_damaged) // counted and uncounted states cannot be distinguished
-        code = begin_rebuild(stats, false, error);
+        code = begin_rebuild(stats, FIGURES_UNKNOWN, error);
     stats->is_rebuilding = code == ERROR_NONE;
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
@@ -157,7 +202,7 @@ static enum error_code rebuild_from_job(struct stats *stats, const struct store_
         return set_state_aside(stats, key, error);
     if (code != ERROR_NONE)
         return code;
-    code = pool_place_job(&job, &stats->scratch, &place);
+    code = pool_place_job(&stats->rules, &job, &stats->scratch, &place);
     if (code != ERROR_NONE)
         return error_set(error, code, "count open jobs: %s", error_code_text(code));
     return pool_move_job(stats, key, &nowhere, &place, error);
@@ -221,9 +266,11 @@ enum error_code rebuild_continue(struct stats *stats, size_t max, bool *is_done,
 }
 
 // --- upgrade --------------------------------------------------------------------------------------
-// Converts statistics of version 1, which had a pool and a series for each spelling of labels: equal sets are added
-// up. Texts of that version are not escaped: the label "a,b" cannot be distinguished from the labels "a" and "b"
-// there, and is read as the latter.
+// Converts statistics of older versions, and of other rules for pools.
+//
+// Version 1 had a pool and a series for each spelling of labels: equal sets are added up. Texts of that version are not
+// escaped: the label "a,b" cannot be distinguished from the labels "a" and "b" there, and is read as the latter.
+// Version 2 had a pool for each runner group of a set of labels.
 
 #define SLOT_SIZE 8
 
@@ -240,6 +287,7 @@ struct upgrade {
     struct stats *stats;
     struct arena *arena;
     struct error *error;
+    enum stored_figures from;
     struct renamings pools; // pools whose id changes
 };
 
@@ -260,61 +308,84 @@ static enum error_code convert_labels(struct upgrade *upgrade, struct slice *lab
 
 // --- pools -------------------------------------------------------------------------------------------------
 
-static enum error_code keep_pool_spellings(struct upgrade *upgrade, struct pool *pools,
-                                           size_t count)
+// The pool as this version stores it, under the rules of now. What jobs of a rule have left behind stays under the
+// name of the rule.
+static enum error_code convert_pool(struct upgrade *upgrade, struct pool *pool)
 {
+    const struct pool_rules *rules = &upgrade->stats->rules;
+    char room[LABELS_TEXT_MAX];
+    struct pool_choice choice;
+    bool was_other =
+        pool->is_of_old_layout && pool->groups.len == 0 && slice_equals(pool->labels, STATS_OTHER);
+    memset(pool->counts, 0, sizeof pool->counts); // its jobs are added when they are recounted
+    if (pool->is_of_old_layout) {
+        const struct slice group = pool->groups;
+        if (!labels_join(&group, 1, upgrade->arena, &pool->groups))
+            return refuse_memory_for_upgrade(upgrade);
+    }
+    pool->is_of_old_layout = false;
+    if (pool->is_rule) {
+        pool->is_rule = pool_rules_have(rules, pool->labels);
+    } else if (was_other) {
+        pool->labels = POOL_ONE_OFF;
+    } else if (!pool_is_one_off(&pool->id)) {
+        pool_rules_choose(rules, pool->labels, room, &choice);
+        if (!arena_copy_slice(upgrade->arena, choice.asked, &choice.asked))
+            return refuse_memory_for_upgrade(upgrade);
+        pool->labels = choice.is_rule ? choice.shown : choice.asked;
+        pool->asked = choice.is_rule ? choice.asked : SLICE_EMPTY;
+        pool->is_rule = choice.is_rule;
+    }
+    pool->id = pool_make_id(pool->labels);
+    return ERROR_NONE;
+}
+
+static enum error_code keep_pool_spelling(struct upgrade *upgrade, const struct pool *pool)
+{
+    return pool->is_rule || pool_is_one_off(&pool->id)
+               ? ERROR_NONE
+               : spelling_keep_first(upgrade->stats, pool->labels, upgrade->error);
+}
+
+// Sets `renamings` and converts the pools, which are in the order of their ids.
+static enum error_code convert_pools(struct upgrade *upgrade, struct pool *pools, size_t count)
+{
+    struct renamings *renamings = &upgrade->pools;
     enum error_code code = ERROR_NONE;
+    renamings->list = arena_allocate_array(upgrade->arena, count + 1, sizeof *renamings->list);
+    if (renamings->list == NULL)
+        return refuse_memory_for_upgrade(upgrade);
     for (size_t i = 0; i < count && code == ERROR_NONE; i++) {
-        code = convert_labels(upgrade, &pools[i].labels);
+        struct pool_id id = pools[i].id;
+        if (upgrade->from == FIGURES_1)
+            code = convert_labels(upgrade, &pools[i].labels);
         if (code == ERROR_NONE)
-            code = spelling_keep_first(upgrade->stats, pools[i].labels, upgrade->error);
+            code = convert_pool(upgrade, &pools[i]);
+        if (code == ERROR_NONE && upgrade->from == FIGURES_1)
+            code = keep_pool_spelling(upgrade, &pools[i]);
+        if (memcmp(&id, &pools[i].id, sizeof id) != 0)
+            renamings->list[renamings->count++] = (struct renaming){id, pools[i].id};
     }
     return code;
 }
 
-static void merge_pool(struct pool *into, const struct pool *from)
-{
-    into->changed_at = timestamp_later(into->changed_at, from->changed_at);
-    into->latency_slot = timestamp_later(into->latency_slot, from->latency_slot);
-}
-
-// Its jobs are added when they are recounted.
-static enum error_code put_upgraded_pool(struct upgrade *upgrade, struct pool pool)
+static enum error_code put_upgraded_pool(struct upgrade *upgrade, struct pool *pool)
 {
     struct stats *stats = upgrade->stats;
-    struct pool_id id = pool.id;
-    struct pool there;
-    enum error_code code = pool_seek(stats->transaction, &id, &there, upgrade->error);
-    if (code == ERROR_NONE && memcmp(&id, &pool.id, sizeof id) == 0)
-        merge_pool(&pool, &there);
-    if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
-        return code;
-    memset(pool.counts, 0, sizeof pool.counts);
-    buffer_clear(&stats->bytes);
-    code = spelling_choose(stats, pool.labels, &pool.labels, upgrade->error);
-    if (code == ERROR_NONE)
-        code = pool_encode(&pool, &stats->bytes);
-    return code == ERROR_NONE ? store_table_put(stats->transaction, STORE_TABLE_POOLS,
-                                                slice_of_bytes(pool.id.bytes, POOL_ID_SIZE),
-                                                buffer_slice(&stats->bytes), upgrade->error)
-                              : code;
+    if (!pool->is_rule && !pool_is_one_off(&pool->id)) {
+        enum error_code code = spelling_choose(stats, pool->labels, &pool->labels, upgrade->error);
+        if (code != ERROR_NONE)
+            return code;
+    }
+    return pool_put_merged(stats, pool, upgrade->error);
 }
 
 static enum error_code upgrade_pools(struct upgrade *upgrade, struct pool *pools, size_t count)
 {
-    struct renamings *renamings = &upgrade->pools;
-    renamings->list = arena_allocate_array(upgrade->arena, count + 1, sizeof *renamings->list);
-    if (renamings->list == NULL)
-        return refuse_memory_for_upgrade(upgrade);
     enum error_code code =
         store_table_clear(upgrade->stats->transaction, STORE_TABLE_POOLS, upgrade->error);
-    for (size_t i = 0; i < count && code == ERROR_NONE; i++) {
-        struct pool pool = pools[i]; // they are in the order of their ids
-        pool.id = pool_make_id(pool.labels, pool.group);
-        if (memcmp(&pool.id, &pools[i].id, sizeof pool.id) != 0)
-            renamings->list[renamings->count++] = (struct renaming){pools[i].id, pool.id};
-        code = put_upgraded_pool(upgrade, pool);
-    }
+    for (size_t i = 0; i < count && code == ERROR_NONE; i++)
+        code = put_upgraded_pool(upgrade, &pools[i]);
     return code;
 }
 
@@ -493,17 +564,19 @@ static enum error_code upgrade_series(struct upgrade *upgrade, const struct old_
 // --- all statistics ----------------------------------------------------------------------------------------
 
 // The spellings are chosen from all texts before any is used.
-static enum error_code stats_upgrade(struct stats *stats, struct error *error)
+static enum error_code stats_upgrade(struct stats *stats, enum stored_figures figures,
+                                     struct error *error)
 {
-    struct upgrade upgrade = {.stats = stats, .arena = &stats->arena, .error = error};
-    struct old_series *series;
+    struct upgrade upgrade = {
+        .stats = stats, .arena = &stats->arena, .error = error, .from = figures};
+    struct old_series *series = NULL;
     struct pool *pools;
-    size_t pools_found, series_found;
+    size_t pools_found, series_found = 0;
     enum error_code code =
         pool_list(stats->transaction, upgrade.arena, &pools, &pools_found, error);
     if (code == ERROR_NONE)
-        code = keep_pool_spellings(&upgrade, pools, pools_found);
-    if (code == ERROR_NONE)
+        code = convert_pools(&upgrade, pools, pools_found);
+    if (code == ERROR_NONE && figures == FIGURES_1)
         code = keep_series_spellings(&upgrade, &series, &series_found);
     if (code == ERROR_NONE)
         code = upgrade_pools(&upgrade, pools, pools_found);

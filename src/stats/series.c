@@ -600,11 +600,14 @@ static enum error_code count_step(struct stats *stats, const struct job_sample *
 enum error_code series_count_job(struct stats *stats, const struct job_sample *measure,
                                  struct error *error)
 {
+    char room[LABELS_TEXT_MAX];
+    struct pool_choice choice;
+    pool_rules_choose(&stats->rules, measure->runner_labels, room, &choice);
     const struct slice labels[] = {
         [SERIES_JOB_REPOSITORY] = measure->repository,
         [SERIES_JOB_WORKFLOW] = workflow_label(measure->workflow),
         [SERIES_JOB_GROUP] = measure->runner_group,
-        [SERIES_JOB_LABELS] = measure->runner_labels,
+        [SERIES_JOB_LABELS] = choice.asked,
         [SERIES_JOB_RESULT] = measure->result,
     };
     const struct sample_span *const spans[] = {

@@ -120,12 +120,40 @@ uint64_t bytes_get_be64(const void *bytes)
 
 // --- life cycle ------------------------------------------------------------------------------------------
 
-enum error_code stats_create(size_t max_series, struct stats **stats, struct error *error)
+// What depends on the rules is counted again if they change (rebuild.c).
+static void hash_rules(const struct pool_rules *rules, uint8_t hash[HASH_SIZE])
+{
+    uint8_t chain[HASH_SIZE + HASH_SIZE] = {0};
+    const struct {
+        const struct slice *items;
+        size_t count;
+    } ignored = {rules->ignored, rules->ignored_count};
+    for (size_t i = 0; i < ignored.count; i++) {
+        stats_hash(ignored.items[i], chain + HASH_SIZE);
+        stats_hash(slice_of_bytes(chain, sizeof chain), chain);
+    }
+    for (size_t i = 0; i < rules->count; i++) {
+        chain[0] ^= 1; // a name is no glob
+        stats_hash(rules->rules[i].name, chain + HASH_SIZE);
+        stats_hash(slice_of_bytes(chain, sizeof chain), chain);
+        for (size_t j = 0; j < rules->rules[i].glob_count; j++) {
+            stats_hash(rules->rules[i].globs[j], chain + HASH_SIZE);
+            stats_hash(slice_of_bytes(chain, sizeof chain), chain);
+        }
+    }
+    memcpy(hash, chain, HASH_SIZE);
+}
+
+enum error_code stats_create(const struct stats_options *options, struct stats **stats,
+                             struct error *error)
 {
     struct stats *made = memory_allocate_array(1, sizeof *made);
     if (made == NULL)
         return error_set(error, ERROR_MEMORY, "create figures: out of memory");
-    made->max_series = max_series > 0 ? max_series : STATS_SERIES_MAX_DEFAULT;
+    made->max_series = options->max_series > 0 ? options->max_series : STATS_SERIES_MAX_DEFAULT;
+    made->max_pools = options->max_pools > 0 ? options->max_pools : STATS_POOLS_MAX_DEFAULT;
+    made->rules = options->rules;
+    hash_rules(&made->rules, made->rules_hash);
     arena_init(&made->arena, ARENA_BLOCK_BYTES);
     arena_init(&made->scratch, ARENA_BLOCK_BYTES);
     buffer_init(&made->bytes, ROW_BYTES_MAX);
@@ -142,6 +170,11 @@ void stats_destroy(struct stats *stats)
     arena_release(&stats->scratch);
     buffer_release(&stats->bytes);
     memory_free(stats);
+}
+
+const struct pool_rules *stats_pool_rules(const struct stats *stats)
+{
+    return &stats->rules;
 }
 
 static void discard_rows(struct stats *stats)
@@ -164,31 +197,43 @@ void stats_begin(struct stats *stats, struct store_transaction *transaction, tim
     stats->new_jobs.count = 0;
     stats->new_jobs.next = 0;
     stats->overflow = (struct stats_overflow){.kind = ""};
+    stats->folding.folds = 0;
     discard_rows(stats);
+}
+
+static void write_example(char example[200], const struct slice *parts, size_t count)
+{
+    const size_t size = 200;
+    size_t len = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct slice part = utf8_cut(parts[i], size - 3 - len);
+        if (part.len == 0)
+            continue;
+        if (len > 0) {
+            memcpy(example + len, ", ", 2);
+            len += 2;
+        }
+        part = utf8_cut(part, size - 1 - len);
+        memcpy(example + len, part.data, part.len);
+        len += part.len;
+        if (len + 3 >= size)
+            break;
+    }
+    example[len] = '\0';
 }
 
 void stats_note_overflow(struct stats *stats, const char *kind, const struct slice *parts,
                          size_t count)
 {
-    struct stats_overflow *overflow = &stats->overflow;
-    size_t len = 0;
-    overflow->sets++;
-    overflow->kind = kind;
-    for (size_t i = 0; i < count; i++) {
-        struct slice part = utf8_cut(parts[i], sizeof overflow->example - 3 - len);
-        if (part.len == 0)
-            continue;
-        if (len > 0) {
-            memcpy(overflow->example + len, ", ", 2);
-            len += 2;
-        }
-        part = utf8_cut(part, sizeof overflow->example - 1 - len);
-        memcpy(overflow->example + len, part.data, part.len);
-        len += part.len;
-        if (len + 3 >= sizeof overflow->example)
-            break;
-    }
-    overflow->example[len] = '\0';
+    stats->overflow.sets++;
+    stats->overflow.kind = kind;
+    write_example(stats->overflow.example, parts, count);
+}
+
+void stats_note_folded(struct stats *stats, struct slice labels)
+{
+    stats->overflow.folded++;
+    write_example(stats->overflow.folded_example, &labels, 1);
 }
 
 void stats_read_overflow(const struct stats *stats, struct stats_overflow *overflow)
@@ -266,7 +311,8 @@ struct row *rows_add(struct stats *stats, enum store_table table, const void *ke
 bool rows_may_grow(const struct stats *stats, enum store_table table)
 {
     uint64_t count = store_table_count(stats->transaction, table) + stats->new_rows[table];
-    return count < stats->max_series && !store_is_tight(stats->transaction);
+    return count < (table == STORE_TABLE_POOLS ? stats->max_pools : stats->max_series) &&
+           !store_is_tight(stats->transaction);
 }
 
 bool stats_covers(const struct stats *stats, const struct store_key *key)

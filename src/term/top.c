@@ -333,7 +333,7 @@ static enum error_code add_pools(struct loader *loader, const struct queue_view 
         const struct queue_view_pool *from = &view->pools[i];
         struct top_pool *to = &top->pools[top->pool_count++];
         *to = (struct top_pool){.labels = from->pool.labels, // already copied by pool_list()
-                                .group = from->pool.group,
+                                .group = from->pool.groups,
                                 .oldest_queued = from->oldest[OPEN_JOB_QUEUED]};
         memcpy(to->counts, from->pool.counts, sizeof to->counts);
     }

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "ghatrace/stats/open_runs.h"
 #include "ghatrace/store/codec.h"
@@ -60,7 +61,7 @@ static int compare_queue_pools(const void *left, const void *right)
     if (x != y)
         return x == TIMESTAMP_UNKNOWN ? 1 : y == TIMESTAMP_UNKNOWN ? -1 : x < y ? -1 : 1;
     int labels = slice_compare(a->pool.labels, b->pool.labels);
-    return labels != 0 ? labels : slice_compare(a->pool.group, b->pool.group);
+    return labels != 0 ? labels : memcmp(&a->pool.id, &b->pool.id, sizeof a->pool.id);
 }
 
 enum error_code queue_view_load(const struct view_reader *reader, struct queue_view *view)

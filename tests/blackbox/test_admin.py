@@ -183,7 +183,7 @@ class Figures(harness.BlackBoxTest):
         found = metrics(daemon)
         self.assertEqual(value(found, "ghatrace_jobs", state="queued", runner_labels="gpu,linux,self-hosted"), 1)
         self.assertEqual(value(found, "ghatrace_jobs", state="running", runner_labels="ubuntu-latest,x64", runner_group="GitHub Actions"), 1)
-        self.assertEqual(value(found, "ghatrace_jobs", state="waiting", runner_labels="ubuntu-latest,x64", runner_group=""), 1)
+        self.assertEqual(value(found, "ghatrace_jobs", state="waiting", runner_labels="ubuntu-latest,x64", runner_group="GitHub Actions"), 1)
         self.assertGreater(value(found, "ghatrace_jobs_oldest_age_seconds", state="queued", runner_labels="gpu,linux,self-hosted"), 100)
         self.assertEqual(value(found, "ghatrace_runs_open"), 1)
         labels = {"repository": finished.repository.full_name, "workflow": finished.workflow, "result": "success"}
@@ -272,7 +272,7 @@ class Figures(harness.BlackBoxTest):
         status = json.loads(get(daemon, "/api/status").body)["series_overflow"]
         self.assertGreater(status["sets"], 7)
         self.assertNotEqual(status["example"], "")
-        self.assertRegex(daemon.log, r'metrics-max-series.* kind=\w+ example="?run-\d+.*since_start=\d+')
+        self.assertRegex(daemon.log, r'metrics-max-series.* kind=job example="acme/one-label-a-run.*run-\d+.*since_start=\d+')
         self.assertEqual(daemon.log.count("metrics-max-series; "), 1, "limited")
         daemon.restart("kill")
         self.assertEqual(counts(), found)

@@ -48,6 +48,38 @@ def current(spans):
     return spans
 
 
+OPEN_JOBS = re.compile(r'ghatrace_jobs\{state="(\w+)",runner_labels="(.*)",runner_group="(.*)"\} (\d+)')
+
+
+def one_pool_for_all_groups(figures):
+    """As figures 3 has them: the jobs of a set of labels are one gauge, whose group is the one that was seen."""
+    kept, jobs, groups = [], {}, {}
+    for line in figures:
+        found = OPEN_JOBS.fullmatch(line)
+        if found:
+            state, labels, group, count = found.groups()
+            jobs[state, labels] = jobs.get((state, labels), 0) + int(count)
+            groups[labels] = group or groups.get(labels, "")
+        elif not line.startswith('ghatrace_series{kind="pool"}'):
+            kept.append(line)
+    kept += [f'ghatrace_jobs{{state="{state}",runner_labels="{labels}",runner_group="{groups[labels]}"}} {count}'
+             for (state, labels), count in jobs.items()]
+    return kept + [f'ghatrace_series{{kind="pool"}} {len(groups)}']
+
+
+def one_row_for_all_groups(pools):
+    """Its group may be one that only pools without open jobs had, which were not listed."""
+    rows = {}
+    for pool in pools:
+        row = rows.setdefault(tuple(pool["runner_labels"]), {})
+        for name, value in pool.items():
+            if isinstance(value, int):
+                row[name] = row.get(name, 0) + value
+            elif name != "runner_group":
+                row[name] = row.get(name) or value
+    return list(rows.values())
+
+
 def events_of(deliveries):
     return [Event(one["type"], base64.b64decode(one["body"]), one["guid"], one["action"]) for one in deliveries]
 
@@ -86,8 +118,12 @@ class OldStores(harness.BlackBoxTest):
             expected, story = json.loads((folder / "expected.json").read_text()), load(folder, "story.json.gz")
             daemon = self.open_copy(folder, self.new_collector(), **PATIENT, otlp_endpoint=None)
             shown = daemon.admin("/metrics").text.splitlines()
-            self.assertEqual([line for line in story["figures"] if line not in shown], [])
-            self.assertGreater(len(story["figures"]), 100)
+            figures = story["figures"]
+            if versions_in(gzip.decompress((folder / "data.mdb.gz").read_bytes()))[1]["F"] < 3:
+                figures = one_pool_for_all_groups(figures)
+                expected["open"]["queue"]["pools"] = one_row_for_all_groups(expected["open"]["queue"]["pools"])
+            self.assertEqual([line for line in figures if line not in shown], [])
+            self.assertGreater(len(figures), 100)
             for name, wanted in expected["open"].items():
                 self.assert_holds(json.loads(daemon.admin(f"/api/{name}").body), wanted, name)
             self.assertEqual(daemon.admin("/ready").status, 200)

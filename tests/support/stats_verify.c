@@ -58,15 +58,15 @@ static void check_job(struct verifier *verifier, const struct store_key *key, st
 {
     struct job_state job;
     struct pool_place place;
-    struct pool_id other = pool_make_id(STATS_OTHER, SLICE_EMPTY);
+    struct pool_id one_off = pool_make_id(POOL_ONE_OFF);
     assert_int_equal(codec_decode_job(bytes, &verifier->arena, &job, &verifier->error), ERROR_NONE);
-    assert_int_equal(pool_place_job(&job, &verifier->arena, &place), ERROR_NONE);
+    assert_int_equal(pool_place_job(NULL, &job, &verifier->arena, &place), ERROR_NONE);
     assert_int_equal(place.open_state.state != OPEN_JOB_NONE, job.phase == JOB_OPEN);
     if (job.phase != JOB_OPEN)
         return;
     verifier->open_jobs++;
     if (!stands_in(verifier, key, &place.pool, &place.open_state) &&
-        !stands_in(verifier, key, &other, &place.open_state))
+        !stands_in(verifier, key, &one_off, &place.open_state))
         fail_msg("job %" PRId64 " is not where it should be", job.job_id);
 }
 
@@ -112,7 +112,7 @@ static void check_pools(struct verifier *verifier)
     struct pool pool;
     uint64_t counted = 0;
     while (pool_seek(verifier->transaction, &id, &pool, &verifier->error) == ERROR_NONE) {
-        struct pool_id made = pool_make_id(pool.labels, pool.group);
+        struct pool_id made = pool_make_id(pool.labels);
         assert_memory_equal(made.bytes, pool.id.bytes, POOL_ID_SIZE);
         assert_int_equal(pool.counts[OPEN_JOB_NONE], 0);
         for (int state = OPEN_JOB_WAITING; state < OPEN_JOB_STATES; state++) {
@@ -232,7 +232,7 @@ static void write_pools(struct verifier *verifier, struct buffer *text)
         write_format(text,
                      "%.*s @ %.*s: %" PRIu64 " %" PRIu64 " %" PRIu64 "; queued %" PRIu64
                      " p50 %" PRId64 " max %" PRId64 "\n",
-                     SLICE_ARGS(pools[i].labels), SLICE_ARGS(pools[i].group),
+                     SLICE_ARGS(pools[i].labels), SLICE_ARGS(pools[i].groups),
                      open[OPEN_JOB_WAITING], open[OPEN_JOB_QUEUED], open[OPEN_JOB_RUNNING],
                      histograms[i].count, histogram_percentile(&histograms[i], 50),
                      histograms[i].max);

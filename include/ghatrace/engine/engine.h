@@ -14,6 +14,7 @@
 #include "ghatrace/base/time.h"
 #include "ghatrace/github/event.h"
 #include "ghatrace/otlp/request.h"
+#include "ghatrace/stats/pool_rules.h"
 #include "ghatrace/store/store.h"
 #include "ghatrace/trace/arc_report.h"
 #include "ghatrace/trace/policy.h"
@@ -109,8 +110,10 @@ struct engine_options {
     uint64_t
         dead_letters_max; // bytes of dead letters; the oldest beyond it are dropped. 0: no limit
     duration_ns dead_letters_age_max; // older ones are dropped. 0: no limit
-    size_t max_series;         // bound on pools and label sets (stats/stats.h); 0: the usual one
-    timestamp_ns (*now)(void); // NULL: timestamp_now
+    size_t max_series;                // bound on label sets (stats/stats.h); 0: the usual one
+    size_t max_pools;                 // likewise on pools
+    struct pool_rules pool_rules;     // the texts must outlive the engine
+    timestamp_ns (*now)(void);        // NULL: timestamp_now
     duration_ns stall_limit; // not ready if storing, or waiting to be stored, takes longer. 0: 5 s
     // Time limit of engine_create() for computing figures that an older store lacks; the rest is computed alongside
     // deliveries. 0: 2 s, negative: compute none at startup.
@@ -164,12 +167,16 @@ struct engine_counters {
     duration_ns queue_age; // how long the oldest task has waited in the queue; 0: none waits
 };
 
-// What was counted under "other" since the start of the process because the series limit was reached (stats/stats.h).
+// What was counted under "other" or "(one-off)" since the start of the process because a limit was reached
+// (struct stats_overflow).
 struct engine_overflow {
     uint64_t sets;
     timestamp_ns last_at; // TIMESTAMP_UNKNOWN: never
-    const char *kind;     // of the last: "job", "run", "step" or "pool"
+    const char *kind;     // of the last: "job", "run" or "step"
     char example[200];
+    uint64_t folded; // jobs, each time they were counted
+    timestamp_ns folded_at;
+    char folded_example[200];
 };
 
 enum error_code engine_create(struct store *store, const struct engine_options *options,

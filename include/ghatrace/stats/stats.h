@@ -15,30 +15,42 @@
 
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/time.h"
+#include "ghatrace/stats/pool_rules.h"
 #include "ghatrace/store/store.h"
 
 struct stats;
 
 #define STATS_SERIES_MAX_DEFAULT 1000
+#define STATS_POOLS_MAX_DEFAULT 2000
 
-// The name of the entry for what exceeds the limits: used for its labels and names.
+// The name of the entry for the series that exceed the limit: used for its labels and names.
 #define STATS_OTHER SLICE("other")
 
-// `max_series`: limit of the pools, and of the label sets of each kind of series. Beyond it a new label set replaces
-// the one that was unused for longest, whose sums are added to the set "other"; a new pool is counted under "other"
-// until one has been unused for a day. While the store is tight nothing new is created. 0: STATS_SERIES_MAX_DEFAULT.
-// ERROR_MEMORY.
-enum error_code stats_create(size_t max_series, struct stats **stats,
+struct stats_options {
+    // Limit of the label sets of each kind of series. Beyond it a new label set replaces the one that was unused for
+    // longest, whose sums are added to the set "other". 0: STATS_SERIES_MAX_DEFAULT.
+    size_t max_series;
+    // Limit of the pools (pool.h). 0: STATS_POOLS_MAX_DEFAULT.
+    size_t max_pools;
+    struct pool_rules rules; // the texts must outlive it
+};
+
+// While the store is tight no pool and no series is created. ERROR_MEMORY.
+enum error_code stats_create(const struct stats_options *options, struct stats **stats,
                              struct error *error) MUST_CHECK;
+const struct pool_rules *stats_pool_rules(const struct stats *stats);
 void stats_destroy(struct stats *stats);
 
 // Attaches it to a write transaction that has just begun. `now`: the time of the batch.
 void stats_begin(struct stats *stats, struct store_transaction *transaction, timestamp_ns now);
-// What this transaction counted under "other", or moved there, although it was used within the last day.
+// What exceeded the limits in this transaction.
 struct stats_overflow {
-    uint64_t sets;    // sets of labels, or pools
-    const char *kind; // of the last: "job", "run", "step" or "pool"
+    // Sets of labels of series that were counted under "other", or moved there although used within the last day.
+    uint64_t sets;
+    const char *kind; // of the last: "job", "run" or "step"
     char example[200];
+    uint64_t folded; // jobs that were counted in the pool "(one-off)", each time they were
+    char folded_example[200];
 };
 void stats_read_overflow(const struct stats *stats, struct stats_overflow *overflow);
 // Writes the collected rows. ERROR_FULL, ERROR_IO, ERROR_CORRUPT, ERROR_MEMORY.

@@ -224,10 +224,10 @@ static void after_a_clock_that_was_ahead_no_job_remains(void **state)
     assert_int_equal(entries(bench, STORE_TABLE_OPEN_JOBS), 0);
 }
 
-static void the_limit_of_series_is_that_of_the_options(void **state)
+static void the_limits_of_series_and_pools_are_those_of_the_options(void **state)
 {
     struct engine_bench *bench = *state;
-    bench->options.max_series = 2;
+    bench->options.max_series = bench->options.max_pools = 2;
     engine_bench_restart(bench);
     for (int64_t id = 1; id <= 5; id++) {
         static char labels[5][2] = {"a", "b", "c", "d", "e"};
@@ -263,6 +263,11 @@ static void entries_expire_and_counts_are_kept(void **state)
     assert_int_equal(entries(bench, STORE_TABLE_RECENT), 0);
     assert_int_equal(entries(bench, STORE_TABLE_RECENT_BY_TRACE), 0);
     assert_int_equal(entries(bench, STORE_TABLE_LATENCY), 0);
+    assert_int_equal(entries(bench, STORE_TABLE_POOLS), 1); // a job started there within seven days
+    for (int day = 0; day < 7; day++) {
+        bench->now += NS_PER_DAY;
+        engine_run_batch(bench->engine, NULL, 0, bench->now);
+    }
     assert_int_equal(entries(bench, STORE_TABLE_POOLS), 0);
     assert_int_equal(counted(bench, SERIES_JOB), 1);
     assert_int_equal(counted(bench, SERIES_RUN), 1);
@@ -400,7 +405,7 @@ int main(void)
         TEST(a_run_that_ends_twice_is_counted_once_and_listed_with_its_last_end),
         TEST(events_repeated_after_linger_are_not_counted_again),
         TEST(after_a_clock_that_was_ahead_no_job_remains),
-        TEST(the_limit_of_series_is_that_of_the_options),
+        TEST(the_limits_of_series_and_pools_are_those_of_the_options),
         TEST(entries_expire_and_counts_are_kept),
         TEST(finished_runs_make_room_before_a_delivery_is_refused),
         TEST(an_older_store_gets_its_figures_at_the_next_start),

@@ -35,7 +35,7 @@ static void count(struct world *world, const char *labels, duration_ns queue, ti
 static struct histogram read_pool(struct world *world, const char *labels, timestamp_ns from,
                                   timestamp_ns until)
 {
-    struct pool_id id = pool_make_id(slice_from_string(labels), SLICE_EMPTY);
+    struct pool_id id = pool_make_id(slice_from_string(labels));
     struct histogram found = {.count = 0};
     struct pool *pools;
     size_t pool_count;

@@ -26,7 +26,7 @@ static struct pool_place place_in(const char *labels, const char *group,
     struct pool_place place = {.open_state = {open_state, scenario_at(since)},
                                .labels = slice_from_string(labels),
                                .group = slice_from_string(group)};
-    place.pool = pool_make_id(place.labels, place.group);
+    place.pool = pool_make_id(place.labels);
     return place;
 }
 
@@ -38,10 +38,10 @@ static void move(struct world *world, uint8_t job, struct pool_place before,
 }
 
 // Counts of a pool as it is stored: -1 for all if there is none.
-static void assert_counts(struct world *world, const char *labels, const char *group, int waiting,
+static void assert_counts(struct world *world, const char *labels, const char *groups, int waiting,
                           int queued, int running)
 {
-    struct pool_id wanted = pool_make_id(slice_from_string(labels), slice_from_string(group));
+    struct pool_id wanted = pool_make_id(slice_from_string(labels));
     struct pool_id id = wanted;
     struct pool pool = {.labels = SLICE_EMPTY};
     world_read(world);
@@ -50,7 +50,7 @@ static void assert_counts(struct world *world, const char *labels, const char *g
     assert_int_equal(is_there, queued >= 0);
     if (is_there) {
         assert_text(pool.labels, labels);
-        assert_text(pool.group, group);
+        assert_text(pool.groups, groups);
         assert_int_equal(pool.counts[OPEN_JOB_WAITING], waiting);
         assert_int_equal(pool.counts[OPEN_JOB_QUEUED], queued);
         assert_int_equal(pool.counts[OPEN_JOB_RUNNING], running);
@@ -58,7 +58,7 @@ static void assert_counts(struct world *world, const char *labels, const char *g
     world_end(world);
 }
 
-static void a_job_moves_from_queue_to_runner_and_is_removed(void **state)
+static void a_queued_and_a_running_job_are_in_one_pool(void **state)
 {
     struct world *world = *state;
     struct pool_place queued = place_in("linux", "", OPEN_JOB_QUEUED, 2);
@@ -68,17 +68,46 @@ static void a_job_moves_from_queue_to_runner_and_is_removed(void **state)
     move(world, 2, nowhere, queued);
     world_commit(world);
     assert_counts(world, "linux", "", 0, 2, 0);
-    assert_counts(world, "linux", "Default", -1, -1, -1);
     world_begin(world);
     move(world, 1, queued, running);
     world_commit(world);
-    assert_counts(world, "linux", "", 0, 1, 0);
-    assert_counts(world, "linux", "Default", 0, 0, 1);
+    assert_counts(world, "linux", "Default", 0, 1, 1);
     world_begin(world);
     move(world, 1, running, nowhere);
     world_commit(world);
-    assert_counts(world, "linux", "", 0, 1, 0);
-    assert_counts(world, "linux", "Default", 0, 0, 0);
+    assert_counts(world, "linux", "Default", 0, 1, 0);
+    world_read(world);
+    assert_int_equal(pool_count(world->transaction), 1);
+    world_end(world);
+}
+
+static void the_groups_of_a_pool_are_listed_in_any_order_of_events(void **state)
+{
+    static const char *const groups[] = {"team, A", "Default", "b\\", "default", ""};
+    struct world *world = *state;
+    for (uint8_t first = 0; first < 5; first++) {
+        world_begin(world);
+        must(world, store_table_clear(world->transaction, STORE_TABLE_POOLS, &world->error));
+        for (uint8_t i = 0; i < 5; i++)
+            if (strcmp(groups[(first + i) % 5], "default") != 0)
+                move(world, (uint8_t)(10 * first + i + 1), nowhere,
+                     place_in("linux", groups[(first + i) % 5], OPEN_JOB_RUNNING, first));
+        world_commit(world);
+        assert_counts(world, "linux", "Default,b\\\\,team\\, A", 0, 0, 4 * (first + 1));
+    }
+    world_begin(world);
+    for (int i = 0; i < 200; i++) {
+        static char name[200][64];
+        (void)snprintf(name[i], sizeof name[i], "group %d", i);
+        move(world, 200, nowhere, place_in("windows", name[i], OPEN_JOB_RUNNING, i));
+    }
+    world_commit(world);
+    struct pool pool;
+    struct pool_id id = pool_make_id(SLICE("windows"));
+    world_read(world);
+    must(world, pool_seek(world->transaction, &id, &pool, &world->error));
+    assert_in_range(pool.groups.len, 200, LABELS_TEXT_MAX);
+    world_end(world);
 }
 
 static void many_moves_in_one_transaction_add_up(void **state)
@@ -150,7 +179,7 @@ static struct pool_place nth_pool(int n)
     return place_in(labels[n], "", OPEN_JOB_QUEUED, 2);
 }
 
-static void beyond_the_bound_jobs_are_counted_in_other(void **state)
+static void beyond_the_bound_jobs_of_new_sets_are_folded(void **state)
 {
     struct world *world = *state;
     world_begin(world);
@@ -159,17 +188,17 @@ static void beyond_the_bound_jobs_are_counted_in_other(void **state)
     world_commit(world);
     assert_counts(world, "l3", "", 0, 1, 0);
     assert_counts(world, "l4", "", -1, -1, -1);
-    assert_counts(world, "other", "", 0, 6, 0);
+    assert_counts(world, "(one-off)", "", 0, 6, 0);
     world_read(world);
     assert_int_equal(pool_count(world->transaction), 5);
-    struct pool_id other = pool_make_id(STATS_OTHER, SLICE_EMPTY);
-    assert_true(pool_is_other(&other));
-    other = pool_make_id(SLICE("l1"), SLICE_EMPTY);
-    assert_false(pool_is_other(&other));
+    struct pool_id id = pool_make_id(POOL_ONE_OFF);
+    assert_true(pool_is_one_off(&id));
+    id = pool_make_id(SLICE("l1"));
+    assert_false(pool_is_one_off(&id));
     world_end(world);
 }
 
-static void a_job_is_removed_from_other_even_if_its_pool_exists_by_now(void **state)
+static void a_folded_job_is_removed_even_if_its_pool_exists_by_now(void **state)
 {
     struct world *world = *state;
     world_begin(world);
@@ -178,7 +207,7 @@ static void a_job_is_removed_from_other_even_if_its_pool_exists_by_now(void **st
     for (int i = 0; i < 4; i++)
         move(world, (uint8_t)(i + 1), nth_pool(i), nowhere);
     world_commit(world);
-    assert_counts(world, "other", "", 0, 1, 0);
+    assert_counts(world, "(one-off)", "", 0, 1, 0);
     // The empty ones are dropped after a day, and there is room again.
     world->now += 2 * NS_PER_DAY;
     struct pool_id from = {{0}};
@@ -188,13 +217,13 @@ static void a_job_is_removed_from_other_even_if_its_pool_exists_by_now(void **st
     assert_true(is_end);
     world_commit(world);
     assert_counts(world, "l0", "", -1, -1, -1);
-    assert_counts(world, "other", "", 0, 1, 0);
+    assert_counts(world, "(one-off)", "", 0, 1, 0);
     world_begin(world);
     move(world, 9, nowhere, nth_pool(4));
     move(world, 5, nth_pool(4), nowhere);
     world_commit(world);
     assert_counts(world, "l4", "", 0, 1, 0);
-    assert_counts(world, "other", "", 0, 0, 0);
+    assert_counts(world, "(one-off)", "", 0, 0, 0);
 }
 
 static void a_job_in_no_pool_cannot_be_removed(void **state)
@@ -289,18 +318,10 @@ static void the_list_of_pools_is_in_the_order_of_ids(void **state)
     world_end(world); // the list outlives it
     assert_int_equal(count, 4);
     for (size_t i = 0; i < count; i++) {
-        struct pool_id id = pool_make_id(pools[i].labels, pools[i].group);
+        struct pool_id id = pool_make_id(pools[i].labels);
         assert_memory_equal(id.bytes, pools[i].id.bytes, POOL_ID_SIZE);
         assert_true(i == 0 || memcmp(pools[i - 1].id.bytes, id.bytes, POOL_ID_SIZE) < 0);
     }
-}
-
-static void labels_and_group_are_not_confused(void **state)
-{
-    struct pool_id one = pool_make_id(SLICE("ab"), SLICE("c"));
-    struct pool_id two = pool_make_id(SLICE("a"), SLICE("bc"));
-    (void)state;
-    assert_memory_not_equal(one.bytes, two.bytes, POOL_ID_SIZE);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -308,18 +329,18 @@ static void labels_and_group_are_not_confused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_job_moves_from_queue_to_runner_and_is_removed),
+        TEST(a_queued_and_a_running_job_are_in_one_pool),
+        TEST(the_groups_of_a_pool_are_listed_in_any_order_of_events),
         TEST(many_moves_in_one_transaction_add_up),
         TEST(an_aborted_transaction_changes_nothing),
         TEST(jobs_are_found_oldest_first),
-        TEST(beyond_the_bound_jobs_are_counted_in_other),
-        TEST(a_job_is_removed_from_other_even_if_its_pool_exists_by_now),
+        TEST(beyond_the_bound_jobs_of_new_sets_are_folded),
+        TEST(a_folded_job_is_removed_even_if_its_pool_exists_by_now),
         TEST(a_job_in_no_pool_cannot_be_removed),
         TEST(an_unused_pool_is_dropped_after_a_day_and_one_in_use_is_kept),
         TEST(a_pool_is_kept_as_long_as_its_latencies),
         TEST(pools_of_a_clock_that_was_ahead_are_dropped_too),
         TEST(the_list_of_pools_is_in_the_order_of_ids),
-        TEST(labels_and_group_are_not_confused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -125,8 +125,8 @@ static void apply_job(struct world *world, const struct job_state *before,
     struct pool_place from;
     struct pool_place to;
     struct store_key key = job_key(after);
-    must(world, pool_place_job(before, &world->arena, &from));
-    must(world, pool_place_job(after, &world->arena, &to));
+    must(world, pool_place_job(NULL, before, &world->arena, &from));
+    must(world, pool_place_job(NULL, after, &world->arena, &to));
     must(world, pool_move_job(world->stats, &key, &from, &to, &world->error));
     store_job(world, after);
 }
@@ -180,8 +180,7 @@ static void a_rebuild_in_one_transaction_includes_all_states(void **state)
 
 static void restart(struct world *world)
 {
-    stats_destroy(world->stats);
-    must(world, stats_create(0, &world->stats, &world->error));
+    world_restart(world, &(struct stats_options){.max_series = 0, .max_pools = 0});
 }
 
 static void changes_aborts_and_restarts_meanwhile_make_no_difference(void **state)

@@ -38,7 +38,7 @@ static inline void must(struct world *world, enum error_code code)
         fail_msg("%s: %s", error_code_text(code), world->error.message);
 }
 
-static inline void world_open(struct world *world, size_t max_series)
+static inline void world_open_with(struct world *world, const struct stats_options *options)
 {
     if (access("/dev/shm", W_OK) == 0)
         setenv("TMPDIR", "/dev/shm", 0);
@@ -47,7 +47,19 @@ static inline void world_open(struct world *world, size_t max_series)
     assert_true(temp_folder_create(&world->folder));
     must(world,
          store_open(world->folder.path, STORE_DAEMON, MAP_BYTES, &world->store, &world->error));
-    must(world, stats_create(max_series, &world->stats, &world->error));
+    must(world, stats_create(options, &world->stats, &world->error));
+}
+
+// The same limit for series and pools; 0: the usual ones.
+static inline void world_open(struct world *world, size_t max_sets)
+{
+    world_open_with(world, &(struct stats_options){.max_series = max_sets, .max_pools = max_sets});
+}
+
+static inline void world_restart(struct world *world, const struct stats_options *options)
+{
+    stats_destroy(world->stats);
+    must(world, stats_create(options, &world->stats, &world->error));
 }
 
 static inline void world_close(struct world *world)

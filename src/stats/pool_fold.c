@@ -1,0 +1,387 @@
+// Folding: sets of labels beyond the limit of pools are counted in "(one-off)", the least used ones first.
+#include "ghatrace/base/time.h"
+#include "ghatrace/stats/latency.h"
+#include "ghatrace/stats/pool.h"
+#include "private.h"
+
+#define SCAN_EVERY NS_PER_SECOND // at most, of all pools
+#define SETTLE_EVERY NS_PER_SECOND
+#define FOLDS_PER_TRANSACTION 8
+#define FOLD_JOBS_MAX 256 // a pool with more open jobs is not folded
+
+static struct slice key_of_pool(const struct pool_id *id)
+{
+    return slice_of_bytes(id->bytes, POOL_ID_SIZE);
+}
+
+// --- started jobs of folded sets -----------------------------------------------------------------------------
+
+// Two halves of a hash.
+static size_t column_of(const struct pool_id *id, size_t row)
+{
+    return (size_t)(bytes_get_be64(id->bytes + 8 * row) % SKETCH_COLUMNS);
+}
+
+static void halve_sketch(struct folding *folding)
+{
+    folding->sketch_sum = 0;
+    for (size_t row = 0; row < SKETCH_ROWS; row++)
+        for (size_t i = 0; i < SKETCH_COLUMNS; i++)
+            folding->sketch[row][i] /= 2;
+    for (size_t i = 0; i < SKETCH_COLUMNS; i++)
+        folding->sketch_sum += folding->sketch[0][i];
+}
+
+void fold_count_start(struct stats *stats, const struct pool_id *id)
+{
+    struct folding *folding = &stats->folding;
+    for (size_t row = 0; row < SKETCH_ROWS; row++) {
+        uint16_t *cell = &folding->sketch[row][column_of(id, row)];
+        *cell = (uint16_t)(*cell + (*cell < UINT16_MAX ? 1 : 0));
+    }
+    if (++folding->sketch_sum > SKETCH_SUM_MAX)
+        halve_sketch(folding);
+}
+
+uint32_t fold_estimate(const struct stats *stats, const struct pool_id *id)
+{
+    uint32_t least = UINT32_MAX;
+    for (size_t row = 0; row < SKETCH_ROWS; row++) {
+        uint32_t cell = stats->folding.sketch[row][column_of(id, row)];
+        least = cell < least ? cell : least;
+    }
+    return least > SKETCH_NOISE ? least - SKETCH_NOISE : 0;
+}
+
+// --- candidates ----------------------------------------------------------------------------------------------
+
+// The pool with fewer started jobs is folded first, then that with fewer open ones, then the one unused for longer.
+static int compare_use(const struct fold_candidate *a, const struct fold_candidate *b)
+{
+    if (a->started != b->started)
+        return a->started < b->started ? -1 : 1;
+    if (a->open != b->open)
+        return a->open < b->open ? -1 : 1;
+    return 0;
+}
+
+static int compare_fold_candidates(const struct fold_candidate *a, const struct fold_candidate *b)
+{
+    int order = compare_use(a, b);
+    if (order != 0)
+        return order;
+    if (a->changed_at != b->changed_at)
+        return a->changed_at < b->changed_at ? -1 : 1;
+    return memcmp(&a->id, &b->id, sizeof a->id);
+}
+
+// Keeps the list sorted, and the last out of it if it is full.
+static void offer_candidate(struct folding *folding, const struct fold_candidate *candidate)
+{
+    struct fold_candidate *list = folding->candidates;
+    size_t at = folding->count;
+    if (at == FOLD_CANDIDATES_MAX && compare_fold_candidates(&list[--at], candidate) < 0)
+        return;
+    for (; at > 0 && compare_fold_candidates(&list[at - 1], candidate) > 0; at--)
+        list[at] = list[at - 1];
+    list[at] = *candidate;
+    folding->count += folding->count < FOLD_CANDIDATES_MAX ? 1 : 0;
+}
+
+// The pool of a row that this transaction has not loaded. False: it may not be folded.
+static bool read_candidate(const struct stats *stats, const struct store_entry *entry,
+                           struct fold_candidate *candidate, struct pool *pool)
+{
+    if (entry->key.len != POOL_ID_SIZE || !pool_decode(entry->value, pool))
+        return false;
+    memcpy(candidate->id.bytes, entry->key.data, POOL_ID_SIZE);
+    candidate->open = pool_open_jobs(pool);
+    candidate->started = pool_started(pool, stats->now) + pool->counts[OPEN_JOB_RUNNING];
+    candidate->changed_at = pool->changed_at;
+    return !pool->is_rule && candidate->open <= FOLD_JOBS_MAX && !pool_is_one_off(&candidate->id) &&
+           rows_find(stats, STORE_TABLE_POOLS, candidate->id.bytes, POOL_ID_SIZE) == NULL;
+}
+
+static enum error_code scan_pools(struct stats *stats, struct error *error)
+{
+    struct folding *folding = &stats->folding;
+    struct store_walk *walk;
+    struct store_entry entry;
+    enum error_code code =
+        store_table_walk(stats->transaction, STORE_TABLE_POOLS, SLICE_EMPTY, &walk, error);
+    if (code != ERROR_NONE)
+        return code;
+    folding->next = folding->count = 0;
+    folding->scanned_at = stats->now;
+    while ((code = store_table_next(walk, &entry, error)) == ERROR_NONE) {
+        struct fold_candidate candidate;
+        struct pool pool;
+        if (read_candidate(stats, &entry, &candidate, &pool))
+            offer_candidate(folding, &candidate);
+    }
+    store_table_end_walk(walk);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+static bool may_scan(const struct stats *stats)
+{
+    duration_ns since = stats->now - stats->folding.scanned_at;
+    return stats->folding.scanned_at == TIMESTAMP_UNKNOWN || since < 0 || since >= SCAN_EVERY;
+}
+
+// The least used pool, as it is now, if it is used less than `newcomer`; NULL: any. ERROR_NOT_FOUND.
+static enum error_code next_candidate(struct stats *stats, const struct fold_candidate *newcomer,
+                                      struct fold_candidate *found, struct pool *pool,
+                                      struct error *error)
+{
+    struct folding *folding = &stats->folding;
+    bool has_scanned = false;
+    for (;;) {
+        if (folding->next == folding->count) {
+            if (has_scanned || !may_scan(stats))
+                return ERROR_NOT_FOUND;
+            enum error_code code = scan_pools(stats, error);
+            if (code != ERROR_NONE)
+                return code;
+            has_scanned = true;
+            continue;
+        }
+        const struct fold_candidate *candidate = &folding->candidates[folding->next];
+        struct store_entry entry = {.key = key_of_pool(&candidate->id)};
+        if (newcomer != NULL && compare_use(candidate, newcomer) >= 0)
+            return ERROR_NOT_FOUND; // the others are used more
+        folding->next++;
+        enum error_code code =
+            store_table_get(stats->transaction, STORE_TABLE_POOLS, entry.key, &entry.value, error);
+        if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
+            return code;
+        if (code == ERROR_NONE && read_candidate(stats, &entry, found, pool) &&
+            compare_use(found, candidate) <= 0)
+            return ERROR_NONE;
+    }
+}
+
+// --- folding -------------------------------------------------------------------------------------------------
+
+struct moved_jobs {
+    uint8_t keys[FOLD_JOBS_MAX][POOL_JOB_KEY_SIZE];
+    size_t count;
+};
+
+static enum error_code list_jobs(struct stats *stats, const struct pool_id *id,
+                                 struct moved_jobs *jobs, struct error *error)
+{
+    struct slice prefix = key_of_pool(id);
+    struct store_walk *walk;
+    struct store_entry entry;
+    enum error_code code =
+        store_table_walk(stats->transaction, STORE_TABLE_OPEN_JOBS, prefix, &walk, error);
+    if (code != ERROR_NONE)
+        return code;
+    while (jobs->count < FOLD_JOBS_MAX &&
+           (code = store_table_next(walk, &entry, error)) == ERROR_NONE &&
+           slice_starts_with(entry.key, prefix))
+        if (entry.key.len == POOL_JOB_KEY_SIZE)
+            memcpy(jobs->keys[jobs->count++], entry.key.data, POOL_JOB_KEY_SIZE);
+    store_table_end_walk(walk);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+// Moves an open job to another pool. `key` becomes that of the new one; `own`: the pool that it would be in, if it is
+// folded, else NULL.
+static enum error_code move_open_job(struct stats *stats, uint8_t key[POOL_JOB_KEY_SIZE],
+                                     struct pool *to, const struct pool_id *own,
+                                     struct error *error)
+{
+    uint8_t state = key[POOL_ID_SIZE];
+    enum error_code code = store_table_delete(stats->transaction, STORE_TABLE_OPEN_JOBS,
+                                              slice_of_bytes(key, POOL_JOB_KEY_SIZE), error);
+    if (code != ERROR_NONE)
+        return code;
+    if (state < OPEN_JOB_STATES)
+        to->counts[state]++;
+    memcpy(key, to->id.bytes, POOL_ID_SIZE);
+    return store_table_put(stats->transaction, STORE_TABLE_OPEN_JOBS,
+                           slice_of_bytes(key, POOL_JOB_KEY_SIZE),
+                           own != NULL ? key_of_pool(own) : SLICE_EMPTY, error);
+}
+
+static enum error_code move_jobs(struct stats *stats, const struct pool_id *from, struct pool *to,
+                                 struct error *error)
+{
+    struct moved_jobs *jobs = arena_allocate_array(&stats->arena, 1, sizeof *jobs);
+    if (jobs == NULL)
+        return error_set(error, ERROR_MEMORY, "fold pools: out of memory");
+    enum error_code code = list_jobs(stats, from, jobs, error);
+    for (size_t i = 0; i < jobs->count && code == ERROR_NONE; i++)
+        code = move_open_job(stats, jobs->keys[i], to, from, error);
+    stats->folding.is_unlikely = stats->folding.is_unlikely && jobs->count == 0;
+    return code;
+}
+
+// Adds the slots of one pool to another. There are at most LATENCY_KEPT / LATENCY_SLOT of them.
+static enum error_code move_latencies(struct stats *stats, const struct pool *from, struct pool *to,
+                                      struct error *error)
+{
+    uint8_t key[8 + POOL_ID_SIZE];
+    struct slice found;
+    timestamp_ns oldest = stats->now - LATENCY_KEPT;
+    timestamp_ns slot = oldest - oldest % LATENCY_SLOT;
+    timestamp_ns last = from->latency_slot < stats->now ? from->latency_slot : stats->now;
+    memcpy(key + 8, from->id.bytes, POOL_ID_SIZE);
+    for (; slot <= last; slot += LATENCY_SLOT) {
+        struct histogram alone = {0}, *histogram;
+        bytes_put_be64(key, (uint64_t)slot);
+        struct slice slot_key = slice_of_bytes(key, sizeof key);
+        enum error_code code =
+            store_table_get(stats->transaction, STORE_TABLE_LATENCY, slot_key, &found, error);
+        if (code == ERROR_NOT_FOUND)
+            continue;
+        bool is_sound = code == ERROR_NONE && histogram_decode_into(found, &alone);
+        if (code == ERROR_NONE)
+            code = store_table_delete(stats->transaction, STORE_TABLE_LATENCY, slot_key, error);
+        if (code == ERROR_NONE && is_sound)
+            code = latency_load(stats, slot, &to->id, &histogram, error);
+        if (code != ERROR_NONE)
+            return code;
+        if (is_sound)
+            histogram_merge(histogram, &alone);
+    }
+    to->latency_slot = last > to->latency_slot ? last : to->latency_slot;
+    return ERROR_NONE;
+}
+
+static enum error_code fold_pool(struct stats *stats, const struct pool_id *id, struct pool *pool,
+                                 struct error *error)
+{
+    struct row *one_off;
+    pool->id = *id;
+    enum error_code code = pool_load_one_off(stats, &one_off, error);
+    if (code == ERROR_NONE)
+        code = move_jobs(stats, id, one_off->pool, error);
+    if (code == ERROR_NONE)
+        code = move_latencies(stats, pool, one_off->pool, error);
+    if (code != ERROR_NONE)
+        return code;
+    one_off->pool->changed_at = stats->now;
+    stats->folding.folds++;
+    return store_table_delete(stats->transaction, STORE_TABLE_POOLS, key_of_pool(id), error);
+}
+
+enum error_code fold_make_room(struct stats *stats, const struct pool_id *id,
+                               const struct pool_demand *demand, bool *has_room,
+                               struct error *error)
+{
+    struct fold_candidate newcomer = {
+        .started = fold_estimate(stats, id) + (demand->is_start ? 1 : 0), .open = 1};
+    struct fold_candidate found;
+    struct pool pool;
+    *has_room = rows_may_grow(stats, STORE_TABLE_POOLS);
+    if (*has_room || store_is_tight(stats->transaction) ||
+        (!demand->is_rule && stats->folding.folds >= FOLDS_PER_TRANSACTION))
+        return ERROR_NONE;
+    enum error_code code =
+        next_candidate(stats, demand->is_rule ? NULL : &newcomer, &found, &pool, error);
+    if (code == ERROR_NOT_FOUND) {
+        *has_room = demand->is_rule; // there are as few of these as there are rules
+        return ERROR_NONE;
+    }
+    if (code == ERROR_NONE)
+        code = fold_pool(stats, &found.id, &pool, error);
+    *has_room = code == ERROR_NONE;
+    return code;
+}
+
+// --- settling ------------------------------------------------------------------------------------------------
+
+static enum error_code fold_excess(struct stats *stats, struct error *error)
+{
+    enum error_code code = ERROR_NONE;
+    while (code == ERROR_NONE && stats->folding.folds < FOLDS_PER_TRANSACTION &&
+           pool_count(stats->transaction) + stats->new_rows[STORE_TABLE_POOLS] >
+               stats->max_pools + 1) {
+        struct fold_candidate found;
+        struct pool pool;
+        code = next_candidate(stats, NULL, &found, &pool, error);
+        if (code == ERROR_NONE)
+            code = fold_pool(stats, &found.id, &pool, error);
+    }
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+// The next folded job: its key, and the pool that it would be in. ERROR_NOT_FOUND at the end.
+static enum error_code seek_folded(struct stats *stats, const struct pool_id *one_off,
+                                   struct pool_id *own, struct error *error)
+{
+    struct folding *folding = &stats->folding;
+    uint8_t next[POOL_JOB_KEY_SIZE + 1] = {0}; // the last byte: right after it
+    size_t len = folding->is_settling ? sizeof next : POOL_ID_SIZE;
+    struct store_entry entry;
+    memcpy(next, folding->is_settling ? folding->settled : one_off->bytes,
+           len < sizeof next ? len : len - 1);
+    enum error_code code = store_table_seek(stats->transaction, STORE_TABLE_OPEN_JOBS,
+                                            slice_of_bytes(next, len), &entry, error);
+    if (code == ERROR_NONE &&
+        (entry.key.len != POOL_JOB_KEY_SIZE || !slice_starts_with(entry.key, key_of_pool(one_off))))
+        code = ERROR_NOT_FOUND;
+    if (code != ERROR_NONE)
+        return code;
+    memcpy(folding->settled, entry.key.data, sizeof folding->settled);
+    folding->is_settling = folding->has_folded = true;
+    *own = *one_off;
+    if (entry.value.len == POOL_ID_SIZE)
+        memcpy(own->bytes, entry.value.data, POOL_ID_SIZE);
+    return ERROR_NONE;
+}
+
+// Moves the job at `settled` to its own pool, if there is one.
+static enum error_code settle_job(struct stats *stats, const struct pool_id *one_off,
+                                  const struct pool_id *own, struct error *error)
+{
+    uint8_t key[POOL_JOB_KEY_SIZE];
+    struct row *from, *to;
+    if (memcmp(one_off, own, sizeof *own) == 0)
+        return ERROR_NONE;
+    enum error_code code = pool_find_row(stats, own, &to, error);
+    if (code == ERROR_NONE)
+        code = pool_find_row(stats, one_off, &from, error);
+    if (code != ERROR_NONE)
+        return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+    memcpy(key, stats->folding.settled, sizeof key);
+    uint64_t *count = &from->pool->counts[key[POOL_ID_SIZE] % OPEN_JOB_STATES];
+    *count -= *count > 0 ? 1 : 0;
+    return move_open_job(stats, key, to->pool, NULL, error);
+}
+
+static enum error_code settle_jobs(struct stats *stats, size_t max, struct error *error)
+{
+    struct folding *folding = &stats->folding;
+    const struct pool_id one_off = pool_make_id(POOL_ONE_OFF);
+    enum error_code code = ERROR_NONE;
+    for (size_t i = 0; i < max && code == ERROR_NONE; i++) {
+        struct pool_id own;
+        code = seek_folded(stats, &one_off, &own, error);
+        if (code == ERROR_NONE)
+            code = settle_job(stats, &one_off, &own, error);
+    }
+    if (code != ERROR_NOT_FOUND)
+        return code;
+    folding->is_unlikely = !folding->has_folded;
+    folding->is_settling = folding->has_folded = false;
+    return ERROR_NONE;
+}
+
+enum error_code pool_settle_folded(struct stats *stats, size_t max, struct error *error)
+{
+    struct folding *folding = &stats->folding;
+    duration_ns since = stats->now - folding->settled_at;
+    bool is_over = pool_count(stats->transaction) > stats->max_pools + 1;
+    if ((folding->is_unlikely && !is_over) ||
+        (folding->settled_at != TIMESTAMP_UNKNOWN && since >= 0 && since < SETTLE_EVERY))
+        return ERROR_NONE;
+    folding->settled_at = stats->now;
+    enum error_code code = fold_excess(stats, error);
+    if (code == ERROR_NONE && !folding->is_unlikely)
+        code = settle_jobs(stats, max, error);
+    return code == ERROR_NONE ? stats_flush(stats, error) : code;
+}
