@@ -375,8 +375,9 @@ static enum error_code metrics_put_queue(struct metrics_text *text,
         metrics_single(text, "ghatrace_runs_open", METRICS_GAUGE, "Runs that are not over.",
                        (double)open_runs_count(queue.transaction));
         metrics_family(text, "ghatrace_series", METRICS_GAUGE,
-                       "Sets of labels in use of each kind; beyond metrics-max-series, new ones "
-                       "count as other.");
+                       "Sets of labels in use of each kind, and pools of runners; beyond "
+                       "metrics-max-series they count as other, beyond metrics-max-pools as "
+                       "(one-off).");
         for (size_t kind = 0; kind <= SERIES_KINDS; kind++) {
             static const char *const kinds[] = {[SERIES_JOB] = "job",
                                                 [SERIES_RUN] = "run",
@@ -902,6 +903,12 @@ const struct health_family health_families[] = {
     {"ghatrace_otlp_connections_refused", METRICS_COUNTER,
      "Connections to otlp-listen that were closed because one address had too many, since the start.",
      FIGURE(receiver.rejected_per_address)},
+    {"ghatrace_series_displaced", METRICS_COUNTER,
+     "Sets of labels that were in use within a day and are counted as other, because metrics-max-series were in use; since the start.",
+     FIGURE(overflow.sets)},
+    {"ghatrace_pools_folded", METRICS_COUNTER,
+     "Jobs that were counted in the pool (one-off), each time they were, because metrics-max-pools were in use; since the start.",
+     FIGURE(overflow.folded)},
     {.write = put_last_delivery},
     {.write = put_commits},
     {.write = put_commit_queue},

@@ -418,6 +418,8 @@ function showHealth() {
   if (status && !status.ready) troubles.push(`not storing: ${status.reason}`);
   const overflow = status && status.series_overflow;
   if (overflow && overflow.last_at && new Date(status.now) - new Date(overflow.last_at) < 3600e3) troubles.push(`metrics-max-series is too small: counted as “other”, for example, ${overflow.kind} ${overflow.example}`);
+  const folded = status && status.pools_folded;
+  if (folded && folded.last_at && new Date(status.now) - new Date(folded.last_at) < 3600e3) troubles.push(`more pools of runners than metrics-max-pools: jobs counted as “(one-off)”, for example, ${folded.example}`);
   const unreadable = (state.queue ? state.queue.unreadable : 0) + (state.runs ? state.runs.unreadable : 0);
   if (unreadable > 0) troubles.push(`${unreadable} stored entries left out: they cannot be read`);
   if (status && status.dead_letters > 0) troubles.push(counted(status.dead_letters, "dead letter"));
