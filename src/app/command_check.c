@@ -73,8 +73,9 @@ static void print_list(const struct config *config, enum option_id id, const voi
         print_headers(config);
         return;
     }
+    const char *separator = id == OPTION_ID_RUNNER_POOL ? "; " : " ";
     for (size_t i = 0; i < list->count; i++)
-        printf("%s%.*s", i > 0 ? " " : "", SLICE_ARGS(list->items[i]));
+        printf("%s%.*s", i > 0 ? separator : "", SLICE_ARGS(list->items[i]));
 }
 
 static void print_value(const struct config *config, enum option_id id)

@@ -463,7 +463,8 @@ static enum error_code check_figures(struct engine *engine)
     enum error_code code = store_begin(work->store, false, &transaction, &work->error);
     if (code != ERROR_NONE)
         return code;
-    code = rebuild_is_done(transaction, &engine->has_all_figures, &work->error);
+    code =
+        rebuild_is_done_by_rules(work->stats, transaction, &engine->has_all_figures, &work->error);
     store_abort(transaction);
     return code;
 }

@@ -66,14 +66,15 @@ static struct slice hash_of_rules(const struct stats *stats)
     return slice_of_bytes(stats->rules_hash, sizeof stats->rules_hash);
 }
 
-static enum error_code compare_rules(struct stats *stats, enum stored_figures *figures,
-                                     struct error *error)
+static enum error_code compare_rules(const struct stats *stats,
+                                     struct store_transaction *transaction,
+                                     enum stored_figures *figures, struct error *error)
 {
     struct slice found;
     if (*figures != FIGURES_OURS)
         return ERROR_NONE;
     enum error_code code =
-        store_table_get(stats->transaction, STORE_TABLE_STATS, rules_key(), &found, error);
+        store_table_get(transaction, STORE_TABLE_STATS, rules_key(), &found, error);
     if (code == ERROR_NOT_FOUND ||
         (code == ERROR_NONE && !slice_equals(found, hash_of_rules(stats))))
         *figures = FIGURES_OF_OTHER_RULES;
@@ -107,19 +108,37 @@ static enum error_code write_cursor(struct stats *stats, struct error *error)
                            slice_of_bytes(bytes, sizeof bytes), error);
 }
 
+static enum error_code has_no_cursor(struct store_transaction *transaction, bool *has_none,
+                                     struct error *error)
+{
+    struct store_key cursor;
+    bool is_damaged;
+    enum error_code code = read_cursor(transaction, &cursor, &is_damaged, error);
+    *has_none = code == ERROR_NOT_FOUND;
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
 enum error_code rebuild_is_done(struct store_transaction *transaction, bool *is_done,
                                 struct error *error)
 {
-    struct store_key cursor;
-    *is_done = false;
     enum stored_figures figures;
-    bool is_damaged;
+    *is_done = false;
     enum error_code code = read_version(transaction, &figures, error);
-    if (code != ERROR_NONE || figures != FIGURES_OURS)
-        return code;
-    code = read_cursor(transaction, &cursor, &is_damaged, error);
-    *is_done = code == ERROR_NOT_FOUND;
-    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+    return code == ERROR_NONE && figures == FIGURES_OURS
+               ? has_no_cursor(transaction, is_done, error)
+               : code;
+}
+
+enum error_code rebuild_is_done_by_rules(const struct stats *stats,
+                                         struct store_transaction *transaction, bool *is_done,
+                                         struct error *error)
+{
+    enum stored_figures figures = FIGURES_OURS;
+    enum error_code code = rebuild_is_done(transaction, is_done, error);
+    if (code == ERROR_NONE && *is_done)
+        code = compare_rules(stats, transaction, &figures, error);
+    *is_done = *is_done && figures == FIGURES_OURS;
+    return code;
 }
 
 static enum error_code stats_upgrade(struct stats *stats, enum stored_figures figures,
@@ -170,7 +189,7 @@ static enum error_code look_up_progress(struct stats *stats, struct error *error
     bool is_damaged = false;
     enum error_code code = read_version(stats->transaction, &figures, error);
     if (code == ERROR_NONE)
-        code = compare_rules(stats, &figures, error);
+        code = compare_rules(stats, stats->transaction, &figures, error);
     if (code == ERROR_NONE && figures != FIGURES_OURS)
         code = begin_rebuild(stats, figures, error);
     if (code == ERROR_NONE)

@@ -1,11 +1,12 @@
-// Rebuilds pools, open jobs and open runs from the states: for a store that is older than these tables, or has tables
-// of another version. Series and latencies cannot be rebuilt: they start empty, but those of version 1 are converted
-// (rebuild.c), and sets of labels that differ only in case, order or repetition are added up.
+// Rebuilds pools, open jobs and open runs from the states: for a store that is older than these tables, has tables of
+// another version, or was written under other rules for pools (pool_rules.h). Series and latencies cannot be rebuilt:
+// they start empty, but those of older versions are converted (rebuild.c): what are several pools there and one here is
+// added up.
 //
 // The states are processed in the order of their keys, a number of them per transaction. States before the cursor are
 // in the tables, those behind it are not, and every change to a state respects that; so the rebuild continues while
-// events are received, and after a crash. Table tally: "version" → be32 · "cursor" → trace ‖ span, during the
-// rebuild; and the servers (open_runs.h). The version is that of the figures in store/versions.h.
+// events are received, and after a crash. Table tally: "version" → be32 · "rules" → a hash of the rules for pools ·
+// "cursor" → trace ‖ span, during the rebuild; and the servers (open_runs.h). The version is that of the figures in store/versions.h.
 #ifndef GHATRACE_STATS_REBUILD_H
 #define GHATRACE_STATS_REBUILD_H
 
@@ -19,6 +20,10 @@
 // True if the tables are complete and of this program's version. Otherwise reads return too little.
 enum error_code rebuild_is_done(struct store_transaction *transaction, bool *is_done,
                                 struct error *error) MUST_CHECK;
+// The same, and by these rules for pools.
+enum error_code rebuild_is_done_by_rules(const struct stats *stats,
+                                         struct store_transaction *transaction, bool *is_done,
+                                         struct error *error) MUST_CHECK;
 // Starts the rebuild if needed, and processes up to `max` states. Call it after stats_begin(); the first call, with
 // `max` 0, must precede the program's first change, so that the writer knows the cursor. `*is_done`: nothing is left.
 enum error_code rebuild_continue(struct stats *stats, size_t max, bool *is_done,

@@ -352,6 +352,57 @@ static void spans_of_jobs_have_a_share_of_the_outbox(void **state)
     configuring_release(&c);
 }
 
+static void pools_are_named_by_rules(void **state)
+{
+    (void)state;
+    struct configuring c;
+    configuring_init(&c);
+    assert_int_equal(configuring_file(&c, "runner-pool = gpu: arc-gpu-*, a100\n"
+                                          "runner-pool = big :*-xl; windows: win*;\n"
+                                          "runner-label-ignore = run-* id-*\n"
+                                          "runner-label-ignore = tmp-*\n"),
+                     ERROR_NONE);
+    assert_int_equal(configuring_build_all(&c), ERROR_NONE);
+    const struct pool_rules *rules = &c.config.engine.pool_rules;
+    assert_int_equal(rules->count, 3);
+    assert_true(slice_equals(rules->rules[0].name, SLICE("gpu")));
+    assert_int_equal(rules->rules[0].glob_count, 2);
+    assert_true(slice_equals(rules->rules[0].globs[1], SLICE("a100")));
+    assert_true(slice_equals(rules->rules[1].name, SLICE("big")));
+    assert_true(slice_equals(rules->rules[2].globs[0], SLICE("win*")));
+    assert_int_equal(rules->ignored_count, 3);
+    assert_true(slice_equals(rules->ignored[2], SLICE("tmp-*")));
+    assert_int_equal(c.config.engine.max_pools, STATS_POOLS_MAX_DEFAULT);
+    configuring_release(&c);
+}
+
+static void wrong_rules_for_pools_are_refused(void **state)
+{
+    static const char *const bad[][2] = {
+        {"runner-pool", "gpu"},         {"runner-pool", "gpu:"},
+        {"runner-pool", ": a"},         {"runner-pool", "a b: c"},
+        {"runner-pool", "a,b: c"},      {"runner-pool", "(one-off): c"},
+        {"runner-pool", "gpu: !a"},     {"runner-pool", "gpu: [a"},
+        {"runner-pool", "gpu: a; big"}, {"runner-label-ignore", "!a"},
+        {"runner-label-ignore", "["},
+    };
+    struct configuring c;
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        configuring_init(&c);
+        configuring_flag(&c, bad[i][0], bad[i][1]);
+        assert_int_equal(configuring_build_all(&c), ERROR_USAGE);
+        assert_non_null(strstr(c.error.message, bad[i][0]));
+        configuring_release(&c);
+    }
+    configuring_init(&c);
+    configuring_flag(&c, "runner-pool", "a: b; c: d; e: f");
+    configuring_flag(&c, "metrics-max-pools", "2");
+    assert_int_equal(configuring_build_all(&c), ERROR_USAGE);
+    assert_non_null(strstr(c.error.message, "metrics-max-pools"));
+    configuring_release(&c);
+}
+
 static void networks_are_split_and_checked(void **state)
 {
     static const char *const bad[] = {"10.0.0.1/8", "example.org", "10.0.0.0/8;::1", ",", " , "};
@@ -535,6 +586,8 @@ int main(void)
         cmocka_unit_test(runners_are_selected_by_globs),
         cmocka_unit_test(beyond_loopback_spans_are_received_only_with_access_control),
         cmocka_unit_test(spans_of_jobs_have_a_share_of_the_outbox),
+        cmocka_unit_test(pools_are_named_by_rules),
+        cmocka_unit_test(wrong_rules_for_pools_are_refused),
         cmocka_unit_test(networks_are_split_and_checked),
         cmocka_unit_test(the_limit_of_memory_must_hold_the_largest_body),
         cmocka_unit_test(the_longest_duration_does_not_overflow_times),

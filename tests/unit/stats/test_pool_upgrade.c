@@ -239,13 +239,29 @@ static const struct pool *find(struct world *world, const char *name)
     return NULL;
 }
 
+static void assert_done(struct world *world, bool expected)
+{
+    bool is_done, is_done_by_rules;
+    world_read(world);
+    must(world, rebuild_is_done(world->transaction, &is_done, &world->error));
+    must(world, rebuild_is_done_by_rules(world->stats, world->transaction, &is_done_by_rules,
+                                         &world->error));
+    world_end(world);
+    assert_true(is_done);
+    assert_int_equal(is_done_by_rules, expected);
+}
+
 static void jobs_and_latencies_move_when_rules_change(void **state)
 {
     struct world *world = *state;
     make_figures_2(world);
     upgrade(world, &no_rules, SIZE_MAX);
     assert_int_equal(find(world, "gpu-2")->counts[OPEN_JOB_QUEUED], 1);
+    assert_done(world, true);
+    world_restart(world, &with_rules);
+    assert_done(world, false);
     upgrade(world, &with_rules, 1);
+    assert_done(world, true);
     assert_null(find(world, "gpu-2"));
     assert_null(find(world, "run-7,windows"));
     assert_true(find(world, "gpu")->is_rule);

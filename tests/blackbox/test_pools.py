@@ -1,0 +1,136 @@
+"""Pools of runners: a queued job, whose runner group is not known yet, and a running one are in one row everywhere."""
+import json
+import re
+
+import harness
+from harness import wait_until
+from payloads import Repository, Run
+import test_admin
+from test_admin import get_json, metrics, value
+
+# labels, group, jobs queued, jobs running, jobs done
+SCENE = [(["gpu-a100"], "gpu farm", 9, 7, 3), (["ubuntu-latest"], "GitHub Actions", 10, 8, 5),
+         (["windows-latest"], "GitHub Actions", 4, 3, 0), (["self-hosted", "linux", "x64"], "Default", 8, 4, 2),
+         (["macos-14"], "GitHub Actions", 6, 2, 1), (["self-hosted", "arm64"], "arm, small", 3, 1, 0)]
+
+
+def name_of(labels):
+    return ",".join(sorted(labels)).lower()
+
+
+class Pools(harness.BlackBoxTest):
+    def deliver_scene(self, daemon, scene=SCENE):
+        for number, (labels, group, queued, running, done) in enumerate(scene):
+            run = Run(age=3000, repository=Repository(f"acme/r{number}"))
+            for i in range(queued + running + done):
+                job = run.job(f"job {i}", queue=20 + i)
+                job.labels, job.runner_group = list(labels), group
+                daemon.accept(job.queued())
+                if i >= queued:
+                    daemon.accept(job.in_progress())
+                if i >= queued + running:
+                    daemon.accept(job.completed())
+
+    def check_scene(self, daemon, scene=SCENE):
+        wanted = {name_of(labels): (queued, running) for labels, _, queued, running, _ in scene}
+        answer = get_json(daemon, "/api/queue?limit=500")
+        self.assertEqual(len(answer["pools"]), len(scene))
+        self.assertEqual({pool["pool"]: (pool["queued"], pool["running"]) for pool in answer["pools"]}, wanted)
+        self.assertEqual({pool["pool"]: (sorted(pool["labels"]), pool["groups"]) for pool in answer["pools"]},
+                         {name_of(labels): (sorted(labels), [group]) for labels, group, *_ in scene})
+        _, live = test_admin.Live.next_event(self, test_admin.Live.open_stream(self, daemon)[1])  # what the page is made of
+        self.assertEqual(live["pools"], answer["pools"])
+        found = metrics(daemon)
+        for labels, group, queued, running, _ in scene:
+            pool = {"runner_labels": name_of(labels), "runner_group": group.replace(",", "\\,")}
+            self.assertEqual(value(found, "ghatrace_jobs", state="queued", **pool), queued)
+            self.assertEqual(value(found, "ghatrace_jobs", state="running", **pool), running)
+        self.assertEqual(sum(name == "ghatrace_jobs" for name, _ in found), 3 * len(scene))
+        self.assertEqual(value(found, "ghatrace_series", kind="pool"), len(scene))
+        latency = get_json(daemon, "/api/latency?window=24h")["pools"]
+        self.assertEqual({pool["pool"]: pool["count"] for pool in latency},
+                         {name_of(labels): done for labels, _, _, _, done in scene if done > 0})
+        rows = [re.split(r" {2,}", line.strip()) for line in daemon.command("top").stdout.splitlines()]
+        shown = {row[0]: row for row in rows if row[0] in wanted}
+        self.assertEqual(sorted(shown), sorted(wanted))
+        for name, (queued, running) in wanted.items():
+            self.assertEqual(sum(row[0] == name for row in rows), 1)
+            self.assertIn(str(queued), shown[name])
+            self.assertIn(str(running), shown[name])
+
+    def test_queued_and_running_jobs_of_a_pool_are_one_row_everywhere(self):
+        daemon = self.new_daemon()
+        self.deliver_scene(daemon)
+        self.check_scene(daemon)
+        daemon.restart(how="kill")
+        self.check_scene(daemon)
+
+    def test_rules_name_pools_and_leave_ids_out_of_them(self):
+        daemon = self.new_daemon()
+        self.deliver_scene(daemon)
+        for number in range(12):
+            job = Run(age=300).job("build", queue=8)
+            job.labels = ["self-hosted", "linux", "x64", f"run-{number}"]
+            daemon.accept(job.queued())
+        self.assertEqual(len(get_json(daemon, "/api/queue")["pools"]), len(SCENE) + 12)
+        daemon.settings.update({"runner-pool": "hosted: ubuntu-* windows-* MACOS-*; gpu: gpu-*", "runner-label-ignore": "run-*"})
+        daemon.restart()
+        pools = {pool["pool"]: pool for pool in get_json(daemon, "/api/queue")["pools"]}
+        self.assertEqual({name: (pool["queued"], pool["running"]) for name, pool in pools.items()},
+                         {"gpu": (9, 7), "hosted": (20, 13), "linux,self-hosted,x64": (20, 4), "arm64,self-hosted": (3, 1)})
+        self.assertEqual(pools["hosted"]["labels"], ["macos-14", "ubuntu-latest", "windows-latest"])
+        self.assertEqual(pools["hosted"]["runner_labels"], ["hosted"])
+        latency = {pool["pool"]: pool["count"] for pool in get_json(daemon, "/api/latency?window=24h")["pools"]}
+        self.assertEqual(latency, {"gpu": 3, "hosted": 6, "linux,self-hosted,x64": 2})
+        found = metrics(daemon)
+        self.assertEqual(value(found, "ghatrace_jobs", state="running", runner_labels="hosted"), 13)
+        jobs = get_json(daemon, "/api/queue?limit=500&state=running&runner_labels=hosted")["jobs"]
+        self.assertEqual(len(jobs), 13)
+        checked = daemon.command("check", "--insecure-no-signature", "--runner-pool", "gpu: gpu-*", "--runner-pool", "big: *-xl",
+                                 "--runner-label-ignore", "run-*").stdout
+        self.assertRegex(checked, r"(?m)^runner-pool = gpu: gpu-\*; big: \*-xl ")
+        self.assertRegex(checked, r"(?m)^runner-label-ignore = run-\* ")
+        job = Run(age=300).job("build", queue=8)
+        job.labels = ["ubuntu-24.04", "run-99"]
+        daemon.accept(job.queued(), job.in_progress(), job.completed())
+        job.run.repository = Repository("acme/last")
+        found = metrics(daemon)
+        self.assertEqual(value(found, "ghatrace_job_queue_seconds_count", runner_labels="ubuntu-24.04"), 1)
+
+    def test_labels_invented_by_the_thousand_are_one_pool_beside_the_real_ones(self):
+        daemon = self.new_daemon(metrics_max_pools="20")
+        self.deliver_scene(daemon)
+        run = Run(age=300)
+        for number in range(1000):
+            job = run.job(f"build {number}", queue=8)
+            job.labels = ["self-hosted", f"id-{number}"]
+            daemon.accept(job.queued())
+            if number % 2:
+                daemon.accept(job.in_progress(), job.completed())
+        late = run.job("late")
+        late.labels = ["late"]
+        daemon.accept(late.queued(), late.in_progress())
+        pools = {pool["pool"]: pool for pool in get_json(daemon, "/api/queue")["pools"]}
+        for labels, _, queued, running, _ in SCENE:
+            pool = pools[name_of(labels)]
+            self.assertEqual((pool["queued"], pool["running"]), (queued, running))
+        self.assertLessEqual(len(pools), 21)
+        self.assertEqual(sum(pool["queued"] for pool in pools.values()), 40 + 500)
+        self.assertGreater(pools["(one-off)"]["queued"], 450)
+        self.assertEqual(sum(pool["running"] for pool in pools.values()), 25 + 1)
+        found = metrics(daemon)
+        self.assertGreater(value(found, "ghatrace_pools_folded_total"), 900)
+        self.assertEqual(value(found, "ghatrace_jobs", state="queued", runner_labels="(one-off)"), pools["(one-off)"]["queued"])
+        status = get_json(daemon, "/api/status")["pools_folded"]
+        self.assertGreater(status["jobs"], 900)
+        self.assertNotEqual(status["example"], "")
+        wait_until(lambda: "metrics-max-pools" in daemon.log, what="a line in the log")
+        self.assertEqual(daemon.log.count("metrics-max-pools; "), 1, "limited")
+        daemon.restart(how="kill")
+        after = {pool["pool"]: pool for pool in get_json(daemon, "/api/queue")["pools"]}
+        self.assertEqual(json.dumps(after, sort_keys=True), json.dumps(pools, sort_keys=True))
+
+
+if __name__ == "__main__":
+    import unittest
+    unittest.main()
