@@ -78,7 +78,7 @@ function makeNow() {
   }
 
   function updatePools(list) {
-    keyed(pools, list, (pool) => pool.pool, (pool) => el("tr", null,
+    keyed(pools, list, (pool) => JSON.stringify([pool.pool, pool.runner_group]), (pool) => el("tr", null,
       el("td", null, ...labels(pool.runner_labels, pool.runner_group)), el("td", {class: "number"}), el("td", {class: "number"}, el("span", {"data-since": "", "data-warn": ""})),
       el("td", {class: "number"}), el("td", {class: "number optional"})), (row, pool) => {
       setText(row.children[1], String(pool.queued));
