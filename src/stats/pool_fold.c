@@ -7,6 +7,7 @@
 #define SCAN_EVERY NS_PER_SECOND // at most, of all pools
 #define SETTLE_EVERY NS_PER_SECOND
 #define FOLDS_PER_TRANSACTION 8
+#define EXCESS_PER_SETTLE 32
 #define FOLD_JOBS_MAX 256 // a pool with more open jobs is not folded
 
 static struct slice key_of_pool(const struct pool_id *id)
@@ -297,7 +298,8 @@ enum error_code fold_make_room(struct stats *stats, const struct pool_id *id,
 static enum error_code fold_excess(struct stats *stats, struct error *error)
 {
     enum error_code code = ERROR_NONE;
-    while (code == ERROR_NONE && stats->folding.folds < FOLDS_PER_TRANSACTION &&
+    unsigned folds = 0;
+    while (code == ERROR_NONE && folds++ < EXCESS_PER_SETTLE &&
            pool_count(stats->transaction) + stats->new_rows[STORE_TABLE_POOLS] >
                stats->max_pools + 1) {
         struct fold_candidate found;

@@ -43,6 +43,8 @@ static void end(struct verifier *verifier)
     arena_release(&verifier->arena);
 }
 
+const struct pool_rules *stats_verify_rules;
+
 // --- against the states --------------------------------------------------------------------------------------
 
 static bool stands_in(struct verifier *verifier, const struct store_key *key,
@@ -60,7 +62,8 @@ static void check_job(struct verifier *verifier, const struct store_key *key, st
     struct pool_place place;
     struct pool_id one_off = pool_make_id(POOL_ONE_OFF);
     assert_int_equal(codec_decode_job(bytes, &verifier->arena, &job, &verifier->error), ERROR_NONE);
-    assert_int_equal(pool_place_job(NULL, &job, &verifier->arena, &place), ERROR_NONE);
+    assert_int_equal(pool_place_job(stats_verify_rules, &job, &verifier->arena, &place),
+                     ERROR_NONE);
     assert_int_equal(place.open_state.state != OPEN_JOB_NONE, job.phase == JOB_OPEN);
     if (job.phase != JOB_OPEN)
         return;
@@ -209,6 +212,14 @@ static void write_series(struct verifier *verifier, enum series_kind kind, struc
     }
 }
 
+static uint64_t count_started(const struct pool *pool)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < POOL_DAYS; i++)
+        sum += pool->started[i];
+    return sum;
+}
+
 static void write_pools(struct verifier *verifier, struct buffer *text)
 {
     struct pool *pools;
@@ -231,11 +242,11 @@ static void write_pools(struct verifier *verifier, struct buffer *text)
             continue;
         write_format(text,
                      "%.*s @ %.*s: %" PRIu64 " %" PRIu64 " %" PRIu64 "; queued %" PRIu64
-                     " p50 %" PRId64 " max %" PRId64 "\n",
+                     " p50 %" PRId64 " max %" PRId64 " started %" PRIu64 "\n",
                      SLICE_ARGS(pools[i].labels), SLICE_ARGS(pools[i].groups),
                      open[OPEN_JOB_WAITING], open[OPEN_JOB_QUEUED], open[OPEN_JOB_RUNNING],
                      histograms[i].count, histogram_percentile(&histograms[i], 50),
-                     histograms[i].max);
+                     histograms[i].max, count_started(&pools[i]));
     }
 }
 

@@ -3,9 +3,13 @@
 #define GHATRACE_TESTS_SUPPORT_STATS_VERIFY_H
 
 #include "ghatrace/base/buffer.h"
+#include "ghatrace/stats/pool_rules.h"
 #include "ghatrace/store/store.h"
 
-// Walks all states: each open job is in its pool (or in "other") with the right time, once, and no other job is; each
+// The rules for pools by which the figures were counted; NULL, as it begins: none.
+extern const struct pool_rules *stats_verify_rules;
+
+// Walks all states: each open job is in its pool (or in "(one-off)") with the right time, once, and no other job is; each
 // pool counts its jobs; the open runs are those that are listed; the finished runs are listed
 // once each.
 void stats_verify(struct store *store);

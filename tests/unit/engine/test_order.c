@@ -38,6 +38,10 @@ static void play(const struct sequence *sequence, const size_t *order, uint32_t 
 {
     struct engine_bench bench;
     engine_bench_open(&bench);
+    if (stats_verify_rules != NULL) {
+        bench.options.pool_rules = *stats_verify_rules;
+        engine_bench_restart(&bench);
+    }
     bench.now =
         scenario_at(100000); // after everything, as with a backlog, so that GUID times are used
     for (size_t i = 0; i < sequence->count; i++) {
@@ -252,6 +256,32 @@ static void a_large_run_in_many_orders(void **state)
     play_samples(&sequence, 400);
 }
 
+static void pools_that_rules_name_in_many_orders(void **state)
+{
+    static const struct slice labels[][3] = {{{"run-17", 6}, {"GPU-a", 5}, {"linux", 5}},
+                                             {{"linux", 5}, {"run-18", 6}, {"x64", 3}}};
+    static const struct slice globs[] = {{"gpu-*", 5}}, ignored[] = {{"run-*", 5}};
+    static const struct pool_rule rule[] = {{{"gpu", 3}, globs, 1}};
+    static const struct pool_rules rules = {rule, 1, ignored, 1};
+    struct sequence sequence = {.name = "rules for pools"};
+    (void)state;
+    add(&sequence, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
+    for (int64_t id = 1; id <= 4; id++) {
+        size_t from = sequence.count;
+        add(&sequence, scenario_job(id, QUEUED, 2, 2, 2, -1));
+        add(&sequence, scenario_job(id, IN_PROGRESS, 6, 2, 6, -1));
+        if (id > 2)
+            add(&sequence, scenario_job(id, COMPLETED, 60, 2, 6, 60));
+        for (size_t i = from; i < sequence.count; i++) {
+            sequence.events[i].event.job.labels = labels[id % 2];
+            sequence.events[i].event.job.label_count = 3;
+        }
+    }
+    stats_verify_rules = &rules;
+    play_samples(&sequence, 200);
+    stats_verify_rules = NULL;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -262,6 +292,7 @@ int main(void)
         cmocka_unit_test(jobs_without_a_runner_at_their_end_in_every_order),
         cmocka_unit_test(a_re_run_of_failed_jobs_in_every_order),
         cmocka_unit_test(a_large_run_in_many_orders),
+        cmocka_unit_test(pools_that_rules_name_in_many_orders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

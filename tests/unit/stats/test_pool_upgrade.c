@@ -150,6 +150,7 @@ static void make_figures_2(struct world *world)
     put_old_pool(world, "linux", "team, A", 2);
     put_old_pool(world, "gpu-1,run-8", "Default", 3);
     put_old_pool(world, "gpu-2", "farm", 4);
+    put_old_pool(world, "gpu-3", "", 0);
     put_old_pool(world, "run-7,windows", "", 1);
     put_old_pool(world, "windows", "", 0);
     put_old_pool(world, "other", "", 6);
@@ -165,6 +166,7 @@ static const struct expected plain[] = {
     {"gpu-1,run-8", "Default", 0, 3},
     {"gpu-2", "farm", 1, 4},
     {"run-7,windows", "", 0, 1},
+    {"gpu-3", "", 0, 0},
     {"windows", "", 0, 0},
     {"(one-off)", "", 0, 6},
 };
@@ -202,7 +204,7 @@ static void pools_of_figures_2_can_be_read_before_the_upgrade(void **state)
     make_figures_2(world);
     world_read(world);
     must(world, pool_list(world->transaction, &world->arena, &pools, &count, &world->error));
-    assert_int_equal(count, 8);
+    assert_int_equal(count, 9);
     for (size_t i = 0; i < count; i++)
         assert_int_equal(pools[i].counts[OPEN_JOB_QUEUED], 7);
 }
@@ -266,7 +268,7 @@ static void jobs_and_latencies_move_when_rules_change(void **state)
     assert_null(find(world, "run-7,windows"));
     assert_true(find(world, "gpu")->is_rule);
     assert_text(find(world, "gpu")->groups, "Default,farm");
-    assert_text(find(world, "gpu")->asked, "gpu-1,gpu-2");
+    assert_text(find(world, "gpu")->asked, "gpu-1,gpu-2,gpu-3");
     assert_int_equal(find(world, "gpu")->counts[OPEN_JOB_QUEUED], 1);
     assert_int_equal(count_of(world, STORE_TABLE_OPEN_JOBS), 3);
     assert_int_equal(count_of(world, STORE_TABLE_LATENCY), 4);
