@@ -130,6 +130,13 @@ static bool may_scan(const struct stats *stats)
     return stats->folding.scanned_at == TIMESTAMP_UNKNOWN || since < 0 || since >= SCAN_EVERY;
 }
 
+// True if the next one is used less than `newcomer`, as far as is known; the others are used as much or more.
+static bool has_candidate(const struct folding *folding, const struct fold_candidate *newcomer)
+{
+    return folding->next < folding->count &&
+           (newcomer == NULL || compare_use(&folding->candidates[folding->next], newcomer) < 0);
+}
+
 // The least used pool, as it is now, if it is used less than `newcomer`; NULL: any. ERROR_NOT_FOUND.
 static enum error_code next_candidate(struct stats *stats, const struct fold_candidate *newcomer,
                                       struct fold_candidate *found, struct pool *pool,
@@ -138,7 +145,7 @@ static enum error_code next_candidate(struct stats *stats, const struct fold_can
     struct folding *folding = &stats->folding;
     bool has_scanned = false;
     for (;;) {
-        if (folding->next == folding->count) {
+        if (!has_candidate(folding, newcomer)) {
             if (has_scanned || !may_scan(stats))
                 return ERROR_NOT_FOUND;
             enum error_code code = scan_pools(stats, error);
@@ -147,11 +154,8 @@ static enum error_code next_candidate(struct stats *stats, const struct fold_can
             has_scanned = true;
             continue;
         }
-        const struct fold_candidate *candidate = &folding->candidates[folding->next];
+        const struct fold_candidate *candidate = &folding->candidates[folding->next++];
         struct store_entry entry = {.key = key_of_pool(&candidate->id)};
-        if (newcomer != NULL && compare_use(candidate, newcomer) >= 0)
-            return ERROR_NOT_FOUND; // the others are used more
-        folding->next++;
         enum error_code code =
             store_table_get(stats->transaction, STORE_TABLE_POOLS, entry.key, &entry.value, error);
         if (code != ERROR_NONE && code != ERROR_NOT_FOUND)

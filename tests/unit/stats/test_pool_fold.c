@@ -254,6 +254,11 @@ static void started_jobs_count_for_seven_days(void **state)
 {
     struct world *world = *state;
     fill(world, 3);
+    world_begin(world); // finds none that is used less
+    queue(world, 9300, "probe");
+    move(world, 9300, place_of(world, "probe", OPEN_JOB_QUEUED), nowhere);
+    world_commit(world);
+    assert_pool(world, "probe", -1, -1);
     world->now += 8 * NS_PER_DAY;
     world_begin(world);
     for (uint32_t set = 1; set < POOLS_MAX; set++)
