@@ -157,10 +157,16 @@ bool pool_decode(struct slice bytes, struct pool *pool)
     return is_ours && bytes_is_done(&reader);
 }
 
+static bool has_short_texts(const struct pool *pool)
+{
+    return pool->labels.len <= LABELS_TEXT_MAX && pool->groups.len <= LABELS_TEXT_MAX &&
+           pool->asked.len <= LABELS_TEXT_MAX;
+}
+
 static enum error_code decode_pool(struct slice key, struct slice bytes, struct pool *pool,
                                    struct error *error)
 {
-    if (!pool_decode(bytes, pool) || !is_named_by(pool, key))
+    if (!pool_decode(bytes, pool) || !has_short_texts(pool) || !is_named_by(pool, key))
         return error_set(error, ERROR_CORRUPT, "a stored pool is damaged");
     return ERROR_NONE;
 }
@@ -401,7 +407,8 @@ enum error_code pool_put_merged(struct stats *stats, struct pool *pool, struct e
     buffer_clear(&stats->bytes);
     enum error_code code =
         store_table_get(stats->transaction, STORE_TABLE_POOLS, key, &found, error);
-    if (code == ERROR_NONE && pool_decode(found, &there) && !merge_pool(stats, pool, &there))
+    if (code == ERROR_NONE && decode_pool(key, found, &there, error) == ERROR_NONE &&
+        !merge_pool(stats, pool, &there))
         return refuse_pool_memory(error);
     if (code == ERROR_NONE || code == ERROR_NOT_FOUND)
         code = pool_encode(pool, &stats->bytes);

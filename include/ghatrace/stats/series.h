@@ -9,8 +9,8 @@
 // A job is counted once, when it completes; a job that was given up or carried over is not. A run is counted once,
 // when its complete root is sent. Key: the first half of SHA-256 of the labels, each followed by 00; for the runner
 // labels their identity (labels.h) is used, while the spelling that was seen first is shown (pool.h); labels that rules
-// leave out of pools (pool_rules.h) are left out here, too. Value:
-// layout in series.c. When the maximum number of label sets of a kind is reached, the one that was unused for longest
+// leave out of pools (pool_rules.h) are left out here, too. Value: layout in
+// series.c. When the maximum number of label sets of a kind is reached, the one that was unused for longest
 // is added to the set whose labels are all "other" and removed, so that sums over all sets never decrease. If no set
 // can be removed, because all were used in the same transaction or the store is tight, the new one is counted under
 // "other".

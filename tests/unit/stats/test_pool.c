@@ -324,6 +324,33 @@ static void the_list_of_pools_is_in_the_order_of_ids(void **state)
     }
 }
 
+static void a_pool_with_texts_that_are_too_long_is_damaged(void **state)
+{
+    struct world *world = *state;
+    struct pool_id id = pool_make_id(SLICE("linux"));
+    uint8_t row[1024] = {3};
+    const size_t labels_at = 2 + 40 + 4 + 28;
+    struct pool *pools;
+    size_t count;
+    row[labels_at + 1] = 5;
+    memcpy(row + labels_at + 2, "linux", 5);
+    row[labels_at + 7] = 600 >> 8;
+    row[labels_at + 8] = 600 & 0xff;
+    memset(row + labels_at + 9, ',', 600);
+    world_begin(world);
+    must(world, store_table_put(world->transaction, STORE_TABLE_POOLS,
+                                slice_of_bytes(id.bytes, sizeof id.bytes),
+                                slice_of_bytes(row, labels_at + 9 + 600 + 2), &world->error));
+    world_commit(world);
+    world_begin(world);
+    move(world, 1, nowhere, place_in("linux", "Default", OPEN_JOB_RUNNING, 2));
+    world_commit(world);
+    assert_counts(world, "linux", "Default", 0, 0, 1);
+    world_read(world);
+    must(world, pool_list(world->transaction, &world->arena, &pools, &count, &world->error));
+    assert_int_equal(count, 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -341,6 +368,7 @@ int main(void)
         TEST(a_pool_is_kept_as_long_as_its_latencies),
         TEST(pools_of_a_clock_that_was_ahead_are_dropped_too),
         TEST(the_list_of_pools_is_in_the_order_of_ids),
+        TEST(a_pool_with_texts_that_are_too_long_is_damaged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
