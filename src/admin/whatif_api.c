@@ -107,7 +107,7 @@ static enum error_code read_pool(struct whatif_api *api, struct slice path, stru
 {
     size_t prefix = sizeof POOLS_PREFIX - 1;
     if (!slice_ends_with(path, SUFFIX) || path.len <= prefix + SUFFIX.len)
-        return error_set(error, ERROR_NOT_FOUND, "want " POOLS_PREFIX "LABELS/whatif");
+        return error_set(error, ERROR_NOT_FOUND, "want " POOLS_PREFIX "NAME/whatif");
     struct slice raw = {path.data + prefix, path.len - prefix - SUFFIX.len};
     char *name = arena_allocate(&api->arena, raw.len);
     size_t len = 0;

@@ -14,7 +14,7 @@
 enum { FLAG_POOL, FLAG_RUNNERS, FLAG_SINCE, FLAG_TARGET, FLAG_JSON };
 
 static const struct flag flags[] = {
-    [FLAG_POOL] = {"pool", "LABELS", "the pool: its runner labels, joined by commas"},
+    [FLAG_POOL] = {"pool", "NAME", "the pool: its rule's name, or its labels joined by commas"},
     [FLAG_RUNNERS] = {"runners", "N", "how many runners it would have"},
     [FLAG_SINCE] = {"since", "TIME", "from how long ago on, 7d if not given"},
     [FLAG_TARGET] = {"target", "TIME", "how long 90 % may wait at most, 60s if not given"},

@@ -1,7 +1,6 @@
 // Completed jobs: appended in small entries, the oldest dropped first.
 #include "ghatrace/stats/job_history.h"
 
-#include "ghatrace/stats/pool.h"
 #include "ghatrace/trace/merge.h"
 #include "private.h"
 
@@ -13,10 +12,9 @@
 
 // --- one job --------------------------------------------------------------------------------------
 
-uint64_t job_history_pool_id(struct slice labels)
+uint64_t job_history_pool(const struct pool_id *id)
 {
-    struct pool_id id = pool_make_id(labels, SLICE_EMPTY);
-    return bytes_get_be64(id.bytes);
+    return bytes_get_be64(id->bytes);
 }
 
 uint64_t job_history_tag(const struct store_key *job)
@@ -45,13 +43,22 @@ static uint64_t ms_between(timestamp_ns from, timestamp_ns until)
     return length < MS_MAX ? length : MS_MAX;
 }
 
-static void put_record(uint8_t bytes[JOB_HISTORY_RECORD_SIZE], const struct store_key *job,
-                       const struct job_occupancy *occupancy)
+static uint64_t choose_pool(const struct stats *stats, struct slice labels)
+{
+    char room[LABELS_TEXT_MAX];
+    struct pool_choice choice;
+    pool_rules_choose(stats_pool_rules(stats), labels, room, &choice);
+    struct pool_id id = pool_make_id(choice.shown);
+    return job_history_pool(&id);
+}
+
+static void put_record(const struct stats *stats, uint8_t bytes[JOB_HISTORY_RECORD_SIZE],
+                       const struct store_key *job, const struct job_occupancy *occupancy)
 {
     timestamp_ns ready = timestamp_first_known(occupancy->ready, occupancy->started);
     uint64_t wait =
         occupancy->ready != TIMESTAMP_UNKNOWN ? ms_between(ready, occupancy->started) : NOT_KNOWN;
-    put_be(bytes, job_history_pool_id(occupancy->labels), 8);
+    put_be(bytes, choose_pool(stats, occupancy->labels), 8);
     put_be(bytes + 8, job_history_tag(job), 6);
     put_be(bytes + 14, to_ms(ready), 6);
     put_be(bytes + 20, wait, 4);
@@ -197,7 +204,7 @@ enum error_code job_history_add(struct stats *stats, const struct store_key *job
                                 const struct job_occupancy *occupancy, struct error *error)
 {
     struct new_jobs *jobs = &stats->new_jobs;
-    put_record(jobs->bytes + jobs->count * JOB_HISTORY_RECORD_SIZE, job, occupancy);
+    put_record(stats, jobs->bytes + jobs->count * JOB_HISTORY_RECORD_SIZE, job, occupancy);
     jobs->count++;
     return jobs->count < JOB_HISTORY_TOGETHER ? ERROR_NONE : job_history_flush(stats, error);
 }

@@ -73,7 +73,7 @@ static void put_pool(struct page *page)
     const struct whatif_answer *answer = page->answer;
     const struct whatif_window *window = &answer->question.window;
     char from[TIMESTAMP_TEXT_SIZE];
-    struct slice name = clean_name(page->terminal, page->scratch, answer->labels);
+    struct slice name = clean_name(page->terminal, page->scratch, answer->name);
     put(page, "Pool %.*s: %" PRIu64 " job%s became ready since %s.\n", SLICE_ARGS(name),
         answer->jobs, plural(answer->jobs), timestamp_format_rfc3339(window->from, false, from));
     if (answer->kept_since > window->from)
@@ -106,9 +106,9 @@ static void put_shared(struct page *page)
         plural(answer->shared_count));
     for (size_t i = 0; i < named; i++) {
         const struct whatif_shared *shared = &answer->shared[i];
-        struct slice name = shared->labels.len > 0
-                                ? clean_name(page->terminal, page->scratch, shared->labels)
-                                : SLICE("one that is no longer listed");
+        struct slice name = shared->name.len > 0
+                                ? clean_name(page->terminal, page->scratch, shared->name)
+                                : SLICE("one that is not listed");
         put(page, "%s%.*s (%" PRIu64 " job%s)", i > 0 ? ", " : "", SLICE_ARGS(name), shared->jobs,
             plural(shared->jobs));
     }

@@ -31,7 +31,8 @@ struct loader {
     struct whatif_answer *answer;
     struct pool *pools; // all of them
     size_t pool_count;
-    uint64_t pool; // that is asked for
+    uint64_t pool;             // that is asked for
+    const struct pool *listed; // the same; NULL: it is not in the list
     struct found_job *jobs;
     size_t count, capacity;
     uint32_t *runners; // of these jobs; sorted
@@ -73,31 +74,57 @@ static enum error_code continue_slice(struct loader *loader)
 
 // --- the pool -------------------------------------------------------------------------------------
 
-static bool is_asked_pool(const struct loader *loader, const struct pool *pool)
+// The name as pool_name() returns it, from one whose labels are in any order.
+static bool make_name(struct loader *loader, struct slice asked, struct slice *name)
 {
-    return job_history_pool_id(pool->labels) == loader->pool;
+    char room[LABELS_TEXT_MAX];
+    struct slice *labels;
+    size_t count;
+    if (!labels_split(asked, loader->arena, &labels, &count) ||
+        !labels_join(labels, count, loader->arena, name))
+        return false;
+    *name = name->len > 0 ? labels_identity(*name, room) : POOL_UNLABELED;
+    return arena_copy_slice(loader->arena, *name, name);
+}
+
+static const struct pool *find_listed(const struct loader *loader, struct slice name)
+{
+    for (size_t i = 0; i < loader->pool_count; i++) {
+        char room[LABELS_TEXT_MAX];
+        if (slice_equals_ignoring_case(pool_name(&loader->pools[i], room), name))
+            return &loader->pools[i];
+    }
+    return NULL;
+}
+
+static bool keep_name(struct loader *loader, const struct pool *pool, struct slice *name)
+{
+    char room[LABELS_TEXT_MAX];
+    return arena_copy_slice(loader->arena, pool_name(pool, room), name);
 }
 
 static enum error_code find_pool(struct loader *loader)
 {
     struct whatif_answer *answer = loader->answer;
-    struct slice *labels;
-    size_t count;
-    if (!labels_split(answer->question.pool, loader->arena, &labels, &count) ||
-        !labels_join(labels, count, loader->arena, &answer->labels))
+    if (!make_name(loader, answer->question.pool, &answer->name))
         return fail_memory(loader);
-    loader->pool = job_history_pool_id(answer->labels);
+    struct pool_id id = pool_make_id(answer->name);
+    if (pool_is_one_off(&id))
+        return error_set(loader->error, ERROR_INVALID,
+                         "\"" POOL_ONE_OFF_TEXT "\" is a mixture of sets of labels, which have no "
+                         "runners in common: ask for one of them");
+    loader->pool = job_history_pool(&id);
     enum error_code code = continue_slice(loader);
     if (code == ERROR_NONE)
         code = pool_list(loader->transaction, loader->arena, &loader->pools, &loader->pool_count,
                          loader->error);
-    for (size_t i = 0; code == ERROR_NONE && i < loader->pool_count; i++) {
-        if (!is_asked_pool(loader, &loader->pools[i]))
-            continue;
-        answer->labels = loader->pools[i].labels;
-        answer->is_known = true;
-    }
-    return code;
+    if (code != ERROR_NONE)
+        return code;
+    loader->listed = find_listed(loader, answer->name);
+    answer->is_known = loader->listed != NULL;
+    return !answer->is_known || keep_name(loader, loader->listed, &answer->name)
+               ? ERROR_NONE
+               : fail_memory(loader);
 }
 
 // --- jobs -----------------------------------------------------------------------------------------
@@ -147,15 +174,15 @@ static enum error_code read_ready(struct loader *loader, const struct store_key 
     return ERROR_NONE;
 }
 
-static enum error_code read_open_jobs(struct loader *loader, const struct pool *pool,
-                                      enum open_job_kind state)
+static enum error_code read_open_jobs(struct loader *loader, enum open_job_kind state)
 {
     struct pool_job place = {.since = 0};
     for (;;) {
         struct found_job job = {.runner = 0};
         enum error_code code = continue_slice(loader);
         if (code == ERROR_NONE)
-            code = pool_seek_job(loader->transaction, &pool->id, state, &place, loader->error);
+            code = pool_seek_job(loader->transaction, &loader->listed->id, state, &place,
+                                 loader->error);
         if (code != ERROR_NONE)
             return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
         job.job = job_history_tag(&place.key);
@@ -174,15 +201,10 @@ static enum error_code read_open_jobs(struct loader *loader, const struct pool *
 
 static enum error_code read_all_open_jobs(struct loader *loader)
 {
-    enum error_code code = ERROR_NONE;
-    for (size_t i = 0; i < loader->pool_count && code == ERROR_NONE; i++) {
-        if (!is_asked_pool(loader, &loader->pools[i]))
-            continue;
-        code = read_open_jobs(loader, &loader->pools[i], OPEN_JOB_QUEUED);
-        if (code == ERROR_NONE)
-            code = read_open_jobs(loader, &loader->pools[i], OPEN_JOB_RUNNING);
-    }
-    return code;
+    if (loader->listed == NULL)
+        return ERROR_NONE;
+    enum error_code code = read_open_jobs(loader, OPEN_JOB_QUEUED);
+    return code == ERROR_NONE ? read_open_jobs(loader, OPEN_JOB_RUNNING) : code;
 }
 
 static enum error_code visit_history(struct loader *loader,
@@ -282,13 +304,15 @@ static enum error_code list_runners(struct loader *loader)
     return ERROR_NONE;
 }
 
-static struct slice name_of_pool(const struct loader *loader, uint64_t id)
+// Empty if it is not listed. False if out of memory.
+static bool find_name(struct loader *loader, uint64_t id, struct slice *name)
 {
+    *name = SLICE_EMPTY;
     for (size_t i = 0; i < loader->pool_count; i++) {
-        if (job_history_pool_id(loader->pools[i].labels) == id)
-            return loader->pools[i].labels;
+        if (job_history_pool(&loader->pools[i].id) == id)
+            return keep_name(loader, &loader->pools[i], name);
     }
-    return SLICE_EMPTY;
+    return true;
 }
 
 // Beyond WHATIF_VIEW_SHARED further pools are left out: that runners are shared is known by then.
@@ -306,9 +330,12 @@ static enum error_code note_if_shared(struct loader *loader, const struct job_re
         at++;
     if (at == WHATIF_VIEW_SHARED)
         return ERROR_NONE;
-    if (at == answer->shared_count)
-        answer->shared[answer->shared_count++] = (struct whatif_shared){
-            .pool = record->pool, .labels = name_of_pool(loader, record->pool)};
+    if (at == answer->shared_count) {
+        answer->shared[at] = (struct whatif_shared){.pool = record->pool};
+        if (!find_name(loader, record->pool, &answer->shared[at].name))
+            return fail_memory(loader);
+        answer->shared_count++;
+    }
     answer->shared[at].jobs++;
     return ERROR_NONE;
 }
@@ -318,7 +345,7 @@ static int compare_shared(const void *a, const void *b)
     const struct whatif_shared *left = a, *right = b;
     if (left->jobs != right->jobs)
         return left->jobs > right->jobs ? -1 : 1;
-    return slice_compare(left->labels, right->labels);
+    return slice_compare(left->name, right->name);
 }
 
 static enum error_code find_shared(struct loader *loader)
@@ -349,24 +376,24 @@ static size_t count_common_labels(struct loader *loader, struct slice joined, st
     return common;
 }
 
-// The less, the more similar; SIZE_MAX: not similar.
-static size_t measure_distance(struct loader *loader, struct slice labels)
+// The less, the more similar; SIZE_MAX: not similar. `name`: in lower case.
+static size_t measure_distance(struct loader *loader, struct slice name)
 {
-    struct slice asked = loader->answer->labels;
+    struct slice asked = loader->answer->name;
     arena_clear(&loader->scratch);
-    size_t distance = slice_edit_distance(asked, labels);
+    size_t distance = slice_edit_distance(asked, name);
     if (distance < asked.len / 3 + 2)
         return distance;
-    if (slice_contains_ignoring_case(labels, asked) || slice_contains_ignoring_case(asked, labels))
+    if (slice_contains_ignoring_case(name, asked) || slice_contains_ignoring_case(asked, name))
         return asked.len + 1;
-    size_t common = count_common_labels(loader, asked, labels);
+    size_t common = count_common_labels(loader, asked, name);
     return common > 0 ? asked.len + 2 + 1000 / common : SIZE_MAX;
 }
 
-static bool is_suggested(const struct whatif_answer *answer, struct slice labels)
+static bool is_suggested(const struct whatif_answer *answer, struct slice name)
 {
     for (size_t i = 0; i < answer->near_count; i++) {
-        if (labels_are_same(answer->near[i], labels))
+        if (slice_equals_ignoring_case(answer->near[i], name))
             return true;
     }
     return false;
@@ -378,12 +405,13 @@ static const struct pool *find_nearest(struct loader *loader, bool wants_similar
     const struct pool *nearest = NULL;
     size_t best = SIZE_MAX;
     for (size_t i = 0; i < loader->pool_count; i++) {
+        char room[LABELS_TEXT_MAX], lower[LABELS_TEXT_MAX];
         const struct pool *pool = &loader->pools[i];
+        struct slice name = pool_name(pool, room);
         uint64_t open = pool->counts[OPEN_JOB_QUEUED] + pool->counts[OPEN_JOB_RUNNING];
-        size_t distance =
-            wants_similar ? measure_distance(loader, pool->labels) : SIZE_MAX - 1 - (size_t)open;
-        if (distance < best && pool->labels.len > 0 &&
-            !is_suggested(loader->answer, pool->labels)) {
+        size_t distance = wants_similar ? measure_distance(loader, labels_identity(name, lower))
+                                        : SIZE_MAX - 1 - (size_t)open;
+        if (distance < best && !pool_is_one_off(&pool->id) && !is_suggested(loader->answer, name)) {
             nearest = pool;
             best = distance;
         }
@@ -391,16 +419,19 @@ static const struct pool *find_nearest(struct loader *loader, bool wants_similar
     return nearest;
 }
 
-static void suggest_names(struct loader *loader)
+static enum error_code suggest_names(struct loader *loader)
 {
     struct whatif_answer *answer = loader->answer;
     answer->is_similar = find_nearest(loader, true) != NULL;
     while (answer->near_count < WHATIF_VIEW_NEAR) {
         const struct pool *pool = find_nearest(loader, answer->is_similar);
         if (pool == NULL)
-            return;
-        answer->near[answer->near_count++] = pool->labels;
+            return ERROR_NONE;
+        if (!keep_name(loader, pool, &answer->near[answer->near_count]))
+            return fail_memory(loader);
+        answer->near_count++;
     }
+    return ERROR_NONE;
 }
 
 // --- loading --------------------------------------------------------------------------------------
@@ -444,8 +475,8 @@ static enum error_code load_answer(struct loader *loader)
     drop_replaced(loader);
     code = find_shared(loader);
     end_slice(loader);
-    if (!loader->answer->is_known)
-        suggest_names(loader);
+    if (code == ERROR_NONE && !loader->answer->is_known)
+        code = suggest_names(loader);
     return code == ERROR_NONE ? replay_jobs(loader) : code;
 }
 
@@ -483,7 +514,7 @@ static void write_shared(const struct whatif_answer *answer, struct json_out *js
     json_out_open_array(json, "shares_runners_with");
     for (size_t i = 0; i < answer->shared_count; i++) {
         json_out_open_object(json, NULL);
-        json_out_text(json, "pool", answer->shared[i].labels);
+        json_out_text(json, "pool", answer->shared[i].name);
         json_out_count(json, "jobs", answer->shared[i].jobs);
         json_out_close_object(json);
     }
@@ -508,7 +539,7 @@ void whatif_view_write_json(const struct whatif_answer *answer, struct json_out 
 {
     const struct whatif_question *question = &answer->question;
     json_out_open_object(json, NULL);
-    json_out_text(json, "pool", answer->labels);
+    json_out_text(json, "pool", answer->name);
     json_out_time(json, "from", question->window.from);
     json_out_time(json, "until", question->window.until);
     json_out_time(json, "kept_since", answer->kept_since);

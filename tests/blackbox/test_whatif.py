@@ -68,7 +68,7 @@ class WhatIf(harness.BlackBoxTest):
             daemon.accept(job.completed())
         self.assertLess(max(map(sum, zip(pool.starts, pool.lengths))), time.time())
         answer = self.ask_json(daemon, "--pool", "linux,GPU", "--runners", "5", "--target", "30s")
-        self.assertEqual(answer["pool"], "Linux,gpu")
+        self.assertEqual(answer["pool"], "gpu,linux")
         self.assertEqual(answer["jobs"], 45)
         self.assertEqual(answer["was"]["runners"], 3)
         self.assert_waits(answer["was"], pool.waits(3))
@@ -85,7 +85,7 @@ class WhatIf(harness.BlackBoxTest):
         self.assertEqual(served, answer)
 
         text = self.ask(daemon, "--pool", "gpu,linux", "--runners", "5").stdout
-        self.assertRegex(text, r"^Pool Linux,gpu: 45 jobs became ready since 20\d\d-")
+        self.assertRegex(text, r"^Pool gpu,linux: 45 jobs became ready since 20\d\d-")
         self.assertRegex(text, r"\nAs it was, with at most 3 busy at once: half of the jobs waited at most \S+, 90 % at most ")
         self.assertIn("\nWith 5 runners: half of the jobs waited at most ", text)
         self.assertRegex(text, r"\nThe fewest runners with which 90 % wait at most 1m: \d+\.\n")
@@ -174,6 +174,42 @@ class WhatIf(harness.BlackBoxTest):
             self.assertIn(word, refused.stderr)
         for runners in ("0", "1000000"):
             self.ask(daemon, "--pool", "gpu-a100", "--runners", runners)
+
+    def test_a_rules_pool_is_found_by_its_name_and_has_the_jobs_that_completed_since_it_was_set(self):
+        daemon = self.new_daemon()
+
+        def complete(*labels):
+            job = Run(age=600).job("build", queue=10, duration=50)
+            job.labels = list(labels)
+            daemon.accept(job.completed())
+
+        complete("arc-gpu-1")
+        daemon.settings.update({"runner-pool": "GPU: arc-gpu-*", "runner-label-ignore": "run-*"})
+        daemon.restart()
+        for labels in (["arc-gpu-1"], ["arc-gpu-2", "linux"], ["arm64", "run-1"], ["run-2", "ARM64"]):
+            complete(*labels)
+        for asked, name, jobs in (("gpu", "GPU", 2), ("arc-gpu-1", "arc-gpu-1", 1), ("Arm64", "arm64", 2)):
+            answer = self.ask_json(daemon, "--pool", asked)
+            self.assertEqual((answer["pool"], answer["jobs"]), (name, jobs))
+            served = get_json(daemon, f"/api/pools/{asked}/whatif")
+            self.assertEqual((served["pool"], served["jobs"]), (name, jobs))
+        self.assertEqual(self.ask(daemon, "--pool", "gpus", expect=1).stderr,
+                         'ghatrace: there is no pool "gpus": did you mean "GPU"?\n')
+
+    def test_the_pool_of_folded_sets_is_refused_and_each_set_has_its_completed_jobs(self):
+        daemon = self.new_daemon(metrics_max_pools="2")
+        for labels in ("one", "two", "three", "four"):
+            for _ in range(2):
+                job = Run(age=600).job("build", queue=10, duration=50)
+                job.labels = [labels]
+                daemon.accept(job.completed())
+        refused = self.ask(daemon, "--pool", "(one-off)", expect=1)
+        self.assertIn('"(one-off)" is a mixture of sets of labels', refused.stderr)
+        answer = get(daemon, "/api/pools/(one-off)/whatif")
+        self.assertEqual(answer.status, 400)
+        self.assertIn("is a mixture of sets of labels", json.loads(answer.body)["error"])
+        for labels in ("one", "two", "three", "four"):
+            self.assertEqual(self.ask_json(daemon, "--pool", labels)["jobs"], 2)
 
     def test_as_many_jobs_are_kept_as_history_jobs_says(self):
         daemon = self.new_daemon(history_jobs=0)

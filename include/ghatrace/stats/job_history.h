@@ -8,9 +8,11 @@
 //
 // Numbers increase by one for each job, so that entries are only ever appended, and the difference of the first and the
 // last is how many there are. A job that is completed again, or corrected, is added again: of two with the same `job`
-// the later one holds. pool: a hash of its labels (job_history_pool_id). job, runner: hashes; runner 0: not known, or
-// one of GitHub's own, which are made for each job and whose names are used again. A wait of all ones is not known; then
-// the job was ready when it started. Longer times than 2^32 ms (49 days) are cut.
+// the later one holds. pool: the first bytes of the pool's id (pool.h), by the rules when it was added, and before
+// folding: a record that was added before a rule was set remains in the pool of its labels, and a job of a folded set
+// is in the pool that the set would have. job, runner: hashes; runner 0: not known, or one of GitHub's own, which are
+// made for each job and whose names are used again. A wait of all ones is not known; then the job was ready when it
+// started. Longer times than 2^32 ms (49 days) are cut.
 //
 // Not recorded: jobs that never had a runner, were skipped or carried over, and jobs that were given up.
 #ifndef GHATRACE_STATS_JOB_HISTORY_H
@@ -23,6 +25,7 @@
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/slice.h"
 #include "ghatrace/base/time.h"
+#include "ghatrace/stats/pool.h"
 #include "ghatrace/stats/stats.h"
 #include "ghatrace/store/store.h"
 #include "ghatrace/trace/timeline.h"
@@ -33,7 +36,7 @@
 #define JOB_HISTORY_SLACK 1024
 
 struct job_record {
-    uint64_t pool;
+    uint64_t pool;      // job_history_pool()
     uint64_t job;       // 48 bits
     timestamp_ns ready; // TIMESTAMP_UNKNOWN: not known. All times in milliseconds
     timestamp_ns started;
@@ -41,8 +44,8 @@ struct job_record {
     uint32_t runner; // 0: not known
 };
 
-// The pool of jobs with these labels (labels_join(), in any spelling), whatever their runner group.
-uint64_t job_history_pool_id(struct slice labels);
+// What the jobs of this pool have as `pool`.
+uint64_t job_history_pool(const struct pool_id *id);
 
 // What distinguishes a job with this key from others.
 uint64_t job_history_tag(const struct store_key *job);

@@ -42,7 +42,8 @@ struct pool_id {
 };
 
 // The pool of the sets that are folded.
-#define POOL_ONE_OFF SLICE("(one-off)")
+#define POOL_ONE_OFF_TEXT "(one-off)"
+#define POOL_ONE_OFF SLICE(POOL_ONE_OFF_TEXT)
 // The name of the pool of jobs that request no labels.
 #define POOL_UNLABELED SLICE("(none)")
 #define POOL_DAYS 7 // for which started jobs are counted

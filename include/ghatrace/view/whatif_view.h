@@ -25,7 +25,7 @@
 #define WHATIF_VIEW_SHARED 16 // pools that are named
 
 struct whatif_question {
-    struct slice pool; // labels, joined by commas as labels_join() does, in any order and case
+    struct slice pool; // its name (pool_name()), in any case; labels in any order
     bool has_runners;
     uint64_t runners;
     duration_ns target;
@@ -36,17 +36,18 @@ struct whatif_question {
 
 // A pool whose jobs had a runner that the pool in question had as well.
 struct whatif_shared {
-    uint64_t pool;       // job_history_pool_id()
-    struct slice labels; // empty: the pool is no longer listed
+    uint64_t pool;     // job_history_pool()
+    struct slice name; // empty: the pool is not listed
     uint64_t jobs;
 };
 
 struct whatif_answer {
     struct whatif_question
-        question;        // its window begins with the history, if that is younger than asked for
-    struct slice labels; // as first spelled
-    // False: neither a job nor a pool has these labels. Then only `near` has content: pools with similar names, at most
-    // WHATIF_VIEW_NEAR, or those with most open jobs if there is none. All slices are in the arena.
+        question;      // its window begins with the history, if that is younger than asked for
+    struct slice name; // of the pool
+    // False: there is neither a pool of this name nor a completed job of it. Then only `near` has content: pools with
+    // similar names, at most WHATIF_VIEW_NEAR, or those with most open jobs if there is none. All slices are in the
+    // arena.
     bool is_known;
     struct slice near[WHATIF_VIEW_NEAR];
     size_t near_count;
@@ -63,7 +64,8 @@ struct whatif_answer {
     uint64_t unreadable; // stored entries that were left out
 };
 
-// ERROR_MEMORY, or an error of the store. ERROR_INVALID: the window is empty. ERROR_TOO_LARGE: there are more jobs than
+// ERROR_MEMORY, or an error of the store. ERROR_INVALID: the window is empty, or the pool is "(one-off)", a mixture of
+// sets of labels. ERROR_TOO_LARGE: there are more jobs than
 // the question allows. ERROR_CLOSED: cancelled.
 enum error_code whatif_view_load(struct store *store, const struct whatif_question *question,
                                  struct arena *arena, struct whatif_answer *answer,

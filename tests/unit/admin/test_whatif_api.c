@@ -43,7 +43,7 @@ enum error_code __wrap_whatif_view_load(struct store *store, const struct whatif
     sem_post(&fake.begun);
     sem_wait(&fake.go);
     *answer = (struct whatif_answer){.question = *question,
-                                     .labels = SLICE("gpu"),
+                                     .name = SLICE("gpu"),
                                      .is_known = fake.is_known,
                                      .near = {SLICE("gpu\"s")},
                                      .near_count = 1,
@@ -217,9 +217,9 @@ static void wrong_requests_are_refused_with_the_reason(void **state)
         int status;
         const char *part;
     } cases[] = {
-        {"/api/pools/gpu", 404, "want /api/pools/LABELS/whatif"},
-        {"/api/pools//whatif", 404, "want /api/pools/LABELS/whatif"},
-        {"/api/pools/gpu/other", 404, "want /api/pools/LABELS/whatif"},
+        {"/api/pools/gpu", 404, "want /api/pools/NAME/whatif"},
+        {"/api/pools//whatif", 404, "want /api/pools/NAME/whatif"},
+        {"/api/pools/gpu/other", 404, "want /api/pools/NAME/whatif"},
         {"/api/pools/g%2/whatif", 400, "request target"},
         {"/api/pools/gpu/whatif?runners=x", 400, "runners: want a number"},
         {"/api/pools/gpu/whatif?runners=-1", 400, "runners: want a number"},

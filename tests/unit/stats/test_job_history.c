@@ -69,6 +69,12 @@ static size_t read_all(struct world *world, struct job_record *records, size_t m
     return all;
 }
 
+static uint64_t pool_of(struct slice name)
+{
+    struct pool_id id = pool_make_id(name);
+    return job_history_pool(&id);
+}
+
 static void a_job_is_read_as_it_was_added(void **state)
 {
     struct world *world = *state;
@@ -82,17 +88,47 @@ static void a_job_is_read_as_it_was_added(void **state)
     add(world, 2, &times);
     world_commit(world);
     assert_int_equal(read_all(world, records, 2), 2);
-    assert_int_equal(records[0].pool, job_history_pool_id(SLICE("X64,Linux")));
+    assert_int_equal(records[0].pool, pool_of(SLICE("X64,Linux")));
     assert_int_equal(records[0].ready, scenario_at(10));
     assert_int_equal(records[0].started, scenario_at(12.5));
     assert_int_equal(records[0].ended, scenario_at(70.25));
     assert_int_equal(records[0].runner, 7);
-    assert_int_equal(records[1].pool, job_history_pool_id(SLICE("gpu")));
+    assert_int_equal(records[1].pool, pool_of(SLICE("gpu")));
     assert_int_equal(records[1].ready, TIMESTAMP_UNKNOWN);
     assert_int_equal(records[1].started, scenario_at(12.5));
     assert_int_equal(records[1].ended, scenario_at(70.25));
     assert_int_equal(records[1].runner, UINT32_MAX);
     assert_true(records[0].job != records[1].job);
+}
+
+static void a_job_is_in_the_pool_that_the_rules_of_its_time_name(void **state)
+{
+    static const struct slice globs[] = {{.data = "arc-gpu-*", .len = 9}};
+    static const struct slice ignored[] = {{.data = "run-*", .len = 5}};
+    static const struct pool_rule rule = {{.data = "GPU", .len = 3}, globs, 1};
+    struct world *world = *state;
+    struct job_record records[5];
+    struct job_occupancy times = occupancy(0, 1, 2);
+    world_begin(world);
+    times.labels = SLICE("arc-gpu-1,run-7");
+    add(world, 1, &times);
+    world_commit(world);
+    world_restart(world, &(struct stats_options){.rules = {&rule, 1, ignored, 1}});
+    world_begin(world);
+    add(world, 2, &times);
+    times.labels = SLICE("Linux,run-7");
+    add(world, 3, &times);
+    times.labels = SLICE("run-7");
+    add(world, 4, &times);
+    times.labels = SLICE_EMPTY;
+    add(world, 5, &times);
+    world_commit(world);
+    assert_int_equal(read_all(world, records, 5), 5);
+    assert_int_equal(records[0].pool, pool_of(SLICE("arc-gpu-1,run-7"))); // before the rules
+    assert_int_equal(records[1].pool, pool_of(SLICE("gpu")));
+    assert_int_equal(records[2].pool, pool_of(SLICE("linux")));
+    assert_int_equal(records[3].pool, pool_of(SLICE("(none)")));
+    assert_int_equal(records[4].pool, records[3].pool);
 }
 
 static void times_that_do_not_fit_are_cut(void **state)
@@ -222,6 +258,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_job_is_read_as_it_was_added),
+        TEST(a_job_is_in_the_pool_that_the_rules_of_its_time_name),
         TEST(times_that_do_not_fit_are_cut),
         TEST(jobs_keep_their_order_over_transactions),
         TEST(an_aborted_transaction_leaves_nothing),

@@ -26,7 +26,7 @@ static struct whatif_answer usual(void)
                      .runners = 9,
                      .target = SECONDS(60),
                      .window = {NOW - 7 * NS_PER_DAY, NOW}},
-        .labels = SLICE("GPU"),
+        .name = SLICE("GPU"),
         .is_known = true,
         .kept_since = NOW - 30 * NS_PER_DAY,
         .jobs = 1243,
@@ -87,9 +87,9 @@ static void a_model_that_does_not_explain_the_past_comes_with_the_reasons(void *
                                      .idle_percent = 42};
     answer.shared_count = 7;
     for (size_t i = 0; i < 7; i++)
-        answer.shared[i] = (struct whatif_shared){.labels = SLICE("linux"), .jobs = 7 - i};
-    answer.shared[1].labels = SLICE_EMPTY;
-    answer.shared[2].labels = SLICE("\x1b[2J");
+        answer.shared[i] = (struct whatif_shared){.name = SLICE("linux"), .jobs = 7 - i};
+    answer.shared[1].name = SLICE_EMPTY;
+    answer.shared[2].name = SLICE("\x1b[2J");
     assert_text(
         &answer,
         "Pool GPU: 12 jobs became ready since 2026-08-27T04:16:57Z.\n"
@@ -105,7 +105,7 @@ static void a_model_that_does_not_explain_the_past_comes_with_the_reasons(void *
         "runner were made for each: more runners do not shorten that.\n"
         "- In 42 % of the time in which jobs waited longer than that, fewer than 1 were busy: the "
         "number of runners changed, or they were held back by other pools or by a common limit.\n"
-        "- Its runners also took jobs of 7 other pools: linux (7 jobs), one that is no longer "
+        "- Its runners also took jobs of 7 other pools: linux (7 jobs), one that is not "
         "listed "
         "(6 jobs), \xef\xbf\xbd[2J (5 jobs), linux (4 jobs), linux (3 jobs), ....\n");
     answer.fit = (struct whatif_fit){.observed = 2, .error_percent = 50};

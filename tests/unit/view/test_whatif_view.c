@@ -164,9 +164,10 @@ static void pools_that_had_the_same_runners_are_listed_the_busiest_first(void **
     world_commit(world);
     struct whatif_answer answer = ask(world, "gpu", 0, 100);
     assert_int_equal(answer.shared_count, 2);
-    assert_int_equal(answer.shared[0].pool, job_history_pool_id(SLICE("many")));
+    struct pool_id many = pool_make_id(SLICE("many"));
+    assert_int_equal(answer.shared[0].pool, job_history_pool(&many));
     assert_int_equal(answer.shared[0].jobs, 2);
-    assert_int_equal(answer.shared[0].labels.len, 0); // no such pool is listed
+    assert_int_equal(answer.shared[0].name.len, 0); // no such pool is listed
     assert_int_equal(answer.shared[1].jobs, 1);
 }
 
@@ -194,6 +195,87 @@ static void an_unknown_pool_has_no_answer(void **state)
     assert_int_equal(answer.near_count, 0);
     answer = ask(world, ",,", 0, 100);
     assert_false(answer.is_known);
+}
+
+// An open job, in the present transaction.
+static void queue(struct world *world, uint8_t job, struct slice name, bool is_rule)
+{
+    const struct pool_place before = {.labels = SLICE_EMPTY};
+    const struct pool_place after = {.open_state = {OPEN_JOB_QUEUED, scenario_at(job)},
+                                     .pool = pool_make_id(name),
+                                     .labels = name,
+                                     .is_rule = is_rule};
+    struct store_key key = world_key(job);
+    must(world, pool_move_job(world->stats, &key, &before, &after, &world->error));
+}
+
+static void assert_found(struct world *world, const char *asked, const char *name, uint64_t jobs)
+{
+    struct whatif_answer answer = ask(world, asked, 0, 100);
+    assert_true(answer.is_known);
+    assert_text(answer.name, name);
+    assert_int_equal(answer.jobs, jobs);
+}
+
+static void a_pool_is_found_by_its_name_in_any_case_and_order(void **state)
+{
+    struct world *world = *state;
+    world_begin(world);
+    queue(world, 1, SLICE("Linux,X64"), false);
+    queue(world, 2, SLICE("GPU"), true);
+    queue(world, 3, SLICE("a\\,b"), false);
+    queue(world, 4, SLICE_EMPTY, false);
+    add(world, 5, "X64,linux", 0, 1, 2, 3);
+    add(world, 6, "gpu", 0, 1, 2, 3);
+    add(world, 7, "Dropped,set", 0, 1, 2, 3);
+    world_commit(world);
+    assert_found(world, "x64,LINUX", "linux,x64", 2);
+    assert_found(world, "gpu", "GPU", 2);
+    assert_found(world, "A\\,B", "a\\,b", 1);
+    assert_found(world, "(none)", "(none)", 1);
+    assert_found(world, ",,", "(none)", 1);
+    assert_found(world, "set,dropped", "dropped,set", 1);
+    assert_false(ask(world, "a,b", 0, 100).is_known);
+}
+
+static void names_near_an_unknown_one_are_those_of_pools(void **state)
+{
+    struct world *world = *state;
+    world_begin(world);
+    queue(world, 1, SLICE("Linux,X64"), false);
+    queue(world, 2, SLICE("GPU"), true);
+    queue(world, 3, SLICE("GPU"), true);
+    queue(world, 4, POOL_ONE_OFF, false);
+    queue(world, 5, POOL_ONE_OFF, false);
+    queue(world, 6, POOL_ONE_OFF, false);
+    world_commit(world);
+    struct whatif_answer answer = ask(world, "gp", 0, 100);
+    assert_false(answer.is_known);
+    assert_true(answer.is_similar);
+    assert_int_equal(answer.near_count, 1);
+    assert_text(answer.near[0], "GPU");
+    answer = ask(world, "x64,arm", 0, 100);
+    assert_int_equal(answer.near_count, 1);
+    assert_text(answer.near[0], "linux,x64");
+    answer = ask(world, "something", 0, 100);
+    assert_false(answer.is_similar);
+    assert_int_equal(answer.near_count, 2);
+    assert_text(answer.near[0], "GPU"); // has more open jobs
+}
+
+static void the_pool_of_folded_sets_is_refused(void **state)
+{
+    const struct whatif_question question = {.pool = SLICE("(One-Off)"),
+                                             .window = {scenario_at(0), scenario_at(100)}};
+    struct world *world = *state;
+    struct whatif_answer answer;
+    world_begin(world);
+    queue(world, 1, POOL_ONE_OFF, false);
+    world_commit(world);
+    assert_int_equal(
+        whatif_view_load(world->store, &question, &world->arena, &answer, &world->error),
+        ERROR_INVALID);
+    assert_non_null(strstr(world->error.message, "\"(one-off)\" is a mixture"));
 }
 
 static void each_failing_allocation_is_reported(void **state)
@@ -231,6 +313,9 @@ int main(void)
         TEST(pools_that_had_the_same_runners_are_listed_the_busiest_first),
         TEST(what_cannot_be_read_is_left_out_and_counted),
         TEST(an_unknown_pool_has_no_answer),
+        TEST(a_pool_is_found_by_its_name_in_any_case_and_order),
+        TEST(names_near_an_unknown_one_are_those_of_pools),
+        TEST(the_pool_of_folded_sets_is_refused),
         TEST(each_failing_allocation_is_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
