@@ -271,9 +271,9 @@ static enum error_code query_daemon(const struct config *config,
 static enum error_code configure(struct cli_args *cli_args, struct config *config,
                                  struct error *error)
 {
-    const option_set wanted =
-        OPTION_BIT(OPTION_ID_ADMIN_LISTEN) | OPTION_BIT(OPTION_ID_ADMIN_TOKEN_FILE) |
-        OPTION_BIT(OPTION_ID_ADMIN_TLS) | OPTION_BIT(OPTION_ID_ADMIN_CLIENT_CA);
+    const struct option_set *wanted =
+        OPTION_SET([OPTION_ID_ADMIN_LISTEN] = true, [OPTION_ID_ADMIN_TOKEN_FILE] = true,
+                   [OPTION_ID_ADMIN_TLS] = true, [OPTION_ID_ADMIN_CLIENT_CA] = true);
     enum error_code code = settings_complete(&cli_args->settings, cli_args->environment, error);
     if (code == ERROR_NONE)
         code = config_build(config, &cli_args->settings, wanted, cli_args->environment, error);

@@ -133,7 +133,7 @@ static enum error_code parse_setting_flag(struct reader *reader, const struct ar
 
 static bool has_setting(const struct command *command, int id)
 {
-    return id >= 0 && (command->settings & OPTION_BIT(id)) != 0;
+    return id >= 0 && option_set_has(command->settings, (size_t)id);
 }
 
 // Candidates for "did you mean": the command's flags, then its settings.

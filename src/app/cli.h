@@ -36,9 +36,9 @@ struct command {
     const char *name;
     const char *operands; // "RUN[/ATTEMPT]", for the help
     size_t operands_min, operands_max;
-    const char *summary; // one line
-    const char *details; // more lines, for `--help`; may be NULL
-    option_set settings; // the settings it uses
+    const char *summary;               // one line
+    const char *details;               // more lines, for `--help`; may be NULL
+    const struct option_set *settings; // that it uses; NULL: none
     const struct flag *flags;
     size_t flag_count; // at most FLAGS_MAX
     int (*run)(struct cli_args *cli_args);
@@ -103,9 +103,9 @@ bool run_reference_parse(struct slice text, struct run_reference *reference);
 
 // --- how commands open the local store ------------------------------------------------------------
 
-// The settings used to open the store.
+// The settings used to open the store, for OPTION_SET().
 #define STORE_TOOL_SETTINGS                                                                        \
-    (OPTION_BIT(OPTION_ID_DB) | OPTION_BIT(OPTION_ID_DB_MAX_SIZE) | OPTION_BIT(OPTION_ID_CONFIG))
+    [OPTION_ID_DB] = true, [OPTION_ID_DB_MAX_SIZE] = true, [OPTION_ID_CONFIG] = true
 
 // Builds the configuration and opens the store, also while a daemon is running. Prints errors; returns EXIT_OK, or
 // the exit status and no store. The configuration is left in `*config`. Read-only: nothing in the folder is created

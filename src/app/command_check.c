@@ -383,7 +383,7 @@ const struct command command_check = {
         "admin-token-file), whether all is set up right: secret, path, events, the last delivery,\n"
         "the collector. Proxies are not used. Exit status 1: something is wrong, or no daemon\n"
         "answers.\n",
-    .settings = OPTIONS_ALL,
+    .settings = &options_all,
     .flags = flags,
     .flag_count = sizeof flags / sizeof flags[0],
     .run = run_check,

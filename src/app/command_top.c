@@ -246,7 +246,7 @@ const struct command command_top = {
     .details =
         "Shows what waits for a runner, by runner labels, and the jobs that have waited or run\n"
         "longest. q ends it. Into a file or a pipe, or with --once, it prints one picture.\n",
-    .settings = STORE_TOOL_SETTINGS,
+    .settings = OPTION_SET(STORE_TOOL_SETTINGS),
     .flags = flags,
     .flag_count = sizeof flags / sizeof flags[0],
     .run = run_top,

@@ -124,7 +124,7 @@ const struct command command_whatif = {
         "many runners as were ever busy at once, too, and says how well that explains the recorded "
         "waits:\n"
         "it does not if the number of runners changes, or if other pools use them as well.\n",
-    .settings = STORE_TOOL_SETTINGS,
+    .settings = OPTION_SET(STORE_TOOL_SETTINGS),
     .flags = flags,
     .flag_count = sizeof flags / sizeof flags[0],
     .run = run_whatif,

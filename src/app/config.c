@@ -520,10 +520,10 @@ static enum error_code convert_preset(const struct option *option, struct arena 
 }
 
 static enum error_code convert_all(struct config *config, const struct settings *settings,
-                                   option_set wanted, struct error *error)
+                                   const struct option_set *wanted, struct error *error)
 {
     for (size_t i = 0; i < OPTIONS_COUNT; i++) {
-        if ((wanted & OPTION_BIT(i)) == 0)
+        if (!option_set_has(wanted, i))
             continue;
         const struct option *option = &options[i];
         const struct setting *setting = &settings->items[i];
@@ -815,31 +815,31 @@ static enum error_code read_receiver(struct config *config, const struct setting
 }
 
 static enum error_code check_listeners(struct config *config, const struct settings *settings,
-                                       option_set wanted, struct error *error)
+                                       const struct option_set *wanted, struct error *error)
 {
     // Lists that are not wanted are empty.
     enum error_code code = read_networks(config, settings, error);
     if (code != ERROR_NONE)
         return code;
-    if (wanted & OPTION_BIT(OPTION_ID_LISTEN))
+    if (option_set_has(wanted, OPTION_ID_LISTEN))
         code = read_address(settings, OPTION_ID_LISTEN, config->listen, &config->ingress.listen,
                             error);
-    if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_ADMIN_LISTEN)) &&
+    if (code == ERROR_NONE && option_set_has(wanted, OPTION_ID_ADMIN_LISTEN) &&
         config_has_admin(config))
         code = read_address(settings, OPTION_ID_ADMIN_LISTEN, config->admin_listen,
                             &config->admin_address, error);
-    if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_OTLP_LISTEN)))
+    if (code == ERROR_NONE && option_set_has(wanted, OPTION_ID_OTLP_LISTEN))
         code = read_receiver(config, settings, error);
-    if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_WEBHOOK_PATH)))
+    if (code == ERROR_NONE && option_set_has(wanted, OPTION_ID_WEBHOOK_PATH))
         code = check_webhook_path(settings, config->ingress.webhook_path, error);
     if (code == ERROR_NONE &&
         config->ingress.payload_memory_bytes < config->ingress.max_payload_bytes)
         code = error_set(error, ERROR_USAGE,
                          "%s: less than max-payload: a body of that size could not be received",
                          source_of_setting(settings, OPTION_ID_MAX_PAYLOAD_MEMORY));
-    if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_WEBHOOK_SECRET_FILE)))
+    if (code == ERROR_NONE && option_set_has(wanted, OPTION_ID_WEBHOOK_SECRET_FILE))
         code = check_secret(config, settings->arena, error);
-    if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_TLS_CERT)))
+    if (code == ERROR_NONE && option_set_has(wanted, OPTION_ID_TLS_CERT))
         code = check_tls_settings(config, settings, error);
     return code;
 }
@@ -976,7 +976,8 @@ static void read_notify(struct config *config, struct arena *arena, char *const 
 }
 
 enum error_code config_build(struct config *config, const struct settings *settings,
-                             option_set wanted, char *const *environment, struct error *error)
+                             const struct option_set *wanted, char *const *environment,
+                             struct error *error)
 {
     *config = (struct config){
         .github_webhook_secret = environment_get(environment, "GITHUB_WEBHOOK_SECRET"),
@@ -991,13 +992,13 @@ enum error_code config_build(struct config *config, const struct settings *setti
         code = read_pools(config, settings, error);
     if (code == ERROR_NONE)
         code = check_listeners(config, settings, wanted, error);
-    if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_LISTEN)))
+    if (code == ERROR_NONE && option_set_has(wanted, OPTION_ID_LISTEN))
         code = use_passed_sockets(config, settings, environment, error);
-    if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_LISTEN)))
+    if (code == ERROR_NONE && option_set_has(wanted, OPTION_ID_LISTEN))
         read_notify(config, settings->arena, environment);
-    if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_LISTEN)))
+    if (code == ERROR_NONE && option_set_has(wanted, OPTION_ID_LISTEN))
         warn_of_unsafe(config, settings->arena);
-    if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_OTLP_ENDPOINT)))
+    if (code == ERROR_NONE && option_set_has(wanted, OPTION_ID_OTLP_ENDPOINT))
         code = config_apply_otel(config, settings, environment, error);
     config->engine.has_exporter = config->exporting.is_on;
     config->ingress.listen_socket = config->activation.sockets[ACTIVATION_WEBHOOK];

@@ -100,7 +100,7 @@ struct config {
 // command never fails because of a setting that it does not use. With `otlp-endpoint` in `wanted`, OpenTelemetry's
 // variables are also read from `environment`; with `listen`, those of systemd, and the passed sockets are inspected. ERROR_USAGE naming what is wrong and where it was set; ERROR_MEMORY.
 enum error_code config_build(struct config *config, const struct settings *settings,
-                             option_set wanted, char *const *environment,
+                             const struct option_set *wanted, char *const *environment,
                              struct error *error) MUST_CHECK;
 
 // Where the rules for pools were set, for messages.

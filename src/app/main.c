@@ -122,7 +122,7 @@ static const struct command command_ids = {
         "RUN is a run's number, RUN/ATTEMPT, or the address of its page; JOB is a job's "
         "number.\n"
         "Tools inside a job that are given the traceparent put their spans into its trace.\n",
-    .settings = OPTION_BIT(OPTION_ID_ID_SCHEME) | OPTION_BIT(OPTION_ID_CONFIG),
+    .settings = OPTION_SET([OPTION_ID_ID_SCHEME] = true, [OPTION_ID_CONFIG] = true),
     .flags = ids_flags,
     .flag_count = sizeof ids_flags / sizeof ids_flags[0],
     .run = run_ids,
@@ -185,7 +185,7 @@ static const struct command command_inspect = {
         "page on GitHub. Without an attempt, the newest one is shown of which anything is stored.\n"
         "Of each run and job: its state, field by field, with the deadline and what it waits for;\n"
         "notes of what was sent; records, with those that wait, are quarantined or dead letters.\n",
-    .settings = STORE_TOOL_SETTINGS,
+    .settings = OPTION_SET(STORE_TOOL_SETTINGS),
     .flags = inspect_flags,
     .flag_count = sizeof inspect_flags / sizeof inspect_flags[0],
     .run = run_inspect,
@@ -278,7 +278,7 @@ static const struct command command_requeue = {
                "most half of\n"
                "outbox-max-size is filled; with more dead letters than that, run it again (exit "
                "code 1 says so).\n",
-    .settings = STORE_TOOL_SETTINGS | OPTION_BIT(OPTION_ID_OUTBOX_MAX_SIZE),
+    .settings = OPTION_SET(STORE_TOOL_SETTINGS, [OPTION_ID_OUTBOX_MAX_SIZE] = true),
     .run = run_requeue,
 };
 
@@ -323,7 +323,7 @@ static const struct command command_runs = {
     .details = "The column \"for\" shows, by GitHub's clock, how long a job has waited for its "
                "approval, been\n"
                "queued or run, and how long a run has been open.\n",
-    .settings = STORE_TOOL_SETTINGS,
+    .settings = OPTION_SET(STORE_TOOL_SETTINGS),
     .run = run_runs,
 };
 
@@ -374,7 +374,7 @@ static const struct command command_serve = {
         "CERTIFICATE, CLIENT_CERTIFICATE, CLIENT_KEY), OTEL_SERVICE_NAME and\n"
         "OTEL_RESOURCE_ATTRIBUTES work as their specification says; settings of our own\n"
         "beat them.\n",
-    .settings = OPTIONS_ALL,
+    .settings = &options_all,
     .run = run_serve,
 };
 
@@ -458,7 +458,7 @@ static const struct command command_trace = {
                "one is shown. What is open is drawn until now. Run numbers are unique within one "
                "server only: a\n"
                "number without --server means github.com's run, if there is one.\n",
-    .settings = STORE_TOOL_SETTINGS | OPTION_BIT(OPTION_ID_ID_SCHEME),
+    .settings = OPTION_SET(STORE_TOOL_SETTINGS, [OPTION_ID_ID_SCHEME] = true),
     .flags = trace_flags,
     .flag_count = sizeof trace_flags / sizeof trace_flags[0],
     .run = run_trace,

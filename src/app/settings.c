@@ -37,6 +37,19 @@ const struct option options[OPTIONS_COUNT] = {
 #undef SETTING
 };
 
+const struct option_set options_all = {{
+#define SETTING(...) true,
+#include "settings_list.h"
+#undef SETTING
+}};
+// clang-format off
+_Static_assert(sizeof options_all.has / sizeof options_all.has[0] == 0
+#define SETTING(...) + 1
+#include "settings_list.h"
+#undef SETTING
+               , "a set has an element for each setting");
+// clang-format on
+
 int option_find(struct slice name)
 {
     for (int i = 0; i < OPTIONS_COUNT; i++) {
@@ -122,7 +135,7 @@ static void print_setting_help(const struct option *option)
 void help_print_command(const struct command *command)
 {
     printf("usage: ghatrace %s%s%s%s\n\n%s\n", command->name,
-           command->flag_count > 0 || command->settings != 0 ? " [FLAG...]" : "",
+           command->flag_count > 0 || command->settings != NULL ? " [FLAG...]" : "",
            command->operands[0] != '\0' ? " " : "", command->operands, command->summary);
     if (command->details != NULL)
         printf("\n%s", command->details);
@@ -130,13 +143,13 @@ void help_print_command(const struct command *command)
         printf("\nFlags:\n");
     for (size_t i = 0; i < command->flag_count; i++)
         print_flag(command->flags[i].name, command->flags[i].values, command->flags[i].help, NULL);
-    if (command->settings == 0)
+    if (command->settings == NULL)
         return;
     printf(
         "\nSettings, each a flag, a line `some-thing = value` in the --config file, or a variable\n"
         "GHATRACE_SOME_THING; a flag beats the environment, which beats the file:\n");
     for (size_t i = 0; i < OPTIONS_COUNT; i++) {
-        if ((command->settings & OPTION_BIT(i)) != 0)
+        if (option_set_has(command->settings, i))
             print_setting_help(&options[i]);
     }
 }

@@ -47,10 +47,18 @@ struct option {
 
 extern const struct option options[OPTIONS_COUNT];
 
-// A set of settings, one bit each.
-typedef uint64_t option_set;
-#define OPTION_BIT(id) ((option_set)1 << (id))
-#define OPTIONS_ALL (((option_set)1 << OPTIONS_COUNT) - 1)
+// A set of settings, by id: `OPTION_SET([OPTION_ID_DB] = true, [OPTION_ID_CONFIG] = true)` is a pointer to a constant
+// one. A NULL pointer is the empty set.
+struct option_set {
+    bool has[OPTIONS_COUNT];
+};
+#define OPTION_SET(...) (&(const struct option_set){{__VA_ARGS__}})
+extern const struct option_set options_all;
+
+static inline bool option_set_has(const struct option_set *set, size_t id)
+{
+    return set != NULL && set->has[id];
+}
 
 // Finds an option by name; -1 if there is none.
 int option_find(struct slice name);

@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     enum error_code code =
         settings_read_text(&settings, "fuzz.conf", fuzz_slice(data, size), &error);
     if (code == ERROR_NONE)
-        code = config_build(&config, &settings, OPTIONS_ALL, no_environment, &error);
+        code = config_build(&config, &settings, &options_all, no_environment, &error);
     if (code != ERROR_NONE)
         MUST(error.code == code && error.message[0] != '\0');
     arena_release(&arena);

@@ -50,7 +50,8 @@ static inline enum error_code configuring_file(struct configuring *c, const char
 }
 
 // Only the settings in `wanted`.
-static inline enum error_code configuring_build(struct configuring *c, option_set wanted)
+static inline enum error_code configuring_build(struct configuring *c,
+                                                const struct option_set *wanted)
 {
     enum error_code code = settings_complete(&c->settings, c->environment, &c->error);
     if (code != ERROR_NONE)
@@ -62,7 +63,7 @@ static inline enum error_code configuring_build(struct configuring *c, option_se
 static inline enum error_code configuring_build_all(struct configuring *c)
 {
     configuring_flag(c, "insecure-no-signature", "on");
-    return configuring_build(c, OPTIONS_ALL);
+    return configuring_build(c, &options_all);
 }
 
 static inline bool configuring_warns(const struct configuring *c, const char *part)

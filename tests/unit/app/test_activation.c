@@ -168,7 +168,7 @@ static bool configure_with(int webhook, int admin, const char *names, const char
         configuring_flag(&c, "listen", listen);
     if (admin_listen != NULL)
         configuring_flag(&c, "admin-listen", admin_listen);
-    bool is_taken = configuring_build(&c, OPTIONS_ALL) == ERROR_NONE;
+    bool is_taken = configuring_build(&c, &options_all) == ERROR_NONE;
     message[0] = '\0';
     if (!is_taken)
         snprintf(message, 1024, "%s", c.error.message);

@@ -24,7 +24,7 @@ static const struct command command_test = {
     .operands_min = 1,
     .operands_max = 2,
     .summary = "",
-    .settings = OPTION_BIT(OPTION_ID_DB) | OPTION_BIT(OPTION_ID_STEPS),
+    .settings = OPTION_SET([OPTION_ID_DB] = true, [OPTION_ID_STEPS] = true),
     .flags = flags,
     .flag_count = 2,
 };

@@ -470,7 +470,7 @@ static void a_start_without_a_secret_is_refused(void **state)
     (void)state;
     struct configuring c;
     configuring_init(&c);
-    assert_int_equal(configuring_build(&c, OPTIONS_ALL), ERROR_USAGE);
+    assert_int_equal(configuring_build(&c, &options_all), ERROR_USAGE);
     assert_non_null(strstr(c.error.message, "no webhook secret"));
     assert_non_null(strstr(c.error.message, "GITHUB_WEBHOOK_SECRET"));
     assert_non_null(strstr(c.error.message, "webhook-secret-file"));
@@ -484,14 +484,14 @@ static void a_secret_in_the_environment_is_enough_unless_it_is_empty(void **stat
     struct configuring c;
     configuring_init(&c);
     configuring_variable(&c, "GITHUB_WEBHOOK_SECRET=It's a Secret to Everybody");
-    assert_int_equal(configuring_build(&c, OPTIONS_ALL), ERROR_NONE);
+    assert_int_equal(configuring_build(&c, &options_all), ERROR_NONE);
     assert_string_equal(c.config.github_webhook_secret, "It's a Secret to Everybody");
     assert_int_equal(c.config.warnings.count, 0);
     configuring_release(&c);
 
     configuring_init(&c);
     configuring_variable(&c, "GITHUB_WEBHOOK_SECRET=");
-    assert_int_equal(configuring_build(&c, OPTIONS_ALL), ERROR_USAGE);
+    assert_int_equal(configuring_build(&c, &options_all), ERROR_USAGE);
     configuring_release(&c);
 }
 
@@ -507,7 +507,7 @@ static void unused_and_unsafe_settings_cause_warnings(void **state)
     configuring_init(&c);
     configuring_variable(&c, "GITHUB_WEBHOOK_SECRET=x");
     configuring_flag(&c, "webhook-secret-file", "/some/file");
-    assert_int_equal(configuring_build(&c, OPTIONS_ALL), ERROR_NONE);
+    assert_int_equal(configuring_build(&c, &options_all), ERROR_NONE);
     assert_true(configuring_warns(&c, "GITHUB_WEBHOOK_SECRET is not used"));
     configuring_release(&c);
 }
@@ -520,7 +520,7 @@ static void a_command_does_not_fail_for_settings_that_it_does_not_use(void **sta
     configuring_variable(&c, "GHATRACE_MAX_PAYLOAD=nonsense");
     configuring_variable(&c, "OTEL_EXPORTER_OTLP_ENDPOINT=nonsense");
     configuring_variable(&c, "GHATRACE_DB=here");
-    assert_int_equal(configuring_build(&c, OPTION_BIT(OPTION_ID_DB)), ERROR_NONE);
+    assert_int_equal(configuring_build(&c, OPTION_SET([OPTION_ID_DB] = true)), ERROR_NONE);
     assert_string_equal(c.config.db, "here");
     configuring_release(&c);
 }
@@ -546,7 +546,7 @@ static enum error_code build_with_everything(struct configuring *c)
     configuring_variable(c, "OTEL_EXPORTER_OTLP_HEADERS=a=b,c=d");
     configuring_variable(c, "OTEL_RESOURCE_ATTRIBUTES=service.name=x,e=f");
     code = configuring_file(c, "db = here\notlp-header = x=y\n");
-    return code == ERROR_NONE ? configuring_build(c, OPTIONS_ALL) : code;
+    return code == ERROR_NONE ? configuring_build(c, &options_all) : code;
 }
 
 static void every_refused_allocation_is_reported(void **state)

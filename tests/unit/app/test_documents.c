@@ -99,7 +99,7 @@ static void the_examples_of_the_sample_file_are_valid(void **state)
     settings_init(&settings, &arena);
     write_uncommented(&text);
     assert_int_equal(settings_read_text(&settings, CONF, buffer_slice(&text), &error), ERROR_NONE);
-    if (config_build(&config, &settings, OPTIONS_ALL, no_environment, &error) != ERROR_NONE)
+    if (config_build(&config, &settings, &options_all, no_environment, &error) != ERROR_NONE)
         fail_msg("%s", error.message);
     arena_release(&arena);
     buffer_release(&text);

@@ -16,6 +16,17 @@ static const char *text_of(const struct configuring *c, enum option_id id)
     return c->settings.items[id].last->text;
 }
 
+static void a_set_of_settings_has_any_of_them_the_last_one_too(void **state)
+{
+    const struct option_set *ends = OPTION_SET([0] = true, [OPTIONS_COUNT - 1] = true);
+    (void)state;
+    for (size_t i = 0; i < OPTIONS_COUNT; i++) {
+        assert_true(option_set_has(&options_all, i));
+        assert_int_equal(option_set_has(ends, i), i == 0 || i == OPTIONS_COUNT - 1);
+        assert_false(option_set_has(NULL, i));
+    }
+}
+
 static void a_flag_overrides_the_environment_which_overrides_the_file(void **state)
 {
     (void)state;
@@ -267,6 +278,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_setting_has_a_name_and_a_field_of_its_own),
+        cmocka_unit_test(a_set_of_settings_has_any_of_them_the_last_one_too),
         cmocka_unit_test(a_flag_overrides_the_environment_which_overrides_the_file),
         cmocka_unit_test(a_list_of_higher_precedence_replaces_the_whole_other_one),
         cmocka_unit_test(the_last_of_two_equal_flags_wins),
