@@ -582,6 +582,10 @@ static enum error_code decode_response_json(struct slice body, struct arena *are
     code =
         read_json_integer(&document, json_get(&document, partial_success, SLICE("rejectedSpans")),
                           arena, &response->rejected_spans);
+    if (code == ERROR_NONE && response->rejected_spans == 0)
+        code = read_json_integer(&document,
+                                 json_get(&document, partial_success, SLICE("rejectedDataPoints")),
+                                 arena, &response->rejected_spans);
     if (code != ERROR_NONE)
         return code;
     return read_json_text(&document, json_get(&document, partial_success, SLICE("errorMessage")),

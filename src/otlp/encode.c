@@ -127,6 +127,34 @@ void wire_put_fixed32(struct wire_writer *writer, uint32_t number, uint32_t valu
     put_tag(writer, number, WIRE_FIXED32);
 }
 
+void wire_put_double(struct wire_writer *writer, uint32_t number, double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof(bits));
+    wire_put_fixed64(writer, number, bits);
+}
+
+void wire_put_packed_fixed64(struct wire_writer *writer, uint32_t number, const uint64_t *values,
+                             size_t count)
+{
+    size_t mark = writer->len;
+    for (size_t i = count; i-- > 0;)
+        put_little_endian(writer, values[i], sizeof(values[i]));
+    wire_put_message(writer, number, mark);
+}
+
+void wire_put_packed_doubles(struct wire_writer *writer, uint32_t number, const double *values,
+                             size_t count)
+{
+    size_t mark = writer->len;
+    for (size_t i = count; i-- > 0;) {
+        uint64_t bits;
+        memcpy(&bits, &values[i], sizeof(bits));
+        put_little_endian(writer, bits, sizeof(bits));
+    }
+    wire_put_message(writer, number, mark);
+}
+
 void wire_put_bytes(struct wire_writer *writer, uint32_t number, struct slice bytes)
 {
     put_raw(writer, bytes.data, bytes.len);
@@ -190,7 +218,7 @@ static struct slice as_encoded(struct slice text, char scratch[3 * TEXT_READ_MAX
     return utf8_cut(text, OTLP_STRING_MAX);
 }
 
-static void put_text(struct wire_writer *writer, uint32_t number, struct slice text)
+void otlp_put_text(struct wire_writer *writer, uint32_t number, struct slice text)
 {
     char scratch[3 * TEXT_READ_MAX];
     wire_put_bytes(writer, number, as_encoded(text, scratch));
@@ -206,7 +234,7 @@ static void put_strings(struct wire_writer *writer, const struct attribute *attr
         size_t value = writer->len;
         if (attribute->strings.items[i].len == 0)
             continue;
-        put_text(writer, ANY_VALUE_STRING, attribute->strings.items[i]);
+        otlp_put_text(writer, ANY_VALUE_STRING, attribute->strings.items[i]);
         wire_put_message(writer, ARRAY_VALUES, value);
     }
     wire_put_message(writer, ANY_VALUE_ARRAY, array);
@@ -216,7 +244,7 @@ static void encode_value(struct wire_writer *writer, const struct attribute *att
 {
     switch (attribute->type) {
     case ATTRIBUTE_STRING:
-        put_text(writer, ANY_VALUE_STRING, attribute->string);
+        otlp_put_text(writer, ANY_VALUE_STRING, attribute->string);
         break;
     case ATTRIBUTE_INT: // int64: a negative one is its two's complement in ten bytes
         wire_put_varint(writer, ANY_VALUE_INT, (uint64_t)attribute->integer);
@@ -277,8 +305,8 @@ static bool is_repeat(const struct attributes *attributes, size_t index, bool ha
     return false;
 }
 
-static void put_attributes(struct wire_writer *writer, uint32_t number,
-                           const struct attributes *attributes)
+void otlp_put_attributes(struct wire_writer *writer, uint32_t number,
+                         const struct attributes *attributes)
 {
     bool has_odd = has_noncanonical_key(attributes);
     for (size_t i = attributes->count; i-- > 0;) {
@@ -288,7 +316,7 @@ static void put_attributes(struct wire_writer *writer, uint32_t number,
         size_t pair = writer->len;
         encode_value(writer, attribute);
         wire_put_message(writer, KEY_VALUE_VALUE, pair);
-        put_text(writer, KEY_VALUE_KEY, slice_from_string(attribute->key));
+        otlp_put_text(writer, KEY_VALUE_KEY, slice_from_string(attribute->key));
         wire_put_message(writer, number, pair);
     }
 }
@@ -313,7 +341,7 @@ static void put_status(struct wire_writer *writer, const struct span *span)
     if (span->status != SPAN_STATUS_UNSET)
         wire_put_varint(writer, STATUS_CODE, (uint64_t)span->status);
     if (span->status_message.len > 0)
-        put_text(writer, STATUS_MESSAGE, span->status_message);
+        otlp_put_text(writer, STATUS_MESSAGE, span->status_message);
     wire_put_message(writer, SPAN_STATUS, status);
 }
 
@@ -381,7 +409,7 @@ static void encode_identity(struct wire_writer *writer, const struct span *span)
     struct slice name = span->name.len > 0 ? span->name : SLICE("(unnamed)");
     wire_put_varint(writer, SPAN_KIND,
                     span->kind == SPAN_KIND_SERVER ? SPAN_KIND_SERVER : SPAN_KIND_INTERNAL);
-    put_text(writer, SPAN_NAME, name);
+    otlp_put_text(writer, SPAN_NAME, name);
     if (span->has_parent)
         wire_put_bytes(writer, SPAN_PARENT_SPAN_ID, span_id_slice(&span->parent_id));
     wire_put_bytes(writer, SPAN_SPAN_ID, span_id_slice(&span->span_id));
@@ -395,7 +423,7 @@ static void put_span(struct wire_writer *writer, const struct span_batch *batch,
     wire_put_fixed32(writer, SPAN_FLAGS, FLAGS_SAMPLED_LOCAL);
     put_status(writer, span);
     put_link(writer, span);
-    put_attributes(writer, SPAN_ATTRIBUTES, &span->attributes);
+    otlp_put_attributes(writer, SPAN_ATTRIBUTES, &span->attributes);
     put_times(writer, batch, span);
     encode_identity(writer, span);
     wire_put_message(writer, SCOPE_SPANS_SPANS, mark);
@@ -403,12 +431,12 @@ static void put_span(struct wire_writer *writer, const struct span_batch *batch,
 
 // --- the envelope ---------------------------------------------------------------------------------
 
-static void put_scope(struct wire_writer *writer)
+void otlp_put_scope(struct wire_writer *writer, uint32_t number)
 {
     size_t mark = writer->len;
     wire_put_bytes(writer, SCOPE_VERSION, SLICE(GHATRACE_VERSION));
     wire_put_bytes(writer, SCOPE_NAME, SLICE("ghatrace"));
-    wire_put_message(writer, SCOPE_SPANS_SCOPE, mark);
+    wire_put_message(writer, number, mark);
 }
 
 static void put_scope_spans(struct wire_writer *writer, const struct span_batch *batch)
@@ -417,14 +445,14 @@ static void put_scope_spans(struct wire_writer *writer, const struct span_batch 
     wire_put_bytes(writer, SCOPE_SPANS_SCHEMA_URL, SLICE(OTLP_SCHEMA_URL));
     for (size_t i = batch->span_count; i-- > 0;)
         put_span(writer, batch, &batch->spans[i]);
-    put_scope(writer);
+    otlp_put_scope(writer, SCOPE_SPANS_SCOPE);
     wire_put_message(writer, RESOURCE_SPANS_SCOPE_SPANS, mark);
 }
 
 static void put_resource(struct wire_writer *writer, const struct attributes *resource)
 {
     size_t mark = writer->len;
-    put_attributes(writer, RESOURCE_ATTRIBUTES, resource);
+    otlp_put_attributes(writer, RESOURCE_ATTRIBUTES, resource);
     wire_put_message(writer, RESOURCE_SPANS_RESOURCE, mark);
 }
 

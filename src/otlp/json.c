@@ -71,7 +71,7 @@ static void write_quoted_number(struct json_writer *json, const struct schema_fi
                                 uint64_t value)
 {
     json_write_raw(json, SLICE("\""));
-    if (schema->kind == SCHEMA_INT64)
+    if (schema->kind == SCHEMA_INT64 || schema->kind == SCHEMA_SFIXED64)
         json_write_int64(json, (int64_t)value);
     else
         json_write_uint64(json, value);
@@ -83,6 +83,30 @@ static double double_of(uint64_t bits)
     double value;
     memcpy(&value, &bits, sizeof(value));
     return value;
+}
+
+// The elements of a packed field, of eight bytes each (protobuf encoding, "Packed Repeated Fields").
+static void write_packed(struct transcoder *transcoder, const struct schema_field *schema,
+                         struct slice elements)
+{
+    static const struct schema_field fixed64 = {.kind = SCHEMA_FIXED64};
+    const char *separator = "";
+    if (elements.len % sizeof(uint64_t) != 0 && transcoder->json.failure == ERROR_NONE)
+        transcoder->json.failure = error_set(transcoder->error, ERROR_CORRUPT,
+                                             "%s: not a number of whole elements", schema->name);
+    json_write_raw(&transcoder->json, SLICE("["));
+    for (size_t at = 0; at + sizeof(uint64_t) <= elements.len; at += sizeof(uint64_t)) {
+        uint64_t bits = 0;
+        for (size_t i = sizeof(bits); i-- > 0;)
+            bits = bits << 8 | (uint8_t)elements.data[at + i];
+        json_write_raw(&transcoder->json, slice_from_string(separator));
+        if (schema->kind == SCHEMA_PACKED_DOUBLE)
+            json_write_double(&transcoder->json, double_of(bits));
+        else
+            write_quoted_number(&transcoder->json, &fixed64, bits);
+        separator = ",";
+    }
+    json_write_raw(&transcoder->json, SLICE("]"));
 }
 
 static void write_value(struct transcoder *transcoder, const struct schema_field *schema,
@@ -108,6 +132,7 @@ static void write_value(struct transcoder *transcoder, const struct schema_field
         break;
     case SCHEMA_INT64:
     case SCHEMA_FIXED64:
+    case SCHEMA_SFIXED64:
         write_quoted_number(json, schema, field->integer);
         break;
     case SCHEMA_DOUBLE:
@@ -116,6 +141,10 @@ static void write_value(struct transcoder *transcoder, const struct schema_field
     case SCHEMA_UINT32:
     case SCHEMA_FIXED32:
         json_write_uint64(json, (uint32_t)field->integer);
+        break;
+    case SCHEMA_PACKED_FIXED64:
+    case SCHEMA_PACKED_DOUBLE:
+        write_packed(transcoder, schema, field->bytes);
         break;
     case SCHEMA_ENUM: // an int32, may be negative
         json_write_int64(json, (int32_t)(uint32_t)field->integer);
@@ -176,12 +205,12 @@ static void write_message(struct transcoder *transcoder, const struct schema_mes
     json_write_raw(&transcoder->json, SLICE("}"));
 }
 
-enum error_code otlp_json_from_protobuf(struct slice request, struct buffer *out,
-                                        struct error *error)
+static enum error_code write_request(const struct schema_message *schema, struct slice request,
+                                     struct buffer *out, struct error *error)
 {
     struct transcoder transcoder = {.json = {.out = out, .failure = ERROR_NONE}, .error = error};
     size_t len = out->len;
-    write_message(&transcoder, &schema_trace_request, request, 0);
+    write_message(&transcoder, schema, request, 0);
     enum error_code code = transcoder.json.failure;
     if (code == ERROR_NONE)
         return ERROR_NONE;
@@ -190,6 +219,18 @@ enum error_code otlp_json_from_protobuf(struct slice request, struct buffer *out
         error_set(error, code, "write %zu bytes of OTLP as JSON (room for %zu bytes): %s",
                   request.len, out->max - out->len, error_code_text(code));
     return code;
+}
+
+enum error_code otlp_json_from_protobuf(struct slice request, struct buffer *out,
+                                        struct error *error)
+{
+    return write_request(&schema_trace_request, request, out, error);
+}
+
+enum error_code otlp_json_from_metrics(struct slice request, struct buffer *out,
+                                       struct error *error)
+{
+    return write_request(&schema_metrics_request, request, out, error);
 }
 
 // --- conversion of OTLP JSON to OTLP protobuf, controlled by the schema ---------------------------

@@ -1,4 +1,4 @@
-// The trace messages of opentelemetry-proto 1.x as tables, in the order of the field numbers.
+// The messages of opentelemetry-proto 1.x as tables, in the order of the field numbers.
 #include "schema.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -144,6 +144,88 @@ const struct schema_message schema_trace_request = MESSAGE(trace_request_fields,
 
 _Static_assert(COUNT(span_fields) <= SCHEMA_FIELDS_MAX, "the message with most fields");
 
+// --- metrics ---
+
+static const struct schema_field exemplar_fields[] = {
+    SCALAR(EXEMPLAR_TIME, "timeUnixNano", SCHEMA_FIXED64),
+    SCALAR(EXEMPLAR_DOUBLE, "asDouble", SCHEMA_DOUBLE),
+    SCALAR(EXEMPLAR_TRACE_ID, "traceId", SCHEMA_TRACE_ID),
+};
+static const struct schema_message exemplar = MESSAGE(exemplar_fields, "exemplar");
+
+static const struct schema_field number_point_fields[] = {
+    SCALAR(NUMBER_POINT_START_TIME, "startTimeUnixNano", SCHEMA_FIXED64),
+    SCALAR(NUMBER_POINT_TIME, "timeUnixNano", SCHEMA_FIXED64),
+    SCALAR(NUMBER_POINT_DOUBLE, "asDouble", SCHEMA_DOUBLE),
+    SCALAR(NUMBER_POINT_INT, "asInt", SCHEMA_SFIXED64),
+    MANY(NUMBER_POINT_ATTRIBUTES, "attributes", schema_key_value),
+};
+static const struct schema_message number_point = MESSAGE(number_point_fields, "data point");
+
+static const struct schema_field histogram_point_fields[] = {
+    SCALAR(HISTOGRAM_POINT_START_TIME, "startTimeUnixNano", SCHEMA_FIXED64),
+    SCALAR(HISTOGRAM_POINT_TIME, "timeUnixNano", SCHEMA_FIXED64),
+    SCALAR(HISTOGRAM_POINT_COUNT, "count", SCHEMA_FIXED64),
+    SCALAR(HISTOGRAM_POINT_SUM, "sum", SCHEMA_DOUBLE),
+    SCALAR(HISTOGRAM_POINT_BUCKETS, "bucketCounts", SCHEMA_PACKED_FIXED64),
+    SCALAR(HISTOGRAM_POINT_BOUNDS, "explicitBounds", SCHEMA_PACKED_DOUBLE),
+    MANY(HISTOGRAM_POINT_EXEMPLARS, "exemplars", exemplar),
+    MANY(HISTOGRAM_POINT_ATTRIBUTES, "attributes", schema_key_value),
+};
+static const struct schema_message histogram_point =
+    MESSAGE(histogram_point_fields, "histogram data point");
+
+static const struct schema_field gauge_fields[] = {
+    MANY(GAUGE_POINTS, "dataPoints", number_point),
+};
+static const struct schema_message gauge = MESSAGE(gauge_fields, "gauge");
+
+static const struct schema_field sum_fields[] = {
+    MANY(SUM_POINTS, "dataPoints", number_point),
+    SCALAR(SUM_TEMPORALITY, "aggregationTemporality", SCHEMA_ENUM),
+    SCALAR(SUM_IS_MONOTONIC, "isMonotonic", SCHEMA_BOOL),
+};
+static const struct schema_message sum = MESSAGE(sum_fields, "sum");
+
+static const struct schema_field histogram_fields[] = {
+    MANY(HISTOGRAM_POINTS, "dataPoints", histogram_point),
+    SCALAR(HISTOGRAM_TEMPORALITY, "aggregationTemporality", SCHEMA_ENUM),
+};
+static const struct schema_message histogram = MESSAGE(histogram_fields, "histogram");
+
+static const struct schema_field metric_fields[] = {
+    SCALAR(METRIC_NAME, "name", SCHEMA_STRING),
+    SCALAR(METRIC_DESCRIPTION, "description", SCHEMA_STRING),
+    SCALAR(METRIC_UNIT, "unit", SCHEMA_STRING),
+    ONE(METRIC_GAUGE, "gauge", gauge),
+    ONE(METRIC_SUM, "sum", sum),
+    ONE(METRIC_HISTOGRAM, "histogram", histogram),
+};
+static const struct schema_message metric = MESSAGE(metric_fields, "metric");
+
+static const struct schema_field scope_metrics_fields[] = {
+    ONE(SCOPE_METRICS_SCOPE, "scope", schema_scope),
+    MANY(SCOPE_METRICS_METRICS, "metrics", metric),
+    SCALAR(SCOPE_METRICS_SCHEMA_URL, "schemaUrl", SCHEMA_STRING),
+};
+static const struct schema_message scope_metrics = MESSAGE(scope_metrics_fields, "scope metrics");
+
+static const struct schema_field resource_metrics_fields[] = {
+    ONE(RESOURCE_METRICS_RESOURCE, "resource", schema_resource),
+    MANY(RESOURCE_METRICS_SCOPE_METRICS, "scopeMetrics", scope_metrics),
+    SCALAR(RESOURCE_METRICS_SCHEMA_URL, "schemaUrl", SCHEMA_STRING),
+};
+static const struct schema_message resource_metrics =
+    MESSAGE(resource_metrics_fields, "resource metrics");
+
+static const struct schema_field metrics_request_fields[] = {
+    MANY(REQUEST_RESOURCE_METRICS, "resourceMetrics", resource_metrics),
+};
+const struct schema_message schema_metrics_request =
+    MESSAGE(metrics_request_fields, "metrics request");
+
+// --- fields by their kinds and numbers ---
+
 enum wire_type schema_wire_type(enum schema_kind kind)
 {
     switch (kind) {
@@ -152,8 +234,11 @@ enum wire_type schema_wire_type(enum schema_kind kind)
     case SCHEMA_TRACE_ID:
     case SCHEMA_SPAN_ID:
     case SCHEMA_BYTES:
+    case SCHEMA_PACKED_FIXED64:
+    case SCHEMA_PACKED_DOUBLE:
         return WIRE_BYTES;
     case SCHEMA_FIXED64:
+    case SCHEMA_SFIXED64:
     case SCHEMA_DOUBLE:
         return WIRE_FIXED64;
     case SCHEMA_FIXED32:

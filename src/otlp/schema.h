@@ -19,10 +19,14 @@ enum schema_kind {
     SCHEMA_BOOL,     // true, false
     SCHEMA_INT64,    // varint; decimal in a string
     SCHEMA_FIXED64,  // unsigned; decimal in a string
+    SCHEMA_SFIXED64, // signed; decimal in a string
     SCHEMA_DOUBLE,   // number, or "NaN", "Infinity", "-Infinity"
     SCHEMA_UINT32,   // varint; number
     SCHEMA_FIXED32,  // number
     SCHEMA_ENUM,     // varint; number
+    // Repeated in packed form, one field with all elements; array of what these are in JSON. Written as JSON only.
+    SCHEMA_PACKED_FIXED64,
+    SCHEMA_PACKED_DOUBLE,
 };
 
 struct schema_message;
@@ -50,7 +54,10 @@ struct schema_message {
 
 // opentelemetry.proto.collector.trace.v1.ExportTraceServiceRequest
 extern const struct schema_message schema_trace_request;
-// Parts of it, which are read on their own.
+// opentelemetry.proto.collector.metrics.v1.ExportMetricsServiceRequest; exponential histograms and summaries, which this
+// program does not send, are unknown
+extern const struct schema_message schema_metrics_request;
+// Parts of the trace request, which are read on their own.
 extern const struct schema_message schema_resource_spans, schema_resource, schema_scope_spans,
     schema_scope, schema_span, schema_key_value;
 

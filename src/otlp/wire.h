@@ -1,4 +1,4 @@
-// The protobuf wire format: reads and writes fields, without a schema. Pure.
+// The protobuf wire format: reads and writes fields, without a schema; the numbers of OTLP's fields. Pure.
 //
 // https://protobuf.dev/programming-guides/encoding
 #ifndef GHATRACE_OTLP_WIRE_H
@@ -10,6 +10,7 @@
 
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/slice.h"
+#include "ghatrace/trace/span.h"
 
 // --- reading (decode.c) ---------------------------------------------------------------------------
 
@@ -57,6 +58,12 @@ struct slice wire_writer_slice(const struct wire_writer *writer);
 void wire_put_varint(struct wire_writer *writer, uint32_t number, uint64_t value);
 void wire_put_fixed64(struct wire_writer *writer, uint32_t number, uint64_t value);
 void wire_put_fixed32(struct wire_writer *writer, uint32_t number, uint32_t value);
+void wire_put_double(struct wire_writer *writer, uint32_t number, double value);
+// A repeated fixed64 in its packed form, without a tag for each element.
+void wire_put_packed_fixed64(struct wire_writer *writer, uint32_t number, const uint64_t *values,
+                             size_t count);
+void wire_put_packed_doubles(struct wire_writer *writer, uint32_t number, const double *values,
+                             size_t count);
 void wire_put_bytes(struct wire_writer *writer, uint32_t number, struct slice bytes);
 // Makes a nested message of everything that was written since the writer's `len` was `mark`.
 void wire_put_message(struct wire_writer *writer, uint32_t number, size_t mark);
@@ -105,6 +112,47 @@ enum {
 };
 enum { STATUS_MESSAGE = 2, STATUS_CODE = 3 };
 
+// opentelemetry/proto/collector/metrics/v1/metrics_service.proto; its response has the numbers of the traces' one
+enum { REQUEST_RESOURCE_METRICS = 1 };
+
+// opentelemetry/proto/metrics/v1/metrics.proto
+enum {
+    RESOURCE_METRICS_RESOURCE = 1,
+    RESOURCE_METRICS_SCOPE_METRICS = 2,
+    RESOURCE_METRICS_SCHEMA_URL = 3,
+};
+enum { SCOPE_METRICS_SCOPE = 1, SCOPE_METRICS_METRICS = 2, SCOPE_METRICS_SCHEMA_URL = 3 };
+enum {
+    METRIC_NAME = 1,
+    METRIC_DESCRIPTION = 2,
+    METRIC_UNIT = 3,
+    METRIC_GAUGE = 5,
+    METRIC_SUM = 7,
+    METRIC_HISTOGRAM = 9,
+};
+enum { GAUGE_POINTS = 1 };
+enum { SUM_POINTS = 1, SUM_TEMPORALITY = 2, SUM_IS_MONOTONIC = 3 };
+enum { HISTOGRAM_POINTS = 1, HISTOGRAM_TEMPORALITY = 2 };
+enum { TEMPORALITY_CUMULATIVE = 2 };
+enum {
+    NUMBER_POINT_START_TIME = 2,
+    NUMBER_POINT_TIME = 3,
+    NUMBER_POINT_DOUBLE = 4,
+    NUMBER_POINT_INT = 6,
+    NUMBER_POINT_ATTRIBUTES = 7,
+};
+enum {
+    HISTOGRAM_POINT_START_TIME = 2,
+    HISTOGRAM_POINT_TIME = 3,
+    HISTOGRAM_POINT_COUNT = 4,
+    HISTOGRAM_POINT_SUM = 5,
+    HISTOGRAM_POINT_BUCKETS = 6,
+    HISTOGRAM_POINT_BOUNDS = 7,
+    HISTOGRAM_POINT_EXEMPLARS = 8,
+    HISTOGRAM_POINT_ATTRIBUTES = 9,
+};
+enum { EXEMPLAR_TIME = 2, EXEMPLAR_DOUBLE = 3, EXEMPLAR_TRACE_ID = 5 };
+
 // opentelemetry/proto/resource/v1/resource.proto and common/v1/common.proto
 enum { RESOURCE_ATTRIBUTES = 1, RESOURCE_DROPPED_ATTRIBUTES = 2, RESOURCE_ENTITY_REFS = 3 };
 enum {
@@ -134,5 +182,15 @@ enum { RPC_STATUS_CODE = 1, RPC_STATUS_MESSAGE = 2, RPC_STATUS_DETAILS = 3 };
 enum { ANY_TYPE_URL = 1, ANY_MESSAGE = 2 };
 enum { RETRY_INFO_DELAY = 1 };
 enum { DURATION_SECONDS = 1, DURATION_NANOS = 2 };
+
+// --- messages that spans and metrics share (encode.c) ---------------------------------------------
+
+// A text, made valid UTF-8 without NUL and cut as encode.h says.
+void otlp_put_text(struct wire_writer *writer, uint32_t number, struct slice text);
+// Attributes with a value; of equal keys the first.
+void otlp_put_attributes(struct wire_writer *writer, uint32_t number,
+                         const struct attributes *attributes);
+// This program as the instrumentation scope.
+void otlp_put_scope(struct wire_writer *writer, uint32_t number);
 
 #endif

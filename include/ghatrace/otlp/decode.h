@@ -14,11 +14,12 @@ enum error_code otlp_decode_batch(struct slice record, struct arena *arena,
                                   struct span_batch *batch, struct error *error) MUST_CHECK;
 
 struct otlp_response {
-    int64_t rejected_spans;     // partial_success.rejected_spans
+    int64_t rejected_spans;     // partial_success.rejected_spans, or rejected_data_points
     struct slice error_message; // partial_success.error_message
 };
 
-// The ExportTraceServiceResponse of a 200, in protobuf or JSON. ERROR_CORRUPT if the body cannot be read, which must
+// The ExportTraceServiceResponse of a 200, in protobuf or JSON, or the ExportMetricsServiceResponse, which has the same
+// fields. ERROR_CORRUPT if the body cannot be read, which must
 // not count as a failed export.
 enum error_code otlp_decode_response(struct slice body, bool is_json, struct arena *arena,
                                      struct otlp_response *response) MUST_CHECK;

@@ -12,6 +12,9 @@
 // message. ERROR_MEMORY, ERROR_TOO_LARGE.
 enum error_code otlp_json_from_protobuf(struct slice request, struct buffer *out,
                                         struct error *error) MUST_CHECK;
+// The same for an ExportMetricsServiceRequest with the kinds of metrics that metrics.h encodes.
+enum error_code otlp_json_from_metrics(struct slice request, struct buffer *out,
+                                       struct error *error) MUST_CHECK;
 
 // The reverse, for an ExportTraceServiceRequest of any client. As the mapping demands, unknown members are ignored, null
 // is the same as absent, numbers may be strings and the reverse. Text is valid UTF-8 afterwards: U+FFFD replaces what is
