@@ -14,7 +14,7 @@
 #define HASH_SIZE 16 // of ids made from labels
 #define ROW_KEY_MAX 24
 #define KNOWN_SERVERS 16
-#define STATS_OWN_KEYS 3 // of the table stats: "version", "rules" and "cursor" (rebuild.h)
+#define STATS_OWN_KEYS 4 // of the table stats: "version", "rules", "cursor" and "since" (rebuild.h)
 #define ROW_CHAINS 256
 
 // A row of a table, read or created by this transaction, changed in memory, written by stats_flush().
@@ -200,6 +200,9 @@ struct series_id series_make_id(enum series_kind kind, const struct slice *label
 void series_add_row(struct series_row *into, const struct series_row *from);
 struct series_row *series_allocate_row(struct stats *stats, enum series_kind kind);
 enum error_code series_encode(const struct series_row *row, struct buffer *out) MUST_CHECK;
+// Stores since when series are counted, if that is not stored: of a store that has series already, the time of the
+// oldest observation that is still known, else the time of the batch.
+enum error_code series_note_start(struct stats *stats, struct error *error) MUST_CHECK;
 // `row` has its kind, and zeroed histograms. Labels point into `bytes`. False: damaged.
 bool series_decode(struct slice bytes, struct series_row *row) MUST_CHECK;
 

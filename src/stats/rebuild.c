@@ -5,6 +5,7 @@
 
 #include "ghatrace/stats/open_runs.h"
 #include "ghatrace/stats/pool.h"
+#include "ghatrace/stats/series.h"
 #include "ghatrace/store/codec.h"
 #include "ghatrace/store/versions.h"
 #include "ghatrace/trace/labels.h"
@@ -118,6 +119,19 @@ static enum error_code has_no_cursor(struct store_transaction *transaction, bool
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
+// Nothing is left to rebuild, and it is known since when series are counted.
+static enum error_code has_all(struct store_transaction *transaction, bool *has_all_figures,
+                               struct error *error)
+{
+    timestamp_ns since;
+    enum error_code code = has_no_cursor(transaction, has_all_figures, error);
+    if (code != ERROR_NONE || !*has_all_figures)
+        return code;
+    code = series_since(transaction, &since, error);
+    *has_all_figures = code == ERROR_NONE && since != TIMESTAMP_UNKNOWN;
+    return code;
+}
+
 enum error_code rebuild_is_done(struct store_transaction *transaction, bool *is_done,
                                 struct error *error)
 {
@@ -125,7 +139,7 @@ enum error_code rebuild_is_done(struct store_transaction *transaction, bool *is_
     *is_done = false;
     enum error_code code = read_version(transaction, &figures, error);
     return code == ERROR_NONE && figures == FIGURES_OURS
-               ? has_no_cursor(transaction, is_done, error)
+               ? has_all(transaction, is_done, error)
                : code;
 }
 
@@ -280,6 +294,8 @@ enum error_code rebuild_continue(struct stats *stats, size_t max, bool *is_done,
     }
     if (code == ERROR_NONE && stats->is_rebuilding && max > 0)
         code = write_cursor(stats, error);
+    if (code == ERROR_NONE)
+        code = series_note_start(stats, error);
     *is_done = code == ERROR_NONE && !stats->is_rebuilding;
     return code;
 }

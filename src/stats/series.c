@@ -684,3 +684,71 @@ enum error_code series_seek(struct store_transaction *transaction, enum series_k
     series->sum = row.sum;
     return ERROR_NONE;
 }
+
+// --- since when they are counted -------------------------------------------------------------------------
+
+#define SINCE_SIZE 8
+
+static struct slice since_key(void)
+{
+    return SLICE("since");
+}
+
+enum error_code series_since(struct store_transaction *transaction, timestamp_ns *since,
+                             struct error *error)
+{
+    struct slice found;
+    *since = TIMESTAMP_UNKNOWN;
+    enum error_code code =
+        store_table_get(transaction, STORE_TABLE_STATS, since_key(), &found, error);
+    if (code == ERROR_NONE && found.len == SINCE_SIZE)
+        *since = (timestamp_ns)bytes_get_be64(found.data);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+static timestamp_ns oldest_of(const struct series *series, timestamp_ns oldest)
+{
+    for (size_t i = 0; i < series_histogram_count(series->kind); i++)
+        for (size_t k = 0; k < SERIES_BUCKETS; k++) {
+            timestamp_ns at = series->histograms[i].exemplars[k].at;
+            if (at != TIMESTAMP_UNKNOWN && at < oldest)
+                oldest = at;
+        }
+    return oldest;
+}
+
+// Steps have no observations with a time, but belong to jobs.
+static enum error_code find_oldest(const struct stats *stats, timestamp_ns *oldest,
+                                   struct error *error)
+{
+    static const enum series_kind kinds[] = {SERIES_JOB, SERIES_RUN};
+    *oldest = stats->now;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        struct series_id id = {{0}};
+        struct series series;
+        enum error_code code;
+        while ((code = series_seek(stats->transaction, kinds[i], &id, &series, error)) ==
+               ERROR_NONE) {
+            *oldest = oldest_of(&series, *oldest);
+            series_id_increment(&id);
+        }
+        if (code != ERROR_NOT_FOUND)
+            return code;
+    }
+    return ERROR_NONE;
+}
+
+enum error_code series_note_start(struct stats *stats, struct error *error)
+{
+    uint8_t bytes[SINCE_SIZE];
+    timestamp_ns since;
+    enum error_code code = series_since(stats->transaction, &since, error);
+    if (code != ERROR_NONE || since != TIMESTAMP_UNKNOWN)
+        return code;
+    code = find_oldest(stats, &since, error);
+    if (code != ERROR_NONE)
+        return code;
+    bytes_put_be64(bytes, (uint64_t)since);
+    return store_table_put(stats->transaction, STORE_TABLE_STATS, since_key(),
+                           slice_of_bytes(bytes, sizeof bytes), error);
+}

@@ -102,6 +102,10 @@ enum error_code series_count_job(struct stats *stats, const struct job_sample *m
 enum error_code series_count_run(struct stats *stats, const struct run_sample *measure,
                                  struct error *error) MUST_CHECK;
 
+// Since when series are counted; TIMESTAMP_UNKNOWN if that is not stored, in an older store that no daemon of this
+// version has opened.
+enum error_code series_since(struct store_transaction *transaction, timestamp_ns *since,
+                             struct error *error) MUST_CHECK;
 // The number of label sets of a kind, including "other".
 uint64_t series_count(struct store_transaction *transaction, enum series_kind kind);
 // The first series of a kind at or after `*id`; sets `*id` and `*series`, whose texts are valid until the transaction

@@ -247,6 +247,62 @@ static void tables_of_another_version_are_rebuilt(void **state)
     stats_verify(world->store);
 }
 
+static timestamp_ns read_since(struct world *world)
+{
+    timestamp_ns since;
+    must(world, series_since(world->transaction, &since, &world->error));
+    return since;
+}
+
+static void the_start_of_the_counts_is_stored_once(void **state)
+{
+    struct rebuilding *rebuilding = *state;
+    struct world *world = &rebuilding->world;
+    bool is_done;
+    world_begin(world);
+    assert_int_equal(read_since(world), TIMESTAMP_UNKNOWN);
+    must(world, rebuild_continue(world->stats, SIZE_MAX, &is_done, &world->error));
+    assert_int_equal(read_since(world), SCENARIO_START);
+    world_commit(world);
+    world->now += NS_PER_HOUR;
+    restart(world);
+    world_begin(world);
+    must(world, rebuild_is_done(world->transaction, &is_done, &world->error));
+    assert_true(is_done);
+    must(world, rebuild_continue(world->stats, SIZE_MAX, &is_done, &world->error));
+    assert_int_equal(read_since(world), SCENARIO_START);
+    world_commit(world);
+}
+
+static void a_store_that_lacks_it_is_counted_from_its_oldest_observation(void **state)
+{
+    struct rebuilding *rebuilding = *state;
+    struct world *world = &rebuilding->world;
+    const struct job_sample job = {.result = SLICE("success"),
+                                   .queue = {true, NS_PER_MINUTE},
+                                   .end = SCENARIO_START - 2 * NS_PER_HOUR};
+    const struct run_sample earlier = {.result = SLICE("success"),
+                                       .start = SCENARIO_START - 4 * NS_PER_HOUR,
+                                       .end = SCENARIO_START - 3 * NS_PER_HOUR};
+    bool is_done;
+    world_begin(world);
+    must(world, rebuild_continue(world->stats, SIZE_MAX, &is_done, &world->error));
+    must(world, series_count_job(world->stats, &job, &world->error));
+    must(world, series_count_run(world->stats, &earlier, &world->error));
+    must(world, stats_flush(world->stats, &world->error));
+    must(world,
+         store_table_delete(world->transaction, STORE_TABLE_STATS, SLICE("since"), &world->error));
+    world_commit(world);
+    world_begin(world);
+    must(world, rebuild_is_done(world->transaction, &is_done, &world->error));
+    assert_false(is_done);
+    must(world, rebuild_continue(world->stats, SIZE_MAX, &is_done, &world->error));
+    assert_true(is_done);
+    assert_int_equal(read_since(world), earlier.end);
+    assert_int_equal(series_count(world->transaction, SERIES_JOB), 1);
+    world_commit(world);
+}
+
 static void complete_tables_are_left_unchanged(void **state)
 {
     struct rebuilding *rebuilding = *state;
@@ -271,6 +327,8 @@ int main(void)
         TEST(a_rebuild_in_one_transaction_includes_all_states),
         TEST(changes_aborts_and_restarts_meanwhile_make_no_difference),
         TEST(tables_of_another_version_are_rebuilt),
+        TEST(the_start_of_the_counts_is_stored_once),
+        TEST(a_store_that_lacks_it_is_counted_from_its_oldest_observation),
         TEST(complete_tables_are_left_unchanged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
