@@ -10,9 +10,17 @@
 
 // --- URLs -----------------------------------------------------------------------------------------
 
-#define TRACES_PATH "v1/traces"
-// opentelemetry/proto/collector/trace/v1/trace_service.proto: the service and its method.
-#define GRPC_PATH "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+// Of each signal: the path below the base (protocol/exporter.md), and of gRPC the service and its method
+// (opentelemetry/proto/collector/trace/v1/trace_service.proto, metrics/v1/metrics_service.proto).
+static const struct {
+    struct slice path;
+    const char *grpc_path;
+} signals[] = {
+    [EXPORT_TRACES] = {{"v1/traces", 9},
+                       "/opentelemetry.proto.collector.trace.v1.TraceService/Export"},
+    [EXPORT_METRICS] = {{"v1/metrics", 10},
+                        "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"},
+};
 // OTLP, "OTLP/gRPC": "The default network port for OTLP/gRPC is 4317."
 #define GRPC_PORT 4317
 #define HTTP_PORT 4318
@@ -263,27 +271,41 @@ static struct slice without_slashes(struct slice path)
     return path;
 }
 
+// True if the path ends in that of a signal, below another path or the root.
+static bool ends_in(struct slice path, enum export_signal signal)
+{
+    struct slice tail = signals[signal].path;
+    return path.len > tail.len && slice_ends_with(path, tail) &&
+           path.data[path.len - tail.len - 1] == '/';
+}
+
 // "Relative to this base ... `v1/traces`"; the per-signal URL "MUST be used as-is ... with the only
 // exception that if an URL contains no path part, the root path / MUST be used".
-static enum error_code write_path(const struct url_parts *parts, enum export_url kind,
-                                  struct export_endpoint *endpoint, struct error *error)
+static enum error_code write_path(const struct url_parts *parts, enum export_signal signal,
+                                  enum export_url kind, struct export_endpoint *endpoint,
+                                  struct error *error)
 {
     struct slice path = parts->path;
+    struct slice trimmed = without_slashes(path);
+    struct slice added = signals[signal].path;
     if (kind == EXPORT_URL_GRPC) {
-        (void)snprintf(endpoint->path, sizeof endpoint->path, "%s", GRPC_PATH);
+        (void)snprintf(endpoint->path, sizeof endpoint->path, "%s", signals[signal].grpc_path);
         return ERROR_NONE;
     }
     bool is_whole = kind == EXPORT_URL_WHOLE;
-    if (kind == EXPORT_URL_EITHER &&
-        slice_ends_with(without_slashes(path), SLICE("/" TRACES_PATH))) {
-        path = without_slashes(path);
+    if (kind == EXPORT_URL_EITHER && ends_in(trimmed, signal)) {
+        path = trimmed;
         is_whole = true;
+    } else if (kind == EXPORT_URL_EITHER && ends_in(trimmed, EXPORT_TRACES)) {
+        path = (struct slice){trimmed.data, trimmed.len - signals[EXPORT_TRACES].path.len};
     }
     const char *slash = "";
     if (path.len == 0 || (!is_whole && !slice_ends_with(path, SLICE("/"))))
         slash = "/";
-    int len = snprintf(endpoint->path, sizeof endpoint->path, "%.*s%s%s%.*s", SLICE_ARGS(path),
-                       slash, is_whole ? "" : TRACES_PATH, SLICE_ARGS(parts->query));
+    if (is_whole)
+        added = SLICE_EMPTY;
+    int len = snprintf(endpoint->path, sizeof endpoint->path, "%.*s%s%.*s%.*s", SLICE_ARGS(path),
+                       slash, SLICE_ARGS(added), SLICE_ARGS(parts->query));
     if (len < 0 || (size_t)len >= sizeof endpoint->path)
         return error_set(error, ERROR_USAGE, "path of the URL is longer than %zu bytes",
                          sizeof endpoint->path - 1);
@@ -292,6 +314,13 @@ static enum error_code write_path(const struct url_parts *parts, enum export_url
 
 enum error_code export_endpoint_parse(struct slice url, enum export_url kind,
                                       struct export_endpoint *endpoint, struct error *error)
+{
+    return export_endpoint_parse_for(EXPORT_TRACES, url, kind, endpoint, error);
+}
+
+enum error_code export_endpoint_parse_for(enum export_signal signal, struct slice url,
+                                          enum export_url kind, struct export_endpoint *endpoint,
+                                          struct error *error)
 {
     struct url_parts parts = {0};
     *endpoint = (struct export_endpoint){.is_tls = false};
@@ -308,7 +337,7 @@ enum error_code export_endpoint_parse(struct slice url, enum export_url kind,
         code = read_authority(parts.authority, scheme_port, is_grpc ? GRPC_PORT : scheme_port,
                               endpoint, error);
     if (code == ERROR_NONE)
-        code = write_path(&parts, kind, endpoint, error);
+        code = write_path(&parts, signal, kind, endpoint, error);
     return code;
 }
 

@@ -344,16 +344,9 @@ static enum error_code create_plan(struct exporter *exporter, const struct expor
     return ERROR_NONE;
 }
 
-// The form of requests, its secrets, and the arena of both.
-struct made_form {
-    struct request_form form;
-    struct mask_list masks;
-    struct arena arena;
-};
-
-static enum error_code make_form(const struct export_options *options,
-                                 const struct export_endpoint *endpoint, struct made_form *made,
-                                 struct error *error)
+enum error_code made_form_init(const struct export_options *options,
+                               const struct export_endpoint *endpoint, struct made_form *made,
+                               struct error *error)
 {
     const struct request_form *form = &made->form;
     arena_init(&made->arena, ARENA_BLOCK);
@@ -425,7 +418,7 @@ enum error_code exporter_create(const struct export_options *options, struct exp
 
     set_up(exporter, options);
     struct made_form made;
-    enum error_code code = make_form(options, &exporter->endpoint, &made, error);
+    enum error_code code = made_form_init(options, &exporter->endpoint, &made, error);
     if (code == ERROR_NONE)
         use_form(exporter, &made);
     if (code == ERROR_NONE)
@@ -525,7 +518,7 @@ void exporter_renew_connections(struct exporter *exporter, struct net_tls_client
     }
 }
 
-static bool has_same_fields(const struct request_form *a, const struct request_form *b)
+bool request_forms_are_equal(const struct request_form *a, const struct request_form *b)
 {
     if (a->field_count != b->field_count)
         return false;
@@ -548,11 +541,11 @@ enum error_code exporter_use_headers(struct exporter *exporter, const struct htt
         .timeout = exporter->timeout,
     };
     struct made_form made;
-    enum error_code code = make_form(&options, &exporter->endpoint, &made, error);
+    enum error_code code = made_form_init(&options, &exporter->endpoint, &made, error);
     if (code != ERROR_NONE)
         return code;
     // Unchanged headers are no reason to try sooner: a caller may set them after each 401.
-    if (has_same_fields(&made.form, &exporter->form)) {
+    if (request_forms_are_equal(&made.form, &exporter->form)) {
         arena_release(&made.arena);
         return ERROR_NONE;
     }

@@ -17,11 +17,7 @@
 #include "ghatrace/export/exporter.h"
 #include "plan.h"
 #include "request.h"
-
-// OTLP lets a client limit how much of a response it reads; the Collector's own exporter has the same limit.
-#define EXPORT_ANSWER_MAX ((size_t)64 << 10)
-// Bytes of a longer gRPC answer that are read for the status after them.
-#define EXPORT_SKIP_MAX ((size_t)4 << 20)
+#include "response.h"
 
 // See inflight.c for the allowed transitions.
 enum inflight_state {
@@ -64,6 +60,20 @@ struct export_report {
     char forwarded_message[EXPORT_MESSAGE_SIZE];
     bool has_warned_of_type;
 };
+
+// The form of requests, its secrets, and the arena of both.
+struct made_form {
+    struct request_form form;
+    struct mask_list masks;
+    struct arena arena;
+};
+
+// On failure nothing has to be released.
+enum error_code made_form_init(const struct export_options *options,
+                               const struct export_endpoint *endpoint, struct made_form *made,
+                               struct error *error) MUST_CHECK;
+// True if requests of both have the same header fields.
+bool request_forms_are_equal(const struct request_form *a, const struct request_form *b);
 
 // Changed by tests.
 struct exporter_tuning {

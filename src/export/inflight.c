@@ -6,8 +6,7 @@
 #include <string.h>
 
 #include "ghatrace/base/log.h"
-#include "ghatrace/http/write.h"
-#include "grpc.h"
+#include "response.h"
 
 #define STATUS_UNAUTHORIZED 401
 #define HTTP_STATUS_LEAST 100
@@ -153,40 +152,6 @@ static void read_success(struct inflight_request *inflight, const struct export_
         report_type(exporter, answer->content_type);
 }
 
-static enum export_transport transport_of(const struct http_client_response *response)
-{
-    if (response->status != 0)
-        return EXPORT_ANSWERED;
-    if (response->proxy_status != 0)
-        return EXPORT_TUNNEL_REFUSED;
-    if (response->wants_certificate)
-        return EXPORT_CERTIFICATE_MISSING;
-    if (!response->has_connected)
-        return EXPORT_NO_CONNECTION;
-    if (response->is_interrupted)
-        return EXPORT_INTERRUPTED;
-    return response->error.code == ERROR_TIMEOUT ? EXPORT_TIMED_OUT : EXPORT_BROKEN;
-}
-
-// True for a local error, as opposed to one of the endpoint.
-static bool is_local(const struct error *error)
-{
-    return error->code != ERROR_NETWORK && error->code != ERROR_TIMEOUT &&
-           error->code != ERROR_CLOSED && error->code != ERROR_INVALID;
-}
-
-static enum export_trouble inflight_trouble(enum export_trouble classified,
-                                            const struct error *error)
-{
-    if (classified != EXPORT_UNREACHABLE && classified != EXPORT_NO_ANSWER)
-        return classified;
-    if (is_local(error))
-        return EXPORT_LOCAL_TROUBLE;
-    // It did respond, but not in HTTP.
-    bool is_no_http = classified == EXPORT_NO_ANSWER && error->code == ERROR_INVALID;
-    return is_no_http ? EXPORT_NOT_A_COLLECTOR : classified;
-}
-
 // The same for records of other programs. Which are in quarantine is not recorded: it takes minutes to find out again.
 static void follow_forwarded_refusal(struct inflight_request *inflight, enum plan_verdict verdict)
 {
@@ -228,73 +193,7 @@ static void fail_locally(struct inflight_request *inflight, const struct error *
     (void)snprintf(inflight->reason, sizeof inflight->reason, "%s", error->message);
     enum plan_verdict verdict = plan_answer(inflight->plan, inflight->index, &answer,
                                             timestamp_monotonic(), exporter_random(exporter));
-    follow_refusal(inflight, verdict, inflight_trouble(EXPORT_UNREACHABLE, error), 0);
-}
-
-// Of a call. What is made for it is in the arena; the rest is the response's.
-static void read_call(const struct http_client_response *response, struct arena *arena,
-                      struct export_answer *answer)
-{
-    const struct grpc_response call = {
-        .headers =
-            {
-                .code = http_client_header(response, "grpc-status"),
-                .message = http_client_header(response, "grpc-message"),
-                .details = http_client_header(response, "grpc-status-details-bin"),
-            },
-        .trailers =
-            {
-                .code = http_client_trailer(response, "grpc-status"),
-                .message = http_client_trailer(response, "grpc-message"),
-                .details = http_client_trailer(response, "grpc-status-details-bin"),
-            },
-        .encoding = http_client_header(response, "grpc-encoding"),
-        .body = response->body,
-    };
-    grpc_read_answer(&call, arena, answer);
-    answer->is_http1 = response->version < 20;
-}
-
-static struct export_answer read_export_answer(const struct exporter *exporter,
-                                               const struct http_client_response *response,
-                                               struct arena *arena)
-{
-    struct export_answer answer = {
-        .status = response->status,
-        .content_type = http_client_header(response, "Content-Type"),
-        .body = response->body,
-    };
-    struct slice retry_after = http_client_header(response, "Retry-After");
-    if (retry_after.len == 0 ||
-        !http_parse_retry_after(retry_after, timestamp_now(), &answer.retry_after))
-        answer.retry_after = 0;
-    if (exporter->form.protocol == EXPORT_GRPC)
-        read_call(response, arena, &answer);
-    return answer;
-}
-
-static const char *hint_of(const struct http_client_response *response)
-{
-    if (response->wants_certificate)
-        return " (otlp-client-certificate)";
-    if (response->speaks_http2)
-        return " (OTLP/gRPC?): set otlp-protocol = grpc, or use port 4318";
-    return answer_status_hint(response->proxy_status);
-}
-
-static void describe_transport(struct inflight_request *inflight,
-                               const struct http_client_response *response)
-{
-    const struct error *error = &response->error;
-    const struct exporter *exporter = inflight->exporter;
-    bool is_not_grpc = exporter->form.protocol == EXPORT_GRPC && error->code == ERROR_INVALID;
-    char text[ANSWER_TEXT_SIZE];
-    answer_clean(slice_from_string(error->message), &exporter->masks, text);
-    int len = snprintf(inflight->reason, sizeof inflight->reason, "%s%s",
-                       is_not_grpc ? "not gRPC, is this OTLP/gRPC's port? " : "", text);
-    if (len > 0 && (size_t)len < sizeof inflight->reason)
-        (void)snprintf(inflight->reason + len, sizeof inflight->reason - (size_t)len, "%s",
-                       hint_of(response));
+    follow_refusal(inflight, verdict, response_trouble(EXPORT_UNREACHABLE, error), 0);
 }
 
 static void note_accepted(struct inflight_request *inflight)
@@ -312,16 +211,16 @@ static void on_answer(struct inflight_request *inflight,
 {
     struct exporter *exporter = inflight->exporter;
     timestamp_ns opened_at = exporter->plan.breaker.opened_at;
-    struct export_facts facts = answer_facts(answer, transport_of(response));
+    struct export_facts facts = answer_facts(answer, response_transport(response));
     if (facts.transport == EXPORT_TUNNEL_REFUSED)
         facts.status = response->proxy_status;
     struct export_class class = export_classify(&facts);
     const struct plan_answer planned = {
         .outcome = class.outcome,
-        .may_be_size = class.may_be_size && !is_local(&response->error),
+        .may_be_size = class.may_be_size && !response_error_is_local(&response->error),
         .is_likely_size = class.is_likely_size,
-        .is_no_connection =
-            answer->status == 0 && (!response->has_connected || is_local(&response->error)),
+        .is_no_connection = answer->status == 0 &&
+                            (!response->has_connected || response_error_is_local(&response->error)),
         .status = answer_status(answer),
         .retry_after = answer->retry_after,
         .connection = response->connection,
@@ -331,7 +230,8 @@ static void on_answer(struct inflight_request *inflight,
     else if (answer->status != 0)
         answer_describe(answer, &exporter->masks, inflight->reason);
     else
-        describe_transport(inflight, response);
+        response_describe(response, exporter->form.protocol, &exporter->masks, inflight->reason,
+                          sizeof inflight->reason);
 
     enum plan_verdict verdict = plan_answer(inflight->plan, inflight->index, &planned,
                                             timestamp_monotonic(), exporter_random(exporter));
@@ -349,7 +249,7 @@ static void on_answer(struct inflight_request *inflight,
     // Behind a load balancer, another connection may reach another endpoint.
     if (class.outcome == EXPORT_NOT_NOW)
         http_client_renew(inflight->client, response->age);
-    follow_refusal(inflight, verdict, inflight_trouble(class.trouble, &response->error),
+    follow_refusal(inflight, verdict, response_trouble(class.trouble, &response->error),
                    planned.status < HTTP_STATUS_LEAST ? 0 : planned.status);
     // The response was to a request with the old headers: its Retry-After does not apply to the new ones.
     if (inflight->headers_age != exporter->headers_age)
@@ -362,7 +262,7 @@ static void on_response(void *context, const struct http_client_response *respon
     struct exporter *exporter = inflight->exporter;
     struct arena arena;
     arena_init(&arena, ANSWER_ARENA_BLOCK);
-    const struct export_answer answer = read_export_answer(exporter, response, &arena);
+    const struct export_answer answer = response_read(response, exporter->form.protocol, &arena);
     int answered = answer_status(&answer);
     bool is_unauthorized =
         answered == STATUS_UNAUTHORIZED || (answer.is_grpc && answered == GRPC_UNAUTHENTICATED);

@@ -239,11 +239,14 @@ static void replace_body(struct buffer *body, struct buffer *with)
     buffer_init(with, 0);
 }
 
-static enum error_code transcode(struct buffer *body, struct error *error)
+typedef enum error_code (*json_writer)(struct slice request, struct buffer *out,
+                                       struct error *error);
+
+static enum error_code transcode(json_writer write, struct buffer *body, struct error *error)
 {
     struct buffer json;
     buffer_init(&json, REQUEST_JSON_MAX);
-    enum error_code code = otlp_json_from_protobuf(buffer_slice(body), &json, error);
+    enum error_code code = write(buffer_slice(body), &json, error);
     if (code == ERROR_NONE)
         replace_body(body, &json);
     else if (code == ERROR_CORRUPT) // the record is corrupt, not the store
@@ -280,6 +283,20 @@ static enum error_code compress_body(const struct request_form *form, struct buf
     return code;
 }
 
+// Encodes the message behind the reserved head as the form says.
+static enum error_code encode_body(const struct request_form *form, json_writer write_json,
+                                   struct buffer *body, struct error *error)
+{
+    enum error_code code = ERROR_NONE;
+    if (form->protocol == EXPORT_JSON)
+        code = transcode(write_json, body, error);
+    if (code == ERROR_NONE && form->gzip)
+        code = compress_body(form, body, error);
+    if (code == ERROR_NONE && form->protocol == EXPORT_GRPC)
+        grpc_write_frame_head(body->data, body->len - GRPC_FRAME_HEAD, form->gzip);
+    return code;
+}
+
 enum error_code request_build(const struct request_form *form, struct store *store,
                               struct request_records *records, struct buffer *body,
                               struct error *error)
@@ -288,13 +305,23 @@ enum error_code request_build(const struct request_form *form, struct store *sto
     enum error_code code = reserve_frame_head(form, body, error);
     if (code == ERROR_NONE)
         code = join_records(store, records, body, error);
-    if (code == ERROR_NONE && records->found > 0 && form->protocol == EXPORT_JSON)
-        code = transcode(body, error);
-    if (code == ERROR_NONE && records->found > 0 && form->gzip)
-        code = compress_body(form, body, error);
+    if (code == ERROR_NONE && records->found > 0)
+        code = encode_body(form, otlp_json_from_protobuf, body, error);
     if (code != ERROR_NONE || records->found == 0)
         buffer_release(body);
-    else if (form->protocol == EXPORT_GRPC)
-        grpc_write_frame_head(body->data, body->len - GRPC_FRAME_HEAD, form->gzip);
+    return code;
+}
+
+enum error_code request_build_metrics(const struct request_form *form, struct slice message,
+                                      struct buffer *body, struct error *error)
+{
+    buffer_init(body, REQUEST_BODY_MAX);
+    enum error_code code = reserve_frame_head(form, body, error);
+    if (code == ERROR_NONE && buffer_append_slice(body, message) != ERROR_NONE)
+        code = error_set(error, ERROR_MEMORY, "request: out of memory");
+    if (code == ERROR_NONE)
+        code = encode_body(form, otlp_json_from_metrics, body, error);
+    if (code != ERROR_NONE)
+        buffer_release(body);
     return code;
 }

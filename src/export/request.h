@@ -48,4 +48,8 @@ enum error_code request_build(const struct request_form *form, struct store *sto
                               struct request_records *records, struct buffer *body,
                               struct error *error) MUST_CHECK;
 
+// The same for an encoded ExportMetricsServiceRequest of at most half of REQUEST_BODY_MAX.
+enum error_code request_build_metrics(const struct request_form *form, struct slice message,
+                                      struct buffer *body, struct error *error) MUST_CHECK;
+
 #endif

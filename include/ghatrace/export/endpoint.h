@@ -29,11 +29,16 @@ struct export_endpoint {
     char path[1024];           // absolute, with query if there was one
 };
 
-// How a URL is interpreted (protocol/exporter.md, "Endpoint URLs for OTLP/HTTP").
+// What is exported; each has a path of its own.
+enum export_signal { EXPORT_TRACES, EXPORT_METRICS };
+
+// How a URL is interpreted, with `v1/metrics` instead of `v1/traces` for metrics (protocol/exporter.md, "Endpoint URLs for OTLP/HTTP").
 enum export_url {
     EXPORT_URL_WHOLE, // the URL for traces, used unchanged
     EXPORT_URL_BASE, // the URL for all signals: `v1/traces` is appended to its path, whatever that is
-    EXPORT_URL_EITHER, // a base, but used unchanged if its path already ends in `v1/traces`, with or without a slash
+    // A base, but used unchanged if its path already ends in `v1/traces`, with or without a slash. Such a URL means
+    // `v1/metrics` beside it, for metrics.
+    EXPORT_URL_EITHER,
     // The target of OTLP/gRPC ("Endpoint (OTLP/gRPC)"): scheme, host and port. The path is always that of the method,
     // and the port is OTLP/gRPC's if the URL has none.
     EXPORT_URL_GRPC,
@@ -43,6 +48,10 @@ enum export_url {
 enum error_code export_endpoint_parse(struct slice url, enum export_url kind,
                                       struct export_endpoint *endpoint,
                                       struct error *error) MUST_CHECK;
+// The same for any signal; the above is for traces.
+enum error_code export_endpoint_parse_for(enum export_signal signal, struct slice url,
+                                          enum export_url kind, struct export_endpoint *endpoint,
+                                          struct error *error) MUST_CHECK;
 // "http://proxy:3128", also with https, socks5 or socks5h (the proxy looks the name up), or "proxy:3128", which
 // means http. Without a port: 80, 443 or 1080. ERROR_USAGE; the message shows no userinfo.
 enum error_code export_proxy_parse(struct slice text, struct export_proxy *proxy,

@@ -311,6 +311,34 @@ static void our_own_setting_has_the_signal_path_once(void **state)
     }
 }
 
+static void metrics_have_a_path_of_their_own(void **state)
+{
+    static const struct {
+        const char *url;
+        enum export_url kind;
+        const char *path;
+    } cases[] = {
+        {"http://c:4318", EXPORT_URL_BASE, "/v1/metrics"},
+        {"http://c:4318/otlp/", EXPORT_URL_BASE, "/otlp/v1/metrics"},
+        {"http://c:4318/write", EXPORT_URL_WHOLE, "/write"},
+        {"http://c:4318", EXPORT_URL_EITHER, "/v1/metrics"},
+        {"http://c:4318/otlp/v1/metrics/", EXPORT_URL_EITHER, "/otlp/v1/metrics"},
+        {"http://c:4318/otlp/v1/traces/?key=1", EXPORT_URL_EITHER, "/otlp/v1/metrics?key=1"},
+        {"http://c:4318/v1/traces", EXPORT_URL_EITHER, "/v1/metrics"},
+        {"http://c:4317", EXPORT_URL_GRPC,
+         "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct export_endpoint endpoint;
+        struct error error;
+        assert_int_equal(export_endpoint_parse_for(EXPORT_METRICS, slice_from_string(cases[i].url),
+                                                   cases[i].kind, &endpoint, &error),
+                         ERROR_NONE);
+        assert_string_equal(endpoint.path, cases[i].path);
+    }
+}
+
 static enum error_code parse_long(size_t host_len, size_t path_len, bool is_base)
 {
     static char url[4096];
@@ -616,6 +644,7 @@ int main(void)
         cmocka_unit_test(what_is_no_collector_url_is_refused),
         cmocka_unit_test(no_error_shows_part_of_a_password),
         cmocka_unit_test(the_error_for_a_url_without_scheme_shows_the_correct_form),
+        cmocka_unit_test(metrics_have_a_path_of_their_own),
         cmocka_unit_test(long_urls_are_refused_rather_than_cut),
         cmocka_unit_test(formatting_never_writes_past_its_room),
         cmocka_unit_test(header_lists_are_split_trimmed_and_decoded),
