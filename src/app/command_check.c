@@ -184,6 +184,34 @@ static void print_export(const struct config_export *exporting,
                exporting->tls.certificate_file != NULL ? exporting->tls.certificate_file : "none");
 }
 
+static void print_metrics(const struct config_metrics *metrics)
+{
+    const struct config_export *exporting = &metrics->exporting;
+    if (!exporting->is_on)
+        return;
+    struct slice protocol =
+        option_choice_word(options[OPTION_ID_OTLP_PROTOCOL].values, exporting->options.protocol);
+    struct slice compression =
+        option_choice_word(options[OPTION_ID_OTLP_COMPRESSION].values, exporting->options.gzip);
+    char interval[TIMESTAMP_TEXT_SIZE], timeout[TIMESTAMP_TEXT_SIZE], all[TIMESTAMP_TEXT_SIZE];
+    printf("metrics: POST %s every %s  (from %s)\n", exporting->url,
+           duration_format(metrics->interval, interval), exporting->url_from);
+    if (exporting->proxy_from != NULL)
+        printf("metrics: through the proxy %s  (from %s)\n",
+               exporting->options.endpoint.proxy.shown, exporting->proxy_from);
+    printf("metrics: %.*s, compression %.*s, timeout %s of a request, %s of all, headers:",
+           SLICE_ARGS(protocol), SLICE_ARGS(compression),
+           duration_format(exporting->options.timeout, timeout),
+           duration_format(metrics->timeout, all));
+    print_header_names(exporting, NULL);
+    if (metrics->header_file != NULL)
+        printf("metrics: and the headers of otlp-header-file\n");
+    if (exporting->options.endpoint.is_tls)
+        printf("metrics: trusting %s, client certificate %s\n",
+               exporting->tls.ca_file != NULL ? exporting->tls.ca_file : "the system's authorities",
+               exporting->tls.certificate_file != NULL ? exporting->tls.certificate_file : "none");
+}
+
 static void print_sockets(const struct config *config)
 {
     char address[NET_ADDRESS_TEXT_SIZE];
@@ -204,6 +232,7 @@ static void print_config(const struct config *config, const struct settings *set
         printf("webhook secret: 1, from GITHUB_WEBHOOK_SECRET\n");
     print_sockets(config);
     print_export(&config->exporting, findings->header_file);
+    print_metrics(&config->metrics);
     if (config->engine.policy.service_name.len > 0)
         printf("service.name: %.*s\n", SLICE_ARGS(config->engine.policy.service_name));
     for (size_t i = 0; i < config->warnings.count; i++)

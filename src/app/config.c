@@ -374,14 +374,14 @@ static enum error_code use_proxy(struct config_export *exporting, const char *ur
     return ERROR_NONE;
 }
 
-enum error_code config_choose_proxy(struct config *config, const char *where,
-                                    char *const *environment, struct error *error)
+enum error_code config_choose_proxy(const struct config *config, struct config_export *exporting,
+                                    const char *where, char *const *environment,
+                                    struct error *error)
 {
     static const char *const variables[][4] = {
         {"http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"},
         {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"},
     };
-    struct config_export *exporting = &config->exporting;
     const struct export_endpoint *endpoint = &exporting->options.endpoint;
     if (config->otlp_proxy != NULL)
         return config_is_off(config->otlp_proxy)
@@ -418,23 +418,23 @@ struct net_tls_server_options config_receiver_tls(const struct config *config)
                                            .client_ca_file = config->otlp_client_ca};
 }
 
-enum error_code config_make_export_tls(const struct config *config, struct net_tls_client **tls,
-                                       struct error *error)
+enum error_code config_make_export_tls(const struct config_export *exporting,
+                                       struct net_tls_client **tls, struct error *error)
 {
     *tls = NULL;
-    if (!config->exporting.is_on || !config->exporting.options.endpoint.is_tls)
+    if (!exporting->is_on || !exporting->options.endpoint.is_tls)
         return ERROR_NONE;
-    enum error_code code = net_tls_client_read(&config->exporting.tls, tls, error);
+    enum error_code code = net_tls_client_read(&exporting->tls, tls, error);
     if (code != ERROR_NONE)
         error_wrap(error, "export by https");
     return code;
 }
 
-static enum error_code check_export(const struct config *config, struct error *error)
+static enum error_code check_export(const struct config_export *exporting, struct error *error)
 {
-    const char *own = config->exporting.tls.certificate_file;
+    const char *own = exporting->tls.certificate_file;
     struct net_tls_client *tls = NULL;
-    enum error_code code = config_make_export_tls(config, &tls, error);
+    enum error_code code = config_make_export_tls(exporting, &tls, error);
     if (code == ERROR_NONE && tls != NULL && own != NULL)
         net_tls_client_log_certificate_warnings(tls, own);
     net_tls_client_unref(tls);
@@ -460,7 +460,9 @@ enum error_code config_check_tls(const struct config *config, struct error *erro
 {
     const struct net_tls_server_options admin = config_admin_tls(config);
     const struct net_tls_server_options receiver = config_receiver_tls(config);
-    enum error_code code = check_export(config, error);
+    enum error_code code = check_export(&config->exporting, error);
+    if (code == ERROR_NONE)
+        code = check_export(&config->metrics.exporting, error);
     if (code == ERROR_NONE)
         code = check_server(&config->ingress.tls, "tls-cert, tls-key", true, error);
     // The same certificate, checked with the client CAs of the other listeners.
@@ -1004,6 +1006,9 @@ enum error_code config_build(struct config *config, const struct settings *setti
     config->ingress.listen_socket = config->activation.sockets[ACTIVATION_WEBHOOK];
     if (code == ERROR_NONE && config->exporting.is_on)
         warn_of_private_file(config, config->exporting.tls.key_file, true, settings->arena);
+    const char *key = config->metrics.exporting.tls.key_file;
+    if (code == ERROR_NONE && key != NULL && key != config->exporting.tls.key_file)
+        warn_of_private_file(config, key, true, settings->arena);
     if (config->ingress.threads == 0)
         config->ingress.threads = default_ingress_threads();
     return code;

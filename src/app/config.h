@@ -14,6 +14,7 @@
 #include "ghatrace/base/time.h"
 #include "ghatrace/engine/engine.h"
 #include "ghatrace/export/exporter.h"
+#include "ghatrace/export/metrics.h"
 #include "ghatrace/net/address.h"
 #include "ghatrace/net/tls.h"
 #include "ghatrace/webhook/webhook.h"
@@ -40,6 +41,14 @@ struct config_export {
     struct net_tls_client_options tls; // used if the endpoint is https
     // The endpoint, the protocol, gzip, the timeout and the headers. The headers contain secrets: never print them.
     struct export_options options;
+};
+
+// Where and how metrics are pushed.
+struct config_metrics {
+    struct config_export exporting; // is_on false: they are not
+    duration_ns interval, timeout;
+    const char
+        *header_file; // otlp-header-file, unless the headers of metrics are set apart; NULL: none
 };
 
 struct config {
@@ -69,6 +78,7 @@ struct config {
     bool otlp_tls;
     const char *otlp_client_ca;
     uint64_t otlp_outbox_share;        // percent; source of engine.forwarded_max
+    unsigned metrics_exporter;         // 1: otlp; source of `metrics`
     const char *service_name;          // source of engine.policy.service_name
     struct text_list repos;            // split at commas and blanks; used as ingress.repos
     struct text_list runner_spans_off; // this and the next three: split into engine.policy's globs
@@ -87,6 +97,7 @@ struct config {
 
     // Derived from the settings and from OTEL_*.
     struct config_export exporting;
+    struct config_metrics metrics;
     struct activation activation; // its sockets are used instead of `listen` and `admin-listen`
     struct notify notify;         // how the service manager is notified
     struct net_address admin_address;
@@ -129,10 +140,10 @@ const char *config_listens_at(const struct config *config, enum activation_use u
 struct net_tls_server_options config_admin_tls(const struct config *config);
 // Likewise of the listener for OTLP.
 struct net_tls_server_options config_receiver_tls(const struct config *config);
-// Makes a TLS context if export is on and uses https; else NULL. Error messages name the file, not the setting or
+// Makes a TLS context if this export is on and uses https; else NULL. Error messages name the file, not the setting or
 // variable.
-enum error_code config_make_export_tls(const struct config *config, struct net_tls_client **tls,
-                                       struct error *error) MUST_CHECK;
+enum error_code config_make_export_tls(const struct config_export *exporting,
+                                       struct net_tls_client **tls, struct error *error) MUST_CHECK;
 // Reads all TLS files and discards the result: errors are reported before anything is started.
 enum error_code config_check_tls(const struct config *config, struct error *error) MUST_CHECK;
 
@@ -157,7 +168,8 @@ enum error_code config_apply_otel(struct config *config, const struct settings *
                                   char *const *environment, struct error *error) MUST_CHECK;
 // Sets the proxy of an export that is on: that of the setting, which was set at `where`, else of a variable (config.c).
 // ERROR_USAGE: it cannot be used.
-enum error_code config_choose_proxy(struct config *config, const char *where,
-                                    char *const *environment, struct error *error) MUST_CHECK;
+enum error_code config_choose_proxy(const struct config *config, struct config_export *exporting,
+                                    const char *where, char *const *environment,
+                                    struct error *error) MUST_CHECK;
 
 #endif

@@ -12,34 +12,47 @@
 
 #include "ghatrace/export/exporter.h"
 
+#define METRICS_ENDPOINT "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"
 #define OTLP_GRPC_PORT 4317
 #define OTLP_HTTP_PORT 4318
 
-// State shared by the functions below.
+// State shared by the functions below, for one signal.
 struct otel {
     struct config *config;
+    enum export_signal signal;
+    struct config_export *exporting; // of the signal
     const struct settings *settings;
     struct arena *arena;
     char *const *environment;
     char name[64]; // of the variable that otlp_variable() found last
 };
 
-// OTEL_EXPORTER_OTLP_TRACES_{suffix}, else OTEL_EXPORTER_OTLP_{suffix}; NULL if neither is set.
-static const char *otlp_variable(struct otel *otel, const char *suffix)
+static const char *const signal_prefixes[] = {[EXPORT_TRACES] = "OTEL_EXPORTER_OTLP_TRACES_",
+                                              [EXPORT_METRICS] = "OTEL_EXPORTER_OTLP_METRICS_"};
+static const char *const signal_paths[] = {
+    [EXPORT_TRACES] = "v1/traces", [EXPORT_METRICS] = "v1/metrics"};
+
+static const char *prefixed_variable(struct otel *otel, const char *prefix, const char *suffix)
 {
-    static const char *const prefixes[] = {"OTEL_EXPORTER_OTLP_TRACES_", "OTEL_EXPORTER_OTLP_"};
-    for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
-        (void)snprintf(otel->name, sizeof otel->name, "%s%s", prefixes[i], suffix);
-        const char *value = environment_get(otel->environment, otel->name);
-        if (value != NULL)
-            return value;
-    }
-    return NULL;
+    (void)snprintf(otel->name, sizeof otel->name, "%s%s", prefix, suffix);
+    return environment_get(otel->environment, otel->name);
 }
 
-static bool is_setting_set(const struct otel *otel, enum option_id id)
+// OTEL_EXPORTER_OTLP_{signal}_{suffix}, else OTEL_EXPORTER_OTLP_{suffix}; NULL if neither is set.
+static const char *otlp_variable(struct otel *otel, const char *suffix)
 {
-    return otel->settings->items[id].source != SOURCE_DEFAULT;
+    const char *value = prefixed_variable(otel, signal_prefixes[otel->signal], suffix);
+    return value != NULL ? value : prefixed_variable(otel, "OTEL_EXPORTER_OTLP_", suffix);
+}
+
+// Our settings are for all signals. A variable for metrics alone takes precedence over them, or there would be no way
+// to send metrics elsewhere.
+static bool is_setting_used(struct otel *otel, enum option_id id, const char *suffix)
+{
+    if (otel->settings->items[id].source == SOURCE_DEFAULT)
+        return false;
+    return otel->signal != EXPORT_METRICS ||
+           prefixed_variable(otel, signal_prefixes[EXPORT_METRICS], suffix) == NULL;
 }
 
 static bool is_word(const char *text, struct slice word)
@@ -82,7 +95,11 @@ static enum error_code keep_text(struct otel *otel, const char *text, const char
 // Warns of a path to which a collector will most likely respond 404. It is used all the same, as specified.
 static void warn_of_path(struct otel *otel, enum export_url kind, const char *where)
 {
-    struct slice path = slice_from_string(otel->config->exporting.options.endpoint.path);
+    static const char *const foreign[][2] = {
+        [EXPORT_TRACES] = {"/v1/metrics", "metrics or logs, not for traces"},
+        [EXPORT_METRICS] = {"/v1/traces", "traces or logs, not for metrics"}};
+    const char *own = signal_paths[otel->signal];
+    struct slice path = slice_from_string(otel->exporting->options.endpoint.path);
     ptrdiff_t query = slice_find(path, SLICE("?"));
     if (query >= 0)
         path.len = (size_t)query;
@@ -92,23 +109,22 @@ static void warn_of_path(struct otel *otel, enum export_url kind, const char *wh
                     "base for all signals; remove v1/traces, or set "
                     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
                     where);
-    else if (slice_find(path, SLICE("/v1/metrics")) >= 0 ||
+    else if (slice_find(path, slice_from_string(foreign[otel->signal][0])) >= 0 ||
              slice_find(path, SLICE("/v1/logs")) >= 0)
-        config_warn(otel->config, otel->arena,
-                    "%s: this path is for metrics or logs, not for traces", where);
-    else if (kind == EXPORT_URL_WHOLE && !slice_ends_with(path, SLICE("/v1/traces")) &&
+        config_warn(otel->config, otel->arena, "%s: this path is for %s", where,
+                    foreign[otel->signal][1]);
+    else if (kind == EXPORT_URL_WHOLE && !slice_ends_with(path, slice_from_string(own)) &&
              slice_ends_with(path, SLICE("/")))
         config_warn(otel->config, otel->arena,
-                    "%s: is used as it is, without v1/traces: most collectors take traces at "
-                    "/v1/traces",
-                    where);
+                    "%s: is used as it is, without %s: most collectors take %s at /%s", where, own,
+                    otel->signal == EXPORT_TRACES ? "traces" : "metrics", own);
 }
 
 // Port and path that look like those of the other protocol, or of none.
 static void warn_of_target(struct otel *otel, const char *url, enum export_url kind,
                            const char *where)
 {
-    const struct export_endpoint *endpoint = &otel->config->exporting.options.endpoint;
+    const struct export_endpoint *endpoint = &otel->exporting->options.endpoint;
     bool is_grpc = kind == EXPORT_URL_GRPC;
     struct export_endpoint written;
     struct error error;
@@ -132,11 +148,11 @@ static void warn_of_target(struct otel *otel, const char *url, enum export_url k
 static enum error_code use_endpoint(struct otel *otel, const char *url, enum export_url kind,
                                     const char *where, struct error *error)
 {
-    struct config_export *exporting = &otel->config->exporting;
+    struct config_export *exporting = otel->exporting;
     if (exporting->options.protocol == EXPORT_GRPC)
         kind = EXPORT_URL_GRPC;
-    enum error_code code =
-        export_endpoint_parse(slice_from_string(url), kind, &exporting->options.endpoint, error);
+    enum error_code code = export_endpoint_parse_for(otel->signal, slice_from_string(url), kind,
+                                                     &exporting->options.endpoint, error);
     if (code != ERROR_NONE) {
         error_wrap(error, "%s", where);
         return code;
@@ -148,18 +164,21 @@ static enum error_code use_endpoint(struct otel *otel, const char *url, enum exp
     if (code == ERROR_NONE)
         code = keep_text(otel, where, &exporting->url_from, error);
     exporting->is_on = code == ERROR_NONE;
-    warn_of_target(otel, url, kind, where);
+    // What is shared with traces was warned of with them.
+    if (otel->signal == EXPORT_TRACES || strcmp(where, METRICS_ENDPOINT) == 0)
+        warn_of_target(otel, url, kind, where);
     return code;
 }
 
 static enum error_code apply_endpoint(struct otel *otel, struct error *error)
 {
     // Our setting is empty, which takes precedence over OpenTelemetry's variables.
-    if (is_setting_set(otel, OPTION_ID_OTLP_ENDPOINT) && otel->config->otlp_endpoint[0] == '\0')
+    if (is_setting_used(otel, OPTION_ID_OTLP_ENDPOINT, "ENDPOINT") &&
+        otel->config->otlp_endpoint[0] == '\0')
         return ERROR_NONE;
-    if (is_switched_off(otel))
+    if (otel->signal == EXPORT_TRACES && is_switched_off(otel))
         return ERROR_NONE;
-    if (is_setting_set(otel, OPTION_ID_OTLP_ENDPOINT))
+    if (is_setting_used(otel, OPTION_ID_OTLP_ENDPOINT, "ENDPOINT"))
         return use_endpoint(otel, otel->config->otlp_endpoint, EXPORT_URL_EITHER,
                             otel->settings->items[OPTION_ID_OTLP_ENDPOINT].last->where, error);
     const char *url = otlp_variable(otel, "ENDPOINT");
@@ -173,10 +192,11 @@ static enum error_code apply_endpoint(struct otel *otel, struct error *error)
 // Returns the variable's value if it is not supported, else NULL.
 static const char *apply_protocol(struct otel *otel)
 {
-    struct config_export *exporting = &otel->config->exporting;
+    struct config_export *exporting = otel->exporting;
     exporting->options.protocol = (enum export_protocol)otel->config->otlp_protocol;
-    const char *value =
-        is_setting_set(otel, OPTION_ID_OTLP_PROTOCOL) ? NULL : otlp_variable(otel, "PROTOCOL");
+    const char *value = is_setting_used(otel, OPTION_ID_OTLP_PROTOCOL, "PROTOCOL")
+                            ? NULL
+                            : otlp_variable(otel, "PROTOCOL");
     if (value == NULL)
         return NULL;
     int position = option_choice_find(options[OPTION_ID_OTLP_PROTOCOL].values,
@@ -197,9 +217,9 @@ static void warn_of_protocol(struct otel *otel, const char *unsupported)
 
 static void apply_compression(struct otel *otel)
 {
-    struct config_export *exporting = &otel->config->exporting;
+    struct config_export *exporting = otel->exporting;
     exporting->options.gzip = otel->config->otlp_compression == 1;
-    const char *value = is_setting_set(otel, OPTION_ID_OTLP_COMPRESSION)
+    const char *value = is_setting_used(otel, OPTION_ID_OTLP_COMPRESSION, "COMPRESSION")
                             ? NULL
                             : otlp_variable(otel, "COMPRESSION");
     if (value == NULL)
@@ -216,10 +236,11 @@ static void apply_compression(struct otel *otel)
 // The variables hold milliseconds; 0 means no limit.
 static void apply_timeout(struct otel *otel)
 {
-    struct config_export *exporting = &otel->config->exporting;
+    struct config_export *exporting = otel->exporting;
     exporting->options.timeout = otel->config->otlp_timeout;
-    const char *value =
-        is_setting_set(otel, OPTION_ID_OTLP_TIMEOUT) ? NULL : otlp_variable(otel, "TIMEOUT");
+    const char *value = is_setting_used(otel, OPTION_ID_OTLP_TIMEOUT, "TIMEOUT")
+                            ? NULL
+                            : otlp_variable(otel, "TIMEOUT");
     if (value == NULL)
         return;
     long long ms;
@@ -244,7 +265,7 @@ static enum error_code choose_file(struct otel *otel, enum option_id id, const c
     assert(options[id].type == OPTION_TEXT);
     *file = (struct named_file){.path = NULL};
     memcpy(&file->path, (const char *)otel->config + options[id].field, sizeof file->path);
-    if (file->path != NULL) {
+    if (file->path != NULL && is_setting_used(otel, id, suffix)) {
         file->where = otel->settings->items[id].last->where;
         return ERROR_NONE;
     }
@@ -254,7 +275,7 @@ static enum error_code choose_file(struct otel *otel, enum option_id id, const c
 
 static enum error_code apply_tls(struct otel *otel, struct error *error)
 {
-    struct net_tls_client_options *tls = &otel->config->exporting.tls;
+    struct net_tls_client_options *tls = &otel->exporting->tls;
     struct named_file ca, certificate, key;
     enum error_code code = choose_file(otel, OPTION_ID_OTLP_CERTIFICATE, "CERTIFICATE", &ca, error);
     if (code == ERROR_NONE)
@@ -276,7 +297,7 @@ static enum error_code apply_tls(struct otel *otel, struct error *error)
 static enum error_code add_headers(struct otel *otel, struct slice text, const char *where,
                                    struct error *error)
 {
-    struct config_export *exporting = &otel->config->exporting;
+    struct config_export *exporting = otel->exporting;
     struct http_header *more = NULL;
     size_t count = 0;
     enum error_code code = export_headers_parse(text, otel->arena, &more, &count, error);
@@ -301,7 +322,7 @@ static enum error_code apply_headers(struct otel *otel, struct error *error)
 {
     const struct setting *own = &otel->settings->items[OPTION_ID_OTLP_HEADER];
     enum error_code code = ERROR_NONE;
-    if (own->source != SOURCE_DEFAULT) {
+    if (is_setting_used(otel, OPTION_ID_OTLP_HEADER, "HEADERS")) {
         for (const struct setting_value *v = own->first; v != NULL && code == ERROR_NONE;
              v = v->next)
             code = add_headers(otel, slice_from_string(v->text), v->where, error);
@@ -314,7 +335,7 @@ static enum error_code apply_headers(struct otel *otel, struct error *error)
 
 static enum error_code check_metadata(const struct otel *otel, struct error *error)
 {
-    const struct export_options *exported = &otel->config->exporting.options;
+    const struct export_options *exported = &otel->exporting->options;
     enum error_code code = ERROR_NONE;
     if (exported->protocol != EXPORT_GRPC)
         return ERROR_NONE;
@@ -371,31 +392,106 @@ static enum error_code apply_resource(struct otel *otel, struct error *error)
     return ERROR_NONE;
 }
 
+// Everything but the endpoint, of a signal that is exported.
+static enum error_code apply_rest(struct otel *otel, const char *unsupported_protocol,
+                                  struct error *error)
+{
+    const struct setting *proxy = &otel->settings->items[OPTION_ID_OTLP_PROXY];
+    enum error_code code = config_choose_proxy(otel->config, otel->exporting,
+                                               proxy->last != NULL ? proxy->last->where : NULL,
+                                               otel->environment, error);
+    warn_of_protocol(otel, unsupported_protocol);
+    apply_compression(otel);
+    apply_timeout(otel);
+    if (code == ERROR_NONE)
+        code = apply_headers(otel, error);
+    if (code == ERROR_NONE)
+        code = check_metadata(otel, error);
+    if (code == ERROR_NONE && otel->exporting->options.endpoint.is_tls)
+        code = apply_tls(otel, error);
+    return code;
+}
+
+static enum error_code apply_signal(struct otel *otel, struct error *error)
+{
+    // The protocol decides how the endpoint is read.
+    const char *protocol = apply_protocol(otel);
+    enum error_code code = apply_endpoint(otel, error);
+    if (code == ERROR_NONE && otel->exporting->is_on)
+        code = apply_rest(otel, protocol, error);
+    return code;
+}
+
+// --- metrics --------------------------------------------------------------------------------------
+
+// Our setting if it is set, else OTEL_METRICS_EXPORTER, of whose values `otlp` and `none` are supported.
+static bool are_metrics_wanted(struct otel *otel)
+{
+    const char *exporter = environment_get(otel->environment, "OTEL_METRICS_EXPORTER");
+    const char *disabled = environment_get(otel->environment, "OTEL_SDK_DISABLED");
+    if (otel->settings->items[OPTION_ID_METRICS_EXPORTER].source != SOURCE_DEFAULT)
+        return otel->config->metrics_exporter == 1;
+    if (exporter == NULL || is_word(exporter, SLICE("none")))
+        return false;
+    if (!is_word(exporter, SLICE("otlp"))) {
+        config_warn(otel->config, otel->arena,
+                    "OTEL_METRICS_EXPORTER: \"%.60s\" is ignored: only otlp and none are known",
+                    exporter);
+        return false;
+    }
+    return disabled == NULL || !is_word(disabled, SLICE("true"));
+}
+
+// Milliseconds; 0 is no time.
+static duration_ns read_milliseconds(struct otel *otel, const char *name, duration_ns preset)
+{
+    const char *value = environment_get(otel->environment, name);
+    char shown[TIMESTAMP_TEXT_SIZE];
+    long long ms;
+    if (value == NULL)
+        return preset;
+    if (slice_parse_int64(slice_trim(slice_from_string(value)), &ms) && ms > 0 &&
+        ms <= NS_PER_DAY / NS_PER_MS)
+        return ms * NS_PER_MS;
+    config_warn(otel->config, otel->arena,
+                "%s: \"%.60s\" is not a number of milliseconds up to a day: %s is used", name,
+                value, duration_format(preset, shown));
+    return preset;
+}
+
+static enum error_code apply_metrics(struct otel *otel, struct error *error)
+{
+    struct config_metrics *metrics = &otel->config->metrics;
+    otel->signal = EXPORT_METRICS;
+    otel->exporting = &metrics->exporting;
+    if (!are_metrics_wanted(otel))
+        return ERROR_NONE;
+    enum error_code code = apply_signal(otel, error);
+    if (code != ERROR_NONE)
+        return code;
+    if (!metrics->exporting.is_on)
+        config_warn(otel->config, otel->arena,
+                    "metrics-exporter is otlp, but no endpoint is set: no metrics are pushed");
+    if (prefixed_variable(otel, signal_prefixes[EXPORT_METRICS], "HEADERS") == NULL)
+        metrics->header_file = otel->config->otlp_header_file;
+    metrics->interval =
+        read_milliseconds(otel, "OTEL_METRIC_EXPORT_INTERVAL", METRICS_INTERVAL_DEFAULT);
+    metrics->timeout =
+        read_milliseconds(otel, "OTEL_METRIC_EXPORT_TIMEOUT", METRICS_TIMEOUT_DEFAULT);
+    return ERROR_NONE;
+}
+
 enum error_code config_apply_otel(struct config *config, const struct settings *settings,
                                   char *const *environment, struct error *error)
 {
     struct otel otel = {.config = config,
+                        .signal = EXPORT_TRACES,
+                        .exporting = &config->exporting,
                         .settings = settings,
                         .arena = settings->arena,
                         .environment = environment};
-    // The protocol decides how the endpoint is read.
-    const char *protocol = apply_protocol(&otel);
     enum error_code code = apply_resource(&otel, error);
     if (code == ERROR_NONE)
-        code = apply_endpoint(&otel, error);
-    if (code == ERROR_NONE && config->exporting.is_on) {
-        const struct setting *proxy = &settings->items[OPTION_ID_OTLP_PROXY];
-        code = config_choose_proxy(config, proxy->last != NULL ? proxy->last->where : NULL,
-                                   environment, error);
-        warn_of_protocol(&otel, protocol);
-        apply_compression(&otel);
-        apply_timeout(&otel);
-        if (code == ERROR_NONE)
-            code = apply_headers(&otel, error);
-        if (code == ERROR_NONE)
-            code = check_metadata(&otel, error);
-        if (code == ERROR_NONE && config->exporting.options.endpoint.is_tls)
-            code = apply_tls(&otel, error);
-    }
-    return code;
+        code = apply_signal(&otel, error);
+    return code == ERROR_NONE ? apply_metrics(&otel, error) : code;
 }

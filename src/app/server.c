@@ -40,6 +40,7 @@ struct fresh {
     struct net_tls *otlp_tls;
     struct net_tls *admin_tls;
     struct net_tls_client *export_tls;
+    struct net_tls_client *metrics_tls;
 };
 
 // --- secrets -----------------------------------------------------------------------------------
@@ -124,9 +125,13 @@ static enum error_code read_all_files(const struct reload_parts *parts, struct f
     if (code == ERROR_NONE && parts->admin != NULL)
         code = admin_load_tls(parts->admin, &fresh->admin_tls, error);
     if (code == ERROR_NONE && parts->exporter != NULL)
-        code = config_make_export_tls(parts->config, &fresh->export_tls, error);
+        code = config_make_export_tls(&parts->config->exporting, &fresh->export_tls, error);
+    if (code == ERROR_NONE)
+        code = metrics_part_read_tls(parts->metrics, &fresh->metrics_tls, error);
     if (code == ERROR_NONE && parts->header_file != NULL)
         code = read_header_file(parts->header_file, error);
+    if (code == ERROR_NONE)
+        code = metrics_part_read_headers(parts->metrics, error);
     return code;
 }
 
@@ -145,7 +150,9 @@ static void use_all_files(const struct reload_parts *parts, const struct fresh *
         admin_use_tls(parts->admin, fresh->admin_tls);
     if (parts->exporter != NULL)
         exporter_renew_connections(parts->exporter, fresh->export_tls);
+    metrics_part_use_tls(parts->metrics, fresh->metrics_tls);
     net_tls_client_unref(fresh->export_tls); // the exporter holds it
+    net_tls_client_unref(fresh->metrics_tls);
 }
 
 static void drop_all_files(const struct fresh *fresh)
@@ -157,17 +164,20 @@ static void drop_all_files(const struct fresh *fresh)
     ingress_drop_tls(fresh->ingress_tls);
     net_tls_unref(fresh->admin_tls);
     net_tls_client_unref(fresh->export_tls);
+    net_tls_client_unref(fresh->metrics_tls);
 }
 
 static const char *describe_reloaded_files(const struct reload_parts *parts,
                                            const struct fresh *fresh, char text[96])
 {
     bool has_certificates = fresh->ingress_tls != NULL || fresh->otlp_tls != NULL ||
-                            fresh->admin_tls != NULL || fresh->export_tls != NULL;
+                            fresh->admin_tls != NULL || fresh->export_tls != NULL ||
+                            fresh->metrics_tls != NULL;
+    bool has_header_file = parts->header_file != NULL || parts->metrics->header_file != NULL;
     (void)snprintf(
         text, 96, "webhook secrets%s%s%s%s", fresh->admin_tokens != NULL ? ", admin tokens" : "",
         fresh->otlp_tokens != NULL ? ", otlp tokens" : "", has_certificates ? ", certificates" : "",
-        parts->header_file != NULL ? ", otlp-header-file" : "");
+        has_header_file ? ", otlp-header-file" : "");
     return text;
 }
 
@@ -261,6 +271,7 @@ struct server {
     struct export_header_file *header_file; // NULL: none
     struct net_task header_read;
     bool is_header_read_posted; // posting twice would break the loop's list
+    struct metrics_part metrics;
     struct ingress_secrets *secrets;
     struct ingress *ingress;
     struct ingress_secrets *admin_tokens; // NULL: none
@@ -358,6 +369,7 @@ static void reload_now(void *context)
                                        .admin = server->admin,
                                        .exporter = server->exporter,
                                        .header_file = server->header_file,
+                                       .metrics = &server->metrics,
                                        .credentials = &server->credentials};
     server->reloaded_at = timestamp_monotonic();
     server->reload_is_due = false;
@@ -713,6 +725,8 @@ static enum error_code make_view(struct server *server, struct error *error)
         .engine = server->engine,
         .exporter = server->exporter,
         .header_file = server->header_file,
+        .metrics_push = server->metrics.push,
+        .metrics_url = config->metrics.exporting.is_on ? config->metrics.exporting.url : NULL,
         .ingress = server->ingress,
         .receiver = server->receiver,
         .has_arc_runners = config->engine.policy.arc_runners.count > 0,
@@ -789,7 +803,7 @@ static enum error_code set_up_parts(struct server *server, struct error *error)
     if (code == ERROR_NONE)
         code = config_check_tls(config, error);
     if (code == ERROR_NONE)
-        code = config_make_export_tls(config, &server->export_tls, error);
+        code = config_make_export_tls(&config->exporting, &server->export_tls, error);
     if (code == ERROR_NONE)
         code = store_open(config->db, STORE_DAEMON, config->db_max_size, &server->store, error);
     if (code == ERROR_NONE)
@@ -800,6 +814,8 @@ static enum error_code set_up_parts(struct server *server, struct error *error)
         code = make_exporter(server, error);
     if (code == ERROR_NONE)
         code = start_engine(server, error);
+    if (code == ERROR_NONE)
+        code = metrics_part_start(&server->metrics, config, server->loop, server->store, error);
     if (code == ERROR_NONE)
         code = make_ingress(server, error);
     if (code == ERROR_NONE)
@@ -881,6 +897,7 @@ static void release_parts(struct server *server)
     server->engine_is_running = false;
     pthread_mutex_unlock(&server->engine_lock);
     exporter_destroy(server->exporter);
+    metrics_part_release(&server->metrics);
     export_header_file_close(server->header_file);
     net_tls_client_unref(server->export_tls);
     if (server->engine != NULL)

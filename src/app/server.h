@@ -9,6 +9,7 @@
 #include "ghatrace/export/header_file.h"
 #include "ghatrace/receiver/receiver.h"
 #include "ghatrace/webhook/webhook.h"
+#include "metrics.h"
 #include "systemd.h"
 
 // --- reload ---------------------------------------------------------------------------------------
@@ -26,6 +27,7 @@ struct reload_parts {
     struct admin *admin;
     struct exporter *exporter;
     struct export_header_file *header_file;
+    const struct metrics_part *metrics;
     const struct credentials *credentials; // as they were when the parts were made
 };
 

@@ -86,6 +86,8 @@ SETTING(OTLP_CLIENT_CERTIFICATE, "otlp-client-certificate", TEXT(otlp_client_cer
 SETTING(OTLP_CLIENT_KEY, "otlp-client-key", TEXT(otlp_client_key), NULL, "FILE",
         "its private key, PEM, without password",
         .unpreset = "OTEL_EXPORTER_OTLP_CLIENT_KEY, else none")
+SETTING(METRICS_EXPORTER, "metrics-exporter", CHOICE(metrics_exporter), "none", "none|otlp",
+        "otlp: push metrics to the collector, too, at v1/metrics; instead of OTEL_METRICS_EXPORTER")
 SETTING(OTLP_LISTEN, "otlp-listen", TEXT(otlp_listen), "off", "HOST:PORT|off",
         "address for OTLP/HTTP, for what ARC reports and for spans of programs inside jobs")
 SETTING(OTLP_TOKEN_FILE, "otlp-token-file", TEXT(otlp_token_file), NULL, "FILE",

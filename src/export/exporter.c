@@ -344,21 +344,6 @@ static enum error_code create_plan(struct exporter *exporter, const struct expor
     return ERROR_NONE;
 }
 
-enum error_code made_form_init(const struct export_options *options,
-                               const struct export_endpoint *endpoint, struct made_form *made,
-                               struct error *error)
-{
-    const struct request_form *form = &made->form;
-    arena_init(&made->arena, ARENA_BLOCK);
-    enum error_code code = request_form_init(&made->form, options, endpoint, &made->arena, error);
-    if (code == ERROR_NONE && mask_init(&made->masks, form->secrets, form->secret_count, endpoint,
-                                        &made->arena) != ERROR_NONE)
-        code = error_set(error, ERROR_MEMORY, "out of memory");
-    if (code != ERROR_NONE)
-        arena_release(&made->arena);
-    return code;
-}
-
 static void use_form(struct exporter *exporter, const struct made_form *made)
 {
     exporter->form = made->form;
@@ -516,18 +501,6 @@ void exporter_renew_connections(struct exporter *exporter, struct net_tls_client
         else
             http_client_renew(clients[i], HTTP_CLIENT_RENEW_ALWAYS);
     }
-}
-
-bool request_forms_are_equal(const struct request_form *a, const struct request_form *b)
-{
-    if (a->field_count != b->field_count)
-        return false;
-    for (size_t i = 0; i < a->field_count; i++) {
-        if (!slice_equals(a->fields[i].name, b->fields[i].name) ||
-            !slice_equals(a->fields[i].value, b->fields[i].value))
-            return false;
-    }
-    return true;
 }
 
 enum error_code exporter_use_headers(struct exporter *exporter, const struct http_header *headers,

@@ -61,20 +61,6 @@ struct export_report {
     bool has_warned_of_type;
 };
 
-// The form of requests, its secrets, and the arena of both.
-struct made_form {
-    struct request_form form;
-    struct mask_list masks;
-    struct arena arena;
-};
-
-// On failure nothing has to be released.
-enum error_code made_form_init(const struct export_options *options,
-                               const struct export_endpoint *endpoint, struct made_form *made,
-                               struct error *error) MUST_CHECK;
-// True if requests of both have the same header fields.
-bool request_forms_are_equal(const struct request_form *a, const struct request_form *b);
-
 // Changed by tests.
 struct exporter_tuning {
     duration_ns coalesce; // from a wake to the first request, so that batches fill up

@@ -15,6 +15,7 @@
 #define OWN_FIELDS_MAX 6
 #define REQUEST_JSON_MAX (4 * REQUEST_BODY_MAX) // JSON of these spans is two to three times as long
 #define ARENA_BLOCK ((size_t)64 << 10)          // for the spans of two records
+#define FORM_ARENA_BLOCK 1024
 #define REQUEST_HEAD_MAX ((size_t)64 << 10)
 #define FIELD_OVERHEAD 4 // ": " and CRLF
 #define REQUEST_PACKED_MAX (REQUEST_JSON_MAX + ((size_t)64 << 10))
@@ -137,6 +138,33 @@ enum error_code request_form_init(struct request_form *form, const struct export
         add_field(form, SLICE("User-Agent"), SLICE(USER_AGENT));
     code = add_own_fields(form, options->timeout, arena, error);
     return code == ERROR_NONE ? check_form(form, error) : code;
+}
+
+bool request_forms_are_equal(const struct request_form *a, const struct request_form *b)
+{
+    if (a->field_count != b->field_count)
+        return false;
+    for (size_t i = 0; i < a->field_count; i++) {
+        if (!slice_equals(a->fields[i].name, b->fields[i].name) ||
+            !slice_equals(a->fields[i].value, b->fields[i].value))
+            return false;
+    }
+    return true;
+}
+
+enum error_code made_form_init(const struct export_options *options,
+                               const struct export_endpoint *endpoint, struct made_form *made,
+                               struct error *error)
+{
+    const struct request_form *form = &made->form;
+    arena_init(&made->arena, FORM_ARENA_BLOCK);
+    enum error_code code = request_form_init(&made->form, options, endpoint, &made->arena, error);
+    if (code == ERROR_NONE && mask_init(&made->masks, form->secrets, form->secret_count, endpoint,
+                                        &made->arena) != ERROR_NONE)
+        code = error_set(error, ERROR_MEMORY, "out of memory");
+    if (code != ERROR_NONE)
+        arena_release(&made->arena);
+    return code;
 }
 
 // --- records --------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "answer.h"
 #include "ghatrace/base/arena.h"
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/base/error.h"
@@ -32,6 +33,21 @@ struct request_form {
 enum error_code request_form_init(struct request_form *form, const struct export_options *options,
                                   const struct export_endpoint *endpoint, struct arena *arena,
                                   struct error *error) MUST_CHECK;
+
+// True if requests of both have the same header fields.
+bool request_forms_are_equal(const struct request_form *a, const struct request_form *b);
+
+// A form, its secrets, and the arena of both.
+struct made_form {
+    struct request_form form;
+    struct mask_list masks;
+    struct arena arena;
+};
+
+// On failure nothing has to be released.
+enum error_code made_form_init(const struct export_options *options,
+                               const struct export_endpoint *endpoint, struct made_form *made,
+                               struct error *error) MUST_CHECK;
 
 // The records of a request.
 struct request_records {

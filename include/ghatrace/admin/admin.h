@@ -13,6 +13,7 @@
 #include "ghatrace/engine/engine.h"
 #include "ghatrace/export/exporter.h"
 #include "ghatrace/export/header_file.h"
+#include "ghatrace/export/metrics.h"
 #include "ghatrace/http/parse.h"
 #include "ghatrace/net/address.h"
 #include "ghatrace/net/loop.h"
@@ -126,6 +127,8 @@ struct view_sources {
     struct receiver *receiver; // NULL: as engine, or otlp-listen is off
     const struct export_header_file *header_file; // NULL: no header comes from a file
     bool has_arc_runners;                         // arc-runners is set
+    const struct metrics_push *metrics_push;      // NULL: no metrics are pushed
+    const char *metrics_url;                      // likewise
     enum id_scheme id_scheme; // scheme of the trace IDs that are shown: the exported one
     const char *trace_url;    // URL of a trace in the backend, with {trace_id} in it; NULL: none
     const char *export_url;   // NULL: nothing is exported

@@ -1,0 +1,561 @@
+// Reads the figures of the store and writes them as OTLP metrics.
+#include "snapshot.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "ghatrace/base/arena.h"
+#include "ghatrace/otlp/metrics.h"
+#include "ghatrace/stats/open_runs.h"
+#include "ghatrace/stats/pool.h"
+#include "ghatrace/stats/series.h"
+#include "ghatrace/store/codec.h"
+#include "ghatrace/trace/spans.h"
+
+#define PART_MAX ((size_t)16 << 20) // one point is far smaller than the difference to part_bytes
+#define ARENA_BLOCK ((size_t)64 << 10)
+// The states of so many open runs are read; a million would take seconds.
+#define OPEN_RUNS_READ_MAX 5000
+
+// --- parts ----------------------------------------------------------------------------------------
+
+struct collection {
+    const struct snapshot_options *options;
+    struct snapshot *snapshot;
+    struct store_transaction *transaction;
+    struct arena arena;
+    struct otlp_interval counted; // since the figures are counted
+    struct otlp_metrics *part;    // NULL: none is begun
+    const struct otlp_metric *metric;
+    enum error_code code; // the first error
+    struct error *error;
+};
+
+static void fail(struct collection *collection, enum error_code code, const char *reason)
+{
+    if (collection->code == ERROR_NONE)
+        collection->code = error_set(collection->error, code, "metrics: %s", reason);
+}
+
+static bool begin_part(struct collection *collection)
+{
+    if (collection->part == NULL && collection->code == ERROR_NONE) {
+        collection->part = otlp_metrics_begin(collection->options->resource, PART_MAX);
+        if (collection->part == NULL)
+            fail(collection, ERROR_MEMORY, "out of memory");
+    }
+    return collection->code == ERROR_NONE;
+}
+
+static void end_part(struct collection *collection)
+{
+    struct snapshot *snapshot = collection->snapshot;
+    struct otlp_metrics *part = collection->part;
+    if (part == NULL || collection->code != ERROR_NONE)
+        return;
+    if (snapshot->count == SNAPSHOT_PARTS_MAX) {
+        fail(collection, ERROR_TOO_LARGE, "too many sets of labels; lower metrics-max-series");
+        return;
+    }
+    struct buffer *out = &snapshot->parts[snapshot->count];
+    collection->part = NULL;
+    buffer_init(out, PART_MAX);
+    collection->code = otlp_metrics_end(part, out, collection->error);
+    if (collection->code == ERROR_NONE && out->len > 0)
+        snapshot->count++;
+    else
+        buffer_release(out);
+}
+
+static void begin_metric(struct collection *collection, const struct otlp_metric *metric)
+{
+    if (!begin_part(collection))
+        return;
+    collection->metric = metric;
+    otlp_metric_begin(collection->part, metric);
+}
+
+static void end_metric(struct collection *collection)
+{
+    if (collection->code == ERROR_NONE)
+        otlp_metric_end(collection->part);
+}
+
+// Before each point. False after an error.
+static bool make_room(struct collection *collection)
+{
+    if (collection->code == ERROR_NONE &&
+        otlp_metrics_size(collection->part) > collection->options->part_bytes) {
+        end_metric(collection);
+        end_part(collection);
+        begin_metric(collection, collection->metric);
+    }
+    return collection->code == ERROR_NONE;
+}
+
+static void put_count(struct collection *collection, const struct attributes *attributes,
+                      uint64_t count)
+{
+    if (make_room(collection))
+        otlp_metric_put_integer(collection->part, attributes, &collection->counted, (int64_t)count);
+}
+
+// --- attributes -----------------------------------------------------------------------------------
+
+#define POINT_ATTRIBUTES_MAX 8
+
+struct point_attributes {
+    struct attribute items[POINT_ATTRIBUTES_MAX];
+    struct attributes list;
+};
+
+static void begin_attributes(struct point_attributes *point)
+{
+    point->list = (struct attributes){.items = point->items, .capacity = POINT_ATTRIBUTES_MAX};
+}
+
+static void add(struct point_attributes *point, const char *key, struct slice value)
+{
+    if (value.len > 0 && point->list.count < point->list.capacity)
+        point->items[point->list.count++] =
+            (struct attribute){.key = key, .type = ATTRIBUTE_STRING, .string = value};
+}
+
+static void add_pipeline(struct point_attributes *point, struct slice repository,
+                         struct slice workflow)
+{
+    ptrdiff_t slash = slice_find(repository, SLICE("/"));
+    size_t name = slash < 0 ? 0 : (size_t)slash + 1;
+    if (slash > 0)
+        add(point, "vcs.owner.name", (struct slice){repository.data, (size_t)slash});
+    if (repository.len > name)
+        add(point, "vcs.repository.name",
+            (struct slice){repository.data + name, repository.len - name});
+    add(point, "cicd.pipeline.name", workflow);
+}
+
+static void add_pool(struct point_attributes *point, struct slice labels, struct slice group)
+{
+    add(point, "ghatrace.pool", labels);
+    add(point, "github.runner_group_name", group);
+}
+
+// error.type of a run's span with this result, which is its conclusion (trace/spans.c); empty: no failure.
+static struct slice error_type_of(struct slice result)
+{
+    static const struct {
+        struct slice result, type;
+    } types[] = {
+        {{"failure", 7}, {"failure", 7}},
+        {{"timeout", 7}, {"timed_out", 9}},
+        {{"error", 5}, {"startup_failure", 15}},
+    };
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (slice_equals(result, types[i].result))
+            return types[i].type;
+    return SLICE_EMPTY;
+}
+
+// --- series ---------------------------------------------------------------------------------------
+
+static double in_seconds(int64_t ns)
+{
+    return (double)ns / (double)NS_PER_SECOND;
+}
+
+static void put_histogram(struct collection *collection, const struct attributes *attributes,
+                          const struct series_histogram *from)
+{
+    double bounds[SERIES_BOUNDS];
+    struct otlp_exemplar exemplars[SERIES_BUCKETS];
+    for (size_t i = 0; i < SERIES_BOUNDS; i++)
+        bounds[i] = series_bounds[i];
+    for (size_t i = 0; i < SERIES_BUCKETS; i++)
+        exemplars[i] = (struct otlp_exemplar){.at = from->exemplars[i].at,
+                                              .value = in_seconds(from->exemplars[i].value),
+                                              .trace = from->exemplars[i].trace};
+    const struct otlp_histogram histogram = {.count = from->count,
+                                             .sum = (double)from->sum.seconds +
+                                                    in_seconds(from->sum.nanoseconds),
+                                             .bounds = bounds,
+                                             .bound_count = SERIES_BOUNDS,
+                                             .buckets = from->buckets,
+                                             .exemplars = exemplars};
+    if (from->count > 0 && make_room(collection))
+        otlp_metric_put_histogram(collection->part, attributes, &collection->counted, &histogram);
+}
+
+// Writes the points of one series.
+typedef void (*put_series)(struct collection *collection, const struct series *series,
+                           size_t position);
+
+static void put_family(struct collection *collection, const struct otlp_metric *metric,
+                       enum series_kind kind, put_series put, size_t position)
+{
+    struct series_id id = {{0}};
+    struct series series;
+    enum error_code code = ERROR_NONE;
+    begin_metric(collection, metric);
+    while (collection->code == ERROR_NONE &&
+           (code = series_seek(collection->transaction, kind, &id, &series, collection->error)) ==
+               ERROR_NONE) {
+        put(collection, &series, position);
+        series_id_increment(&id);
+    }
+    if (collection->code == ERROR_NONE && code != ERROR_NOT_FOUND)
+        collection->code = code;
+    end_metric(collection);
+}
+
+// GitHub reports no end of a run's pending state: the duration is that from its start to its end.
+static void put_run(struct collection *collection, const struct series *series, size_t position)
+{
+    struct point_attributes point;
+    struct slice result = series->labels[SERIES_RUN_RESULT];
+    begin_attributes(&point);
+    add_pipeline(&point, series->labels[SERIES_RUN_REPOSITORY],
+                 series->labels[SERIES_RUN_WORKFLOW]);
+    add(&point, "cicd.pipeline.run.state", SLICE("executing"));
+    add(&point, "cicd.pipeline.result", result);
+    add(&point, "error.type", error_type_of(result));
+    put_histogram(collection, &point.list, &series->histograms[position]);
+}
+
+static void begin_job(struct point_attributes *point, const struct series *series)
+{
+    begin_attributes(point);
+    add_pipeline(point, series->labels[SERIES_JOB_REPOSITORY], series->labels[SERIES_JOB_WORKFLOW]);
+    add_pool(point, series->labels[SERIES_JOB_LABELS], series->labels[SERIES_JOB_GROUP]);
+}
+
+static void put_job(struct collection *collection, const struct series *series, size_t position)
+{
+    struct point_attributes point;
+    begin_job(&point, series);
+    add(&point, "cicd.pipeline.task.run.result", series->labels[SERIES_JOB_RESULT]);
+    put_histogram(collection, &point.list, &series->histograms[position]);
+}
+
+// Jobs that are an error of the CI/CD system have the result `error` (trace/spans.h).
+static void put_job_errors(struct collection *collection, const struct series *series,
+                           size_t position)
+{
+    struct point_attributes point;
+    struct slice result = series->labels[SERIES_JOB_RESULT];
+    struct slice type = error_type_of(result);
+    (void)position;
+    if (type.len == 0 || slice_equals(result, SLICE("error")) || series->count == 0)
+        return;
+    begin_job(&point, series);
+    add(&point, "error.type", type);
+    put_count(collection, &point.list, series->count);
+}
+
+static void put_system_error(struct collection *collection, const struct series *series,
+                             struct slice component, struct slice type, uint64_t count)
+{
+    struct point_attributes point;
+    if (count == 0)
+        return;
+    begin_job(&point, series);
+    add(&point, "cicd.system.component", component);
+    add(&point, "error.type", type);
+    put_count(collection, &point.list, count);
+}
+
+// A job whose runner was lost had one, so it was prepared or executed; one that was not started was neither.
+static void put_system_errors(struct collection *collection, const struct series *series,
+                              size_t position)
+{
+    uint64_t startups = series->histograms[SERIES_JOB_STARTUP].count;
+    uint64_t executions = series->histograms[SERIES_JOB_EXECUTION].count;
+    uint64_t lost = startups > executions ? startups : executions;
+    (void)position;
+    if (!slice_equals(series->labels[SERIES_JOB_RESULT], SLICE("error")))
+        return;
+    if (lost > series->count)
+        lost = series->count;
+    put_system_error(collection, series, SLICE("agent"), SLICE("runner_lost"), lost);
+    put_system_error(collection, series, SLICE("scheduler"), SLICE("not_started"),
+                     series->count - lost);
+}
+
+static void put_all_series(struct collection *collection)
+{
+    static const struct otlp_metric phases[SERIES_HISTOGRAMS_MAX] = {
+        [SERIES_JOB_WAITING] = {"ghatrace.job.waiting.duration", "s",
+                                "How long jobs waited for the approval of their environment.",
+                                OTLP_HISTOGRAM},
+        [SERIES_JOB_QUEUE] = {"ghatrace.job.queue.duration", "s",
+                              "How long jobs that were ready to run waited for a runner.",
+                              OTLP_HISTOGRAM},
+        [SERIES_JOB_STARTUP] = {"ghatrace.job.startup.duration", "s",
+                                "How long runners prepared themselves on taking a job, up to the "
+                                "workflow's first step.",
+                                OTLP_HISTOGRAM},
+        [SERIES_JOB_EXECUTION] = {"ghatrace.job.execution.duration", "s",
+                                  "How long jobs ran, from the workflow's first step to their end.",
+                                  OTLP_HISTOGRAM},
+        [SERIES_JOB_ASSIGN] = {"ghatrace.job.assign.duration", "s",
+                               "How long jobs that were ready to run waited until ARC assigned "
+                               "them to a scale set.",
+                               OTLP_HISTOGRAM},
+        [SERIES_JOB_PROVISION] = {"ghatrace.job.provision.duration", "s",
+                                  "How long jobs that ARC assigned waited until a runner started "
+                                  "them.",
+                                  OTLP_HISTOGRAM},
+    };
+    static const struct otlp_metric run = {
+        "cicd.pipeline.run.duration", "s",
+        "Duration of a pipeline run grouped by pipeline, state and result.", OTLP_HISTOGRAM};
+    static const struct otlp_metric errors = {"cicd.pipeline.run.errors", "{error}",
+                                              "The number of errors encountered in pipeline runs: "
+                                              "jobs that failed or timed out.",
+                                              OTLP_COUNTER};
+    static const struct otlp_metric system = {
+        "cicd.system.errors", "{error}",
+        "The number of errors in a component of the CI/CD system: jobs whose runner was lost, and "
+        "jobs that never got one.",
+        OTLP_COUNTER};
+    put_family(collection, &run, SERIES_RUN, put_run, 0);
+    put_family(collection, &errors, SERIES_JOB, put_job_errors, 0);
+    put_family(collection, &system, SERIES_JOB, put_system_errors, 0);
+    for (size_t i = 0; i < SERIES_HISTOGRAMS_MAX; i++)
+        put_family(collection, &phases[i], SERIES_JOB, put_job, i);
+}
+
+// --- pools ----------------------------------------------------------------------------------------
+
+struct pools {
+    struct pool *items;
+    size_t count;
+};
+
+static void put_pool_counts(struct collection *collection, const struct pools *pools,
+                            const struct otlp_metric *metric, enum open_job_kind state)
+{
+    begin_metric(collection, metric);
+    for (size_t i = 0; i < pools->count; i++) {
+        struct point_attributes point;
+        begin_attributes(&point);
+        add_pool(&point, pools->items[i].labels, pools->items[i].group);
+        put_count(collection, &point.list, pools->items[i].counts[state]);
+    }
+    end_metric(collection);
+}
+
+// 0 where no job is queued.
+static double oldest_wait(struct collection *collection, const struct pool *pool)
+{
+    struct pool_job oldest = {0};
+    timestamp_ns now = collection->options->now;
+    if (pool->counts[OPEN_JOB_QUEUED] == 0)
+        return 0;
+    enum error_code code = pool_seek_job(collection->transaction, &pool->id, OPEN_JOB_QUEUED,
+                                         &oldest, collection->error);
+    if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
+        collection->code = code;
+    return code == ERROR_NONE && oldest.since < now ? in_seconds(now - oldest.since) : 0;
+}
+
+static void put_oldest_waits(struct collection *collection, const struct pools *pools)
+{
+    static const struct otlp_metric metric = {
+        "ghatrace.pool.oldest_wait", "s",
+        "For how long the oldest queued job has waited for a runner; 0 where there is none.",
+        OTLP_GAUGE};
+    const struct otlp_interval now = {.end = collection->options->now};
+    begin_metric(collection, &metric);
+    for (size_t i = 0; i < pools->count && collection->code == ERROR_NONE; i++) {
+        struct point_attributes point;
+        double seconds = oldest_wait(collection, &pools->items[i]);
+        begin_attributes(&point);
+        add_pool(&point, pools->items[i].labels, pools->items[i].group);
+        if (make_room(collection))
+            otlp_metric_put_double(collection->part, &point.list, &now, seconds);
+    }
+    end_metric(collection);
+}
+
+// Webhooks report runners only while they run a job.
+static void put_workers(struct collection *collection, const struct pools *pools)
+{
+    static const struct otlp_metric metric = {"cicd.worker.count", "{worker}",
+                                              "The number of workers on the CI/CD system by state.",
+                                              OTLP_UP_DOWN_COUNTER};
+    struct point_attributes point;
+    uint64_t busy = 0;
+    for (size_t i = 0; i < pools->count; i++)
+        busy += pools->items[i].counts[OPEN_JOB_RUNNING];
+    begin_metric(collection, &metric);
+    begin_attributes(&point);
+    add(&point, "cicd.worker.state", SLICE("busy"));
+    put_count(collection, &point.list, busy);
+    end_metric(collection);
+}
+
+static void put_pools(struct collection *collection)
+{
+    static const struct otlp_metric queued = {"ghatrace.pool.queued", "{job}",
+                                              "Jobs that are ready to run and wait for a runner.",
+                                              OTLP_UP_DOWN_COUNTER};
+    static const struct otlp_metric running = {"ghatrace.pool.running", "{job}",
+                                               "Jobs that run on a runner.", OTLP_UP_DOWN_COUNTER};
+    static const struct otlp_metric waiting = {
+        "ghatrace.pool.waiting", "{job}", "Jobs that wait for the approval of their environment.",
+        OTLP_UP_DOWN_COUNTER};
+    struct pools pools;
+    if (collection->code == ERROR_NONE)
+        collection->code = pool_list(collection->transaction, &collection->arena, &pools.items,
+                                     &pools.count, collection->error);
+    if (collection->code != ERROR_NONE)
+        return;
+    put_workers(collection, &pools);
+    put_pool_counts(collection, &pools, &queued, OPEN_JOB_QUEUED);
+    put_pool_counts(collection, &pools, &running, OPEN_JOB_RUNNING);
+    put_pool_counts(collection, &pools, &waiting, OPEN_JOB_WAITING);
+    put_oldest_waits(collection, &pools);
+}
+
+// --- open runs ------------------------------------------------------------------------------------
+
+// What one open run adds to; in the order of the fields.
+struct active {
+    struct slice repository, workflow, state;
+};
+
+static int compare_active(const void *left, const void *right)
+{
+    const struct active *a = left, *b = right;
+    int order = slice_compare(a->repository, b->repository);
+    if (order == 0)
+        order = slice_compare(a->workflow, b->workflow);
+    return order != 0 ? order : slice_compare(a->state, b->state);
+}
+
+// A run that is known only from its jobs is pending until its first job has ended.
+static struct slice state_of(const struct run_state *run)
+{
+    if (run->is_completed)
+        return SLICE("finalizing");
+    bool is_begun = (run->seen & 1U << GITHUB_RUN_IN_PROGRESS) != 0 || run->closed_jobs > 0;
+    return is_begun ? SLICE("executing") : SLICE("pending");
+}
+
+// ERROR_NOT_FOUND: it cannot be read.
+static enum error_code read_active(struct collection *collection, struct arena *scratch,
+                                   const struct stored_run *place, struct active *active)
+{
+    const struct store_key key = {
+        .trace = place->trace,
+        .span = span_id_of_run(ID_SCHEME_ARC, place->run_id, place->run_attempt)};
+    struct run_state run;
+    struct slice bytes;
+    arena_clear(scratch);
+    enum error_code code = store_get_span(collection->transaction, &key, &bytes, collection->error);
+    if (code == ERROR_NONE)
+        code = codec_decode_run(bytes, scratch, &run, collection->error);
+    if (code != ERROR_NONE)
+        return code == ERROR_CORRUPT ? ERROR_NOT_FOUND : code;
+    const struct run_names names = run_names_of(&run);
+    active->state = state_of(&run);
+    if (arena_copy_slice(&collection->arena, names.repository->full_name, &active->repository) &&
+        arena_copy_slice(&collection->arena,
+                         names.workflow.len > 0 ? names.workflow : SLICE("unknown"),
+                         &active->workflow))
+        return ERROR_NONE;
+    return error_set(collection->error, ERROR_MEMORY, "metrics: out of memory");
+}
+
+// The newest open runs, up to the limit.
+static size_t read_open_runs(struct collection *collection, struct active *found)
+{
+    struct stored_run place = {0};
+    struct arena scratch;
+    size_t count = 0;
+    arena_init(&scratch, ARENA_BLOCK);
+    while (count < OPEN_RUNS_READ_MAX && collection->code == ERROR_NONE) {
+        enum error_code code =
+            open_runs_seek_older(collection->transaction, &place, collection->error);
+        if (code == ERROR_NOT_FOUND)
+            break;
+        if (code == ERROR_NONE)
+            code = read_active(collection, &scratch, &place, &found[count]);
+        if (code == ERROR_NONE)
+            count++;
+        else if (code != ERROR_NOT_FOUND)
+            collection->code = code;
+    }
+    arena_release(&scratch);
+    return count;
+}
+
+static void put_active(struct collection *collection, const struct active *active, uint64_t count)
+{
+    struct point_attributes point;
+    begin_attributes(&point);
+    add_pipeline(&point, active->repository, active->workflow);
+    add(&point, "cicd.pipeline.run.state", active->state);
+    put_count(collection, &point.list, count);
+}
+
+// Runs whose state is not read are counted under "other", so that the sum is right.
+static void put_open_runs(struct collection *collection)
+{
+    static const struct otlp_metric metric = {
+        "cicd.pipeline.run.active", "{run}",
+        "The number of pipeline runs currently active in the system by state.",
+        OTLP_UP_DOWN_COUNTER};
+    static const struct active other = {
+        .repository = {"other", 5}, .workflow = {"other", 5}, .state = {"unknown", 7}};
+    struct active *found =
+        arena_allocate_array(&collection->arena, OPEN_RUNS_READ_MAX, sizeof *found);
+    if (found == NULL) {
+        fail(collection, ERROR_MEMORY, "out of memory");
+        return;
+    }
+    size_t count = read_open_runs(collection, found);
+    uint64_t all = open_runs_count(collection->transaction);
+    qsort(found, count, sizeof *found, compare_active);
+    begin_metric(collection, &metric);
+    for (size_t from = 0, to; from < count; from = to) {
+        for (to = from + 1; to < count && compare_active(&found[from], &found[to]) == 0;)
+            to++;
+        put_active(collection, &found[from], to - from);
+    }
+    if (all > count)
+        put_active(collection, &other, all - count);
+    end_metric(collection);
+}
+
+// --- the snapshot ---------------------------------------------------------------------------------
+
+enum error_code snapshot_take(const struct snapshot_options *options, struct snapshot *snapshot,
+                              struct error *error)
+{
+    struct collection collection = {
+        .options = options, .snapshot = snapshot, .counted = {.end = options->now}, .error = error};
+    *snapshot = (struct snapshot){.count = 0};
+    collection.code = store_begin(options->store, false, &collection.transaction, error);
+    if (collection.code != ERROR_NONE)
+        return collection.code;
+    arena_init(&collection.arena, ARENA_BLOCK);
+    collection.code = series_since(collection.transaction, &collection.counted.start, error);
+    put_all_series(&collection);
+    put_pools(&collection);
+    put_open_runs(&collection);
+    end_part(&collection);
+    otlp_metrics_discard(collection.part);
+    arena_release(&collection.arena);
+    store_abort(collection.transaction);
+    if (collection.code != ERROR_NONE)
+        snapshot_release(snapshot);
+    return collection.code;
+}
+
+void snapshot_release(struct snapshot *snapshot)
+{
+    for (size_t i = 0; i < snapshot->count; i++)
+        buffer_release(&snapshot->parts[i]);
+    snapshot->count = 0;
+}
