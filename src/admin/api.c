@@ -1096,6 +1096,32 @@ static void put_export(struct json_out *json, const struct view_sources *sources
     json_out_close_object(json);
 }
 
+static void put_metrics_push(struct json_out *json, const struct view_sources *sources,
+                             const struct health_figures *figures)
+{
+    const struct metrics_push_status *status = &figures->pushing;
+    char category[HEALTH_CATEGORY_SIZE];
+    bool is_troubled = status->is_troubled;
+    json_out_open_object(json, "metrics_push");
+    json_out_text(json, "endpoint", slice_from_string(sources->metrics_url));
+    json_out_text(json, "state",
+                  sources->metrics_push == NULL ? SLICE("off")
+                  : is_troubled                 ? SLICE("trouble")
+                                                : SLICE("ok"));
+    json_out_time(json, "since", status->since);
+    json_out_text(json, "category",
+                  is_troubled ? slice_from_string(health_category(status->category, category))
+                              : SLICE_EMPTY);
+    if (is_troubled && status->http_status > 0)
+        json_out_count(json, "http_status", (uint64_t)status->http_status);
+    else
+        json_out_null(json, "http_status");
+    json_out_text(json, "message", is_troubled ? slice_from_string(status->message) : SLICE_EMPTY);
+    json_out_time(json, "accepted_at", status->accepted_at);
+    put_health_figures(json, figures, "metrics_push");
+    json_out_close_object(json);
+}
+
 static void api_put_overflow(struct json_out *json, const struct engine_overflow *overflow)
 {
     json_out_open_object(json, "series_overflow");
@@ -1190,6 +1216,7 @@ enum error_code api_render_status(const struct api_call *call)
     api_put_deliveries(&json, &figures);
     put_setup(&json, sources, &figures, now);
     put_export(&json, sources, &figures);
+    put_metrics_push(&json, sources, &figures);
     code = put_received(call, &json, &figures);
     if (code != ERROR_NONE)
         return code;

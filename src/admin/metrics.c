@@ -634,6 +634,10 @@ enum error_code health_figures_read(const struct view_sources *sources, timestam
         exporter_read_counters(sources->exporter, &figures->exporter);
         exporter_read_status(sources->exporter, &figures->exporting);
     }
+    if (sources->metrics_push != NULL) {
+        metrics_push_read_counters(sources->metrics_push, &figures->pushed);
+        metrics_push_read_status(sources->metrics_push, &figures->pushing);
+    }
     enum error_code code = store_begin(sources->store, false, &transaction, error);
     if (code != ERROR_NONE)
         return code;
@@ -782,6 +786,18 @@ static void put_header_file(struct metrics_text *text, const struct health_figur
         text, "ghatrace_export_header_file_usable", METRICS_GAUGE,
         "0 while otlp-header-file cannot be used and the last valid headers stay in use, else 1.",
         figures->has_usable_headers ? 1 : 0);
+}
+
+static void put_push_times(struct metrics_text *text, const struct health_figures *figures)
+{
+    const struct metrics_push_status *status = &figures->pushing;
+    metrics_single(text, "ghatrace_metrics_push_accepted_timestamp_seconds", METRICS_GAUGE,
+                   "When a snapshot of metrics was last accepted; 0: none since the start.",
+                   to_seconds(status->accepted_at));
+    metrics_single(text, "ghatrace_metrics_push_trouble_since_timestamp_seconds", METRICS_GAUGE,
+                   "Since when snapshots of metrics are not accepted; 0: they are, or none is "
+                   "pushed.",
+                   status->is_troubled ? to_seconds(status->since) : 0);
 }
 
 static void put_free_bytes(struct metrics_text *text, const struct health_figures *figures)
@@ -958,6 +974,21 @@ const struct health_family health_families[] = {
     {"ghatrace_export_quarantined_bytes", METRICS_GAUGE, "Their size.",
      FIGURE(exporting.quarantined_bytes)},
     {.write = put_header_file},
+    {"ghatrace_metrics_push_requests", METRICS_COUNTER,
+     "Requests with metrics to the collector, since the start.", FIGURE(pushed.requests), IN_API("metrics_push", "requests")},
+    {"ghatrace_metrics_push_snapshots", METRICS_COUNTER,
+     "Snapshots of metrics that the collector accepted, since the start.",
+     FIGURE(pushed.snapshots), IN_API("metrics_push", "snapshots")},
+    {"ghatrace_metrics_push_failures", METRICS_COUNTER,
+     "Snapshots of metrics that were not accepted, since the start. A later one has what they had.",
+     FIGURE(pushed.failures), IN_API("metrics_push", "failures")},
+    {"ghatrace_metrics_push_rejected_points", METRICS_COUNTER,
+     "Data points that the collector rejected from requests that it accepted, since the start.",
+     FIGURE(pushed.rejected_points), IN_API("metrics_push", "rejected_points")},
+    {"ghatrace_metrics_push_failures_in_a_row", METRICS_GAUGE,
+     "Snapshots of metrics that were not accepted since the last one that was.",
+     FIGURE(pushed.failures_in_a_row), IN_API("metrics_push", "failures_in_a_row")},
+    {.write = put_push_times},
     {"ghatrace_store_set_aside", METRICS_COUNTER,
      "Stored entries that could not be read or written and were set aside, since the store was made; "
      "ghatrace check lists them.",

@@ -85,6 +85,8 @@ struct health_figures {
     struct engine_overflow overflow;
     struct export_counters exporter;
     struct export_status exporting;
+    struct metrics_push_counters pushed;
+    struct metrics_push_status pushing;
     struct store_usage usage;
     uint64_t own_records, own_bytes; // of the outbox without records of other programs
     struct store_set_aside_totals set_aside;

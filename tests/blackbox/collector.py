@@ -31,6 +31,10 @@ class Request:
     def is_json(self):
         return self.headers.get("content-type") == JSON
 
+    @property
+    def is_metrics(self):
+        return self.path.endswith(("/v1/metrics", "MetricsService/Export"))
+
 
 @dataclasses.dataclass
 class Answer:
@@ -79,6 +83,7 @@ class Collector:
 
     def __init__(self, script=lambda request: Answer()):
         self.requests = []
+        self.metrics = []  # requests with metrics, which are not in `requests`
         self.script = script
         self.read_rate = None  # bytes per second of each connection
         self.changed = threading.Condition()
@@ -225,7 +230,7 @@ class CollectorHandler(http.server.BaseHTTPRequestHandler):
         # Counted before the answer leaves: a crash in between only repeats it.
         request.status = answer.status if not answer.cut and not answer.reset else 0
         with self.owner.changed:
-            self.owner.requests.append(request)
+            (self.owner.metrics if request.is_metrics else self.owner.requests).append(request)
             self.owner.changed.notify_all()
         self.reply(answer, request)
 

@@ -24,6 +24,7 @@ import h2.events
 import h2.exceptions
 
 PATH = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+METRICS_PATH = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
 OK, CANCELLED, UNKNOWN, INVALID_ARGUMENT, DEADLINE_EXCEEDED = range(5)
 PERMISSION_DENIED, RESOURCE_EXHAUSTED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, UNAUTHENTICATED = 7, 8, 12, 13, 14, 16
 
@@ -191,7 +192,7 @@ class Handler(socketserver.BaseRequestHandler):
         is_taken = answer.code == OK and answer.status == 200
         request.status = 0 if is_lost else 200 if is_taken else 400
         with self.owner.changed:
-            self.owner.requests.append(request)
+            (self.owner.metrics if request.is_metrics else self.owner.requests).append(request)
             self.owner.changed.notify_all()
         return self.reply(stream, answer)
 
@@ -207,7 +208,7 @@ class Handler(socketserver.BaseRequestHandler):
         return gzip.decompress(framed[5:]) if flag else framed[5:]
 
     def check(self, request):
-        wanted = {":method": "POST", ":path": PATH, "content-type": "application/grpc", "te": "trailers",
+        wanted = {":method": "POST", ":path": METRICS_PATH if request.is_metrics else PATH, "content-type": "application/grpc", "te": "trailers",
                   ":scheme": "https" if self.owner.context else "http"}
         for name, value in wanted.items():
             if request.headers.get(name) != value:
