@@ -459,6 +459,15 @@ static duration_ns read_milliseconds(struct otel *otel, const char *name, durati
     return preset;
 }
 
+static void warn_of_temporality(struct otel *otel)
+{
+    const char *value =
+        prefixed_variable(otel, signal_prefixes[EXPORT_METRICS], "TEMPORALITY_PREFERENCE");
+    if (value != NULL && !is_word(value, SLICE("cumulative")))
+        config_warn(otel->config, otel->arena, "%s: \"%.60s\" is not supported: cumulative is used",
+                    otel->name, value);
+}
+
 static enum error_code apply_metrics(struct otel *otel, struct error *error)
 {
     struct config_metrics *metrics = &otel->config->metrics;
@@ -472,6 +481,7 @@ static enum error_code apply_metrics(struct otel *otel, struct error *error)
     if (!metrics->exporting.is_on)
         config_warn(otel->config, otel->arena,
                     "metrics-exporter is otlp, but no endpoint is set: no metrics are pushed");
+    warn_of_temporality(otel);
     if (prefixed_variable(otel, signal_prefixes[EXPORT_METRICS], "HEADERS") == NULL)
         metrics->header_file = otel->config->otlp_header_file;
     metrics->interval =

@@ -34,7 +34,7 @@ struct metrics_push {
     struct http_client *client;
     struct net_timer *timer; // of the next snapshot; not set while one is sent
     struct push_pace pace;
-    size_t part_bytes;
+    size_t part_bytes; // halved by each refusal of a request as too large
     uint64_t random_state;
     bool is_started;
 

@@ -14,7 +14,7 @@
 
 #define PART_MAX ((size_t)16 << 20) // one point is far smaller than the difference to part_bytes
 #define ARENA_BLOCK ((size_t)64 << 10)
-// The states of so many open runs are read; a million would take seconds.
+// The states of so many open runs are read, and as many running jobs are looked at; a million would take seconds.
 #define OPEN_RUNS_READ_MAX 5000
 
 // --- parts ----------------------------------------------------------------------------------------
@@ -394,7 +394,7 @@ static void put_workers(struct collection *collection, const struct pools *pools
     end_metric(collection);
 }
 
-static void put_pools(struct collection *collection)
+static void put_pools(struct collection *collection, const struct pools *pools)
 {
     static const struct otlp_metric queued = {"ghatrace.pool.queued", "{job}",
                                               "Jobs that are ready to run and wait for a runner.",
@@ -404,17 +404,11 @@ static void put_pools(struct collection *collection)
     static const struct otlp_metric waiting = {
         "ghatrace.pool.waiting", "{job}", "Jobs that wait for the approval of their environment.",
         OTLP_UP_DOWN_COUNTER};
-    struct pools pools;
-    if (collection->code == ERROR_NONE)
-        collection->code = pool_list(collection->transaction, &collection->arena, &pools.items,
-                                     &pools.count, collection->error);
-    if (collection->code != ERROR_NONE)
-        return;
-    put_workers(collection, &pools);
-    put_pool_counts(collection, &pools, &queued, OPEN_JOB_QUEUED);
-    put_pool_counts(collection, &pools, &running, OPEN_JOB_RUNNING);
-    put_pool_counts(collection, &pools, &waiting, OPEN_JOB_WAITING);
-    put_oldest_waits(collection, &pools);
+    put_workers(collection, pools);
+    put_pool_counts(collection, pools, &queued, OPEN_JOB_QUEUED);
+    put_pool_counts(collection, pools, &running, OPEN_JOB_RUNNING);
+    put_pool_counts(collection, pools, &waiting, OPEN_JOB_WAITING);
+    put_oldest_waits(collection, pools);
 }
 
 // --- open runs ------------------------------------------------------------------------------------
@@ -433,18 +427,66 @@ static int compare_active(const void *left, const void *right)
     return order != 0 ? order : slice_compare(a->state, b->state);
 }
 
-// A run that is known only from its jobs is pending until its first job has ended.
-static struct slice state_of(const struct run_state *run)
+// The keys of runs that have a running job, sorted.
+struct begun_runs {
+    struct trace_id *traces;
+    size_t count;
+};
+
+static int compare_traces(const void *left, const void *right)
+{
+    return memcmp(left, right, sizeof(struct trace_id));
+}
+
+static void read_begun_runs_of(struct collection *collection, const struct pool *pool,
+                               struct begun_runs *begun)
+{
+    struct pool_job job = {0};
+    while (begun->count < OPEN_RUNS_READ_MAX && collection->code == ERROR_NONE) {
+        enum error_code code = pool_seek_job(collection->transaction, &pool->id, OPEN_JOB_RUNNING,
+                                             &job, collection->error);
+        if (code == ERROR_NOT_FOUND)
+            break;
+        if (code == ERROR_NONE)
+            begun->traces[begun->count++] = job.key.trace;
+        else
+            collection->code = code;
+        pool_job_increment(&job);
+    }
+}
+
+static void read_begun_runs(struct collection *collection, const struct pools *pools,
+                            struct begun_runs *begun)
+{
+    begun->count = 0;
+    begun->traces =
+        arena_allocate_array(&collection->arena, OPEN_RUNS_READ_MAX, sizeof *begun->traces);
+    if (begun->traces == NULL) {
+        fail(collection, ERROR_MEMORY, "out of memory");
+        return;
+    }
+    for (size_t i = 0; i < pools->count; i++)
+        if (pools->items[i].counts[OPEN_JOB_RUNNING] > 0)
+            read_begun_runs_of(collection, &pools->items[i], begun);
+    qsort(begun->traces, begun->count, sizeof *begun->traces, compare_traces);
+}
+
+// The run's own event may be late, or not be sent at all: a job that runs, or has run, shows it, too.
+static struct slice state_of(const struct run_state *run, const struct trace_id *trace,
+                             const struct begun_runs *begun)
 {
     if (run->is_completed)
         return SLICE("finalizing");
-    bool is_begun = (run->seen & 1U << GITHUB_RUN_IN_PROGRESS) != 0 || run->closed_jobs > 0;
+    bool is_begun = (run->seen & 1U << GITHUB_RUN_IN_PROGRESS) != 0 || run->closed_jobs > 0 ||
+                    (begun->count > 0 && bsearch(trace, begun->traces, begun->count,
+                                                 sizeof *begun->traces, compare_traces) != NULL);
     return is_begun ? SLICE("executing") : SLICE("pending");
 }
 
 // ERROR_NOT_FOUND: it cannot be read.
 static enum error_code read_active(struct collection *collection, struct arena *scratch,
-                                   const struct stored_run *place, struct active *active)
+                                   const struct begun_runs *begun, const struct stored_run *place,
+                                   struct active *active)
 {
     const struct store_key key = {
         .trace = place->trace,
@@ -458,7 +500,7 @@ static enum error_code read_active(struct collection *collection, struct arena *
     if (code != ERROR_NONE)
         return code == ERROR_CORRUPT ? ERROR_NOT_FOUND : code;
     const struct run_names names = run_names_of(&run);
-    active->state = state_of(&run);
+    active->state = state_of(&run, &place->trace, begun);
     if (arena_copy_slice(&collection->arena, names.repository->full_name, &active->repository) &&
         arena_copy_slice(&collection->arena,
                          names.workflow.len > 0 ? names.workflow : SLICE("unknown"),
@@ -468,7 +510,8 @@ static enum error_code read_active(struct collection *collection, struct arena *
 }
 
 // The newest open runs, up to the limit.
-static size_t read_open_runs(struct collection *collection, struct active *found)
+static size_t read_open_runs(struct collection *collection, const struct begun_runs *begun,
+                             struct active *found)
 {
     struct stored_run place = {0};
     struct arena scratch;
@@ -480,7 +523,7 @@ static size_t read_open_runs(struct collection *collection, struct active *found
         if (code == ERROR_NOT_FOUND)
             break;
         if (code == ERROR_NONE)
-            code = read_active(collection, &scratch, &place, &found[count]);
+            code = read_active(collection, &scratch, begun, &place, &found[count]);
         if (code == ERROR_NONE)
             count++;
         else if (code != ERROR_NOT_FOUND)
@@ -500,7 +543,7 @@ static void put_active(struct collection *collection, const struct active *activ
 }
 
 // Runs whose state is not read are counted under "other", so that the sum is right.
-static void put_open_runs(struct collection *collection)
+static void put_open_runs(struct collection *collection, const struct pools *pools)
 {
     static const struct otlp_metric metric = {
         "cicd.pipeline.run.active", "{run}",
@@ -514,7 +557,9 @@ static void put_open_runs(struct collection *collection)
         fail(collection, ERROR_MEMORY, "out of memory");
         return;
     }
-    size_t count = read_open_runs(collection, found);
+    struct begun_runs begun;
+    read_begun_runs(collection, pools, &begun);
+    size_t count = read_open_runs(collection, &begun, found);
     uint64_t all = open_runs_count(collection->transaction);
     qsort(found, count, sizeof *found, compare_active);
     begin_metric(collection, &metric);
@@ -535,15 +580,19 @@ enum error_code snapshot_take(const struct snapshot_options *options, struct sna
 {
     struct collection collection = {
         .options = options, .snapshot = snapshot, .counted = {.end = options->now}, .error = error};
+    struct pools pools = {.count = 0};
     *snapshot = (struct snapshot){.count = 0};
     collection.code = store_begin(options->store, false, &collection.transaction, error);
     if (collection.code != ERROR_NONE)
         return collection.code;
     arena_init(&collection.arena, ARENA_BLOCK);
     collection.code = series_since(collection.transaction, &collection.counted.start, error);
+    if (collection.code == ERROR_NONE)
+        collection.code =
+            pool_list(collection.transaction, &collection.arena, &pools.items, &pools.count, error);
     put_all_series(&collection);
-    put_pools(&collection);
-    put_open_runs(&collection);
+    put_pools(&collection, &pools);
+    put_open_runs(&collection, &pools);
     end_part(&collection);
     otlp_metrics_discard(collection.part);
     arena_release(&collection.arena);

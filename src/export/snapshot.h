@@ -28,7 +28,7 @@
 #include "ghatrace/store/store.h"
 #include "ghatrace/trace/span.h"
 
-#define SNAPSHOT_PARTS_MAX 64
+#define SNAPSHOT_PARTS_MAX 1024
 
 struct snapshot {
     struct buffer parts[SNAPSHOT_PARTS_MAX]; // an ExportMetricsServiceRequest each

@@ -187,11 +187,12 @@ class Content(MetricsTest):
         ending = Run(workflow="CI")
         job = ending.job()
         daemon.accept(ending.requested(), job.in_progress(), ending.completed())
+        daemon.accept(Run(workflow="Jobs").job().queued(), Run(workflow="Jobs").job().in_progress())  # nothing of the runs
         found = points(self.wait_next(collector))
         self.assertEqual(sorted((dict(key[1])["vcs.owner.name"], dict(key[1])["cicd.pipeline.run.state"], point["value"])
                                 for key, point in found.items() if key[0] == "cicd.pipeline.run.active"),
-                         [("acme", "executing", 1), ("acme", "finalizing", 1), ("acme", "pending", 3),
-                          ("mona", "pending", 1)])
+                         [("acme", "executing", 1), ("acme", "executing", 1), ("acme", "finalizing", 1),
+                          ("acme", "pending", 1), ("acme", "pending", 3), ("mona", "pending", 1)])
 
     def test_a_restart_keeps_start_times_and_sums(self):
         collector = self.new_collector()
@@ -305,7 +306,9 @@ class Wanted(MetricsTest):
         self.assertIn("headers: x-key", found.stdout)
         self.assertNotIn("sesame", found.stdout)
         found = harness.run_command("check", "--insecure-no-signature=on", "--metrics-exporter=otlp", env={
-            "OTEL_METRIC_EXPORT_INTERVAL": "0", "OTEL_METRIC_EXPORT_TIMEOUT": "soon"})
+            "OTEL_METRIC_EXPORT_INTERVAL": "0", "OTEL_METRIC_EXPORT_TIMEOUT": "soon",
+            "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": "delta"})
+        self.assertIn("cumulative is used", found.stdout)
         self.assertIn("no endpoint is set: no metrics are pushed", found.stdout)
         self.assertIn("OTEL_METRIC_EXPORT_INTERVAL", found.stdout)
         self.assertIn("OTEL_METRIC_EXPORT_TIMEOUT", found.stdout)
@@ -409,6 +412,24 @@ class Trouble(MetricsTest):
         self.assertEqual(self.push(daemon)["state"], "ok")
         self.assertEqual(daemon.log.count("collector rejected data points"), 1)
         self.assertIn("too old", daemon.log)
+
+    def test_where_requests_may_not_be_large_there_are_more_of_them(self):
+        whole, collector = self.new_collector(), self.new_collector()
+        collector.script = lambda request: Answer(413 if len(request.body) > 300_000 else 200, {}, b"")
+        daemon = self.new_pusher(whole)
+        for number in range(500):
+            run = Run(workflow=f"workflow {number}")
+            daemon.accept(run.job().completed())
+        wanted = values(self.wait_next(whole))
+        self.assertGreater(whole.metrics[-1].wire_size, 500_000)
+        daemon.settings["otlp-endpoint"] = collector.endpoint
+        daemon.restart()
+        wait_until(lambda: self.push(daemon)["snapshots"] > 1, what="an accepted snapshot")
+        self.assertGreater(self.push(daemon)["failures"], 1)
+        found = {}
+        for request in [r for r in collector.metrics if r.status == 200][-8:]:
+            found.update(values(request))
+        self.assertEqual(found, wanted)
 
     def test_secrets_in_its_answers_are_masked(self):
         daemon, _ = self.pair(lambda request: Answer(403, {"Content-Type": "text/plain"},
