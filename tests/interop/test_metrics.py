@@ -8,6 +8,7 @@ import otlp_metrics
 from company import CompanyTest, has_grpc
 from harness import wait_until
 from test_admin import get_json
+from test_conventions import NAMESPACES, OPEN, go_registry
 from test_dashboards import load
 
 VARIABLES = {"OTEL_METRIC_EXPORT_INTERVAL": "300"}
@@ -73,6 +74,27 @@ class Metrics(CompanyTest):
                           if metric["kind"] != "gauge"}
                 self.assertEqual(len(starts), 1)
                 self.assertEqual(get_json(daemon, "/api/status")["metrics_push"]["state"], "ok")
+
+    def test_attributes_and_values_are_those_of_the_registry(self):
+        types, values = go_registry()
+        stand_in = self.new_collector()
+        daemon = self.new_daemon(stand_in, start=False, root_grace="1s", metrics_exporter="otlp")
+        daemon.env = VARIABLES
+        load(daemon.start())
+        wait_until(lambda: daemon.admin("/metrics").text.count("ghatrace_finished_runs 5\n"), what="five finished runs")
+        count = len(stand_in.metrics)
+        stand_in.wait(lambda c: len(c.metrics) >= count + 2, what="metrics")
+        found = otlp_metrics.parse(stand_in.metrics[-1].body, False)
+        sent = {(key, value) for metric in found["metrics"].values() for point in metric["points"]
+                for key, value in point["attributes"].items()} | set(found["resource"].items())
+        names = {key for key, _ in sent}
+        self.assertLessEqual({"cicd.pipeline.run.state", "cicd.worker.state", "error.type", "vcs.owner.name"}, names)
+        for key in names:
+            if key.startswith(NAMESPACES):
+                self.assertIn(types[key], ("string", "Enum"), key)
+            else:
+                self.assertTrue(key.startswith(("ghatrace.", "github.", "service.")), key)
+        self.assertEqual([pair for pair in sent if pair[0] in values and pair[0] not in OPEN and pair[1] not in values[pair[0]]], [])
 
     def test_a_collector_without_a_metrics_pipeline_is_asked_once(self):
         for protocol in ("http/protobuf", "grpc") if has_grpc() else ("http/protobuf",):
