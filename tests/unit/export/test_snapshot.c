@@ -2,6 +2,7 @@
 #include "../stats/world.h"
 
 #include "../../../src/export/snapshot.h"
+#include "ghatrace/base/memory.h"
 #include "ghatrace/otlp/json.h"
 #include "ghatrace/stats/open_runs.h"
 #include "ghatrace/stats/series.h"
@@ -136,6 +137,26 @@ static void open_runs_that_are_not_read_are_counted_as_other(void **state)
     snapshot_release(&snapshot);
 }
 
+static void each_failed_allocation_is_an_error_and_leaves_nothing(void **state)
+{
+    struct world *world = *state;
+    struct snapshot snapshot;
+    size_t failures = 0;
+    count_jobs(world);
+    for (long n = 0;; n++) {
+        memory_fail_after(n);
+        enum error_code code = take(world, 1000, &snapshot);
+        memory_fail_after(-1);
+        if (code == ERROR_NONE)
+            break;
+        assert_int_equal(code, ERROR_MEMORY);
+        assert_int_equal(snapshot.count, 0);
+        failures++;
+    }
+    assert_true(failures > 20);
+    snapshot_release(&snapshot);
+}
+
 static void an_empty_store_has_no_series_and_no_busy_runner(void **state)
 {
     struct world *world = *state;
@@ -155,6 +176,7 @@ int main(void)
         TEST(a_large_snapshot_is_several_requests_with_each_point_once),
         TEST(more_parts_than_allowed_are_refused_in_a_sentence),
         TEST(open_runs_that_are_not_read_are_counted_as_other),
+        TEST(each_failed_allocation_is_an_error_and_leaves_nothing),
         TEST(an_empty_store_has_no_series_and_no_busy_runner),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
