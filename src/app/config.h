@@ -47,8 +47,7 @@ struct config_export {
 struct config_metrics {
     struct config_export exporting; // is_on false: they are not
     duration_ns interval, timeout;
-    const char
-        *header_file; // otlp-header-file, unless the headers of metrics are set apart; NULL: none
+    const char *header_file; // otlp-header-file, or NULL if metrics have headers of their own
 };
 
 struct config {

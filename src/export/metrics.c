@@ -80,7 +80,7 @@ static void report_trouble(struct metrics_push *push, enum push_failure failure,
     push->status.http_status = http_status;
     push->is_absent = was_absent || failure == PUSH_ABSENT;
     if (push->is_absent && !was_absent)
-        log_trouble(push, "endpoint has no OTLP metrics, asked again at long intervals", now);
+        log_trouble(push, "endpoint has no OTLP metrics, will retry at long intervals", now);
     else if (!push->is_absent && (push->logged_at == 0 || now - push->logged_at >= REPEAT_INTERVAL))
         log_trouble(push, "metrics are not accepted, will retry", now);
 }

@@ -201,7 +201,8 @@ void series_add_row(struct series_row *into, const struct series_row *from);
 struct series_row *series_allocate_row(struct stats *stats, enum series_kind kind);
 enum error_code series_encode(const struct series_row *row, struct buffer *out) MUST_CHECK;
 // Stores since when series are counted, if that is not stored: of a store that has series already, the time of the
-// oldest observation that is still known, else the time of the batch.
+// oldest observation that is still known, else the time of the batch. Not while the store is tight: that must not keep it
+// from being emptied.
 enum error_code series_note_start(struct stats *stats, struct error *error) MUST_CHECK;
 // `row` has its kind, and zeroed histograms. Labels point into `bytes`. False: damaged.
 bool series_decode(struct slice bytes, struct series_row *row) MUST_CHECK;

@@ -743,7 +743,7 @@ enum error_code series_note_start(struct stats *stats, struct error *error)
     uint8_t bytes[SINCE_SIZE];
     timestamp_ns since;
     enum error_code code = series_since(stats->transaction, &since, error);
-    if (code != ERROR_NONE || since != TIMESTAMP_UNKNOWN)
+    if (code != ERROR_NONE || since != TIMESTAMP_UNKNOWN || store_is_tight(stats->transaction))
         return code;
     code = find_oldest(stats, &since, error);
     if (code != ERROR_NONE)

@@ -23,9 +23,8 @@ PACKAGE = "opentelemetry.proto.collector.metrics.v1"
 
 
 def take(fields, name, default=None):
-    """One field of a message, once."""
-    value = fields.pop(name, default)
-    return value
+    """A field of a message, which is then read."""
+    return fields.pop(name, default)
 
 
 def nothing_left(fields, what):

@@ -4,7 +4,7 @@
 // Sums and histograms are cumulative. The points of a metric may be spread over several requests of one snapshot.
 //
 //   otlp_metrics_begin
-//     otlp_metric_begin · otlp_metric_put_number or _put_histogram, any number of times · otlp_metric_end
+//     otlp_metric_begin · otlp_metric_put_integer, _double or _histogram, any number of times · otlp_metric_end
 //   otlp_metrics_end
 #ifndef GHATRACE_OTLP_METRICS_H
 #define GHATRACE_OTLP_METRICS_H

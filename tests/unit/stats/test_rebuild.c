@@ -8,6 +8,7 @@
 #include "ghatrace/trace/ids.h"
 #include "support/stats_verify.h"
 
+#define SMALL_MAP_BYTES ((uint64_t)2 << 20)
 #define JOBS 60
 #define RUNS 20
 
@@ -303,6 +304,36 @@ static void a_store_that_lacks_it_is_counted_from_its_oldest_observation(void **
     world_commit(world);
 }
 
+static void fill_until_tight(struct world *world)
+{
+    static const char block[3000];
+    for (uint64_t i = 0; !store_is_tight(world->transaction); i++)
+        must(world, store_table_put(world->transaction, STORE_TABLE_QUARANTINE,
+                                    (struct slice){(const char *)&i, sizeof i},
+                                    (struct slice){block, sizeof block}, &world->error));
+}
+
+static void it_is_not_stored_while_the_store_is_tight(void **state)
+{
+    struct rebuilding *rebuilding = *state;
+    struct world *world = &rebuilding->world;
+    bool is_done;
+    store_close(world->store);
+    must(world, store_open(world->folder.path, STORE_DAEMON, SMALL_MAP_BYTES, &world->store,
+                           &world->error));
+    world_begin(world);
+    must(world, rebuild_continue(world->stats, SIZE_MAX, &is_done, &world->error));
+    must(world,
+         store_table_delete(world->transaction, STORE_TABLE_STATS, SLICE("since"), &world->error));
+    fill_until_tight(world);
+    world_commit(world);
+    world_begin(world);
+    must(world, rebuild_continue(world->stats, SIZE_MAX, &is_done, &world->error));
+    assert_true(is_done);
+    assert_int_equal(read_since(world), TIMESTAMP_UNKNOWN);
+    world_commit(world);
+}
+
 static void complete_tables_are_left_unchanged(void **state)
 {
     struct rebuilding *rebuilding = *state;
@@ -329,6 +360,7 @@ int main(void)
         TEST(tables_of_another_version_are_rebuilt),
         TEST(the_start_of_the_counts_is_stored_once),
         TEST(a_store_that_lacks_it_is_counted_from_its_oldest_observation),
+        TEST(it_is_not_stored_while_the_store_is_tight),
         TEST(complete_tables_are_left_unchanged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
