@@ -134,10 +134,10 @@ static void add_pipeline(struct point_attributes *point, struct slice repository
     add(point, "cicd.pipeline.name", workflow);
 }
 
-static void add_pool(struct point_attributes *point, struct slice labels, struct slice group)
+// `labels`: as they are shown, or the name of the pool's rule.
+static void add_pool(struct point_attributes *point, struct slice labels)
 {
     add(point, "ghatrace.pool", labels);
-    add(point, "github.runner_group_name", group);
 }
 
 // error.type of a run's span with this result, which is its conclusion (trace/spans.c); empty: no failure.
@@ -225,7 +225,8 @@ static void begin_job(struct point_attributes *point, const struct series *serie
 {
     begin_attributes(point);
     add_pipeline(point, series->labels[SERIES_JOB_REPOSITORY], series->labels[SERIES_JOB_WORKFLOW]);
-    add_pool(point, series->labels[SERIES_JOB_LABELS], series->labels[SERIES_JOB_GROUP]);
+    add_pool(point, series->labels[SERIES_JOB_LABELS]);
+    add(point, "github.runner_group_name", series->labels[SERIES_JOB_GROUP]);
 }
 
 static void put_job(struct collection *collection, const struct series *series, size_t position)
@@ -338,7 +339,7 @@ static void put_pool_counts(struct collection *collection, const struct pools *p
     for (size_t i = 0; i < pools->count; i++) {
         struct point_attributes point;
         begin_attributes(&point);
-        add_pool(&point, pools->items[i].labels, pools->items[i].group);
+        add_pool(&point, pools->items[i].labels);
         put_count(collection, &point.list, pools->items[i].counts[state]);
     }
     end_metric(collection);
@@ -370,7 +371,7 @@ static void put_oldest_waits(struct collection *collection, const struct pools *
         struct point_attributes point;
         double seconds = oldest_wait(collection, &pools->items[i]);
         begin_attributes(&point);
-        add_pool(&point, pools->items[i].labels, pools->items[i].group);
+        add_pool(&point, pools->items[i].labels);
         if (make_room(collection))
             otlp_metric_put_double(collection->part, &point.list, &now, seconds);
     }

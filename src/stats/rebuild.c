@@ -138,9 +138,8 @@ enum error_code rebuild_is_done(struct store_transaction *transaction, bool *is_
     enum stored_figures figures;
     *is_done = false;
     enum error_code code = read_version(transaction, &figures, error);
-    return code == ERROR_NONE && figures == FIGURES_OURS
-               ? has_all(transaction, is_done, error)
-               : code;
+    return code == ERROR_NONE && figures == FIGURES_OURS ? has_all(transaction, is_done, error)
+                                                         : code;
 }
 
 enum error_code rebuild_is_done_by_rules(const struct stats *stats,
