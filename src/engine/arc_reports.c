@@ -58,8 +58,8 @@ struct listed_job {
     struct slice server;
 };
 
-// A report, likewise.
-struct question {
+// A report as it is stored; hashes likewise.
+struct stored_report {
     uint64_t runner, repository, name;
     int64_t run_id, job_id;
     timestamp_ns assigned_at, start, end;
@@ -69,7 +69,7 @@ struct question {
 
 struct held_report {
     uint8_t key[HELD_KEY_SIZE];
-    struct question question;
+    struct stored_report report;
 };
 
 // --- hashes, keys, values -----------------------------------------------------------------------------
@@ -175,33 +175,33 @@ static bool get_job(const struct store_entry *entry, struct listed_job *job)
     return true;
 }
 
-static struct slice put_question(uint8_t value[VALUE_SIZE_MAX], const struct question *question)
+static struct slice put_report(uint8_t value[VALUE_SIZE_MAX], const struct stored_report *wanted)
 {
     const uint64_t fields[HELD_FIELDS] = {
-        (uint64_t)question->received_at, question->repository,    (uint64_t)question->run_id,
-        (uint64_t)question->job_id,      question->name,          (uint64_t)question->assigned_at,
-        (uint64_t)question->start,       (uint64_t)question->end,
+        (uint64_t)wanted->received_at, wanted->repository,    (uint64_t)wanted->run_id,
+        (uint64_t)wanted->job_id,      wanted->name,          (uint64_t)wanted->assigned_at,
+        (uint64_t)wanted->start,       (uint64_t)wanted->end,
     };
-    return put_value(value, fields, HELD_FIELDS, question->server);
+    return put_value(value, fields, HELD_FIELDS, wanted->server);
 }
 
 static bool get_held(const struct store_entry *entry, struct held_report *held)
 {
     uint64_t fields[HELD_FIELDS];
-    struct question *question = &held->question;
+    struct stored_report *wanted = &held->report;
     if (entry->key.len != HELD_KEY_SIZE ||
-        !get_value(entry->value, fields, HELD_FIELDS, &question->server))
+        !get_value(entry->value, fields, HELD_FIELDS, &wanted->server))
         return false;
     memcpy(held->key, entry->key.data, HELD_KEY_SIZE);
-    question->runner = get_be64(entry->key.data);
-    question->received_at = (timestamp_ns)fields[0];
-    question->repository = fields[1];
-    question->run_id = (int64_t)fields[2];
-    question->job_id = (int64_t)fields[3];
-    question->name = fields[4];
-    question->assigned_at = (timestamp_ns)fields[5];
-    question->start = (timestamp_ns)fields[6];
-    question->end = (timestamp_ns)fields[7];
+    wanted->runner = get_be64(entry->key.data);
+    wanted->received_at = (timestamp_ns)fields[0];
+    wanted->repository = fields[1];
+    wanted->run_id = (int64_t)fields[2];
+    wanted->job_id = (int64_t)fields[3];
+    wanted->name = fields[4];
+    wanted->assigned_at = (timestamp_ns)fields[5];
+    wanted->start = (timestamp_ns)fields[6];
+    wanted->end = (timestamp_ns)fields[7];
     return true;
 }
 
@@ -426,36 +426,36 @@ enum fit {
 
 // Whether the job ran at that time. ARC's times and the webhooks' are of one clock, GitHub's. A report whose time ends
 // with the start of the job is compared with all of the job.
-static enum fit fit_in_time(const struct question *question, const struct listed_job *job)
+static enum fit fit_in_time(const struct stored_report *wanted, const struct listed_job *job)
 {
-    bool is_of_run = question->start > question->assigned_at;
+    bool is_of_run = wanted->start > wanted->assigned_at;
     timestamp_ns begun =
         is_of_run ? job->started_at : timestamp_earliest_known(job->created_at, job->started_at);
-    if (question->end == TIMESTAMP_UNKNOWN)
+    if (wanted->end == TIMESTAMP_UNKNOWN)
         return FIT_SURE;
-    if (begun > question->end)
+    if (begun > wanted->end)
         return FIT_NOT;
     if (job->ended_at == TIMESTAMP_UNKNOWN)
         return FIT_LATER;
-    return question->start - TRUNCATED <= job->ended_at ? FIT_SURE : FIT_NOT;
+    return wanted->start - TRUNCATED <= job->ended_at ? FIT_SURE : FIT_NOT;
 }
 
-static enum fit fit_of(const struct question *question, const struct listed_job *job)
+static enum fit fit_of(const struct stored_report *wanted, const struct listed_job *job)
 {
-    bool is_elsewhere = question->repository != 0 && job->repository != 0 &&
-                        question->repository != job->repository;
-    if (is_elsewhere || !slice_equals(question->server, job->server))
+    bool is_elsewhere =
+        wanted->repository != 0 && job->repository != 0 && wanted->repository != job->repository;
+    if (is_elsewhere || !slice_equals(wanted->server, job->server))
         return FIT_NOT;
-    if (question->job_id != 0)
-        return question->job_id == job->job_id ? FIT_SURE : FIT_NOT;
-    if (question->run_id != 0 &&
-        (question->run_id != job->run_id || (question->name != 0 && question->name != job->name)))
+    if (wanted->job_id != 0)
+        return wanted->job_id == job->job_id ? FIT_SURE : FIT_NOT;
+    if (wanted->run_id != 0 &&
+        (wanted->run_id != job->run_id || (wanted->name != 0 && wanted->name != job->name)))
         return FIT_NOT;
-    return fit_in_time(question, job);
+    return fit_in_time(wanted, job);
 }
 
-// What was found for a report.
-struct answer {
+// The jobs that fit a report.
+struct matches {
     size_t sure;
     struct listed_job job; // the last of those that are sure; server in the arena
     struct {
@@ -465,19 +465,19 @@ struct answer {
     size_t later_count;
 };
 
-static bool consider(struct engine_work *work, const struct question *question,
-                     const struct listed_job *job, struct answer *answer)
+static bool consider(struct engine_work *work, const struct stored_report *wanted,
+                     const struct listed_job *job, struct matches *found)
 {
-    enum fit fit = fit_of(question, job);
+    enum fit fit = fit_of(wanted, job);
     if (fit == FIT_LATER) {
-        answer->later[answer->later_count].runner_id = job->runner_id;
-        answer->later[answer->later_count++].started_at = job->started_at;
+        found->later[found->later_count].runner_id = job->runner_id;
+        found->later[found->later_count++].started_at = job->started_at;
     }
     if (fit != FIT_SURE)
         return true;
-    answer->sure++;
-    answer->job = *job;
-    return arena_copy_slice(&work->arena, job->server, &answer->job.server);
+    found->sure++;
+    found->job = *job;
+    return arena_copy_slice(&work->arena, job->server, &found->job.server);
 }
 
 static bool is_same_job(const struct listed_job *a, const struct listed_job *b)
@@ -487,9 +487,9 @@ static bool is_same_job(const struct listed_job *a, const struct listed_job *b)
 
 // Reads listed jobs with this prefix, those with the highest ids first. `own`: a job that is newer than its entry; or
 // NULL.
-static enum error_code look_through(struct engine_work *work, const struct question *question,
+static enum error_code look_through(struct engine_work *work, const struct stored_report *wanted,
                                     struct slice prefix, const struct listed_job *own,
-                                    struct answer *answer)
+                                    struct matches *found)
 {
     uint8_t bytes[ARC_JOB_KEY_SIZE + 1];
     struct slice before = slice_of_bytes(bytes, sizeof bytes);
@@ -509,8 +509,8 @@ static enum error_code look_through(struct engine_work *work, const struct quest
         if (!is_sound) {
             code = set_damaged_aside(work, STORE_TABLE_ARC_JOBS, entry.key);
         } else {
-            before = put_job_key(bytes, question->runner, job.job_id, &job.trace);
-            if ((own == NULL || !is_same_job(&job, own)) && !consider(work, question, &job, answer))
+            before = put_job_key(bytes, wanted->runner, job.job_id, &job.trace);
+            if ((own == NULL || !is_same_job(&job, own)) && !consider(work, wanted, &job, found))
                 code = error_set(&work->error, ERROR_MEMORY, "match a report: out of memory");
         }
         if (code != ERROR_NONE)
@@ -519,44 +519,44 @@ static enum error_code look_through(struct engine_work *work, const struct quest
     return ERROR_NONE;
 }
 
-static enum error_code find_job(struct engine_work *work, const struct question *question,
-                                const struct listed_job *own, struct answer *answer)
+static enum error_code find_job(struct engine_work *work, const struct stored_report *wanted,
+                                const struct listed_job *own, struct matches *found)
 {
     uint8_t prefix[JOB_PREFIX_SIZE];
-    put_be64(prefix, question->runner);
-    put_be64(prefix + HASH_SIZE, (uint64_t)question->job_id);
-    *answer = (struct answer){.sure = 0};
+    put_be64(prefix, wanted->runner);
+    put_be64(prefix + HASH_SIZE, (uint64_t)wanted->job_id);
+    *found = (struct matches){.sure = 0};
     enum error_code code = look_through(
-        work, question, slice_of_bytes(prefix, question->job_id != 0 ? sizeof prefix : HASH_SIZE),
-        own, answer);
-    if (code == ERROR_NONE && own != NULL && !consider(work, question, own, answer))
+        work, wanted, slice_of_bytes(prefix, wanted->job_id != 0 ? sizeof prefix : HASH_SIZE), own,
+        found);
+    if (code == ERROR_NONE && own != NULL && !consider(work, wanted, own, found))
         code = error_set(&work->error, ERROR_MEMORY, "match a report: out of memory");
     return code;
 }
 
 // A job that began on the same runner before the one that was found had ended by then, although its end is not known
 // yet: a runner runs one job at a time. Runners of the same name but of other owners have other ids.
-static bool may_still_fit(const struct answer *answer, size_t later)
+static bool may_still_fit(const struct matches *found, size_t later)
 {
-    return answer->later[later].runner_id != answer->job.runner_id || answer->job.runner_id == 0 ||
-           answer->later[later].started_at >= answer->job.started_at;
+    return found->later[later].runner_id != found->job.runner_id || found->job.runner_id == 0 ||
+           found->later[later].started_at >= found->job.started_at;
 }
 
 // ARC_MATCHED: there is exactly one.
-static enum arc_outcome outcome_of(const struct answer *answer)
+static enum arc_outcome outcome_of(const struct matches *found)
 {
-    if (answer->sure > 1)
+    if (found->sure > 1)
         return ARC_AMBIGUOUS;
-    if (answer->sure == 0)
+    if (found->sure == 0)
         return ARC_HELD;
-    for (size_t i = 0; i < answer->later_count; i++)
-        if (may_still_fit(answer, i))
+    for (size_t i = 0; i < found->later_count; i++)
+        if (may_still_fit(found, i))
             return ARC_HELD;
     return ARC_MATCHED;
 }
 
 static struct job_assignment assignment_of(const struct engine_work *work,
-                                           const struct question *question,
+                                           const struct stored_report *wanted,
                                            const struct listed_job *job)
 {
     return (struct job_assignment){
@@ -564,19 +564,19 @@ static struct job_assignment assignment_of(const struct engine_work *work,
         .run_id = job->run_id,
         .run_attempt = job->run_attempt,
         .job_id = job->job_id,
-        .assigned_at = question->assigned_at,
+        .assigned_at = wanted->assigned_at,
         // A later time came from a clock that was set back since.
-        .reported_at = timestamp_earlier(question->received_at, work->now),
+        .reported_at = timestamp_earlier(wanted->received_at, work->now),
     };
 }
 
 // Loads the job of a report and applies it. `*outcome`: ARC_MATCHED or ARC_LATE.
 static enum error_code apply_to_listed_job(struct engine_work *work,
-                                           const struct question *question,
+                                           const struct stored_report *wanted,
                                            const struct listed_job *listed,
                                            enum arc_outcome *outcome)
 {
-    const struct job_assignment assignment = assignment_of(work, question, listed);
+    const struct job_assignment assignment = assignment_of(work, wanted, listed);
     const struct run_name name = {listed->server, listed->run_id, listed->run_attempt};
     struct work_run run;
     struct work_job job;
@@ -634,7 +634,7 @@ static enum error_code list_held(struct engine_work *work, uint64_t runner,
             return code;
         if (!get_held(&entry, held)) {
             code = set_damaged_aside(work, STORE_TABLE_ARC_HELD, entry.key);
-        } else if (arena_copy_slice(&work->arena, held->question.server, &held->question.server)) {
+        } else if (arena_copy_slice(&work->arena, held->report.server, &held->report.server)) {
             memcpy(from, held->key, HELD_KEY_SIZE); // the next key is a byte longer
             next = slice_of_bytes(from, sizeof from);
             ++*count;
@@ -655,10 +655,10 @@ static enum error_code make_room_for_held(struct engine_work *work, uint64_t run
     size_t count, oldest = 0;
     enum error_code code = list_held(work, runner, list, HELD_OF_RUNNER_MAX, &count);
     for (size_t i = 1; i < count; i++)
-        if (list[i].question.received_at < list[oldest].question.received_at)
+        if (list[i].report.received_at < list[oldest].report.received_at)
             oldest = i;
     if (code == ERROR_NONE && count == HELD_OF_RUNNER_MAX)
-        code = drop_held(work, list[oldest].key, list[oldest].question.received_at, ARC_SHED);
+        code = drop_held(work, list[oldest].key, list[oldest].report.received_at, ARC_SHED);
     if (code != ERROR_NONE || !is_full(work, STORE_TABLE_ARC_HELD))
         return code;
     code = find_oldest(work, STORE_TABLE_ARC_HELD_BY_AGE, key, sizeof key, &at);
@@ -668,27 +668,27 @@ static enum error_code make_room_for_held(struct engine_work *work, uint64_t run
 }
 
 // A repeated one is held already: its key is made of all it says.
-static enum error_code hold(struct engine_work *work, const struct question *question)
+static enum error_code hold(struct engine_work *work, const struct stored_report *wanted)
 {
     uint8_t value_bytes[VALUE_SIZE_MAX], digest[SHA256_SIZE];
     uint8_t key_bytes[HELD_KEY_SIZE], age[AGE_SIZE + HELD_KEY_SIZE];
     struct slice found;
-    struct slice value = put_question(value_bytes, question);
+    struct slice value = put_report(value_bytes, wanted);
     const struct slice key = slice_of_bytes(key_bytes, sizeof key_bytes);
     digest_sha256(slice_skip(value, 1 + 8), digest); // without the time of receipt
-    put_be64(key_bytes, question->runner);
+    put_be64(key_bytes, wanted->runner);
     memcpy(key_bytes + HASH_SIZE, digest, DIGEST_SIZE);
     enum error_code code =
         store_table_get(work->transaction, STORE_TABLE_ARC_HELD, key, &found, &work->error);
     if (code != ERROR_NOT_FOUND)
         return code;
-    code = make_room_for_held(work, question->runner);
+    code = make_room_for_held(work, wanted->runner);
     if (code == ERROR_NONE)
         code = store_table_put(work->transaction, STORE_TABLE_ARC_HELD, key, value, &work->error);
     if (code == ERROR_NONE)
-        code = store_table_put(work->transaction, STORE_TABLE_ARC_HELD_BY_AGE,
-                               put_age_key(age, question->received_at, key), SLICE_EMPTY,
-                               &work->error);
+        code =
+            store_table_put(work->transaction, STORE_TABLE_ARC_HELD_BY_AGE,
+                            put_age_key(age, wanted->received_at, key), SLICE_EMPTY, &work->error);
     return code;
 }
 
@@ -698,7 +698,7 @@ static bool has_held(struct engine_work *work)
 }
 
 // What will be known of the job when the event is applied, as far as matching needs it.
-static struct job_state foresee(const struct github_event *event, const struct job_state *job)
+static struct job_state state_after(const struct github_event *event, const struct job_state *job)
 {
     struct job_state known = *job;
     known.phase = JOB_OPEN;
@@ -730,25 +730,25 @@ static enum error_code match_held(struct engine_work *work, const struct held_re
                                   const struct change *change, struct work_run *run,
                                   struct work_job *job, bool *is_left)
 {
-    const struct question *question = &held->question;
-    const struct job_assignment assignment = assignment_of(work, question, &change->now);
-    struct answer answer;
+    const struct stored_report *wanted = &held->report;
+    const struct job_assignment assignment = assignment_of(work, wanted, &change->now);
+    struct matches found;
     bool is_late = false;
     *is_left = false;
-    if (fit_of(question, &change->now) != FIT_SURE) { // most are; the list is not read for them
-        *is_left = change->was_listed && fit_of(question, &change->before) == FIT_LATER &&
-                   fit_of(question, &change->now) == FIT_NOT;
+    if (fit_of(wanted, &change->now) != FIT_SURE) { // most are; the list is not read for them
+        *is_left = change->was_listed && fit_of(wanted, &change->before) == FIT_LATER &&
+                   fit_of(wanted, &change->now) == FIT_NOT;
         return ERROR_NONE;
     }
-    enum error_code code = find_job(work, question, &change->now, &answer);
-    enum arc_outcome outcome = outcome_of(&answer);
+    enum error_code code = find_job(work, wanted, &change->now, &found);
+    enum arc_outcome outcome = outcome_of(&found);
     if (code != ERROR_NONE || outcome == ARC_HELD)
         return code;
     if (outcome == ARC_MATCHED)
         code = work_apply_assignment(work, &assignment, run, job, &is_late);
     if (code != ERROR_NONE)
         return code;
-    return drop_held(work, held->key, question->received_at, is_late ? ARC_LATE : outcome);
+    return drop_held(work, held->key, wanted->received_at, is_late ? ARC_LATE : outcome);
 }
 
 enum error_code work_match_held_reports(struct engine_work *work, const struct github_event *event,
@@ -760,7 +760,7 @@ enum error_code work_match_held_reports(struct engine_work *work, const struct g
     *left_of = 0;
     if (!work->has_receiver)
         return ERROR_NONE;
-    const struct job_state known = foresee(event, &job->state);
+    const struct job_state known = state_after(event, &job->state);
     const struct arc_place place = arc_place_of_job(work, &known);
     job->arc_after = place;
     job->has_event = true;
@@ -792,14 +792,14 @@ enum error_code work_match_left_reports(struct engine_work *work, uint64_t left_
         return ERROR_NONE;
     enum error_code code = list_held(work, left_of, list, HELD_OF_RUNNER_MAX, &count);
     for (size_t i = 0; i < count && code == ERROR_NONE; i++) {
-        const struct question *question = &list[i].question;
-        struct answer answer;
-        code = find_job(work, question, NULL, &answer);
-        enum arc_outcome outcome = outcome_of(&answer);
+        const struct stored_report *wanted = &list[i].report;
+        struct matches found;
+        code = find_job(work, wanted, NULL, &found);
+        enum arc_outcome outcome = outcome_of(&found);
         if (code == ERROR_NONE && outcome == ARC_MATCHED)
-            code = apply_to_listed_job(work, question, &answer.job, &outcome);
+            code = apply_to_listed_job(work, wanted, &found.job, &outcome);
         if (code == ERROR_NONE && outcome != ARC_HELD)
-            code = drop_held(work, list[i].key, question->received_at, outcome);
+            code = drop_held(work, list[i].key, wanted->received_at, outcome);
     }
     return code;
 }
@@ -816,9 +816,10 @@ static bool is_malformed(const struct arc_report *report, timestamp_ns received_
            report->assigned_at > received_at + AHEAD_MAX || report->server.len > GITHUB_SERVER_MAX;
 }
 
-static struct question question_of(const struct arc_report *report, timestamp_ns received_at)
+static struct stored_report stored_report_of(const struct arc_report *report,
+                                             timestamp_ns received_at)
 {
-    return (struct question){
+    return (struct stored_report){
         .runner = hash_of(report->runner_name),
         .repository = hash_of_repository(report->repository),
         .name = hash_of(report->job_name),
@@ -835,7 +836,7 @@ static struct question question_of(const struct arc_report *report, timestamp_ns
 static enum error_code apply_report(struct engine_work *work, const struct arc_report *report,
                                     enum arc_outcome *outcome, struct arc_match *match)
 {
-    struct answer answer;
+    struct matches found;
     *match = (struct arc_match){.job_id = 0};
     *outcome = ARC_MALFORMED;
     if (is_malformed(report, work->at))
@@ -844,15 +845,15 @@ static enum error_code apply_report(struct engine_work *work, const struct arc_r
     // Of a job that was cancelled in the queue, ARC reports no runner: it is of no use then.
     if (report->assigned_at == TIMESTAMP_UNKNOWN || report->runner_name.len == 0)
         return ERROR_NONE;
-    const struct question question = question_of(report, work->at);
-    enum error_code code = find_job(work, &question, NULL, &answer);
-    *outcome = outcome_of(&answer);
+    const struct stored_report wanted = stored_report_of(report, work->at);
+    enum error_code code = find_job(work, &wanted, NULL, &found);
+    *outcome = outcome_of(&found);
     if (code == ERROR_NONE && *outcome == ARC_HELD)
-        return hold(work, &question);
+        return hold(work, &wanted);
     if (code != ERROR_NONE || *outcome != ARC_MATCHED)
         return code;
-    *match = (struct arc_match){answer.job.run_id, answer.job.run_attempt, answer.job.job_id};
-    return apply_to_listed_job(work, &question, &answer.job, outcome);
+    *match = (struct arc_match){found.job.run_id, found.job.run_attempt, found.job.job_id};
+    return apply_to_listed_job(work, &wanted, &found.job, outcome);
 }
 
 enum error_code work_apply_arc_reports(struct engine_work *work, struct engine_task *task)
