@@ -14,8 +14,10 @@ static struct reply reply_apart(struct collector *collector,
                                 const struct collector_request *request)
 {
     size_t theirs = 0;
+    pthread_mutex_lock(&fake.mutex);
     for (unsigned i = 1; i <= fake.last; i++)
         theirs += is_theirs(i) && collector_has(request, i) ? 1 : 0;
+    pthread_mutex_unlock(&fake.mutex);
     if (theirs > 0 && theirs != request->record_count)
         abort();
     pthread_mutex_lock(&collector->mutex);
@@ -86,7 +88,7 @@ static void ours_need_as_many_requests_as_without_them(void **state)
             world_run_until(&world, is_all_of_ours_settled);
         }
         expect_ours_untouched(&world);
-        assert_int_equal(requests_of_ours, 5 + 10);
+        assert_int_equal(collector_get(&world.collector, &requests_of_ours), 5 + 10);
         world_release(&world);
     }
 }
