@@ -63,7 +63,7 @@ static enum error_code make_answer(struct whatif_api *api)
                               : error_set(&api->error, code, "%s", error_code_text(code));
 }
 
-static void *run_thread(void *context)
+static void *run_replay(void *context)
 {
     struct whatif_api *api = context;
     api->code = make_answer(api);
@@ -126,8 +126,8 @@ static enum error_code read_pool(struct whatif_api *api, struct slice path, stru
     return ERROR_NONE;
 }
 
-static enum error_code read_time(struct whatif_api *api, struct slice query, const char *name,
-                                 duration_ns *time, struct error *error)
+static enum error_code read_time_parameter(struct whatif_api *api, struct slice query,
+                                           const char *name, duration_ns *time, struct error *error)
 {
     struct slice text;
     if (!admin_query_get(query, name, &api->arena, &text))
@@ -137,7 +137,8 @@ static enum error_code read_time(struct whatif_api *api, struct slice query, con
     return error_set(error, ERROR_USAGE, "%s: want a time, as 90s or 7d", name);
 }
 
-static enum error_code read_runners(struct whatif_api *api, struct slice query, struct error *error)
+static enum error_code read_runner_count(struct whatif_api *api, struct slice query,
+                                         struct error *error)
 {
     struct slice text;
     long long number;
@@ -152,8 +153,8 @@ static enum error_code read_runners(struct whatif_api *api, struct slice query, 
     return ERROR_NONE;
 }
 
-static enum error_code read_question(struct whatif_api *api, const struct admin_request *request,
-                                     struct error *error)
+static enum error_code read_api_question(struct whatif_api *api,
+                                         const struct admin_request *request, struct error *error)
 {
     duration_ns since = SINCE_DEFAULT;
     api->question = (struct whatif_question){.target = TARGET_DEFAULT,
@@ -161,11 +162,11 @@ static enum error_code read_question(struct whatif_api *api, const struct admin_
                                              .is_cancelled = &api->is_stopping};
     enum error_code code = read_pool(api, request->path, error);
     if (code == ERROR_NONE)
-        code = read_runners(api, request->query, error);
+        code = read_runner_count(api, request->query, error);
     if (code == ERROR_NONE)
-        code = read_time(api, request->query, "since", &since, error);
+        code = read_time_parameter(api, request->query, "since", &since, error);
     if (code == ERROR_NONE)
-        code = read_time(api, request->query, "target", &api->question.target, error);
+        code = read_time_parameter(api, request->query, "target", &api->question.target, error);
     api->question.window.until = timestamp_now();
     api->question.window.from = api->question.window.until - since;
     if (code == ERROR_NONE && (since <= 0 || api->question.window.from <= 0))
@@ -183,7 +184,7 @@ void whatif_api_handle(void *context, const struct admin_request *request,
         return;
     }
     arena_clear(&api->arena);
-    enum error_code code = read_question(api, request, &error);
+    enum error_code code = read_api_question(api, request, &error);
     if (code != ERROR_NONE) {
         admin_response_error(reply, status_of(code), error.message);
         return;
@@ -193,7 +194,7 @@ void whatif_api_handle(void *context, const struct admin_request *request,
         return;
     api->is_busy = true;
     buffer_init(&api->out, RESPONSE_MAX_BYTES);
-    api->has_thread = thread_start(&api->thread, run_thread, api) == 0;
+    api->has_thread = thread_start(&api->thread, run_replay, api) == 0;
     if (api->has_thread)
         return;
     api->code = error_set(&api->error, ERROR_BUSY, "no thread can be started, try again later");

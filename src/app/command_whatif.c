@@ -21,8 +21,8 @@ static const struct flag flags[] = {
     [FLAG_JSON] = {"json", NULL, "print JSON"},
 };
 
-static enum error_code read_time(const struct cli_args *cli_args, int flag, duration_ns least,
-                                 duration_ns *time, struct error *error)
+static enum error_code read_time_flag(const struct cli_args *cli_args, int flag, duration_ns least,
+                                      duration_ns *time, struct error *error)
 {
     const char *text = cli_args->flags[flag];
     if (text == NULL || (duration_parse(slice_from_string(text), time) && *time >= least))
@@ -48,9 +48,9 @@ static enum error_code read_question(const struct cli_args *cli_args,
         return error_set(error, ERROR_USAGE, "--runners: \"%.40s\": want a number from 0 to %d",
                          runners, RUNNERS_MOST);
     question->runners = (uint64_t)number;
-    enum error_code code = read_time(cli_args, FLAG_SINCE, NS_PER_SECOND, &since, error);
+    enum error_code code = read_time_flag(cli_args, FLAG_SINCE, NS_PER_SECOND, &since, error);
     if (code == ERROR_NONE)
-        code = read_time(cli_args, FLAG_TARGET, 0, &question->target, error);
+        code = read_time_flag(cli_args, FLAG_TARGET, 0, &question->target, error);
     question->window.until = timestamp_now();
     question->window.from = question->window.until - since;
     if (code == ERROR_NONE && question->window.from <= 0)

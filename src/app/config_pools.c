@@ -6,9 +6,17 @@
 // A value "NAME: GLOB GLOB", or several separated by ';': the environment has one value for a setting.
 #define RULE_SEPARATOR ";"
 
-static enum error_code refuse_memory_for_pools(const char *where, struct error *error)
+// What the values of one of the two settings are read into.
+struct rule_reader {
+    const char *where; // the setting and its source, for messages
+    struct arena *arena;
+    struct pool_rules *rules;
+};
+
+static enum error_code refuse_memory_for_pools(const struct rule_reader *reader,
+                                               struct error *error)
 {
-    return error_set(error, ERROR_MEMORY, "%s: out of memory", where);
+    return error_set(error, ERROR_MEMORY, "%s: out of memory", reader->where);
 }
 
 static bool is_blank(char c)
@@ -51,17 +59,17 @@ static enum error_code check_label_glob(struct slice glob, const char *where, st
 }
 
 // The globs of a text, in the arena.
-static enum error_code read_label_globs(struct slice text, const char *where, struct arena *arena,
+static enum error_code read_label_globs(const struct rule_reader *reader, struct slice text,
                                         const struct slice **globs, size_t *count,
                                         struct error *error)
 {
-    struct slice *list = arena_allocate_array(arena, text.len + 1, sizeof *list);
+    struct slice *list = arena_allocate_array(reader->arena, text.len + 1, sizeof *list);
     *count = 0;
     *globs = list;
     if (list == NULL)
-        return refuse_memory_for_pools(where, error);
+        return refuse_memory_for_pools(reader, error);
     for (struct slice glob; (glob = take_word(&text)).len > 0;) {
-        enum error_code code = check_label_glob(glob, where, error);
+        enum error_code code = check_label_glob(glob, reader->where, error);
         if (code != ERROR_NONE)
             return code;
         list[(*count)++] = glob;
@@ -69,9 +77,10 @@ static enum error_code read_label_globs(struct slice text, const char *where, st
     return ERROR_NONE;
 }
 
-static enum error_code read_pool_rule(struct slice text, const char *where, struct arena *arena,
+static enum error_code read_pool_rule(const struct rule_reader *reader, struct slice text,
                                       struct pool_rule *rule, struct error *error)
 {
+    const char *where = reader->where;
     ptrdiff_t colon = slice_find(text, SLICE(":"));
     if (colon < 0)
         return error_set(error, ERROR_USAGE, "%s: \"%.*s\" has no colon: write NAME: GLOB", where,
@@ -82,7 +91,7 @@ static enum error_code read_pool_rule(struct slice text, const char *where, stru
                                                  : pool_rule_name_fault(rule->name);
     if (fault != NULL)
         return error_set(error, ERROR_USAGE, "%s: \"%.*s\": %s", where, SLICE_ARGS(text), fault);
-    enum error_code code = read_label_globs(slice_skip(text, (size_t)colon + 1), where, arena,
+    enum error_code code = read_label_globs(reader, slice_skip(text, (size_t)colon + 1),
                                             &rule->globs, &rule->glob_count, error);
     if (code == ERROR_NONE && rule->glob_count == 0)
         return error_set(error, ERROR_USAGE,
@@ -100,13 +109,14 @@ static size_t count_rules(const struct text_list *list)
     return count;
 }
 
-static enum error_code read_pool_rules(const struct text_list *list, const char *where,
-                                       struct arena *arena, struct pool_rules *rules,
-                                       struct error *error)
+static enum error_code read_pool_rules(const struct rule_reader *reader,
+                                       const struct text_list *list, struct error *error)
 {
-    struct pool_rule *found = arena_allocate_array(arena, count_rules(list) + 1, sizeof *found);
+    struct pool_rules *rules = reader->rules;
+    struct pool_rule *found =
+        arena_allocate_array(reader->arena, count_rules(list) + 1, sizeof *found);
     if (found == NULL)
-        return refuse_memory_for_pools(where, error);
+        return refuse_memory_for_pools(reader, error);
     rules->rules = found;
     for (size_t i = 0; i < list->count; i++)
         for (struct slice rest = list->items[i]; rest.len > 0;) {
@@ -114,7 +124,7 @@ static enum error_code read_pool_rules(const struct text_list *list, const char 
             struct slice words = text;
             if (take_word(&words).len == 0)
                 continue;
-            enum error_code code = read_pool_rule(text, where, arena, &found[rules->count], error);
+            enum error_code code = read_pool_rule(reader, text, &found[rules->count], error);
             if (code != ERROR_NONE)
                 return code;
             rules->count++;
@@ -122,34 +132,35 @@ static enum error_code read_pool_rules(const struct text_list *list, const char 
     return ERROR_NONE;
 }
 
-static enum error_code read_ignored(const struct text_list *list, const char *where,
-                                    struct arena *arena, struct pool_rules *rules,
+static enum error_code read_ignored(const struct rule_reader *reader, const struct text_list *list,
                                     struct error *error)
 {
     size_t len = 1, at = 0;
     for (size_t i = 0; i < list->count; i++)
         len += list->items[i].len + 1;
-    char *all = arena_allocate(arena, len);
+    char *all = arena_allocate(reader->arena, len);
     if (all == NULL)
-        return refuse_memory_for_pools(where, error);
+        return refuse_memory_for_pools(reader, error);
     for (size_t i = 0; i < list->count; i++) {
         memcpy(all + at, list->items[i].data, list->items[i].len);
         at += list->items[i].len;
         all[at++] = ' ';
     }
-    return read_label_globs((struct slice){all, at}, where, arena, &rules->ignored,
-                            &rules->ignored_count, error);
+    return read_label_globs(reader, (struct slice){all, at}, &reader->rules->ignored,
+                            &reader->rules->ignored_count, error);
 }
 
 enum error_code config_read_pools(struct config *config, const struct config_pool_sources *sources,
                                   struct arena *arena, struct error *error)
 {
     struct pool_rules *rules = &config->engine.pool_rules;
+    const struct rule_reader pools = {sources->pools, arena, rules};
+    const struct rule_reader ignored = {sources->ignored, arena, rules};
     enum error_code code = ERROR_NONE;
     if (config->runner_pools.count > 0)
-        code = read_pool_rules(&config->runner_pools, sources->pools, arena, rules, error);
+        code = read_pool_rules(&pools, &config->runner_pools, error);
     if (code == ERROR_NONE && config->ignored_labels.count > 0)
-        code = read_ignored(&config->ignored_labels, sources->ignored, arena, rules, error);
+        code = read_ignored(&ignored, &config->ignored_labels, error);
     if (code == ERROR_NONE && rules->count > config->engine.max_pools)
         return error_set(error, ERROR_USAGE,
                          "%s: more pools are named than metrics-max-pools allows", sources->pools);

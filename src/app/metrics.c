@@ -3,8 +3,8 @@
 
 // --- the header file ------------------------------------------------------------------------------
 
-static enum error_code use_headers(void *context, const struct http_header *headers, size_t count,
-                                   struct error *error)
+static enum error_code use_push_headers(void *context, const struct http_header *headers,
+                                        size_t count, struct error *error)
 {
     const struct metrics_part *part = context;
     return metrics_push_use_headers(part->push, headers, count, error);
@@ -80,7 +80,7 @@ enum error_code metrics_part_start(struct metrics_part *part, const struct confi
     if (code != ERROR_NONE)
         return code;
     if (part->header_file != NULL)
-        export_header_file_on_change(part->header_file, use_headers, part);
+        export_header_file_on_change(part->header_file, use_push_headers, part);
     metrics_push_start(part->push);
     return ERROR_NONE;
 }

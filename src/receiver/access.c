@@ -24,7 +24,7 @@ static bool is_token_character(char c)
     return ascii_is_letter(c) || ascii_is_digit(c) || memchr("-._~+/=", c, 7) != NULL;
 }
 
-static bool is_token(struct slice text)
+static bool is_bearer_token(struct slice text)
 {
     for (size_t i = 0; i < text.len; i++)
         if (!is_token_character(text.data[i]))
@@ -50,7 +50,7 @@ enum error_code receiver_read_token(struct slice line, enum receiver_role *role,
 {
     if (!read_role(line, role, token))
         return error_set(error, ERROR_USAGE, "want \"arc TOKEN\" or \"job TOKEN\"");
-    if (!is_token(*token))
+    if (!is_bearer_token(*token))
         return error_set(error, ERROR_USAGE,
                          "a token consists of letters, digits and - . _ ~ + / =, after one blank");
     if (token->len < RECEIVER_TOKEN_LEAST)
@@ -117,7 +117,7 @@ static bool is_passed_on(const struct http_head *head)
     return false;
 }
 
-static bool refuse(struct receiver_refused *refused, int status, const char *message)
+static bool refuse_head(struct receiver_refused *refused, int status, const char *message)
 {
     *refused = (struct receiver_refused){status, message};
     return false;
@@ -127,12 +127,13 @@ static bool check_local(const struct http_head *head, const struct net_ip *peer,
                         struct receiver_refused *refused)
 {
     if (peer == NULL || !net_ip_is_loopback(peer) || !net_host_is_loopback(head->host))
-        return refuse(refused, 403,
-                      "without otlp-token-file only requests to localhost, by that name, are "
-                      "accepted");
+        return refuse_head(refused, 403,
+                           "without otlp-token-file only requests to localhost, by that name, are "
+                           "accepted");
     if (head->minor_version == 0 || is_passed_on(head))
-        return refuse(refused, 403,
-                      "without otlp-token-file no requests are accepted that a proxy passed on");
+        return refuse_head(
+            refused, 403,
+            "without otlp-token-file no requests are accepted that a proxy passed on");
     return true;
 }
 
@@ -145,7 +146,8 @@ static bool check_access(const struct http_head *head, const struct receiver_acc
     *role = RECEIVER_ARC;
     if (access->tokens != NULL)
         return (read_bearer(head, &token) && find_role(access->tokens, token, role)) ||
-               refuse(refused, 401, "want Authorization: Bearer, with a token of otlp-token-file");
+               refuse_head(refused, 401,
+                           "want Authorization: Bearer, with a token of otlp-token-file");
     return access->has_client_certificates || check_local(head, peer, refused);
 }
 
@@ -154,7 +156,7 @@ static bool check_access(const struct http_head *head, const struct receiver_acc
 enum media { MEDIA_PROTOBUF, MEDIA_JSON, MEDIA_OTHER };
 
 // Parameters are ignored: JSON is always UTF-8.
-static enum media read_media_type(const struct http_head *head)
+static enum media media_of_head(const struct http_head *head)
 {
     size_t count;
     struct slice type = http_head_get(head, SLICE("content-type"), &count);
@@ -172,7 +174,7 @@ static enum media read_media_type(const struct http_head *head)
 
 bool receiver_is_protobuf(const struct http_head *head)
 {
-    return read_media_type(head) == MEDIA_PROTOBUF;
+    return media_of_head(head) == MEDIA_PROTOBUF;
 }
 
 static bool read_coding(const struct http_head *head, bool *is_gzip)
@@ -189,21 +191,21 @@ bool receiver_check_head(const struct http_head *head, const struct receiver_acc
                          const struct net_ip *peer, struct receiver_head *out,
                          struct receiver_refused *refused)
 {
-    enum media media = read_media_type(head);
+    enum media media = media_of_head(head);
 
     if (!slice_equals(head->path, SLICE(TRACES_PATH)))
-        return refuse(refused, 404, "not found: only " TRACES_PATH " is served");
+        return refuse_head(refused, 404, "not found: only " TRACES_PATH " is served");
     if (!slice_equals(head->method, SLICE("POST")))
-        return refuse(refused, 405, "method not allowed here");
+        return refuse_head(refused, 405, "method not allowed here");
     if (!check_access(head, access, peer, &out->role, refused))
         return false;
     if (!head->has_body_length && !head->is_chunked)
-        return refuse(refused, 411, "want Content-Length, or Transfer-Encoding: chunked");
+        return refuse_head(refused, 411, "want Content-Length, or Transfer-Encoding: chunked");
     if (media == MEDIA_OTHER)
-        return refuse(refused, 415,
-                      "content-type: want application/x-protobuf or application/json");
+        return refuse_head(refused, 415,
+                           "content-type: want application/x-protobuf or application/json");
     if (!read_coding(head, &out->is_gzip))
-        return refuse(refused, 415, "content-encoding: want gzip or none");
+        return refuse_head(refused, 415, "content-encoding: want gzip or none");
     out->is_json = media == MEDIA_JSON;
     return true;
 }

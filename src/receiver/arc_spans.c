@@ -36,7 +36,7 @@ bool arc_sends_span_named(struct slice name)
 }
 
 // Empty: there is no such attribute, or of another type.
-static struct slice find_text(const struct otlp_received_span *span, struct slice key)
+static struct slice find_span_text(const struct otlp_received_span *span, struct slice key)
 {
     struct slice text = SLICE_EMPTY;
     if (!otlp_find_text(span->bytes, OTLP_ATTRIBUTE_OF_SPAN, key, &text))
@@ -48,8 +48,8 @@ static struct slice find_text(const struct otlp_received_span *span, struct slic
 static struct slice find_either(const struct otlp_received_span *span, struct slice key,
                                 struct slice other_key)
 {
-    struct slice text = find_text(span, key);
-    return text.len > 0 ? text : find_text(span, other_key);
+    struct slice text = find_span_text(span, key);
+    return text.len > 0 ? text : find_span_text(span, other_key);
 }
 
 // 0: there is no such attribute, or it is no number.
@@ -75,7 +75,7 @@ static size_t collect_spans(const struct otlp_request *request, struct arc_span 
             spans[count] = (struct arc_span){
                 .span = span,
                 .phase = phase,
-                .job_id = find_text(span, SLICE("github.job_id")),
+                .job_id = find_span_text(span, SLICE("github.job_id")),
                 .runner_name =
                     find_either(span, SLICE("github.runner_name"), SLICE("cicd.worker.name")),
                 .job_name =
@@ -88,7 +88,7 @@ static size_t collect_spans(const struct otlp_request *request, struct arc_span 
     return count;
 }
 
-static int compare_jobs(const struct arc_span *a, const struct arc_span *b)
+static int compare_reported_jobs(const struct arc_span *a, const struct arc_span *b)
 {
     int order = memcmp(&a->span->trace_id, &b->span->trace_id, sizeof a->span->trace_id);
     if (order == 0)
@@ -101,7 +101,7 @@ static int compare_jobs(const struct arc_span *a, const struct arc_span *b)
 static int compare_spans(const void *left, const void *right)
 {
     const struct arc_span *a = left, *b = right;
-    int order = compare_jobs(a, b);
+    int order = compare_reported_jobs(a, b);
     return order != 0 ? order : (a->position > b->position) - (a->position < b->position);
 }
 
@@ -131,13 +131,19 @@ static struct slice repository_of_url(struct slice url)
 static bool read_repository(const struct otlp_received_span *span, struct slice url,
                             struct slice *repository)
 {
-    struct slice named = find_text(span, SLICE("github.repository"));
+    struct slice named = find_span_text(span, SLICE("github.repository"));
     struct slice of_url = repository_of_url(url);
     *repository = named.len > 0 ? named : of_url;
     return named.len == 0 || of_url.len == 0 || slice_equals_ignoring_case(named, of_url);
 }
 
 // --- reports --------------------------------------------------------------------------------------
+
+struct report_reader {
+    timestamp_ns received_at;
+    struct arena *arena;
+    struct arc_reports *reports;
+};
 
 static bool is_possible(timestamp_ns start, timestamp_ns end, timestamp_ns received_at)
 {
@@ -163,7 +169,7 @@ static struct times times_of(const struct arc_span *spans, size_t count, timesta
     return times;
 }
 
-static void set_times(struct arc_report *report, const struct times *times)
+static void set_report_times(struct arc_report *report, const struct times *times)
 {
     report->assigned_at =
         timestamp_first_known(times->first_start[ARC_STARTUP], times->first_end[ARC_QUEUE]);
@@ -181,7 +187,7 @@ static struct slice first_text(const struct arc_span *spans, size_t count, struc
 {
     struct slice text = SLICE_EMPTY;
     for (size_t i = 0; i < count && text.len == 0; i++)
-        text = find_text(spans[i].span, key);
+        text = find_span_text(spans[i].span, key);
     return text;
 }
 
@@ -193,11 +199,11 @@ static int64_t first_integer(const struct arc_span *spans, size_t count, struct 
     return integer;
 }
 
-static enum error_code read_report(const struct arc_span *spans, size_t count,
-                                   timestamp_ns received_at, struct arena *arena,
-                                   struct arc_report *report, bool *is_well_formed)
+// `spans`: all of one job.
+static enum error_code read_report(const struct report_reader *reader, const struct arc_span *spans,
+                                   size_t count, struct arc_report *report, bool *is_well_formed)
 {
-    struct times times = times_of(spans, count, received_at);
+    struct times times = times_of(spans, count, reader->received_at);
     struct slice url = first_text(spans, count, SLICE("vcs.repository.url.full"));
     int64_t job_id = find_integer(spans[0].span, SLICE("github.job_id"));
     int64_t run_id = first_integer(spans, count, SLICE("github.run_id"));
@@ -207,7 +213,7 @@ static enum error_code read_report(const struct arc_span *spans, size_t count,
         .job_name = spans[0].job_name,
         .runner_name = spans[0].runner_name,
     };
-    set_times(report, &times);
+    set_report_times(report, &times);
     bool is_repository_agreed = true;
     for (size_t i = 0; i < count; i++) {
         struct slice repository;
@@ -219,7 +225,7 @@ static enum error_code read_report(const struct arc_span *spans, size_t count,
     bool names_something = report->job_id > 0 || report->run_id > 0 || report->runner_name.len > 0;
     *is_well_formed =
         times.are_possible && is_repository_agreed && report->run_id >= 0 && names_something;
-    return github_server_of_url(url, arena, &report->server);
+    return github_server_of_url(url, reader->arena, &report->server);
 }
 
 static void swap_reports(struct arc_reports *reports, size_t a, size_t b)
@@ -232,15 +238,16 @@ static void swap_reports(struct arc_reports *reports, size_t a, size_t b)
     reports->span_counts[b] = span_count;
 }
 
-static enum error_code read_reports(const struct arc_span *spans, size_t count,
-                                    timestamp_ns received_at, struct arena *arena,
-                                    struct arc_reports *reports)
+static enum error_code read_job_reports(const struct report_reader *reader,
+                                        const struct arc_span *spans, size_t count)
 {
+    struct arc_reports *reports = reader->reports;
     for (size_t start = 0, end; start < count; start = end) {
         bool is_well_formed = false;
-        for (end = start + 1; end < count && compare_jobs(&spans[start], &spans[end]) == 0; end++)
+        for (end = start + 1; end < count && compare_reported_jobs(&spans[start], &spans[end]) == 0;
+             end++)
             continue;
-        enum error_code code = read_report(spans + start, end - start, received_at, arena,
+        enum error_code code = read_report(reader, spans + start, end - start,
                                            &reports->reports[reports->count], &is_well_formed);
         if (code != ERROR_NONE)
             return code;
@@ -256,6 +263,7 @@ enum error_code arc_reports_of_request(const struct otlp_request *request, times
                                        struct arena *arena, struct arc_reports *reports,
                                        struct error *error)
 {
+    const struct report_reader reader = {received_at, arena, reports};
     *reports = (struct arc_reports){.count = 0};
     size_t count = request->span_count;
     struct arc_span *spans = arena_allocate_array(arena, count, sizeof *spans);
@@ -268,7 +276,7 @@ enum error_code arc_reports_of_request(const struct otlp_request *request, times
     }
     enum error_code code = ERROR_MEMORY;
     if (spans != NULL && reports->reports != NULL && reports->span_counts != NULL)
-        code = read_reports(spans, count, received_at, arena, reports);
+        code = read_job_reports(&reader, spans, count);
     if (code == ERROR_NONE)
         return ERROR_NONE;
     *reports = (struct arc_reports){.count = 0};

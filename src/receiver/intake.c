@@ -69,7 +69,7 @@ static void increase(_Atomic uint64_t *counter, uint64_t by)
     atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
 }
 
-static enum receiver_refusal refusal_of_status(int status)
+static enum receiver_refusal classify_status(int status)
 {
     switch (status) {
     case 400:
@@ -95,22 +95,22 @@ static enum receiver_refusal refusal_of_status(int status)
     }
 }
 
-static void count_status(struct receiver *receiver, int status)
+static void count_answer(struct receiver *receiver, int status)
 {
     increase(&receiver->sums.requests, 1);
     if (status >= 400)
-        increase(&receiver->sums.refusals[refusal_of_status(status)], 1);
+        increase(&receiver->sums.refusals[classify_status(status)], 1);
 }
 
 // What its sender, or whoever set it up, has to mend.
 static bool is_suspect_status(int status)
 {
-    enum receiver_refusal refusal = refusal_of_status(status);
+    enum receiver_refusal refusal = classify_status(status);
     return status >= 400 && refusal != RECEIVER_UNAVAILABLE && refusal != RECEIVER_TOO_SLOW;
 }
 
 // Never logs the body or the token.
-static void log_response(const struct http_conn *conn, int status, const char *reason)
+static void log_answer(const struct http_conn *conn, int status, const char *reason)
 {
     struct receiver *receiver = receiver_of(conn);
     bool is_suspect = is_suspect_status(status);
@@ -202,14 +202,14 @@ static void set_server_error(struct http_conn *conn, int status, const char *mes
     set_error(status, message, wants_json(conn), response);
 }
 
-static void respond_with_error(struct http_conn *conn, int status, const char *message,
-                               bool is_json)
+static void respond_with_otlp_error(struct http_conn *conn, int status, const char *message,
+                                    bool is_json)
 {
     struct http_response response;
 
     set_error(status, message, is_json, &response);
-    count_status(receiver_of(conn), status);
-    log_response(conn, status, message);
+    count_answer(receiver_of(conn), status);
+    log_answer(conn, status, message);
     http_conn_respond(conn, &response);
 }
 
@@ -248,11 +248,11 @@ static void refuse_token(struct http_conn *conn, const struct http_head *head, c
     if (find_client(conn, head, &client))
         delay = auth_failures_note(receiver->failures, &client, timestamp_monotonic());
     if (delay == 0) {
-        respond_with_error(conn, 401, message, is_json);
+        respond_with_otlp_error(conn, 401, message, is_json);
         return;
     }
-    count_status(receiver, 401);
-    log_response(conn, 401, message);
+    count_answer(receiver, 401);
+    log_answer(conn, 401, message);
     http_conn_respond_late(conn, 401, message, delay);
 }
 
@@ -276,7 +276,7 @@ static bool on_head(struct http_conn *conn, const struct http_head *head)
     if (refused.status == 401)
         refuse_token(conn, head, refused.message, is_json);
     else
-        respond_with_error(conn, refused.status, refused.message, is_json);
+        respond_with_otlp_error(conn, refused.status, refused.message, is_json);
     return false;
 }
 
@@ -361,7 +361,7 @@ static void end_intake(struct intake *intake)
 static void answer_error(struct intake *intake, int status, const char *message)
 {
     note_answered(intake);
-    respond_with_error(intake->conn, status, message, intake->head.is_json);
+    respond_with_otlp_error(intake->conn, status, message, intake->head.is_json);
 }
 
 static void answer(struct intake *intake, int64_t rejected, struct slice message)
@@ -374,8 +374,8 @@ static void answer(struct intake *intake, int64_t rejected, struct slice message
     if (otlp_encode_response(intake->head.is_json, rejected, message, &body) != ERROR_NONE)
         buffer_clear(&body);
     set_body(&response, 200, &body, intake->head.is_json);
-    count_status(intake->receiver, 200);
-    log_response(intake->conn, 200, rejected > 0 ? "some spans are refused" : "accepted");
+    count_answer(intake->receiver, 200);
+    log_answer(intake->conn, 200, rejected > 0 ? "some spans are refused" : "accepted");
     http_conn_respond(intake->conn, &response);
     buffer_release(&body);
 }
@@ -487,7 +487,7 @@ static void count_refused_spans(struct intake *intake)
 }
 
 // Keeps those for the engine; what becomes of the others is known at once.
-static enum error_code read_reports(struct intake *intake, struct error *error)
+static enum error_code prepare_reports(struct intake *intake, struct error *error)
 {
     struct arc_reports arc;
     enum error_code code =
@@ -623,7 +623,7 @@ static void on_outcome(void *context)
 }
 
 // In the engine's thread; inside submit() if the engine refuses the task.
-static void on_done(struct engine_task *task)
+static void on_engine_done(struct engine_task *task)
 {
     struct intake *intake = task->context;
 
@@ -635,7 +635,7 @@ static void submit(struct intake *intake)
     intake->outcome_task = (struct net_task){.run = on_outcome, .context = intake};
     intake->task = (struct engine_task){
         .type = intake->head.role == RECEIVER_ARC ? ENGINE_APPLY_ARC_REPORTS : ENGINE_FORWARD_SPANS,
-        .on_done = on_done,
+        .on_done = on_engine_done,
         .context = intake,
         .received_at = intake->received_at,
         .arc_reports = intake->reports,
@@ -712,7 +712,7 @@ static enum error_code prepare(struct intake *intake, bool *is_for_engine, struc
     enum error_code code;
 
     if (intake->head.role == RECEIVER_ARC) {
-        code = read_reports(intake, error);
+        code = prepare_reports(intake, error);
         *is_for_engine = intake->report_count > 0;
         return code;
     }
@@ -742,8 +742,8 @@ static bool has_job_time(struct receiver *receiver)
     return receiver->job_time >= 0;
 }
 
-static enum error_code read_request(struct intake *intake, struct slice body, bool *is_for_engine,
-                                    struct error *error)
+static enum error_code read_intake(struct intake *intake, struct slice body, bool *is_for_engine,
+                                   struct error *error)
 {
     enum error_code code = decode(intake, body, error);
 
@@ -767,11 +767,11 @@ static void on_request(struct http_conn *conn, const struct http_head *head, str
     if (client->head.role == RECEIVER_ARC || has_job_time(receiver))
         intake = create_intake(receiver, conn);
     if (intake == NULL) {
-        respond_with_error(conn, 503, "too many requests at a time, try again later",
-                           wants_json(conn));
+        respond_with_otlp_error(conn, 503, "too many requests at a time, try again later",
+                                wants_json(conn));
         return;
     }
-    enum error_code code = read_request(intake, body, &is_for_engine, &error);
+    enum error_code code = read_intake(intake, body, &is_for_engine, &error);
     if (code == ERROR_NONE && is_for_engine) {
         move_intake(intake, INTAKE_WAITING);
         submit_waiting(receiver);
@@ -787,8 +787,8 @@ static void on_request(struct http_conn *conn, const struct http_head *head, str
 
 static void on_refused(struct http_conn *conn, int status, const char *reason)
 {
-    count_status(receiver_of(conn), status);
-    log_response(conn, status, reason);
+    count_answer(receiver_of(conn), status);
+    log_answer(conn, status, reason);
 }
 
 static void on_free(struct http_conn *conn)

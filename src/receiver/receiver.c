@@ -48,14 +48,14 @@ static void end(void *context)
     http_server_stop(&receiver->host);
 }
 
-static void on_grace_over(void *context)
+static void on_end_grace_over(void *context)
 {
     struct receiver *receiver = context;
 
     http_server_abort(&receiver->host);
 }
 
-static void use_posted_tls(void *context)
+static void take_posted_tls(void *context)
 {
     struct receiver *receiver = context;
     struct net_tls *tls = atomic_exchange(&receiver->fresh_tls, NULL);
@@ -67,8 +67,8 @@ static void use_posted_tls(void *context)
 
 // --- in the caller's thread -----------------------------------------------------------------------
 
-static void set_up(struct receiver *receiver, struct engine *engine,
-                   const struct receiver_options *options)
+static void set_up_receiver(struct receiver *receiver, struct engine *engine,
+                            const struct receiver_options *options)
 {
     receiver->engine = engine;
     receiver->options = *options;
@@ -87,10 +87,10 @@ static void set_up(struct receiver *receiver, struct engine *engine,
     atomic_init(&receiver->fresh_tls, NULL);
     receiver->wind_down = (struct net_task){.run = wind_down, .context = receiver};
     receiver->end = (struct net_task){.run = end, .context = receiver};
-    receiver->use_posted_tls = (struct net_task){.run = use_posted_tls, .context = receiver};
+    receiver->use_posted_tls = (struct net_task){.run = take_posted_tls, .context = receiver};
 }
 
-static enum error_code open_listener(struct receiver *receiver, struct error *error)
+static enum error_code open_otlp_listener(struct receiver *receiver, struct error *error)
 {
     receiver->host = (struct http_server){.loop = receiver->loop,
                                           .service = &receiver_service,
@@ -120,8 +120,9 @@ static enum error_code make_parts(struct receiver *receiver, struct error *error
         code = net_timer_create(receiver->loop, receiver_answer_late, receiver,
                                 &receiver->answer_timer, error);
     if (code == ERROR_NONE)
-        code = net_timer_create(receiver->loop, on_grace_over, receiver, &receiver->grace, error);
-    return code == ERROR_NONE ? open_listener(receiver, error) : code;
+        code =
+            net_timer_create(receiver->loop, on_end_grace_over, receiver, &receiver->grace, error);
+    return code == ERROR_NONE ? open_otlp_listener(receiver, error) : code;
 }
 
 static enum error_code start_thread(struct receiver *receiver, struct error *error)
@@ -142,7 +143,7 @@ enum error_code receiver_start(struct engine *engine, const struct receiver_opti
 
     if (receiver == NULL)
         return error_set(error, ERROR_MEMORY, "receiver: out of memory");
-    set_up(receiver, engine, options);
+    set_up_receiver(receiver, engine, options);
     enum error_code code = make_parts(receiver, error);
     if (code == ERROR_NONE)
         code = receiver_load_tls(receiver, &tls, error);
@@ -178,7 +179,7 @@ void receiver_use_tls(struct receiver *receiver, struct net_tls *tls)
         return;
     struct net_tls *not_taken = atomic_exchange(&receiver->fresh_tls, tls);
     if (!receiver->is_running) // before the thread runs, so that no connection is plaintext
-        use_posted_tls(receiver);
+        take_posted_tls(receiver);
     else if (not_taken == NULL)
         net_loop_post(receiver->loop, &receiver->use_posted_tls);
     net_tls_unref(not_taken);

@@ -31,8 +31,8 @@ static void put(struct page *page, const char *format, ...)
         page->code = buffer_append(page->out, text, used);
 }
 
-static struct slice clean_name(const struct terminal *terminal, struct arena *scratch,
-                               struct slice raw)
+static struct slice clean_pool_name(const struct terminal *terminal, struct arena *scratch,
+                                    struct slice raw)
 {
     struct slice clean;
     if (!text_clean(scratch, raw, terminal->unicode, &clean))
@@ -49,7 +49,7 @@ struct length_text {
     char text[TIMESTAMP_TEXT_SIZE];
 };
 
-static struct length_text length_of(duration_ns duration)
+static struct length_text format_length(duration_ns duration)
 {
     struct length_text length;
     (void)duration_format_short(duration, length.text);
@@ -61,7 +61,8 @@ static struct length_text length_of(duration_ns duration)
 static void put_waits(struct page *page, const struct whatif_waits *waits)
 {
     put(page, "half of the jobs waited at most %s, 90 %% at most %s, 99 %% at most %s",
-        length_of(waits->p50).text, length_of(waits->p90).text, length_of(waits->p99).text);
+        format_length(waits->p50).text, format_length(waits->p90).text,
+        format_length(waits->p99).text);
     if (waits->waiting > 0)
         put(page, "; %" PRIu64 " still %s, counted with the wait so far", waits->waiting,
             waits->waiting == 1 ? "waits" : "wait");
@@ -73,7 +74,7 @@ static void put_pool(struct page *page)
     const struct whatif_answer *answer = page->answer;
     const struct whatif_window *window = &answer->question.window;
     char from[TIMESTAMP_TEXT_SIZE];
-    struct slice name = clean_name(page->terminal, page->scratch, answer->name);
+    struct slice name = clean_pool_name(page->terminal, page->scratch, answer->name);
     put(page, "Pool %.*s: %" PRIu64 " job%s became ready since %s.\n", SLICE_ARGS(name),
         answer->jobs, plural(answer->jobs), timestamp_format_rfc3339(window->from, false, from));
     if (answer->kept_since > window->from)
@@ -93,7 +94,7 @@ static void put_answers(struct page *page)
         put_waits(page, &answer->replayed);
     }
     put(page, "The fewest runners with which 90 %% wait at most %s: %" PRIu64 ".\n",
-        length_of(question->target).text, answer->fewest);
+        format_length(question->target).text, answer->fewest);
 }
 
 // --- the model's error ----------------------------------------------------------------------------
@@ -107,7 +108,7 @@ static void put_shared(struct page *page)
     for (size_t i = 0; i < named; i++) {
         const struct whatif_shared *shared = &answer->shared[i];
         struct slice name = shared->name.len > 0
-                                ? clean_name(page->terminal, page->scratch, shared->name)
+                                ? clean_pool_name(page->terminal, page->scratch, shared->name)
                                 : SLICE("one that is not listed");
         put(page, "%s%.*s (%" PRIu64 " job%s)", i > 0 ? ", " : "", SLICE_ARGS(name), shared->jobs,
             plural(shared->jobs));
@@ -128,7 +129,7 @@ static void put_reasons(struct page *page)
             "- 9 of 10 jobs that became ready while fewer than %" PRIu64
             " were busy waited at least %s, as if a runner were made for each: more runners do not "
             "shorten that.\n",
-            fit->observed, length_of(fit->floor).text);
+            fit->observed, format_length(fit->floor).text);
     if (fit->has_idle)
         put(page,
             "- In %u %% of the time in which jobs waited%s, fewer than %" PRIu64
@@ -150,12 +151,12 @@ static void put_fit(struct page *page)
         put(page, "The model explains the recorded p90 within %u %%", fit->error_percent);
     else if (fit->is_explained)
         put(page, "The model explains the recorded p90 within %s",
-            length_of(WHATIF_ERROR_MAX_NS).text);
+            format_length(WHATIF_ERROR_MAX_NS).text);
     else
         put(page, "The model does not explain the recorded p90, so do not rely on it");
     put(page, ": replayed with %" PRIu64 " runner%s, 90 %% wait at most %s instead of %s.\n",
-        fit->observed, runners, length_of(fit->replayed.p90).text,
-        length_of(answer->recorded.p90).text);
+        fit->observed, runners, format_length(fit->replayed.p90).text,
+        format_length(answer->recorded.p90).text);
     put_reasons(page);
 }
 
@@ -177,9 +178,9 @@ enum error_code whatif_refuse(const struct whatif_answer *answer, const struct t
                               struct arena *scratch, struct error *error)
 {
     char names[200] = "";
-    struct slice asked = text_prefix(clean_name(terminal, scratch, answer->question.pool), 40);
+    struct slice asked = text_prefix(clean_pool_name(terminal, scratch, answer->question.pool), 40);
     for (size_t i = 0; i < answer->near_count; i++) {
-        struct slice name = text_prefix(clean_name(terminal, scratch, answer->near[i]), 40);
+        struct slice name = text_prefix(clean_pool_name(terminal, scratch, answer->near[i]), 40);
         size_t len = strlen(names);
         (void)snprintf(names + len, sizeof names - len, "%s\"%.*s\"", i > 0 ? " or " : "",
                        SLICE_ARGS(name));
