@@ -5,21 +5,18 @@
 
 #include "config.h"
 #include "ghatrace/base/error.h"
-#include "ghatrace/export/header_file.h"
 #include "ghatrace/export/metrics.h"
 #include "ghatrace/net/loop.h"
 #include "ghatrace/net/tls.h"
 #include "ghatrace/store/store.h"
+#include "header_reader.h"
 
 // All zero: no metrics are pushed, and each function does nothing.
 struct metrics_part {
     const struct config *config;
-    struct net_loop *loop;
     struct metrics_push *push;
-    struct net_tls_client *tls;             // referenced; NULL: not needed
-    struct export_header_file *header_file; // NULL: none
-    struct net_task header_read;
-    bool is_header_read_posted; // posting twice would break the loop's list
+    struct net_tls_client *tls; // referenced; NULL: not needed
+    struct header_reader headers;
 };
 
 // Begins to push, if the configuration says so. The part must not move afterwards.

@@ -17,7 +17,6 @@
 #include "ghatrace/base/log.h"
 #include "ghatrace/engine/engine.h"
 #include "ghatrace/export/exporter.h"
-#include "ghatrace/export/header_file.h"
 #include "ghatrace/net/address.h"
 #include "ghatrace/net/connection.h"
 #include "ghatrace/net/loop.h"
@@ -99,16 +98,6 @@ static enum error_code reload_read_otlp_tokens(const struct config *config, stru
 
 // --- all or nothing ------------------------------------------------------------------------------
 
-// Reading this file also puts it to use, so it is read last.
-static enum error_code read_header_file(struct export_header_file *file, struct error *error)
-{
-    struct export_header_file_status status;
-    if (export_header_file_read(file))
-        return ERROR_NONE;
-    export_header_file_read_status(file, &status);
-    return error_set(error, ERROR_USAGE, "%s", status.reason);
-}
-
 // A new kind of file needs a line here, one in use_all_files(), and one in drop_all_files().
 static enum error_code read_all_files(const struct reload_parts *parts, struct fresh *fresh,
                                       struct error *error)
@@ -128,8 +117,9 @@ static enum error_code read_all_files(const struct reload_parts *parts, struct f
         code = config_make_export_tls(&parts->config->exporting, &fresh->export_tls, error);
     if (code == ERROR_NONE)
         code = metrics_part_read_tls(parts->metrics, &fresh->metrics_tls, error);
-    if (code == ERROR_NONE && parts->header_file != NULL)
-        code = read_header_file(parts->header_file, error);
+    // Reading these files also puts them to use, so they are read last.
+    if (code == ERROR_NONE)
+        code = header_reader_read(parts->headers, error);
     if (code == ERROR_NONE)
         code = metrics_part_read_headers(parts->metrics, error);
     return code;
@@ -173,7 +163,7 @@ static const char *describe_reloaded_files(const struct reload_parts *parts,
     bool has_certificates = fresh->ingress_tls != NULL || fresh->otlp_tls != NULL ||
                             fresh->admin_tls != NULL || fresh->export_tls != NULL ||
                             fresh->metrics_tls != NULL;
-    bool has_header_file = parts->header_file != NULL || parts->metrics->header_file != NULL;
+    bool has_header_file = parts->headers->file != NULL || parts->metrics->headers.file != NULL;
     (void)snprintf(
         text, 96, "webhook secrets%s%s%s%s", fresh->admin_tokens != NULL ? ", admin tokens" : "",
         fresh->otlp_tokens != NULL ? ", otlp tokens" : "", has_certificates ? ", certificates" : "",
@@ -266,11 +256,9 @@ struct server {
     struct net_loop *loop;
     struct store *store;
     struct engine *engine;
-    struct net_tls_client *export_tls;      // referenced; NULL: not needed
-    struct exporter *exporter;              // NULL: no endpoint
-    struct export_header_file *header_file; // NULL: none
-    struct net_task header_read;
-    bool is_header_read_posted; // posting twice would break the loop's list
+    struct net_tls_client *export_tls; // referenced; NULL: not needed
+    struct exporter *exporter;         // NULL: no endpoint
+    struct header_reader headers;
     struct metrics_part metrics;
     struct ingress_secrets *secrets;
     struct ingress *ingress;
@@ -368,7 +356,7 @@ static void reload_now(void *context)
                                        .receiver = server->receiver,
                                        .admin = server->admin,
                                        .exporter = server->exporter,
-                                       .header_file = server->header_file,
+                                       .headers = &server->headers,
                                        .metrics = &server->metrics,
                                        .credentials = &server->credentials};
     server->reloaded_at = timestamp_monotonic();
@@ -594,48 +582,6 @@ static enum error_code use_headers(void *context, const struct http_header *head
     return exporter_use_headers(server->exporter, headers, count, error);
 }
 
-static void check_header_file(void *context)
-{
-    const struct server *server = context;
-    export_header_file_look(server->header_file, timestamp_monotonic());
-}
-
-static void read_header_file_now(void *context)
-{
-    struct server *server = context;
-    server->is_header_read_posted = false;
-    (void)export_header_file_read(server->header_file);
-}
-
-// Called after a 401 response. Deferred, so that the exporter records the failure first and new headers end its wait.
-static void read_headers_soon(void *context)
-{
-    struct server *server = context;
-    if (server->is_header_read_posted)
-        return;
-    server->is_header_read_posted = true;
-    net_loop_post(server->loop, &server->header_read);
-}
-
-static enum error_code open_header_file(struct server *server, struct export_options *export,
-                                        struct error *error)
-{
-    const char *path = server->config->otlp_header_file;
-    if (path == NULL)
-        return ERROR_NONE;
-    enum error_code code = export_header_file_open(path, export->headers, export->header_count,
-                                                   &server->header_file, error);
-    if (code != ERROR_NONE)
-        return code;
-    export->headers = export_header_file_headers(server->header_file, &export->header_count);
-    server->header_read = (struct net_task){.run = read_header_file_now, .context = server};
-    export->before_request = check_header_file;
-    export->before_request_context = server;
-    export->on_unauthorized = read_headers_soon;
-    export->on_unauthorized_context = server;
-    return ERROR_NONE;
-}
-
 static enum error_code make_exporter(struct server *server, struct error *error)
 {
     const struct config_export *exporting = &server->config->exporting;
@@ -652,11 +598,12 @@ static enum error_code make_exporter(struct server *server, struct error *error)
     export.backoff_first = NS_PER_SECOND;
     export.backoff_max = 30 * NS_PER_SECOND;
     export.outbox_max = server->config->engine.outbox_max;
-    enum error_code code = open_header_file(server, &export, error);
+    enum error_code code =
+        header_reader_open(&server->headers, server->config->otlp_header_file, &export, error);
     if (code == ERROR_NONE)
         code = exporter_create(&export, &server->exporter, error);
-    if (code == ERROR_NONE && server->header_file != NULL)
-        export_header_file_on_change(server->header_file, use_headers, server);
+    if (code == ERROR_NONE && server->headers.file != NULL)
+        export_header_file_on_change(server->headers.file, use_headers, server);
     return code;
 }
 
@@ -724,7 +671,7 @@ static enum error_code make_view(struct server *server, struct error *error)
         .store = server->store,
         .engine = server->engine,
         .exporter = server->exporter,
-        .header_file = server->header_file,
+        .header_file = server->headers.file,
         .metrics_push = server->metrics.push,
         .metrics_url = config->metrics.exporting.is_on ? config->metrics.exporting.url : NULL,
         .ingress = server->ingress,
@@ -898,7 +845,7 @@ static void release_parts(struct server *server)
     pthread_mutex_unlock(&server->engine_lock);
     exporter_destroy(server->exporter);
     metrics_part_release(&server->metrics);
-    export_header_file_close(server->header_file);
+    header_reader_close(&server->headers);
     net_tls_client_unref(server->export_tls);
     if (server->engine != NULL)
         engine_destroy(server->engine);

@@ -6,9 +6,9 @@
 #include "ghatrace/admin/admin.h"
 #include "ghatrace/base/error.h"
 #include "ghatrace/export/exporter.h"
-#include "ghatrace/export/header_file.h"
 #include "ghatrace/receiver/receiver.h"
 #include "ghatrace/webhook/webhook.h"
+#include "header_reader.h"
 #include "metrics.h"
 #include "systemd.h"
 
@@ -26,7 +26,7 @@ struct reload_parts {
     struct receiver *receiver;
     struct admin *admin;
     struct exporter *exporter;
-    struct export_header_file *header_file;
+    const struct header_reader *headers;
     const struct metrics_part *metrics;
     const struct credentials *credentials; // as they were when the parts were made
 };

@@ -141,6 +141,20 @@ void http_conn_unref(struct http_conn *conn)
         host->on_empty(host->context);
 }
 
+bool http_conn_find_client(const struct http_conn *conn, const struct http_head *head,
+                           const struct net_network_list *trusted, struct net_ip *client)
+{
+    struct net_ip peer;
+
+    if (conn->connection == NULL ||
+        !net_ip_from_address(net_connection_peer(conn->connection), &peer))
+        return false;
+    if (!net_network_list_holds(trusted, &peer) ||
+        !forwarded_find_client(head, trusted, &peer, client))
+        *client = peer;
+    return true;
+}
+
 // --- responses ------------------------------------------------------------------------------------
 
 static bool has_body(const struct http_head *head)

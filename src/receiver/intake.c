@@ -222,21 +222,6 @@ static struct client *client_of(struct http_conn *conn)
     return conn->request;
 }
 
-// The address that a wrong token is counted for: the client behind trusted proxies, if known.
-static bool find_client(const struct http_conn *conn, const struct http_head *head,
-                        struct net_ip *client)
-{
-    const struct net_network_list *trusted = &receiver_of(conn)->options.trusted_proxies;
-    struct net_ip peer;
-
-    if (!net_ip_from_address(net_connection_peer(conn->connection), &peer))
-        return false;
-    if (!net_network_list_holds(trusted, &peer) ||
-        !forwarded_find_client(head, trusted, &peer, client))
-        *client = peer;
-    return true;
-}
-
 // Repeated failures from a client are delayed progressively. Valid tokens are never delayed.
 static void refuse_token(struct http_conn *conn, const struct http_head *head, const char *message,
                          bool is_json)
@@ -245,7 +230,7 @@ static void refuse_token(struct http_conn *conn, const struct http_head *head, c
     struct net_ip client;
     duration_ns delay = 0;
 
-    if (find_client(conn, head, &client))
+    if (http_conn_find_client(conn, head, &receiver->options.trusted_proxies, &client))
         delay = auth_failures_note(receiver->failures, &client, timestamp_monotonic());
     if (delay == 0) {
         respond_with_otlp_error(conn, 401, message, is_json);

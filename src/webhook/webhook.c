@@ -227,29 +227,13 @@ static bool client_is_allowed(const struct http_conn *conn, const struct http_he
            is_address_allowed(options, &client);
 }
 
-// The address that a failed signature is counted for: the client behind trusted proxies, if known.
-static bool find_client(const struct http_conn *conn, const struct http_head *head,
-                        struct net_ip *client)
-{
-    const struct net_network_list *trusted = &webhook_of(conn)->options->trusted_proxies;
-    struct net_ip peer;
-
-    if (conn->connection == NULL ||
-        !net_ip_from_address(net_connection_peer(conn->connection), &peer))
-        return false;
-    if (!net_network_list_holds(trusted, &peer) ||
-        !forwarded_find_client(head, trusted, &peer, client))
-        *client = peer;
-    return true;
-}
-
 // Records the refusal for the diagnosis of the webhook's configuration (webhook/setup.h).
 static void note_refusal(struct http_conn *conn, const struct http_head *head,
                          enum setup_refusal refusal)
 {
     struct webhook *webhook = webhook_of(conn);
     struct net_ip client;
-    bool is_known = find_client(conn, head, &client);
+    bool is_known = http_conn_find_client(conn, head, &webhook->options->trusted_proxies, &client);
     const struct setup_refused delivery = {.why = refusal,
                                            .client = is_known ? &client : NULL,
                                            .path = head->path,
@@ -307,7 +291,7 @@ static void refuse_signature(struct http_conn *conn, const struct http_head *hea
     duration_ns delay = 0;
 
     note_signature(conn, head);
-    if (find_client(conn, head, &client))
+    if (http_conn_find_client(conn, head, &webhook->options->trusted_proxies, &client))
         delay = auth_failures_note(webhook->failures, &client, timestamp_monotonic());
     if (delay == 0) {
         respond_with_error(conn, 401, message);

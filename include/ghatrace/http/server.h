@@ -222,5 +222,10 @@ void http_conn_respond_late(struct http_conn *conn, int status, const char *mess
 // Keeps head, body and `request` valid after the connection is closed. Call in the loop's thread.
 void http_conn_ref(struct http_conn *conn);
 void http_conn_unref(struct http_conn *conn);
+// The address that failures are counted for: the client behind trusted proxies, if known, else the peer. False: the
+// connection is closed, or its peer has no IP address.
+bool http_conn_find_client(const struct http_conn *conn, const struct http_head *head,
+                           const struct net_network_list *trusted,
+                           struct net_ip *client) MUST_CHECK;
 
 #endif
