@@ -63,7 +63,7 @@ static enum error_code make_answer(struct whatif_api *api)
                               : error_set(&api->error, code, "%s", error_code_text(code));
 }
 
-static void *run_replay(void *context)
+static void *run_api_replay(void *context)
 {
     struct whatif_api *api = context;
     api->code = make_answer(api);
@@ -194,7 +194,7 @@ void whatif_api_handle(void *context, const struct admin_request *request,
         return;
     api->is_busy = true;
     buffer_init(&api->out, RESPONSE_MAX_BYTES);
-    api->has_thread = thread_start(&api->thread, run_replay, api) == 0;
+    api->has_thread = thread_start(&api->thread, run_api_replay, api) == 0;
     if (api->has_thread)
         return;
     api->code = error_set(&api->error, ERROR_BUSY, "no thread can be started, try again later");

@@ -49,7 +49,7 @@ struct length_text {
     char text[TIMESTAMP_TEXT_SIZE];
 };
 
-static struct length_text format_length(duration_ns duration)
+static struct length_text format_short_length(duration_ns duration)
 {
     struct length_text length;
     (void)duration_format_short(duration, length.text);
@@ -61,8 +61,8 @@ static struct length_text format_length(duration_ns duration)
 static void put_waits(struct page *page, const struct whatif_waits *waits)
 {
     put(page, "half of the jobs waited at most %s, 90 %% at most %s, 99 %% at most %s",
-        format_length(waits->p50).text, format_length(waits->p90).text,
-        format_length(waits->p99).text);
+        format_short_length(waits->p50).text, format_short_length(waits->p90).text,
+        format_short_length(waits->p99).text);
     if (waits->waiting > 0)
         put(page, "; %" PRIu64 " still %s, counted with the wait so far", waits->waiting,
             waits->waiting == 1 ? "waits" : "wait");
@@ -94,7 +94,7 @@ static void put_answers(struct page *page)
         put_waits(page, &answer->replayed);
     }
     put(page, "The fewest runners with which 90 %% wait at most %s: %" PRIu64 ".\n",
-        format_length(question->target).text, answer->fewest);
+        format_short_length(question->target).text, answer->fewest);
 }
 
 // --- the model's error ----------------------------------------------------------------------------
@@ -129,7 +129,7 @@ static void put_reasons(struct page *page)
             "- 9 of 10 jobs that became ready while fewer than %" PRIu64
             " were busy waited at least %s, as if a runner were made for each: more runners do not "
             "shorten that.\n",
-            fit->observed, format_length(fit->floor).text);
+            fit->observed, format_short_length(fit->floor).text);
     if (fit->has_idle)
         put(page,
             "- In %u %% of the time in which jobs waited%s, fewer than %" PRIu64
@@ -151,12 +151,12 @@ static void put_fit(struct page *page)
         put(page, "The model explains the recorded p90 within %u %%", fit->error_percent);
     else if (fit->is_explained)
         put(page, "The model explains the recorded p90 within %s",
-            format_length(WHATIF_ERROR_MAX_NS).text);
+            format_short_length(WHATIF_ERROR_MAX_NS).text);
     else
         put(page, "The model does not explain the recorded p90, so do not rely on it");
     put(page, ": replayed with %" PRIu64 " runner%s, 90 %% wait at most %s instead of %s.\n",
-        fit->observed, runners, format_length(fit->replayed.p90).text,
-        format_length(answer->recorded.p90).text);
+        fit->observed, runners, format_short_length(fit->replayed.p90).text,
+        format_short_length(answer->recorded.p90).text);
     put_reasons(page);
 }
 
