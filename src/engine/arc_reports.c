@@ -97,8 +97,8 @@ static uint64_t hash_of_repository(struct slice name)
     return hash_of((struct slice){lower, len});
 }
 
-static struct slice put_job_key(uint8_t key[ARC_JOB_KEY_SIZE], uint64_t runner, int64_t job_id,
-                                const struct trace_id *trace)
+static struct slice put_arc_job_key(uint8_t key[ARC_JOB_KEY_SIZE], uint64_t runner, int64_t job_id,
+                                    const struct trace_id *trace)
 {
     put_be64(key, runner);
     put_be64(key + HASH_SIZE, (uint64_t)job_id);
@@ -113,8 +113,8 @@ static struct slice put_age_key(uint8_t *bytes, timestamp_ns at, struct slice ke
     return slice_of_bytes(bytes, AGE_SIZE + key.len);
 }
 
-static struct slice put_value(uint8_t value[VALUE_SIZE_MAX], const uint64_t *fields, size_t count,
-                              struct slice server)
+static struct slice put_fields(uint8_t value[VALUE_SIZE_MAX], const uint64_t *fields, size_t count,
+                               struct slice server)
 {
     size_t len = server.len < GITHUB_SERVER_MAX ? server.len : GITHUB_SERVER_MAX;
     value[0] = LAYOUT;
@@ -137,7 +137,7 @@ static bool get_value(struct slice value, uint64_t *fields, size_t count, struct
     return true;
 }
 
-static struct slice put_job(uint8_t value[VALUE_SIZE_MAX], const struct listed_job *job)
+static struct slice encode_listed_job(uint8_t value[VALUE_SIZE_MAX], const struct listed_job *job)
 {
     const uint64_t fields[JOB_FIELDS] = {
         (uint64_t)job->run_id,
@@ -150,7 +150,7 @@ static struct slice put_job(uint8_t value[VALUE_SIZE_MAX], const struct listed_j
         (uint64_t)job->ended_at,
         (uint64_t)job->closed_at,
     };
-    return put_value(value, fields, JOB_FIELDS, job->server);
+    return put_fields(value, fields, JOB_FIELDS, job->server);
 }
 
 // `server` points into the entry.
@@ -182,7 +182,7 @@ static struct slice put_report(uint8_t value[VALUE_SIZE_MAX], const struct store
         (uint64_t)wanted->job_id,      wanted->name,          (uint64_t)wanted->assigned_at,
         (uint64_t)wanted->start,       (uint64_t)wanted->end,
     };
-    return put_value(value, fields, HELD_FIELDS, wanted->server);
+    return put_fields(value, fields, HELD_FIELDS, wanted->server);
 }
 
 static bool get_held(const struct store_entry *entry, struct held_report *held)
@@ -219,8 +219,8 @@ static bool is_full(const struct engine_work *work, enum store_table table)
 }
 
 // An absent one is no error.
-static enum error_code delete_entry(struct engine_work *work, enum store_table table,
-                                    struct slice key)
+static enum error_code delete_if_present(struct engine_work *work, enum store_table table,
+                                         struct slice key)
 {
     enum error_code code = store_table_delete(work->transaction, table, key, &work->error);
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
@@ -244,7 +244,7 @@ static bool is_completed(const struct job_state *job)
 }
 
 // Cancelled jobs may have an end before their start.
-static timestamp_ns end_of_job(const struct job_state *job)
+static timestamp_ns job_end_as_known(const struct job_state *job)
 {
     const struct github_job *body = &job->body;
     if (!is_completed(job))
@@ -272,7 +272,7 @@ struct arc_place arc_place_of_job(const struct engine_work *work, const struct j
         .repository = job->repository.full_name,
         .created_at = timestamp_first_known(job->created_at, job->queued_at),
         .started_at = job->body.started_at,
-        .ended_at = end_of_job(job),
+        .ended_at = job_end_as_known(job),
     };
 }
 
@@ -308,21 +308,21 @@ static enum error_code put_listed_job(struct engine_work *work, uint64_t runner,
     uint8_t key[ARC_JOB_KEY_SIZE];
     uint8_t value[VALUE_SIZE_MAX];
     return store_table_put(work->transaction, STORE_TABLE_ARC_JOBS,
-                           put_job_key(key, runner, job->job_id, &job->trace), put_job(value, job),
-                           &work->error);
+                           put_arc_job_key(key, runner, job->job_id, &job->trace),
+                           encode_listed_job(value, job), &work->error);
 }
 
 static enum error_code delete_listed_job(struct engine_work *work, const struct work_job *job)
 {
     uint8_t key[ARC_JOB_KEY_SIZE];
-    return delete_entry(
+    return delete_if_present(
         work, STORE_TABLE_ARC_JOBS,
-        put_job_key(key, hash_of(job->arc.runner_name), job->state.job_id, &job->key.trace));
+        put_arc_job_key(key, hash_of(job->arc.runner_name), job->state.job_id, &job->key.trace));
 }
 
 // The oldest entry of a table that is ordered by age, as the key that it names. ERROR_NOT_FOUND.
-static enum error_code find_oldest(struct engine_work *work, enum store_table table, uint8_t *key,
-                                   size_t key_len, timestamp_ns *at)
+static enum error_code find_oldest_report(struct engine_work *work, enum store_table table,
+                                          uint8_t *key, size_t key_len, timestamp_ns *at)
 {
     for (;;) {
         struct store_entry entry;
@@ -346,15 +346,16 @@ static enum error_code delete_closed_job(struct engine_work *work,
 {
     uint8_t age[AGE_SIZE + ARC_JOB_KEY_SIZE];
     const struct slice job = slice_of_bytes(key, ARC_JOB_KEY_SIZE);
-    enum error_code code = delete_entry(work, STORE_TABLE_ARC_CLOSED, put_age_key(age, at, job));
-    return code == ERROR_NONE ? delete_entry(work, STORE_TABLE_ARC_JOBS, job) : code;
+    enum error_code code =
+        delete_if_present(work, STORE_TABLE_ARC_CLOSED, put_age_key(age, at, job));
+    return code == ERROR_NONE ? delete_if_present(work, STORE_TABLE_ARC_JOBS, job) : code;
 }
 
 static enum error_code drop_oldest_closed_job(struct engine_work *work)
 {
     uint8_t key[ARC_JOB_KEY_SIZE];
     timestamp_ns at;
-    enum error_code code = find_oldest(work, STORE_TABLE_ARC_CLOSED, key, sizeof key, &at);
+    enum error_code code = find_oldest_report(work, STORE_TABLE_ARC_CLOSED, key, sizeof key, &at);
     return code == ERROR_NONE ? delete_closed_job(work, key, at) : code;
 }
 
@@ -373,12 +374,12 @@ static enum error_code close_listed_job(struct engine_work *work, const struct w
         code = put_listed_job(work, runner, &closed);
     if (code != ERROR_NONE)
         return code;
-    const struct slice name = put_job_key(key, runner, job->state.job_id, &job->key.trace);
+    const struct slice name = put_arc_job_key(key, runner, job->state.job_id, &job->key.trace);
     return store_table_put(work->transaction, STORE_TABLE_ARC_CLOSED,
                            put_age_key(age, closed.closed_at, name), SLICE_EMPTY, &work->error);
 }
 
-static enum error_code list_job(struct engine_work *work, struct work_job *job)
+static enum error_code list_arc_job(struct engine_work *work, struct work_job *job)
 {
     const struct arc_place place = arc_place_of_job(work, &job->state);
     enum error_code code = ERROR_NONE;
@@ -397,7 +398,7 @@ static enum error_code list_job(struct engine_work *work, struct work_job *job)
 enum error_code work_list_job(struct engine_work *work, struct work_job *job)
 {
     if (job->is_stored || !job->arc.is_listed)
-        return list_job(work, job);
+        return list_arc_job(work, job);
     const struct arc_place *last = job->has_event ? &job->arc_after : &job->arc;
     bool is_kept = last->is_listed && last->is_expected;
     enum error_code code = ERROR_NONE;
@@ -509,7 +510,7 @@ static enum error_code look_through(struct engine_work *work, const struct store
         if (!is_sound) {
             code = set_damaged_aside(work, STORE_TABLE_ARC_JOBS, entry.key);
         } else {
-            before = put_job_key(bytes, wanted->runner, job.job_id, &job.trace);
+            before = put_arc_job_key(bytes, wanted->runner, job.job_id, &job.trace);
             if ((own == NULL || !is_same_job(&job, own)) && !consider(work, wanted, &job, found))
                 code = error_set(&work->error, ERROR_MEMORY, "match a report: out of memory");
         }
@@ -519,8 +520,9 @@ static enum error_code look_through(struct engine_work *work, const struct store
     return ERROR_NONE;
 }
 
-static enum error_code find_job(struct engine_work *work, const struct stored_report *wanted,
-                                const struct listed_job *own, struct matches *found)
+static enum error_code find_reported_job(struct engine_work *work,
+                                         const struct stored_report *wanted,
+                                         const struct listed_job *own, struct matches *found)
 {
     uint8_t prefix[JOB_PREFIX_SIZE];
     put_be64(prefix, wanted->runner);
@@ -543,7 +545,7 @@ static bool may_still_fit(const struct matches *found, size_t later)
 }
 
 // ARC_MATCHED: there is exactly one.
-static enum arc_outcome outcome_of(const struct matches *found)
+static enum arc_outcome outcome_of_matches(const struct matches *found)
 {
     if (found->sure > 1)
         return ARC_AMBIGUOUS;
@@ -597,21 +599,22 @@ static enum error_code apply_to_listed_job(struct engine_work *work,
 
 // --- held reports ------------------------------------------------------------------------------------------
 
-static enum error_code delete_held(struct engine_work *work, const uint8_t key[HELD_KEY_SIZE],
-                                   timestamp_ns received_at)
+static enum error_code delete_held_report(struct engine_work *work,
+                                          const uint8_t key[HELD_KEY_SIZE],
+                                          timestamp_ns received_at)
 {
     uint8_t age[AGE_SIZE + HELD_KEY_SIZE];
     const struct slice held = slice_of_bytes(key, HELD_KEY_SIZE);
     enum error_code code =
-        delete_entry(work, STORE_TABLE_ARC_HELD_BY_AGE, put_age_key(age, received_at, held));
-    return code == ERROR_NONE ? delete_entry(work, STORE_TABLE_ARC_HELD, held) : code;
+        delete_if_present(work, STORE_TABLE_ARC_HELD_BY_AGE, put_age_key(age, received_at, held));
+    return code == ERROR_NONE ? delete_if_present(work, STORE_TABLE_ARC_HELD, held) : code;
 }
 
 static enum error_code drop_held(struct engine_work *work, const uint8_t key[HELD_KEY_SIZE],
                                  timestamp_ns received_at, enum arc_outcome why)
 {
     work->counted.arc_reports[why]++;
-    return delete_held(work, key, received_at);
+    return delete_held_report(work, key, received_at);
 }
 
 // The first `max` of a runner; servers in the arena.
@@ -661,7 +664,7 @@ static enum error_code make_room_for_held(struct engine_work *work, uint64_t run
         code = drop_held(work, list[oldest].key, list[oldest].report.received_at, ARC_SHED);
     if (code != ERROR_NONE || !is_full(work, STORE_TABLE_ARC_HELD))
         return code;
-    code = find_oldest(work, STORE_TABLE_ARC_HELD_BY_AGE, key, sizeof key, &at);
+    code = find_oldest_report(work, STORE_TABLE_ARC_HELD_BY_AGE, key, sizeof key, &at);
     if (code == ERROR_NONE)
         return drop_held(work, key, at, ARC_SHED);
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
@@ -719,16 +722,17 @@ static struct job_state state_after(const struct github_event *event, const stru
     return known;
 }
 
-// A job as it was listed before an event, and as it is with it.
+// An event's job as it was listed before the event, and as it is with it.
 struct change {
+    struct work_run *run;
+    struct work_job *job;
     bool was_listed;
     struct listed_job before, now;
 };
 
 // `*is_left`: this job was the reason why the report is held, and does not fit any more.
 static enum error_code match_held(struct engine_work *work, const struct held_report *held,
-                                  const struct change *change, struct work_run *run,
-                                  struct work_job *job, bool *is_left)
+                                  const struct change *change, bool *is_left)
 {
     const struct stored_report *wanted = &held->report;
     const struct job_assignment assignment = assignment_of(work, wanted, &change->now);
@@ -740,12 +744,12 @@ static enum error_code match_held(struct engine_work *work, const struct held_re
                    fit_of(wanted, &change->now) == FIT_NOT;
         return ERROR_NONE;
     }
-    enum error_code code = find_job(work, wanted, &change->now, &found);
-    enum arc_outcome outcome = outcome_of(&found);
+    enum error_code code = find_reported_job(work, wanted, &change->now, &found);
+    enum arc_outcome outcome = outcome_of_matches(&found);
     if (code != ERROR_NONE || outcome == ARC_HELD)
         return code;
     if (outcome == ARC_MATCHED)
-        code = work_apply_assignment(work, &assignment, run, job, &is_late);
+        code = work_apply_assignment(work, &assignment, change->run, change->job, &is_late);
     if (code != ERROR_NONE)
         return code;
     return drop_held(work, held->key, wanted->received_at, is_late ? ARC_LATE : outcome);
@@ -770,14 +774,14 @@ enum error_code work_match_held_reports(struct engine_work *work, const struct g
         *left_of = job->arc.is_listed ? hash_of(job->arc.runner_name) : 0;
         return ERROR_NONE;
     }
-    const struct change change = {job->arc.is_listed,
+    const struct change change = {run, job, job->arc.is_listed,
                                   listed_job_of(&job->key, &job->state, &job->arc),
                                   listed_job_of(&job->key, &known, &place)};
     const uint64_t runner = hash_of(place.runner_name);
     enum error_code code = list_held(work, runner, list, HELD_OF_RUNNER_MAX, &count);
     for (size_t i = 0; i < count && code == ERROR_NONE; i++) {
         bool is_left;
-        code = match_held(work, &list[i], &change, run, job, &is_left);
+        code = match_held(work, &list[i], &change, &is_left);
         if (is_left)
             *left_of = runner;
     }
@@ -794,8 +798,8 @@ enum error_code work_match_left_reports(struct engine_work *work, uint64_t left_
     for (size_t i = 0; i < count && code == ERROR_NONE; i++) {
         const struct stored_report *wanted = &list[i].report;
         struct matches found;
-        code = find_job(work, wanted, NULL, &found);
-        enum arc_outcome outcome = outcome_of(&found);
+        code = find_reported_job(work, wanted, NULL, &found);
+        enum arc_outcome outcome = outcome_of_matches(&found);
         if (code == ERROR_NONE && outcome == ARC_MATCHED)
             code = apply_to_listed_job(work, wanted, &found.job, &outcome);
         if (code == ERROR_NONE && outcome != ARC_HELD)
@@ -846,8 +850,8 @@ static enum error_code apply_report(struct engine_work *work, const struct arc_r
     if (report->assigned_at == TIMESTAMP_UNKNOWN || report->runner_name.len == 0)
         return ERROR_NONE;
     const struct stored_report wanted = stored_report_of(report, work->at);
-    enum error_code code = find_job(work, &wanted, NULL, &found);
-    *outcome = outcome_of(&found);
+    enum error_code code = find_reported_job(work, &wanted, NULL, &found);
+    *outcome = outcome_of_matches(&found);
     if (code == ERROR_NONE && *outcome == ARC_HELD)
         return hold(work, &wanted);
     if (code != ERROR_NONE || *outcome != ARC_MATCHED)
@@ -895,7 +899,8 @@ static enum error_code drop_held_before(struct engine_work *work, timestamp_ns b
     for (*dropped = 0; *dropped < max; ++*dropped) {
         uint8_t key[HELD_KEY_SIZE];
         timestamp_ns at;
-        enum error_code code = find_oldest(work, STORE_TABLE_ARC_HELD_BY_AGE, key, sizeof key, &at);
+        enum error_code code =
+            find_oldest_report(work, STORE_TABLE_ARC_HELD_BY_AGE, key, sizeof key, &at);
         if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && !is_outdated(work, at, before)))
             return ERROR_NONE;
         if (code == ERROR_NONE)
@@ -912,7 +917,8 @@ static enum error_code drop_closed_before(struct engine_work *work, timestamp_ns
     for (*dropped = 0; *dropped < max; ++*dropped) {
         uint8_t key[ARC_JOB_KEY_SIZE];
         timestamp_ns at;
-        enum error_code code = find_oldest(work, STORE_TABLE_ARC_CLOSED, key, sizeof key, &at);
+        enum error_code code =
+            find_oldest_report(work, STORE_TABLE_ARC_CLOSED, key, sizeof key, &at);
         if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && !is_outdated(work, at, before)))
             return ERROR_NONE;
         if (code == ERROR_NONE)
@@ -944,7 +950,7 @@ static enum error_code empty_table(struct engine_work *work, enum store_table ta
         if (code == ERROR_NOT_FOUND)
             return ERROR_NONE;
         if (code == ERROR_NONE)
-            code = delete_entry(work, table, entry.key);
+            code = delete_if_present(work, table, entry.key);
         if (code != ERROR_NONE)
             return code;
     }
@@ -1029,8 +1035,8 @@ static enum error_code check_listed_jobs(struct engine *engine)
         } else {
             code = is_entry_needed(work, &job, &is_needed);
             if (code == ERROR_NONE && !is_needed)
-                code = delete_entry(work, STORE_TABLE_ARC_JOBS,
-                                    slice_of_bytes(check->next, ARC_JOB_KEY_SIZE));
+                code = delete_if_present(work, STORE_TABLE_ARC_JOBS,
+                                         slice_of_bytes(check->next, ARC_JOB_KEY_SIZE));
         }
         if (code != ERROR_NONE)
             return code;

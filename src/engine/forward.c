@@ -245,7 +245,7 @@ static size_t scope_size(const struct otlp_received_scope *scope)
            scope->scope_schema_url.len + SCOPE_FRAME;
 }
 
-static uint64_t count_bytes(const struct engine_task *task)
+static uint64_t count_task_bytes(const struct engine_task *task)
 {
     uint64_t bytes = 0;
     for (size_t i = 0; i < task->scope_count; i++) {
@@ -257,7 +257,7 @@ static uint64_t count_bytes(const struct engine_task *task)
     return bytes;
 }
 
-static size_t count_spans(const struct engine_task *task)
+static size_t count_task_spans(const struct engine_task *task)
 {
     size_t count = 0;
     for (size_t i = 0; i < task->scope_count; i++)
@@ -283,7 +283,7 @@ static enum error_code request_init(struct request *request, struct engine_work 
         .all = arena_allocate(arena, widest + 1),
         .trace_slots = arena_allocate_array(arena, TRACE_SLOTS, sizeof *request->trace_slots),
         .traces = arena_allocate_array(arena, TRACES_MAX, sizeof *request->traces),
-        .bytes_left = count_bytes(task) + REPEATED_BYTES_MAX,
+        .bytes_left = count_task_bytes(task) + REPEATED_BYTES_MAX,
     };
     if (request->next == NULL || request->scope_of == NULL || request->first_in == NULL ||
         request->part == NULL || request->all == NULL || request->trace_slots == NULL ||
@@ -438,8 +438,8 @@ static enum error_code hold_piece(struct request *request, const struct taken_tr
     return code == ERROR_NONE ? write_held_sums(work, &sums) : code;
 }
 
-static enum error_code add_piece(struct request *request, const struct taken_trace *trace,
-                                 size_t from, size_t until, size_t count)
+static enum error_code add_trace_piece(struct request *request, const struct taken_trace *trace,
+                                       size_t from, size_t until, size_t count)
 {
     struct engine_work *work = request->work;
     size_t size = work->record.len;
@@ -511,7 +511,7 @@ static enum error_code add_trace(struct request *request, struct taken_trace *tr
                                          scope_size(&request->task->scopes[request->scope_of[i]]) +
                                          span_size(span_at(request, i)) <=
                                      PIECE_BYTES_MAX);
-        enum error_code code = add_piece(request, trace, from, i, count);
+        enum error_code code = add_trace_piece(request, trace, from, i, count);
         if (code != ERROR_NONE)
             return code;
     }
@@ -521,7 +521,7 @@ static enum error_code add_trace(struct request *request, struct taken_trace *tr
 enum error_code work_forward_spans(struct engine_work *work, struct engine_task *task)
 {
     struct request request;
-    size_t count = count_spans(task);
+    size_t count = count_task_spans(task);
     enum error_code code = request_init(&request, work, task, count);
     if (code == ERROR_NONE)
         sort_spans(&request);

@@ -22,7 +22,7 @@
 
 // --- sets of IDs -----------------------------------------------------------------------------------------------
 
-static uint64_t number_of(const struct span_id *id)
+static uint64_t number_of_id(const struct span_id *id)
 {
     return get_be64(id->bytes);
 }
@@ -39,7 +39,7 @@ bool id_set_is_too_large(const struct id_set *set)
 
 bool id_set_has(const struct id_set *set, const struct span_id *id)
 {
-    uint64_t number = number_of(id);
+    uint64_t number = number_of_id(id);
     if (set->slots == NULL)
         return true;
     for (size_t i = place_of(set, number); set->slots[i] != 0; i = (i + 1) & (set->capacity - 1))
@@ -229,7 +229,7 @@ static struct trace_id *noted_place(struct forwarder *forwarder, const struct tr
     return &forwarder->noted[get_be64(trace->bytes) & (NOTED_MAX - 1)];
 }
 
-static bool is_sound(struct slice value)
+static bool has_sound_layout(struct slice value)
 {
     return value.len >= HEADER_SIZE && value.data[0] == LAYOUT &&
            (value.len - HEADER_SIZE) % SPAN_ID_SIZE == 0;
@@ -249,7 +249,7 @@ static enum error_code load_set(struct engine_work *work, struct id_set *set, bo
     while ((code = store_table_next(walk, &entry, &work->error)) == ERROR_NONE &&
            slice_starts_with(entry.key, prefix)) {
         work->forwarder->entries_read++;
-        if (!is_sound(entry.value))
+        if (!has_sound_layout(entry.value))
             continue;
         *is_known = true;
         if (!set_add(set, entry.value.data + HEADER_SIZE,
@@ -295,7 +295,7 @@ struct owner {
     struct store_key stored;
 };
 
-static struct slice key_of(const struct owner *owner, uint8_t bytes[KEY_SIZE])
+static struct slice key_of_owner(const struct owner *owner, uint8_t bytes[KEY_SIZE])
 {
     memcpy(bytes, owner->exported.bytes, TRACE_ID_SIZE);
     memcpy(bytes + TRACE_ID_SIZE, owner->stored.span.bytes, SPAN_ID_SIZE);
@@ -329,8 +329,9 @@ static enum error_code put_list(struct engine_work *work, const struct owner *ow
     struct buffer *list = &work->forwarder->list;
     uint8_t bytes[KEY_SIZE];
     struct id_set *set = find_set(work->forwarder, &owner->exported);
-    enum error_code code = store_table_put(work->transaction, STORE_TABLE_OUR_SPANS,
-                                           key_of(owner, bytes), buffer_slice(list), &work->error);
+    enum error_code code =
+        store_table_put(work->transaction, STORE_TABLE_OUR_SPANS, key_of_owner(owner, bytes),
+                        buffer_slice(list), &work->error);
     work->written_bytes += list->len;
     if (code == ERROR_NONE && set != NULL &&
         !set_add(set, list->data + HEADER_SIZE, (list->len - HEADER_SIZE) / SPAN_ID_SIZE))
@@ -340,10 +341,22 @@ static enum error_code put_list(struct engine_work *work, const struct owner *ow
     return code;
 }
 
-// Adds IDs, `stride` bytes apart, to the entry of a run or a job. An unchanged entry is only written if it `is_end`:
-// its time counts from then on. `*is_new`: there was none.
+// IDs of spans, on their own or in a list of spans.
+struct listed_ids {
+    const void *first;
+    size_t stride; // from one to the next, in bytes
+    size_t count;
+};
+
+static const char *id_at(const struct listed_ids *ids, size_t index)
+{
+    return (const char *)ids->first + index * ids->stride;
+}
+
+// Adds IDs to the entry of a run or a job. An unchanged entry is only written if it `is_end`: its time counts from then
+// on.
 static enum error_code add_ids(struct engine_work *work, const struct owner *owner,
-                               const void *first, size_t stride, size_t count, bool is_end)
+                               const struct listed_ids *ids, bool is_end)
 {
     struct buffer *list = &work->forwarder->list;
     uint8_t key[KEY_SIZE];
@@ -351,23 +364,23 @@ static enum error_code add_ids(struct engine_work *work, const struct owner *own
     struct slice old;
     size_t before = 0;
     enum error_code code = store_table_get(work->transaction, STORE_TABLE_OUR_SPANS,
-                                           key_of(owner, key), &old, &work->error);
+                                           key_of_owner(owner, key), &old, &work->error);
     if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
         return code;
     header[0] = LAYOUT;
     put_be64(header + 1, (uint64_t)work->now);
     memcpy(header + 1 + 8, owner->stored.trace.bytes, TRACE_ID_SIZE);
     buffer_clear(list);
-    bool has_old = code == ERROR_NONE && is_sound(old);
-    code = buffer_reserve(list, HEADER_SIZE + count * SPAN_ID_SIZE + (has_old ? old.len : 0));
+    bool has_old = code == ERROR_NONE && has_sound_layout(old);
+    code = buffer_reserve(list, HEADER_SIZE + ids->count * SPAN_ID_SIZE + (has_old ? old.len : 0));
     if (code == ERROR_NONE)
         code = buffer_append(list, header, sizeof header);
     if (code == ERROR_NONE && has_old)
         code = buffer_append_slice(list, slice_skip(old, HEADER_SIZE));
     if (has_old)
         before = (old.len - HEADER_SIZE) / SPAN_ID_SIZE;
-    for (size_t i = 0; i < count && code == ERROR_NONE; i++) {
-        const char *id = (const char *)first + i * stride;
+    for (size_t i = 0; i < ids->count && code == ERROR_NONE; i++) {
+        const char *id = id_at(ids, i);
         code = buffer_append(list, id, SPAN_ID_SIZE);
         if (was_passed(work->forwarder, &owner->exported, id) &&
             (before == 0 ||
@@ -403,11 +416,11 @@ enum error_code work_note_our_run(struct engine_work *work, const struct work_ru
     if (trace_id_equals(noted, &owner.exported))
         return ERROR_NONE;
     enum error_code code = store_table_get(work->transaction, STORE_TABLE_OUR_SPANS,
-                                           key_of(&owner, key), &found, &work->error);
+                                           key_of_owner(&owner, key), &found, &work->error);
     if (code == ERROR_NOT_FOUND) {
         const struct span_id root = span_id_of_run(scheme, state->run_id, state->run_attempt);
         expect_held(work->forwarder, &owner.exported);
-        code = add_ids(work, &owner, &root, sizeof root, 1, false);
+        code = add_ids(work, &owner, &(struct listed_ids){&root, sizeof root, 1}, false);
     }
     if (code == ERROR_NONE)
         *noted = owner.exported;
@@ -427,7 +440,8 @@ enum error_code work_note_our_job(struct engine_work *work, const struct work_jo
     enum error_code code = build_job_ids(&work->policy, state, &work->arena, &ids, &count);
     if (code != ERROR_NONE)
         return error_set(&work->error, code, "IDs of a job: %s", error_code_text(code));
-    return count > 0 ? add_ids(work, &owner, ids, sizeof *ids, count, false) : ERROR_NONE;
+    const struct listed_ids listed = {ids, sizeof *ids, count};
+    return count > 0 ? add_ids(work, &owner, &listed, false) : ERROR_NONE;
 }
 
 enum error_code work_note_sent(struct engine_work *work, const struct store_key *key,
@@ -436,21 +450,22 @@ enum error_code work_note_sent(struct engine_work *work, const struct store_key 
     if (!work->has_receiver || batch->span_count == 0)
         return ERROR_NONE;
     const struct owner owner = {batch->spans[0].trace_id, *key};
-    return add_ids(work, &owner, &batch->spans[0].span_id, sizeof batch->spans[0],
-                   batch->span_count, true);
+    const struct listed_ids sent = {&batch->spans[0].span_id, sizeof batch->spans[0],
+                                    batch->span_count};
+    return add_ids(work, &owner, &sent, true);
 }
 
 // --- deleting -------------------------------------------------------------------------------------------------
 
 // An entry is needed while the state of its run or job is stored, and for `keep` after its last change. A clock that
 // is set may put that into the future, by as much.
-static enum error_code is_needed(struct engine_work *work, const struct store_entry *entry,
-                                 duration_ns keep, bool *needed)
+static enum error_code is_owner_needed(struct engine_work *work, const struct store_entry *entry,
+                                       duration_ns keep, bool *needed)
 {
     struct store_key stored;
     struct slice state;
     *needed = false;
-    if (entry->key.len != KEY_SIZE || !is_sound(entry->value))
+    if (entry->key.len != KEY_SIZE || !has_sound_layout(entry->value))
         return ERROR_NONE;
     timestamp_ns changed = (timestamp_ns)get_be64(entry->value.data + 1);
     *needed = changed > work->now - keep && changed - work->now < keep;
@@ -479,7 +494,7 @@ static enum error_code delete_entry(struct engine_work *work, struct slice found
                               slice_of_bytes(key, found.len), &work->error);
 }
 
-static bool must_sweep(struct engine_work *work, bool is_short)
+static bool must_sweep_our_spans(struct engine_work *work, bool is_short)
 {
     struct forwarder *forwarder = work->forwarder;
     duration_ns since = work->now - forwarder->swept_at;
@@ -500,7 +515,7 @@ enum error_code work_sweep_our_spans(struct engine_work *work, size_t max, bool 
     bool is_short = store_is_short(work->transaction);
     duration_ns keep = is_short ? 0 : work->policy.linger;
     *has_more = false;
-    if (!must_sweep(work, is_short))
+    if (!must_sweep_our_spans(work, is_short))
         return ERROR_NONE;
     for (size_t i = 0; i < max; i++) {
         struct store_entry entry;
@@ -518,7 +533,7 @@ enum error_code work_sweep_our_spans(struct engine_work *work, size_t max, bool 
         size_t len = entry.key.len < KEY_SIZE ? entry.key.len : KEY_SIZE;
         memset(&next, 0, sizeof next);
         memcpy(&next, entry.key.data, len);
-        code = is_needed(work, &entry, keep, &needed);
+        code = is_owner_needed(work, &entry, keep, &needed);
         if (code == ERROR_NONE && !needed)
             code = delete_entry(work, entry.key);
         if (code != ERROR_NONE)

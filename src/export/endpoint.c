@@ -272,7 +272,7 @@ static struct slice without_slashes(struct slice path)
 }
 
 // True if the path ends in that of a signal, below another path or the root.
-static bool ends_in(struct slice path, enum export_signal signal)
+static bool ends_in_signal_path(struct slice path, enum export_signal signal)
 {
     struct slice tail = signals[signal].path;
     return path.len > tail.len && slice_ends_with(path, tail) &&
@@ -293,10 +293,10 @@ static enum error_code write_path(const struct url_parts *parts, enum export_sig
         return ERROR_NONE;
     }
     bool is_whole = kind == EXPORT_URL_WHOLE;
-    if (kind == EXPORT_URL_EITHER && ends_in(trimmed, signal)) {
+    if (kind == EXPORT_URL_EITHER && ends_in_signal_path(trimmed, signal)) {
         path = trimmed;
         is_whole = true;
-    } else if (kind == EXPORT_URL_EITHER && ends_in(trimmed, EXPORT_TRACES)) {
+    } else if (kind == EXPORT_URL_EITHER && ends_in_signal_path(trimmed, EXPORT_TRACES)) {
         path = (struct slice){trimmed.data, trimmed.len - signals[EXPORT_TRACES].path.len};
     }
     const char *slash = "";

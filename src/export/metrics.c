@@ -144,7 +144,7 @@ static void end_failed(struct metrics_push *push, const struct failure *failure)
     wait_for_next(push);
 }
 
-static void fail_locally(struct metrics_push *push, const struct error *error)
+static void fail_push_locally(struct metrics_push *push, const struct error *error)
 {
     const struct failure failure = {.kind = PUSH_LATER, .trouble = EXPORT_LOCAL_TROUBLE};
     (void)snprintf(push->status.message, sizeof push->status.message, "%s", error->message);
@@ -163,7 +163,7 @@ static void go_on(struct metrics_push *push)
         end_sent(push);
 }
 
-static void read_success(struct metrics_push *push, const struct export_answer *answer)
+static void read_push_success(struct metrics_push *push, const struct export_answer *answer)
 {
     char message[ANSWER_TEXT_SIZE];
     int64_t rejected;
@@ -206,7 +206,7 @@ static void read_failure(struct metrics_push *push, const struct http_client_res
     end_failed(push, &failure);
 }
 
-static void on_response(void *context, const struct http_client_response *response)
+static void on_push_response(void *context, const struct http_client_response *response)
 {
     struct metrics_push *push = context;
     struct arena arena;
@@ -220,7 +220,7 @@ static void on_response(void *context, const struct http_client_response *respon
     push->transfer = NULL;
     buffer_release(&push->body);
     if (class.outcome == EXPORT_SENT) {
-        read_success(push, &answer);
+        read_push_success(push, &answer);
         go_on(push);
     } else {
         read_failure(push, response, &answer, &class);
@@ -259,7 +259,7 @@ static enum error_code send_body(struct metrics_push *push)
         .version = is_grpc ? HTTP_CLIENT_VERSION_2 : HTTP_CLIENT_VERSION_ANY,
         .uses_tunnel = is_grpc,
     };
-    return http_client_send(push->client, &request, on_response, push, &push->transfer);
+    return http_client_send(push->client, &request, on_push_response, push, &push->transfer);
 }
 
 static void send_part(struct metrics_push *push)
@@ -278,10 +278,10 @@ static void send_part(struct metrics_push *push)
     }
     push->transfer = NULL;
     buffer_release(&push->body);
-    fail_locally(push, &error);
+    fail_push_locally(push, &error);
 }
 
-static void on_due(void *context)
+static void on_push_due(void *context)
 {
     struct metrics_push *push = context;
     struct error error;
@@ -297,7 +297,7 @@ static void on_due(void *context)
     if (snapshot_take(&options, &push->snapshot, &error) == ERROR_NONE)
         go_on(push);
     else
-        fail_locally(push, &error);
+        fail_push_locally(push, &error);
 }
 
 // --- life -----------------------------------------------------------------------------------------
@@ -326,7 +326,7 @@ static enum error_code make_resource(struct metrics_push *push, struct error *er
     return ERROR_NONE;
 }
 
-static enum error_code set_up(struct metrics_push *push, struct error *error)
+static enum error_code set_up_push(struct metrics_push *push, struct error *error)
 {
     const struct export_options *export = &push->options.export;
     const struct http_client_options client = {
@@ -337,7 +337,7 @@ static enum error_code set_up(struct metrics_push *push, struct error *error)
     if (code == ERROR_NONE)
         code = made_form_init(export, &push->endpoint, &push->made, error);
     if (code == ERROR_NONE)
-        code = net_timer_create(export->loop, on_due, push, &push->timer, error);
+        code = net_timer_create(export->loop, on_push_due, push, &push->timer, error);
     if (code == ERROR_NONE)
         code = http_client_create(export->loop, &client, &push->client, error);
     return code;
@@ -361,7 +361,7 @@ enum error_code metrics_push_create(const struct metrics_push_options *options,
     arena_init(&push->arena, ARENA_BLOCK);
     arena_init(&push->made.arena, ARENA_BLOCK);
     export_endpoint_format(&push->endpoint, push->url, sizeof push->url);
-    enum error_code code = set_up(push, error);
+    enum error_code code = set_up_push(push, error);
     if (code != ERROR_NONE) {
         error_wrap(error, "metrics");
         metrics_push_destroy(push);

@@ -82,7 +82,7 @@ static void end_metric(struct collection *collection)
 }
 
 // Before each point. False after an error.
-static bool make_room(struct collection *collection)
+static bool make_part_room(struct collection *collection)
 {
     if (collection->code == ERROR_NONE &&
         otlp_metrics_size(collection->part) > collection->options->part_bytes) {
@@ -96,7 +96,7 @@ static bool make_room(struct collection *collection)
 static void put_count(struct collection *collection, const struct attributes *attributes,
                       uint64_t count)
 {
-    if (make_room(collection))
+    if (make_part_room(collection))
         otlp_metric_put_integer(collection->part, attributes, &collection->counted, (int64_t)count);
 }
 
@@ -135,7 +135,7 @@ static void add_pipeline(struct point_attributes *point, struct slice repository
 }
 
 // `labels`: as they are shown, or the name of the pool's rule.
-static void add_pool(struct point_attributes *point, struct slice labels)
+static void add_pool_name(struct point_attributes *point, struct slice labels)
 {
     add(point, "ghatrace.pool", labels);
 }
@@ -163,8 +163,8 @@ static double in_seconds(int64_t ns)
     return (double)ns / (double)NS_PER_SECOND;
 }
 
-static void put_histogram(struct collection *collection, const struct attributes *attributes,
-                          const struct series_histogram *from)
+static void put_series_histogram(struct collection *collection, const struct attributes *attributes,
+                                 const struct series_histogram *from)
 {
     double bounds[SERIES_BOUNDS];
     struct otlp_exemplar exemplars[SERIES_BUCKETS];
@@ -181,7 +181,7 @@ static void put_histogram(struct collection *collection, const struct attributes
                                              .bound_count = SERIES_BOUNDS,
                                              .buckets = from->buckets,
                                              .exemplars = exemplars};
-    if (from->count > 0 && make_room(collection))
+    if (from->count > 0 && make_part_room(collection))
         otlp_metric_put_histogram(collection->part, attributes, &collection->counted, &histogram);
 }
 
@@ -189,8 +189,8 @@ static void put_histogram(struct collection *collection, const struct attributes
 typedef void (*put_series)(struct collection *collection, const struct series *series,
                            size_t position);
 
-static void put_family(struct collection *collection, const struct otlp_metric *metric,
-                       enum series_kind kind, put_series put, size_t position)
+static void put_series_metric(struct collection *collection, const struct otlp_metric *metric,
+                              enum series_kind kind, put_series put, size_t position)
 {
     struct series_id id = {{0}};
     struct series series;
@@ -208,7 +208,8 @@ static void put_family(struct collection *collection, const struct otlp_metric *
 }
 
 // GitHub reports no end of a run's pending state: the duration is that from its start to its end.
-static void put_run(struct collection *collection, const struct series *series, size_t position)
+static void put_run_series(struct collection *collection, const struct series *series,
+                           size_t position)
 {
     struct point_attributes point;
     struct slice result = series->labels[SERIES_RUN_RESULT];
@@ -218,23 +219,24 @@ static void put_run(struct collection *collection, const struct series *series, 
     add(&point, "cicd.pipeline.run.state", SLICE("executing"));
     add(&point, "cicd.pipeline.result", result);
     add(&point, "error.type", error_type_of(result));
-    put_histogram(collection, &point.list, &series->histograms[position]);
+    put_series_histogram(collection, &point.list, &series->histograms[position]);
 }
 
 static void begin_job(struct point_attributes *point, const struct series *series)
 {
     begin_attributes(point);
     add_pipeline(point, series->labels[SERIES_JOB_REPOSITORY], series->labels[SERIES_JOB_WORKFLOW]);
-    add_pool(point, series->labels[SERIES_JOB_LABELS]);
+    add_pool_name(point, series->labels[SERIES_JOB_LABELS]);
     add(point, "github.runner_group_name", series->labels[SERIES_JOB_GROUP]);
 }
 
-static void put_job(struct collection *collection, const struct series *series, size_t position)
+static void put_job_series(struct collection *collection, const struct series *series,
+                           size_t position)
 {
     struct point_attributes point;
     begin_job(&point, series);
     add(&point, "cicd.pipeline.task.run.result", series->labels[SERIES_JOB_RESULT]);
-    put_histogram(collection, &point.list, &series->histograms[position]);
+    put_series_histogram(collection, &point.list, &series->histograms[position]);
 }
 
 // Jobs that are an error of the CI/CD system have the result `error` (trace/spans.h).
@@ -318,11 +320,11 @@ static void put_all_series(struct collection *collection)
         "The number of errors in a component of the CI/CD system: jobs whose runner was lost, and "
         "jobs that never got one.",
         OTLP_COUNTER};
-    put_family(collection, &run, SERIES_RUN, put_run, 0);
-    put_family(collection, &errors, SERIES_JOB, put_job_errors, 0);
-    put_family(collection, &system, SERIES_JOB, put_system_errors, 0);
+    put_series_metric(collection, &run, SERIES_RUN, put_run_series, 0);
+    put_series_metric(collection, &errors, SERIES_JOB, put_job_errors, 0);
+    put_series_metric(collection, &system, SERIES_JOB, put_system_errors, 0);
     for (size_t i = 0; i < SERIES_HISTOGRAMS_MAX; i++)
-        put_family(collection, &phases[i], SERIES_JOB, put_job, i);
+        put_series_metric(collection, &phases[i], SERIES_JOB, put_job_series, i);
 }
 
 // --- pools ----------------------------------------------------------------------------------------
@@ -339,7 +341,7 @@ static void put_pool_counts(struct collection *collection, const struct pools *p
     for (size_t i = 0; i < pools->count; i++) {
         struct point_attributes point;
         begin_attributes(&point);
-        add_pool(&point, pools->items[i].labels);
+        add_pool_name(&point, pools->items[i].labels);
         put_count(collection, &point.list, pools->items[i].counts[state]);
     }
     end_metric(collection);
@@ -371,8 +373,8 @@ static void put_oldest_waits(struct collection *collection, const struct pools *
         struct point_attributes point;
         double seconds = oldest_wait(collection, &pools->items[i]);
         begin_attributes(&point);
-        add_pool(&point, pools->items[i].labels);
-        if (make_room(collection))
+        add_pool_name(&point, pools->items[i].labels);
+        if (make_part_room(collection))
             otlp_metric_put_double(collection->part, &point.list, &now, seconds);
     }
     end_metric(collection);
@@ -395,7 +397,7 @@ static void put_workers(struct collection *collection, const struct pools *pools
     end_metric(collection);
 }
 
-static void put_pools(struct collection *collection, const struct pools *pools)
+static void put_pool_metrics(struct collection *collection, const struct pools *pools)
 {
     static const struct otlp_metric queued = {"ghatrace.pool.queued", "{job}",
                                               "Jobs that are ready to run and wait for a runner.",
@@ -592,7 +594,7 @@ enum error_code snapshot_take(const struct snapshot_options *options, struct sna
         collection.code =
             pool_list(collection.transaction, &collection.arena, &pools.items, &pools.count, error);
     put_all_series(&collection);
-    put_pools(&collection, &pools);
+    put_pool_metrics(&collection, &pools);
     put_open_runs(&collection, &pools);
     end_part(&collection);
     otlp_metrics_discard(collection.part);

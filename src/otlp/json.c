@@ -29,7 +29,7 @@ static void write_message(struct transcoder *transcoder, const struct schema_mes
 
 // The index in `message->fields` of the field that was read, or -1: unknown, or not of the schema's wire type, which
 // protobuf treats as unknown.
-static int find_field(const struct schema_message *message, const struct wire_field *field)
+static int find_field_position(const struct schema_message *message, const struct wire_field *field)
 {
     int position = schema_find(message, field->number);
     return position >= 0 && schema_wire_type(message->fields[position].kind) == field->type
@@ -53,7 +53,7 @@ static bool collect_fields(struct transcoder *transcoder, const struct schema_me
     memset(contents->is_present, 0, sizeof(contents->is_present));
     wire_reader_init(&reader, message);
     while (wire_read_field(&reader, &field)) {
-        int position = find_field(schema, &field);
+        int position = find_field_position(schema, &field);
         if (position < 0)
             continue;
         if (schema->is_oneof)
@@ -161,7 +161,7 @@ static void write_elements(struct transcoder *transcoder, const struct schema_me
     const char *separator = "[";
     wire_reader_init(&reader, message);
     while (transcoder->json.failure == ERROR_NONE && wire_read_field(&reader, &field)) {
-        if (find_field(schema, &field) != position)
+        if (find_field_position(schema, &field) != position)
             continue;
         json_write_raw(&transcoder->json, slice_from_string(separator));
         write_value(transcoder, &schema->fields[position], &field, depth);
@@ -255,28 +255,29 @@ static void fail_value(struct reverse_transcoder *transcoder, const struct schem
             error_set(transcoder->error, ERROR_CORRUPT, "%s: %s: %s", message->name, field, reason);
 }
 
-static void fail_memory(struct reverse_transcoder *transcoder)
+static void fail_without_memory(struct reverse_transcoder *transcoder)
 {
     transcoder->code =
         error_set(transcoder->error, ERROR_MEMORY, "read OTLP from JSON: out of memory");
 }
 
-static void *allocate(struct reverse_transcoder *transcoder, size_t count, size_t size)
+static void *allocate_items(struct reverse_transcoder *transcoder, size_t count, size_t size)
 {
     void *items = arena_allocate_array(transcoder->arena, count, size);
     if (items == NULL)
-        fail_memory(transcoder);
+        fail_without_memory(transcoder);
     return items;
 }
 
 // False: not a string. Without memory it is empty, and `code` is set.
-static bool read_text(struct reverse_transcoder *transcoder, json_value value, struct slice *text)
+static bool read_json_string(struct reverse_transcoder *transcoder, json_value value,
+                             struct slice *text)
 {
     *text = SLICE_EMPTY;
     if (json_type_of(&transcoder->document, value) != JSON_STRING)
         return false;
     if (!json_string(&transcoder->document, value, transcoder->arena, text))
-        fail_memory(transcoder);
+        fail_without_memory(transcoder);
     return true;
 }
 
@@ -284,9 +285,9 @@ static bool read_text(struct reverse_transcoder *transcoder, json_value value, s
 static bool read_hex(struct reverse_transcoder *transcoder, json_value value, struct slice *bytes)
 {
     struct slice text;
-    if (!read_text(transcoder, value, &text))
+    if (!read_json_string(transcoder, value, &text))
         return false;
-    uint8_t *decoded = allocate(transcoder, text.len / 2, 1);
+    uint8_t *decoded = allocate_items(transcoder, text.len / 2, 1);
     *bytes = slice_of_bytes(decoded, decoded != NULL ? text.len / 2 : 0);
     return decoded == NULL || hex_decode(text.data, text.len, decoded, text.len / 2);
 }
@@ -298,13 +299,13 @@ static bool read_base64(struct reverse_transcoder *transcoder, json_value value,
     struct slice text;
     size_t len = 0;
     *bytes = SLICE_EMPTY;
-    if (!read_text(transcoder, value, &text))
+    if (!read_json_string(transcoder, value, &text))
         return false;
     while (slice_ends_with(text, SLICE("=")))
         text.len--;
     size_t padded_len = (text.len + 3) / 4 * 4;
-    char *padded = allocate(transcoder, padded_len + 1, 1);
-    char *decoded = allocate(transcoder, padded_len + 1, 1);
+    char *padded = allocate_items(transcoder, padded_len + 1, 1);
+    char *decoded = allocate_items(transcoder, padded_len + 1, 1);
     if (padded == NULL || decoded == NULL)
         return true;
     for (size_t i = 0; i < padded_len; i++) {
@@ -321,7 +322,7 @@ static bool read_base64(struct reverse_transcoder *transcoder, json_value value,
 static struct slice read_number_text(struct reverse_transcoder *transcoder, json_value value)
 {
     struct slice text;
-    if (read_text(transcoder, value, &text))
+    if (read_json_string(transcoder, value, &text))
         return text;
     return json_number_text(&transcoder->document, value);
 }
@@ -342,8 +343,8 @@ static bool parse_uint64(struct slice text, uint64_t *out)
 
 // In bits of its wire type. Numbers may be in any notation (1e3), strings are decimal digits. "The names of enum values
 // ... are not allowed" (OTLP), so strings are no enums.
-static bool read_integer(struct reverse_transcoder *transcoder, enum schema_kind kind,
-                         json_value value, uint64_t *bits)
+static bool read_integer_bits(struct reverse_transcoder *transcoder, enum schema_kind kind,
+                              json_value value, uint64_t *bits)
 {
     struct slice text = read_number_text(transcoder, value);
     long long parsed;
@@ -366,7 +367,7 @@ static bool read_integer(struct reverse_transcoder *transcoder, enum schema_kind
 
 static bool parse_finite(struct reverse_transcoder *transcoder, struct slice text, double *number)
 {
-    char *copy = allocate(transcoder, text.len + 1, 1);
+    char *copy = allocate_items(transcoder, text.len + 1, 1);
     char *end = copy;
     if (copy == NULL)
         return true;
@@ -409,14 +410,14 @@ static bool read_bool(struct reverse_transcoder *transcoder, json_value value, u
     return type == JSON_TRUE || type == JSON_FALSE;
 }
 
-static bool put_number(struct reverse_transcoder *transcoder, const struct schema_field *field,
-                       json_value value)
+static bool put_json_number(struct reverse_transcoder *transcoder, const struct schema_field *field,
+                            json_value value)
 {
     uint64_t bits = 0;
     bool is_good = field->kind == SCHEMA_DOUBLE ? read_double(transcoder, value, &bits)
                    : field->kind == SCHEMA_BOOL
                        ? read_bool(transcoder, value, &bits)
-                       : read_integer(transcoder, field->kind, value, &bits);
+                       : read_integer_bits(transcoder, field->kind, value, &bits);
     enum wire_type type = schema_wire_type(field->kind);
     if (is_good && type == WIRE_FIXED64)
         wire_put_fixed64(&transcoder->writer, field->number, bits);
@@ -431,7 +432,7 @@ static bool put_text(struct reverse_transcoder *transcoder, const struct schema_
                      json_value value)
 {
     struct slice bytes;
-    bool is_good = field->kind == SCHEMA_STRING  ? read_text(transcoder, value, &bytes)
+    bool is_good = field->kind == SCHEMA_STRING  ? read_json_string(transcoder, value, &bytes)
                    : field->kind == SCHEMA_BYTES ? read_base64(transcoder, value, &bytes)
                                                  : read_hex(transcoder, value, &bytes);
     if (is_good)
@@ -450,7 +451,7 @@ static void put_value(struct reverse_transcoder *transcoder, const struct schema
     }
     bool is_good = schema_wire_type(field->kind) == WIRE_BYTES
                        ? put_text(transcoder, field, value)
-                       : put_number(transcoder, field, value);
+                       : put_json_number(transcoder, field, value);
     if (!is_good)
         fail_value(transcoder, message, field->name, "not a valid value");
 }
@@ -465,7 +466,8 @@ static void put_elements(struct reverse_transcoder *transcoder,
         return;
     }
     size_t count = 0;
-    json_value *elements = allocate(transcoder, json_count(document, array), sizeof *elements);
+    json_value *elements =
+        allocate_items(transcoder, json_count(document, array), sizeof *elements);
     json_value element = elements != NULL ? json_first_element(document, array) : JSON_NONE;
     for (; element != JSON_NONE; element = json_next_element(document, element))
         elements[count++] = element;
@@ -502,7 +504,7 @@ static struct members collect_members(struct reverse_transcoder *transcoder,
     json_value key = json_first_key(document, object);
     for (; key != JSON_NONE; key = json_next_key(document, key))
         known += find_by_name(schema, json_key_text(document, key, scratch)) != NULL;
-    members.items = allocate(transcoder, known, sizeof *members.items);
+    members.items = allocate_items(transcoder, known, sizeof *members.items);
     if (members.items == NULL)
         return members;
     for (key = json_first_key(document, object); key != JSON_NONE;

@@ -136,7 +136,7 @@ void otlp_metric_put_double(struct otlp_metrics *metrics, const struct attribute
     end_point(metrics, mark);
 }
 
-static void put_exemplar(struct wire_writer *writer, const struct otlp_exemplar *exemplar)
+static void put_point_exemplar(struct wire_writer *writer, const struct otlp_exemplar *exemplar)
 {
     size_t mark = writer->len;
     if (exemplar->at == TIMESTAMP_UNKNOWN)
@@ -157,7 +157,7 @@ void otlp_metric_put_histogram(struct otlp_metrics *metrics, const struct attrib
     assert(metrics->metric != NULL && metrics->metric->kind == OTLP_HISTOGRAM);
     otlp_put_attributes(writer, HISTOGRAM_POINT_ATTRIBUTES, attributes);
     for (size_t i = histogram->bound_count + 1; histogram->exemplars != NULL && i-- > 0;)
-        put_exemplar(writer, &histogram->exemplars[i]);
+        put_point_exemplar(writer, &histogram->exemplars[i]);
     wire_put_packed_doubles(writer, HISTOGRAM_POINT_BOUNDS, histogram->bounds,
                             histogram->bound_count);
     wire_put_packed_fixed64(writer, HISTOGRAM_POINT_BUCKETS, histogram->buckets,

@@ -21,8 +21,8 @@ struct decoder {
     enum error_code code; // the first failure; after it nothing is read
 };
 
-static void fail(struct decoder *decoder, const struct schema_message *schema, const char *at,
-                 const char *reason)
+static void fail_at(struct decoder *decoder, const struct schema_message *schema, const char *at,
+                    const char *reason)
 {
     if (decoder->code == ERROR_NONE)
         decoder->code = error_set(decoder->error, ERROR_CORRUPT, "%s: %s at byte %zu", schema->name,
@@ -48,14 +48,14 @@ static bool next_field(struct decoder *decoder, const struct schema_message *sch
             return false;
         if (!wire_read_field(reader, field)) {
             if (reader->is_corrupt)
-                fail(decoder, schema, at, "cut short, or not protobuf");
+                fail_at(decoder, schema, at, "cut short, or not protobuf");
             return false;
         }
         int found = schema_find(schema, field->number);
         if (found < 0)
             continue;
         if (schema_wire_type(schema->fields[found].kind) != field->type) {
-            fail(decoder, schema, at, "field of another type");
+            fail_at(decoder, schema, at, "field of another type");
             return false;
         }
         *position = (size_t)found;
@@ -85,7 +85,7 @@ static void examine(struct decoder *decoder, const struct schema_message *schema
     struct wire_field field;
     size_t position;
     if (depth > SCHEMA_DEPTH_MAX) {
-        fail(decoder, schema, message.data, "nested too deep");
+        fail_at(decoder, schema, message.data, "nested too deep");
         return;
     }
     findings->attributes += schema == &schema_key_value;
@@ -103,8 +103,8 @@ static void examine(struct decoder *decoder, const struct schema_message *schema
     }
 }
 
-static enum otlp_span_fault fault_of(const struct findings *findings, size_t bytes_max,
-                                     size_t attributes_max)
+static enum otlp_span_fault fault_of_span(const struct findings *findings, size_t bytes_max,
+                                          size_t attributes_max)
 {
     if (findings->bytes > bytes_max)
         return OTLP_SPAN_TOO_LARGE;
@@ -120,7 +120,7 @@ static enum otlp_span_fault fault_of(const struct findings *findings, size_t byt
 #define SPAN_DEPTH 3 // below request, resource spans, scope spans
 
 // True if there are as many bytes, and one of them is not zero. Else `id` is zero.
-static bool read_id(struct slice bytes, uint8_t *id, size_t len)
+static bool read_nonzero_id(struct slice bytes, uint8_t *id, size_t len)
 {
     uint8_t any = 0;
     memset(id, 0, len);
@@ -132,13 +132,13 @@ static bool read_id(struct slice bytes, uint8_t *id, size_t len)
     return true;
 }
 
-static timestamp_ns read_time(uint64_t sent)
+static timestamp_ns read_sent_time(uint64_t sent)
 {
     return sent <= INT64_MAX ? (timestamp_ns)sent : TIMESTAMP_UNKNOWN;
 }
 
-static void read_span(struct decoder *decoder, struct slice message, enum otlp_span_fault inherited,
-                      struct otlp_received_span *span)
+static void read_received_span(struct decoder *decoder, struct slice message,
+                               enum otlp_span_fault inherited, struct otlp_received_span *span)
 {
     struct wire_reader reader;
     struct wire_field field;
@@ -150,21 +150,21 @@ static void read_span(struct decoder *decoder, struct slice message, enum otlp_s
     wire_reader_init(&reader, message);
     while (next_field(decoder, &schema_span, &reader, &field, &position)) {
         if (field.number == SPAN_TRACE_ID)
-            has_trace = read_id(field.bytes, span->trace_id.bytes, TRACE_ID_SIZE);
+            has_trace = read_nonzero_id(field.bytes, span->trace_id.bytes, TRACE_ID_SIZE);
         else if (field.number == SPAN_SPAN_ID)
-            has_span = read_id(field.bytes, span->span_id.bytes, SPAN_ID_SIZE);
+            has_span = read_nonzero_id(field.bytes, span->span_id.bytes, SPAN_ID_SIZE);
         else if (field.number == SPAN_PARENT_SPAN_ID)
-            span->has_parent = read_id(field.bytes, span->parent_id.bytes, SPAN_ID_SIZE);
+            span->has_parent = read_nonzero_id(field.bytes, span->parent_id.bytes, SPAN_ID_SIZE);
         else if (field.number == SPAN_NAME)
             span->name = field.bytes;
         else if (field.number == SPAN_START_TIME)
-            span->start = read_time(field.integer);
+            span->start = read_sent_time(field.integer);
         else if (field.number == SPAN_END_TIME)
-            span->end = read_time(field.integer);
+            span->end = read_sent_time(field.integer);
     }
     findings.has_bad_id |= !has_trace || !has_span;
     enum otlp_span_fault fault =
-        fault_of(&findings, decoder->limits->span_bytes, decoder->limits->attributes);
+        fault_of_span(&findings, decoder->limits->span_bytes, decoder->limits->attributes);
     span->fault = inherited != OTLP_SPAN_FINE ? inherited : fault;
 }
 
@@ -229,7 +229,7 @@ static void read_origin(struct decoder *decoder, const struct origin_fields *fie
     }
     findings.has_bad_utf8 |= !utf8_is_valid(origin->schema_url);
     size_t bytes_max = decoder->limits->resource_bytes;
-    origin->fault = fault_of(&findings, bytes_max, decoder->limits->attributes);
+    origin->fault = fault_of_span(&findings, bytes_max, decoder->limits->attributes);
     if (origin->schema_url.len > bytes_max)
         origin->fault = OTLP_SPAN_TOO_LARGE;
     if (pieces > 1 && decoder->code == ERROR_NONE)
@@ -238,7 +238,7 @@ static void read_origin(struct decoder *decoder, const struct origin_fields *fie
 
 // --- requests -------------------------------------------------------------------------------------
 
-static size_t count_spans(struct decoder *decoder, struct slice message)
+static size_t count_scope_spans(struct decoder *decoder, struct slice message)
 {
     struct wire_reader reader;
     struct wire_field field;
@@ -259,7 +259,7 @@ static void count_scopes(struct decoder *decoder, struct slice message, struct o
     while (next_field(decoder, &schema_resource_spans, &reader, &field, &position)) {
         if (field.number != RESOURCE_SPANS_SCOPE_SPANS)
             continue;
-        size_t spans = count_spans(decoder, field.bytes);
+        size_t spans = count_scope_spans(decoder, field.bytes);
         counts->scope_count += spans > 0;
         counts->span_count += spans;
     }
@@ -289,15 +289,15 @@ static void read_scope(struct decoder *decoder, const struct origin *resource, s
     wire_reader_init(&reader, message);
     while (next_field(decoder, &schema_scope_spans, &reader, &field, &position)) {
         if (field.number == SCOPE_SPANS_SPANS)
-            read_span(decoder, field.bytes, inherited, &scope->spans[scope->span_count++]);
+            read_received_span(decoder, field.bytes, inherited, &scope->spans[scope->span_count++]);
     }
     request->scope_count++;
     request->span_count += scope->span_count;
 }
 
 // Examines scopes without spans, too: whether a request is valid does not depend on the spans in it.
-static void read_resource_spans(struct decoder *decoder, struct slice message,
-                                struct otlp_request *request)
+static void read_resource_scopes(struct decoder *decoder, struct slice message,
+                                 struct otlp_request *request)
 {
     struct wire_reader reader;
     struct wire_field field;
@@ -308,7 +308,7 @@ static void read_resource_spans(struct decoder *decoder, struct slice message,
     while (next_field(decoder, &schema_resource_spans, &reader, &field, &position)) {
         if (field.number != RESOURCE_SPANS_SCOPE_SPANS)
             continue;
-        size_t span_count = count_spans(decoder, field.bytes);
+        size_t span_count = count_scope_spans(decoder, field.bytes);
         if (span_count > 0)
             read_scope(decoder, &resource, field.bytes, span_count, request);
         else
@@ -331,7 +331,7 @@ static void count_request(struct decoder *decoder, struct otlp_request *counts)
                       counts->span_count, decoder->limits->spans);
 }
 
-static void read_request(struct decoder *decoder, struct otlp_request *request)
+static void read_trace_request(struct decoder *decoder, struct otlp_request *request)
 {
     struct wire_reader reader;
     struct wire_field field;
@@ -343,7 +343,7 @@ static void read_request(struct decoder *decoder, struct otlp_request *request)
     request->scopes = allocate(decoder, counts.scope_count, sizeof *request->scopes);
     wire_reader_init(&reader, decoder->body);
     while (next_field(decoder, &schema_trace_request, &reader, &field, &position))
-        read_resource_spans(decoder, field.bytes, request);
+        read_resource_scopes(decoder, field.bytes, request);
 }
 
 enum error_code otlp_decode_request(struct slice body, bool is_json,
@@ -355,7 +355,7 @@ enum error_code otlp_decode_request(struct slice body, bool is_json,
     if (is_json)
         decoder.code = otlp_protobuf_from_json(body, arena, &decoder.body, error);
     if (decoder.code == ERROR_NONE)
-        read_request(&decoder, request);
+        read_trace_request(&decoder, request);
     if (decoder.code != ERROR_NONE)
         *request = (struct otlp_request){.scopes = NULL};
     return decoder.code;
@@ -365,7 +365,7 @@ enum error_code otlp_decode_request(struct slice body, bool is_json,
 
 // The value of an attribute if its key is `key`; unknown (number 0): it has another key, or no value. The pieces of a
 // value are merged: the last member of any counts.
-static bool read_attribute(struct slice message, struct slice key, struct wire_field *value)
+static bool read_key_value(struct slice message, struct slice key, struct wire_field *value)
 {
     struct wire_reader reader, members;
     struct wire_field field, member;
@@ -398,7 +398,7 @@ static bool find_value(struct slice bytes, enum otlp_attribute_owner owner, stru
     wire_reader_init(&reader, bytes);
     while (wire_read_field(&reader, &field)) {
         if (field.number == number && field.type == WIRE_BYTES &&
-            read_attribute(field.bytes, key, value))
+            read_key_value(field.bytes, key, value))
             return true;
     }
     return false;

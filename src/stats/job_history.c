@@ -89,18 +89,18 @@ static bool has_possible_times(const uint8_t *record)
 }
 
 // Of a damaged key, what its beginning says.
-static uint64_t number_of(const struct store_entry *entry)
+static uint64_t number_of_entry(const struct store_entry *entry)
 {
     return entry->key.len >= KEY_SIZE ? bytes_get_be64(entry->key.data) : 0;
 }
 
 static bool has_sound_key(const struct store_entry *entry)
 {
-    return entry->key.len == KEY_SIZE && number_of(entry) < NUMBER_END;
+    return entry->key.len == KEY_SIZE && number_of_entry(entry) < NUMBER_END;
 }
 
 // The number of jobs in an entry; 0: it is damaged.
-static size_t length_of(const struct store_entry *entry)
+static size_t count_sound_records(const struct store_entry *entry)
 {
     size_t count = entry->value.len / JOB_HISTORY_RECORD_SIZE;
     if (!has_sound_key(entry) || entry->value.len % JOB_HISTORY_RECORD_SIZE != 0 ||
@@ -131,9 +131,9 @@ static enum error_code find_end(struct store_transaction *transaction, uint64_t 
     *end = FIRST_NUMBER;
     enum error_code code = seek_outer(transaction, true, &last, error);
     if (code == ERROR_NONE)
-        *end = number_of(&last) + JOB_HISTORY_TOGETHER;
-    if (code == ERROR_NONE && length_of(&last) > 0)
-        *end = number_of(&last) + length_of(&last);
+        *end = number_of_entry(&last) + JOB_HISTORY_TOGETHER;
+    if (code == ERROR_NONE && count_sound_records(&last) > 0)
+        *end = number_of_entry(&last) + count_sound_records(&last);
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
@@ -146,8 +146,8 @@ enum error_code job_history_count(struct store_transaction *transaction, uint64_
     enum error_code code = find_end(transaction, &end, error);
     if (code == ERROR_NONE)
         code = seek_outer(transaction, false, &first, error);
-    if (code == ERROR_NONE && end > number_of(&first))
-        *count = end - number_of(&first);
+    if (code == ERROR_NONE && end > number_of_entry(&first))
+        *count = end - number_of_entry(&first);
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
@@ -157,7 +157,7 @@ enum error_code job_history_is_whole(struct store_transaction *transaction, bool
     struct store_entry first;
     enum error_code code = seek_outer(transaction, false, &first, error);
     *is_whole =
-        code == ERROR_NOT_FOUND || (code == ERROR_NONE && number_of(&first) <= FIRST_NUMBER);
+        code == ERROR_NOT_FOUND || (code == ERROR_NONE && number_of_entry(&first) <= FIRST_NUMBER);
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
@@ -212,7 +212,7 @@ enum error_code job_history_add(struct stats *stats, const struct store_key *job
 // --- dropping -------------------------------------------------------------------------------------
 
 // `*dropped`: how many jobs it had.
-static enum error_code drop_first(struct stats *stats, uint64_t *dropped, struct error *error)
+static enum error_code drop_first_entry(struct stats *stats, uint64_t *dropped, struct error *error)
 {
     uint8_t bytes[STORE_TABLE_KEY_MAX];
     struct store_entry first;
@@ -221,7 +221,7 @@ static enum error_code drop_first(struct stats *stats, uint64_t *dropped, struct
         return code;
     size_t len = first.key.len < sizeof bytes ? first.key.len : sizeof bytes;
     memcpy(bytes, first.key.data, len);
-    *dropped = length_of(&first) > 0 ? length_of(&first) : 1;
+    *dropped = count_sound_records(&first) > 0 ? count_sound_records(&first) : 1;
     return store_table_delete(stats->transaction, STORE_TABLE_JOB_HISTORY,
                               slice_of_bytes(bytes, len), error);
 }
@@ -244,7 +244,7 @@ enum error_code job_history_expire(struct stats *stats, uint64_t keep, size_t ma
         return ERROR_NONE;
     while (done < max && count - done > keep) {
         uint64_t dropped;
-        code = drop_first(stats, &dropped, error);
+        code = drop_first_entry(stats, &dropped, error);
         if (code != ERROR_NONE)
             return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
         done = done + dropped < count ? done + dropped : count;
@@ -268,15 +268,15 @@ enum error_code job_history_read(struct store_transaction *transaction, uint64_t
                                                 slice_of_bytes(key, sizeof key), &entry, error);
         if (code != ERROR_NONE)
             return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
-        if (number_of(&entry) >= NUMBER_END)
+        if (number_of_entry(&entry) >= NUMBER_END)
             return ERROR_NONE;
         struct byte_reader reader = bytes_reader(entry.value);
-        *count = length_of(&entry);
+        *count = count_sound_records(&entry);
         if (*count == 0)
             store_note_unreadable(transaction);
         for (size_t i = 0; i < *count; i++)
             read_record(&reader, &records[i]);
-        *number = number_of(&entry) + 1;
+        *number = number_of_entry(&entry) + 1;
     }
     return ERROR_NONE;
 }

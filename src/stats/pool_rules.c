@@ -68,7 +68,7 @@ bool pool_rules_have(const struct pool_rules *rules, struct slice name)
     return rules != NULL && rule_named(rules, name) < rules->count;
 }
 
-static bool is_name_char(char c)
+static bool is_pool_name_char(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
            c == '_' || c == '.';
@@ -81,7 +81,7 @@ const char *pool_rule_name_fault(struct slice name)
     if (name.len > POOL_RULE_NAME_MAX)
         return "the name of the pool is longer than 64 characters";
     for (size_t i = 0; i < name.len; i++)
-        if (!is_name_char(name.data[i]))
+        if (!is_pool_name_char(name.data[i]))
             return "the name of a pool has letters, digits, '-', '_' and '.' only";
     return NULL;
 }

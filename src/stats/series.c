@@ -718,8 +718,8 @@ static timestamp_ns oldest_of(const struct series *series, timestamp_ns oldest)
 }
 
 // Steps have no observations with a time, but belong to jobs.
-static enum error_code find_oldest(const struct stats *stats, timestamp_ns *oldest,
-                                   struct error *error)
+static enum error_code find_oldest_series(const struct stats *stats, timestamp_ns *oldest,
+                                          struct error *error)
 {
     static const enum series_kind kinds[] = {SERIES_JOB, SERIES_RUN};
     *oldest = stats->now;
@@ -745,7 +745,7 @@ enum error_code series_note_start(struct stats *stats, struct error *error)
     enum error_code code = series_since(stats->transaction, &since, error);
     if (code != ERROR_NONE || since != TIMESTAMP_UNKNOWN || store_is_tight(stats->transaction))
         return code;
-    code = find_oldest(stats, &since, error);
+    code = find_oldest_series(stats, &since, error);
     if (code != ERROR_NONE)
         return code;
     bytes_put_be64(bytes, (uint64_t)since);

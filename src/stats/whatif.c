@@ -36,7 +36,7 @@ struct whatif {
 _Static_assert(sizeof(struct task) + CHANGES_PER_JOB * sizeof(uint64_t) == WHATIF_BYTES_PER_JOB,
                "the header states it");
 
-static int compare_numbers(const void *a, const void *b)
+static int compare_uint64(const void *a, const void *b)
 {
     const uint64_t *left = a, *right = b;
     return *left < *right ? -1 : *left > *right;
@@ -45,7 +45,7 @@ static int compare_numbers(const void *a, const void *b)
 static void sort_numbers(uint64_t *numbers, size_t count)
 {
     if (count > 1)
-        qsort(numbers, count, sizeof *numbers, compare_numbers);
+        qsort(numbers, count, sizeof *numbers, compare_uint64);
 }
 
 // --- reading jobs ---------------------------------------------------------------------------------
@@ -305,7 +305,7 @@ static duration_ns find_floor(const struct whatif *whatif, const struct whatif_j
     return free >= WHATIF_FLOOR_JOBS ? value_at(waits, free, 10) : 0;
 }
 
-static void observe(struct whatif *whatif, const struct whatif_job *jobs, size_t count)
+static void observe_jobs(struct whatif *whatif, const struct whatif_job *jobs, size_t count)
 {
     struct changes changes;
     read_changes(whatif, jobs, count, &changes);
@@ -341,7 +341,7 @@ enum error_code whatif_create(const struct whatif_job *jobs, size_t count,
     *made = (struct whatif){.window = *window, .tasks = tasks, .scratch = scratch};
     read_jobs(made, jobs, count);
     summarize_recorded(made);
-    observe(made, jobs, count);
+    observe_jobs(made, jobs, count);
     *whatif = made;
     return ERROR_NONE;
 }

@@ -233,11 +233,10 @@ static void begin_arc_wait(const struct trace_policy *policy, const struct job_t
 }
 
 // What of the job is sent in its own batch.
-static enum job_part first_part_of(const struct lifecycle *life, const struct ended_job *ended)
+static bool sends_phases_apart(const struct lifecycle *life, const struct ended_job *ended)
 {
-    bool is_apart = holds_runner_phases(ended->job, ended->timeline) ||
-                    has_arc_runner(life->policy, ended->job);
-    return is_apart ? JOB_WITHOUT_RUNNER_PHASES : JOB_WHOLE;
+    return holds_runner_phases(ended->job, ended->timeline) ||
+           has_arc_runner(life->policy, ended->job);
 }
 
 // Sends the runner.* spans alone.
@@ -245,8 +244,8 @@ static enum error_code finish_runner_phases(const struct lifecycle *life,
                                             const struct ended_job *ended)
 {
     struct lifecycle_finished *finished = next_finished(life->output);
-    enum error_code code = build_job_part(life->policy, ended, JOB_RUNNER_PHASES, life->arena,
-                                          &finished->batch, &finished->rest);
+    enum error_code code = build_runner_phases(life->policy, ended, life->arena, &finished->batch);
+    finished->rest = NULL;
     finished->span_id = stored_span_of_job(ended->job->run_id, ended->job->job_id);
     finished->end = ended->timeline->end;
     finished->is_runner_phases = true;
@@ -269,7 +268,7 @@ static enum error_code close_job(const struct lifecycle *life, const struct job_
                                                                   &finished->occupancy);
     if (code != ERROR_NONE)
         return code;
-    if (first_part_of(life, &ended) != JOB_WHOLE && !holds_runner_phases(job, &end->timeline)) {
+    if (sends_phases_apart(life, &ended) && !holds_runner_phases(job, &end->timeline)) {
         code = finish_runner_phases(life, &ended);
         if (code != ERROR_NONE)
             return code;
@@ -351,11 +350,20 @@ static timestamp_ns end_of_run(const struct run_state *run)
     return run->is_completed ? run->end : TIMESTAMP_UNKNOWN;
 }
 
+// With its runner.* spans, or with those left to be sent apart.
+static enum error_code build_job(const struct lifecycle *life, const struct ended_job *ended,
+                                 bool is_apart, struct lifecycle_finished *finished)
+{
+    return is_apart ? build_job_without_runner_phases(life->policy, ended, life->arena,
+                                                      &finished->batch, &finished->rest)
+                    : build_job_spans(life->policy, ended, life->arena, &finished->batch,
+                                      &finished->rest);
+}
+
 static enum error_code build_finished(const struct lifecycle *life, const struct ended_job *ended,
                                       struct lifecycle_finished *finished)
 {
-    return build_job_part(life->policy, ended, first_part_of(life, ended), life->arena,
-                          &finished->batch, &finished->rest);
+    return build_job(life, ended, sends_phases_apart(life, ended), finished);
 }
 
 // For the first time or, with `sent`, after it was given up.
@@ -405,9 +413,7 @@ static bool is_sent_already(const struct lifecycle_finished *before,
 static enum error_code build_all(const struct lifecycle *life, const struct ended_job *ended,
                                  struct lifecycle_finished *finished)
 {
-    bool is_held = holds_runner_phases(ended->job, ended->timeline);
-    return build_job_part(life->policy, ended, is_held ? JOB_WITHOUT_RUNNER_PHASES : JOB_WHOLE,
-                          life->arena, &finished->batch, &finished->rest);
+    return build_job(life, ended, holds_runner_phases(ended->job, ended->timeline), finished);
 }
 
 // Builds what is known now of a job that was sent, next to what was sent. `*is_changed`: it differs.
@@ -660,8 +666,7 @@ static enum error_code resend_runner_phases(const struct lifecycle *life,
     timeline_of_job(before, true, TIMESTAMP_UNKNOWN, &sent_timeline);
     timeline_of_job(job, true, TIMESTAMP_UNKNOWN, &timeline);
     bool was_held = holds_runner_phases(before, &sent_timeline);
-    enum error_code code =
-        build_job_part(life->policy, &sent, JOB_RUNNER_PHASES, life->arena, &old.batch, &old.rest);
+    enum error_code code = build_runner_phases(life->policy, &sent, life->arena, &old.batch);
     if (code == ERROR_NONE)
         code = finish_runner_phases(life, &ended);
     if (code != ERROR_NONE)

@@ -333,6 +333,8 @@ static bool is_sent_by_runner(const struct ended_job *ended, const struct runner
 
 #define PHASES_MAX 4
 
+enum job_part { JOB_WHOLE, JOB_WITHOUT_RUNNER_PHASES, JOB_RUNNER_PHASES };
+
 // Spans of one job under construction.
 struct job_builder {
     const struct trace_policy *policy;
@@ -340,6 +342,7 @@ struct job_builder {
     const struct job_state *job;
     const struct job_timeline *timeline;
     bool is_incomplete;
+    bool has_job_span;
     bool has_phases;
     bool has_steps;
     enum job_part part;
@@ -668,16 +671,9 @@ enum error_code build_more_steps(struct job_rest *rest, struct arena *arena,
     return builder->failed ? ERROR_MEMORY : ERROR_NONE;
 }
 
-enum error_code build_job_spans(const struct trace_policy *policy, const struct ended_job *ended,
-                                struct arena *arena, struct span_batch *batch,
-                                struct job_rest **rest)
-{
-    return build_job_part(policy, ended, JOB_WHOLE, arena, batch, rest);
-}
-
-enum error_code build_job_part(const struct trace_policy *policy, const struct ended_job *ended,
-                               enum job_part part, struct arena *arena, struct span_batch *batch,
-                               struct job_rest **rest)
+static struct job_builder builder_of_job(const struct trace_policy *policy,
+                                         const struct ended_job *ended, enum job_part part,
+                                         struct arena *arena, struct span_batch *batch)
 {
     const struct job_state *job = ended->job;
     struct job_builder builder = {
@@ -686,6 +682,8 @@ enum error_code build_job_part(const struct trace_policy *policy, const struct e
         .job = job,
         .timeline = ended->timeline,
         .is_incomplete = ended->is_incomplete,
+        .has_job_span =
+            part != JOB_RUNNER_PHASES && !is_sent_by_runner(ended, &policy->job_spans_off),
         .has_phases = policy->runner_spans && !is_selected(&policy->runner_spans_off, job),
         .has_steps = policy->steps && !is_sent_by_runner(ended, &policy->steps_off),
         .part = part,
@@ -698,15 +696,46 @@ enum error_code build_job_part(const struct trace_policy *policy, const struct e
     };
     builder.outcome = build_outcome_of_job(builder.conclusion, ended->timeline->fault);
     builder.job_span_id = span_id_of_job(policy->scheme, &builder.key);
+    return builder;
+}
+
+static enum error_code build_part(struct job_builder *builder, struct job_rest **rest)
+{
     *rest = NULL;
-    if (!make_room_for_spans(&builder, 1 + PHASES_MAX))
+    if (!make_room_for_spans(builder, 1 + PHASES_MAX))
         return ERROR_MEMORY;
-    add_job_resource(&builder);
-    if (part != JOB_RUNNER_PHASES && !is_sent_by_runner(ended, &policy->job_spans_off))
-        add_job_span(&builder);
-    add_children(&builder);
-    builder.failed |= !builder.failed && !keep_rest(&builder, rest);
-    return builder.failed ? ERROR_MEMORY : ERROR_NONE;
+    add_job_resource(builder);
+    if (builder->has_job_span)
+        add_job_span(builder);
+    add_children(builder);
+    builder->failed |= !builder->failed && !keep_rest(builder, rest);
+    return builder->failed ? ERROR_MEMORY : ERROR_NONE;
+}
+
+enum error_code build_job_spans(const struct trace_policy *policy, const struct ended_job *ended,
+                                struct arena *arena, struct span_batch *batch,
+                                struct job_rest **rest)
+{
+    struct job_builder builder = builder_of_job(policy, ended, JOB_WHOLE, arena, batch);
+    return build_part(&builder, rest);
+}
+
+enum error_code build_job_without_runner_phases(const struct trace_policy *policy,
+                                                const struct ended_job *ended, struct arena *arena,
+                                                struct span_batch *batch, struct job_rest **rest)
+{
+    struct job_builder builder =
+        builder_of_job(policy, ended, JOB_WITHOUT_RUNNER_PHASES, arena, batch);
+    return build_part(&builder, rest);
+}
+
+enum error_code build_runner_phases(const struct trace_policy *policy,
+                                    const struct ended_job *ended, struct arena *arena,
+                                    struct span_batch *batch)
+{
+    struct job_rest *none;
+    struct job_builder builder = builder_of_job(policy, ended, JOB_RUNNER_PHASES, arena, batch);
+    return build_part(&builder, &none);
 }
 
 // --- the IDs of a job's spans --------------------------------------------------------------------

@@ -39,7 +39,7 @@ struct loader {
     size_t runner_count;
 };
 
-static enum error_code fail_memory(struct loader *loader)
+static enum error_code report_no_memory(struct loader *loader)
 {
     return error_set(loader->error, ERROR_MEMORY, "what if: out of memory");
 }
@@ -87,7 +87,7 @@ static bool make_name(struct loader *loader, struct slice asked, struct slice *n
     return arena_copy_slice(loader->arena, *name, name);
 }
 
-static const struct pool *find_listed(const struct loader *loader, struct slice name)
+static const struct pool *find_listed_pool(const struct loader *loader, struct slice name)
 {
     for (size_t i = 0; i < loader->pool_count; i++) {
         char room[LABELS_TEXT_MAX];
@@ -107,7 +107,7 @@ static enum error_code find_pool(struct loader *loader)
 {
     struct whatif_answer *answer = loader->answer;
     if (!make_name(loader, answer->question.pool, &answer->name))
-        return fail_memory(loader);
+        return report_no_memory(loader);
     struct pool_id id = pool_make_id(answer->name);
     if (pool_is_one_off(&id))
         return error_set(loader->error, ERROR_INVALID,
@@ -120,11 +120,11 @@ static enum error_code find_pool(struct loader *loader)
                          loader->error);
     if (code != ERROR_NONE)
         return code;
-    loader->listed = find_listed(loader, answer->name);
+    loader->listed = find_listed_pool(loader, answer->name);
     answer->is_known = loader->listed != NULL;
     return !answer->is_known || keep_name(loader, loader->listed, &answer->name)
                ? ERROR_NONE
-               : fail_memory(loader);
+               : report_no_memory(loader);
 }
 
 // --- jobs -----------------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ static enum error_code add_job(struct loader *loader, const struct found_job *jo
         size_t capacity = loader->capacity > 0 ? 2 * loader->capacity : JOBS_AT_FIRST;
         struct found_job *jobs = memory_resize(loader->jobs, capacity * sizeof *jobs);
         if (jobs == NULL)
-            return fail_memory(loader);
+            return report_no_memory(loader);
         loader->jobs = jobs;
         loader->capacity = capacity;
     }
@@ -249,7 +249,7 @@ static int compare_found_jobs(const void *a, const void *b)
 }
 
 // Keeps the last of each job.
-static void drop_replaced(struct loader *loader)
+static void drop_replaced_jobs(struct loader *loader)
 {
     size_t kept = 0;
     if (loader->count > 1)
@@ -289,7 +289,7 @@ static enum error_code list_runners(struct loader *loader)
     size_t kept = 0;
     loader->runners = memory_allocate_array(loader->count, sizeof *loader->runners);
     if (loader->runners == NULL)
-        return fail_memory(loader);
+        return report_no_memory(loader);
     for (size_t i = 0; i < loader->count; i++) {
         if (loader->jobs[i].runner != 0)
             loader->runners[loader->runner_count++] = loader->jobs[i].runner;
@@ -333,7 +333,7 @@ static enum error_code note_if_shared(struct loader *loader, const struct job_re
     if (at == answer->shared_count) {
         answer->shared[at] = (struct whatif_shared){.pool = record->pool};
         if (!find_name(loader, record->pool, &answer->shared[at].name))
-            return fail_memory(loader);
+            return report_no_memory(loader);
         answer->shared_count++;
     }
     answer->shared[at].jobs++;
@@ -428,7 +428,7 @@ static enum error_code suggest_names(struct loader *loader)
         if (pool == NULL)
             return ERROR_NONE;
         if (!keep_name(loader, pool, &answer->near[answer->near_count]))
-            return fail_memory(loader);
+            return report_no_memory(loader);
         answer->near_count++;
     }
     return ERROR_NONE;
@@ -472,7 +472,7 @@ static enum error_code load_answer(struct loader *loader)
         code = begin_with_history(loader);
     if (code != ERROR_NONE)
         return code;
-    drop_replaced(loader);
+    drop_replaced_jobs(loader);
     code = find_shared(loader);
     end_slice(loader);
     if (code == ERROR_NONE && !loader->answer->is_known)

@@ -42,11 +42,15 @@ struct ended_job {
 enum error_code build_job_spans(const struct trace_policy *policy, const struct ended_job *ended,
                                 struct arena *arena, struct span_batch *batch,
                                 struct job_rest **rest) MUST_CHECK;
-// The same without runner.queue, runner.startup and runner.execution, or these alone, which may be none.
-enum job_part { JOB_WHOLE, JOB_WITHOUT_RUNNER_PHASES, JOB_RUNNER_PHASES };
-enum error_code build_job_part(const struct trace_policy *policy, const struct ended_job *ended,
-                               enum job_part part, struct arena *arena, struct span_batch *batch,
-                               struct job_rest **rest) MUST_CHECK;
+// The same without runner.queue, runner.startup and runner.execution.
+enum error_code build_job_without_runner_phases(const struct trace_policy *policy,
+                                                const struct ended_job *ended, struct arena *arena,
+                                                struct span_batch *batch,
+                                                struct job_rest **rest) MUST_CHECK;
+// These alone, which may be none. ERROR_MEMORY.
+enum error_code build_runner_phases(const struct trace_policy *policy,
+                                    const struct ended_job *ended, struct arena *arena,
+                                    struct span_batch *batch) MUST_CHECK;
 // The spans of the next steps, up to BUILD_STEPS_MAX, with the same resource as the first ones. An empty batch means
 // that there are no more. ERROR_MEMORY.
 enum error_code build_more_steps(struct job_rest *rest, struct arena *arena,
