@@ -566,7 +566,7 @@ static enum error_code encode_others(struct engine_work *work, struct slice body
     static const struct otlp_request_limits limits = {SIZE_MAX, SIZE_MAX, SIZE_MAX, SIZE_MAX};
     struct otlp_request received;
     enum error_code code =
-        otlp_decode_request(body, false, &limits, &work->arena, &received, &work->error);
+        otlp_decode_request(body, &limits, &work->arena, &received, &work->error);
     *count = 0;
     for (size_t i = 0; i < received.scope_count && code == ERROR_NONE; i++) {
         const struct otlp_received_scope *scope = &received.scopes[i];

@@ -346,19 +346,32 @@ static void read_trace_request(struct decoder *decoder, struct otlp_request *req
         read_resource_scopes(decoder, field.bytes, request);
 }
 
-enum error_code otlp_decode_request(struct slice body, bool is_json,
-                                    const struct otlp_request_limits *limits, struct arena *arena,
-                                    struct otlp_request *request, struct error *error)
+static enum error_code decode_request(struct decoder *decoder, struct otlp_request *request)
+{
+    *request = (struct otlp_request){.scopes = NULL};
+    if (decoder->code == ERROR_NONE)
+        read_trace_request(decoder, request);
+    if (decoder->code != ERROR_NONE)
+        *request = (struct otlp_request){.scopes = NULL};
+    return decoder->code;
+}
+
+enum error_code otlp_decode_request(struct slice body, const struct otlp_request_limits *limits,
+                                    struct arena *arena, struct otlp_request *request,
+                                    struct error *error)
 {
     struct decoder decoder = {.body = body, .limits = limits, .arena = arena, .error = error};
-    *request = (struct otlp_request){.scopes = NULL};
-    if (is_json)
-        decoder.code = otlp_protobuf_from_json(body, arena, &decoder.body, error);
-    if (decoder.code == ERROR_NONE)
-        read_trace_request(&decoder, request);
-    if (decoder.code != ERROR_NONE)
-        *request = (struct otlp_request){.scopes = NULL};
-    return decoder.code;
+    return decode_request(&decoder, request);
+}
+
+enum error_code otlp_decode_json_request(struct slice body,
+                                         const struct otlp_request_limits *limits,
+                                         struct arena *arena, struct otlp_request *request,
+                                         struct error *error)
+{
+    struct decoder decoder = {.limits = limits, .arena = arena, .error = error};
+    decoder.code = otlp_protobuf_from_json(body, arena, &decoder.body, error);
+    return decode_request(&decoder, request);
 }
 
 // --- attributes -----------------------------------------------------------------------------------

@@ -683,9 +683,11 @@ static enum error_code decode(struct intake *intake, struct slice body, struct e
         .resource_bytes = RECEIVER_RESOURCE_BYTES_MAX,
     };
     enum error_code code = copy_body(intake, body, error);
-    if (code == ERROR_NONE)
-        code = otlp_decode_request(buffer_slice(&intake->body), intake->head.is_json, &limits,
-                                   &intake->arena, &intake->request, error);
+    const struct slice copied = buffer_slice(&intake->body);
+    if (code == ERROR_NONE && intake->head.is_json)
+        code = otlp_decode_json_request(copied, &limits, &intake->arena, &intake->request, error);
+    else if (code == ERROR_NONE)
+        code = otlp_decode_request(copied, &limits, &intake->arena, &intake->request, error);
     if (code == ERROR_NONE)
         increase(&intake->receiver->sums.spans[intake->head.role], intake->request.span_count);
     return code;

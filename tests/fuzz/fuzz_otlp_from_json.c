@@ -32,7 +32,7 @@ static void check_is_decoded(struct slice request, struct arena *arena)
     static const struct otlp_request_limits limits = {SIZE_MAX, SIZE_MAX, SIZE_MAX, SIZE_MAX};
     struct otlp_request decoded;
     struct error error;
-    MUST(otlp_decode_request(request, false, &limits, arena, &decoded, &error) == ERROR_NONE);
+    MUST(otlp_decode_request(request, &limits, arena, &decoded, &error) == ERROR_NONE);
     for (size_t i = 0; i < decoded.scope_count; i++) {
         for (size_t j = 0; j < decoded.scopes[i].span_count; j++) {
             enum otlp_span_fault fault = decoded.scopes[i].spans[j].fault;

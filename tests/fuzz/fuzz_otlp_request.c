@@ -57,8 +57,7 @@ static void check_passed_on(const struct otlp_request *request, struct arena *ar
     struct error error;
     struct otlp_request again;
     pass_on(request, true, &out);
-    MUST(otlp_decode_request(buffer_slice(&out), false, &limits, arena, &again, &error) ==
-         ERROR_NONE);
+    MUST(otlp_decode_request(buffer_slice(&out), &limits, arena, &again, &error) == ERROR_NONE);
     MUST(again.scope_count == request->scope_count && again.span_count == request->span_count);
     for (size_t i = 0; i < again.scope_count; i++)
         check_same_scope(&request->scopes[i], &again.scopes[i]);
@@ -74,10 +73,9 @@ static void check_as_json(const struct otlp_request *request, struct arena *aren
     struct otlp_request binary, text;
     buffer_init(&json, OUT_MAX);
     pass_on(request, false, &out);
-    MUST(otlp_decode_request(buffer_slice(&out), false, &no_limits, arena, &binary, &error) ==
-         ERROR_NONE);
+    MUST(otlp_decode_request(buffer_slice(&out), &no_limits, arena, &binary, &error) == ERROR_NONE);
     MUST(otlp_json_from_protobuf(buffer_slice(&out), &json, &error) == ERROR_NONE);
-    MUST(otlp_decode_request(buffer_slice(&json), true, &no_limits, arena, &text, &error) ==
+    MUST(otlp_decode_json_request(buffer_slice(&json), &no_limits, arena, &text, &error) ==
          ERROR_NONE);
     MUST(text.scope_count == binary.scope_count && text.span_count == binary.span_count);
     for (size_t i = 0; i < text.scope_count; i++) {
@@ -120,7 +118,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct error error = {0};
     arena_init(&arena, 1024);
     enum error_code code =
-        otlp_decode_request(fuzz_slice(data, size), false, &limits, &arena, &request, &error);
+        otlp_decode_request(fuzz_slice(data, size), &limits, &arena, &request, &error);
     MUST(arena.used <= 2 * size + 64 +
                            request.span_count * (sizeof(struct otlp_received_span) +
                                                  sizeof(struct otlp_received_scope) + 64));

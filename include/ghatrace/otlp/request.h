@@ -59,8 +59,8 @@ struct otlp_request {
     size_t span_count; // in all scopes
 };
 
-// Decodes a request. Slices point into `body`, or into `arena` (JSON, which is converted to protobuf first; fields
-// that the schema does not know are omitted then). The arena's use is proportional to the bytes of `body` (at most the
+// Decodes a request in protobuf or in JSON. Slices point into `body`, or into `arena` (JSON, which is converted to
+// protobuf first; fields that the schema does not know are omitted then). The arena's use is proportional to the bytes of `body` (at most the
 // same for protobuf, some twenty times for JSON) and to the number of spans.
 //
 // As protobuf demands, the last of several values counts, and pieces of a resource or scope are merged. Scopes without
@@ -68,9 +68,13 @@ struct otlp_request {
 //
 // ERROR_CORRUPT: not such a message, with a text that says where: cut short, groups, a field of another wire type than
 // the schema's, nested too deep (SCHEMA_DEPTH_MAX). ERROR_TOO_LARGE: more spans than the limit. ERROR_MEMORY.
-enum error_code otlp_decode_request(struct slice body, bool is_json,
-                                    const struct otlp_request_limits *limits, struct arena *arena,
-                                    struct otlp_request *request, struct error *error) MUST_CHECK;
+enum error_code otlp_decode_request(struct slice body, const struct otlp_request_limits *limits,
+                                    struct arena *arena, struct otlp_request *request,
+                                    struct error *error) MUST_CHECK;
+enum error_code otlp_decode_json_request(struct slice body,
+                                         const struct otlp_request_limits *limits,
+                                         struct arena *arena, struct otlp_request *request,
+                                         struct error *error) MUST_CHECK;
 
 // The attribute `key` of a span or, with a resource's bytes, of a resource: a string, which points into the bytes; or
 // an integer, which may be sent as a string of decimal digits. False: there is none of this type. The first of several

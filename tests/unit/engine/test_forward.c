@@ -166,7 +166,7 @@ static void expect_forwarded_as_sent(struct engine_bench *bench)
     read_outbox(bench, &outbox);
     arena_init(&arena, 65536);
     assert_int_equal(
-        otlp_decode_request(buffer_slice(&outbox.bodies), false, &limits, &arena, &read, &error),
+        otlp_decode_request(buffer_slice(&outbox.bodies), &limits, &arena, &read, &error),
         ERROR_NONE);
     size_t scope = 0, k = 0;
     for (size_t i = 0; i < read.scope_count; i++) {
@@ -1088,7 +1088,7 @@ static uint64_t count_spans_of(struct law *law, uint64_t only, bool *is_there)
         if (store_get_record(transaction, sequence, &record, &error) != ERROR_NONE ||
             !store_is_forwarded(&record) || (only != 0 && sequence != only))
             continue;
-        assert_int_equal(otlp_decode_request(record.body, false, &limits, &arena, &read, &error),
+        assert_int_equal(otlp_decode_request(record.body, &limits, &arena, &read, &error),
                          ERROR_NONE);
         spans += read.span_count;
         *is_there = true;

@@ -357,8 +357,7 @@ static void a_request_in_json_is_decoded_like_one_in_protobuf(void **state)
     struct slice service;
     (void)state;
     arena_init(&arena, 4096);
-    assert_int_equal(otlp_decode_request(json, true, &limits, &arena, &request, &error),
-                     ERROR_NONE);
+    assert_int_equal(otlp_decode_json_request(json, &limits, &arena, &request, &error), ERROR_NONE);
     assert_int_equal(request.span_count, 2);
     assert_int_equal(request.scopes[0].spans[0].fault, OTLP_SPAN_FINE);
     assert_true(request.scopes[0].spans[0].has_parent);
@@ -367,7 +366,7 @@ static void a_request_in_json_is_decoded_like_one_in_protobuf(void **state)
     assert_true(otlp_find_text(request.scopes[0].resource, OTLP_ATTRIBUTE_OF_RESOURCE,
                                SLICE("service.name"), &service));
     assert_true(slice_equals(service, SLICE("tests")));
-    assert_int_equal(otlp_decode_request(SLICE("{"), true, &limits, &arena, &request, &error),
+    assert_int_equal(otlp_decode_json_request(SLICE("{"), &limits, &arena, &request, &error),
                      ERROR_CORRUPT);
     assert_int_equal(request.span_count, 0);
     arena_release(&arena);

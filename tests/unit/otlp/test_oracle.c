@@ -423,9 +423,8 @@ static void protoc_reads_what_is_passed_on_as_what_was_sent(void **state)
     buffer_init(&passed, 1 << 16);
     arena_init(&arena, 4096);
     encode(&batch, &sent);
-    assert_int_equal(
-        otlp_decode_request(buffer_slice(&sent), false, &limits, &arena, &request, &error),
-        ERROR_NONE);
+    assert_int_equal(otlp_decode_request(buffer_slice(&sent), &limits, &arena, &request, &error),
+                     ERROR_NONE);
     assert_int_equal(request.span_count, sizeof taken);
     assert_int_equal(otlp_encode_received(&request.scopes[0], taken, &passed, &error), ERROR_NONE);
     assert_protoc_reads(buffer_slice(&passed), "ExportTraceServiceRequest", sample_text);

@@ -137,7 +137,7 @@ static void decode(struct decoded *decoded, struct slice body)
     if (body.len > 0)
         memcpy(decoded->body, body.data, body.len);
     arena_init(&decoded->arena, 1024);
-    decoded->code = otlp_decode_request((struct slice){decoded->body, body.len}, false, &limits,
+    decoded->code = otlp_decode_request((struct slice){decoded->body, body.len}, &limits,
                                         &decoded->arena, &decoded->request, &decoded->error);
 }
 
@@ -418,7 +418,7 @@ static void lack_of_memory_is_an_error(void **state)
     for (size_t limit = 16; code != ERROR_NONE; limit += 16, refused++) {
         arena_init(&arena, 16);
         arena_set_limit(&arena, limit);
-        code = otlp_decode_request(body, false, &limits, &arena, &request, &error);
+        code = otlp_decode_request(body, &limits, &arena, &request, &error);
         if (code != ERROR_NONE) {
             assert_int_equal(code, ERROR_MEMORY);
             assert_int_equal(request.span_count, 0);
