@@ -129,7 +129,7 @@ static void read_counts(struct byte_reader *reader, struct pool *pool)
     pool->latency_slot = (timestamp_ns)bytes_read_be(reader, 8);
 }
 
-static struct slice read_label_text(struct byte_reader *reader)
+static struct slice read_pool_text(struct byte_reader *reader)
 {
     return bytes_read(reader, bytes_read_be(reader, 2));
 }
@@ -141,7 +141,7 @@ bool pool_decode(struct slice bytes, struct pool *pool)
     if (bytes.len > 0 && bytes.data[0] == 0) {
         pool->is_of_old_layout = true;
         read_counts(&reader, pool);
-        pool->labels = read_label_text(&reader);
+        pool->labels = read_pool_text(&reader);
         pool->groups = bytes_read(&reader, (size_t)(reader.end - reader.next));
         return bytes_is_done(&reader);
     }
@@ -151,9 +151,9 @@ bool pool_decode(struct slice bytes, struct pool *pool)
     pool->day = bytes_read_be(&reader, 4);
     for (int i = 0; i < POOL_DAYS; i++)
         pool->started[i] = (uint32_t)bytes_read_be(&reader, 4);
-    pool->labels = read_label_text(&reader);
-    pool->groups = read_label_text(&reader);
-    pool->asked = read_label_text(&reader);
+    pool->labels = read_pool_text(&reader);
+    pool->groups = read_pool_text(&reader);
+    pool->asked = read_pool_text(&reader);
     return is_ours && bytes_is_done(&reader);
 }
 
