@@ -990,7 +990,7 @@ enum error_code config_build(struct config *config, const struct settings *setti
         code = split_repos(config, settings, error);
     if (code == ERROR_NONE)
         code = read_runners(config, settings, error);
-    if (code == ERROR_NONE)
+    if (code == ERROR_NONE && option_set_has(wanted, OPTION_ID_RUNNER_POOL))
         code = read_pools(config, settings, error);
     if (code == ERROR_NONE)
         code = check_listeners(config, settings, wanted, error);

@@ -50,6 +50,11 @@ _Static_assert(sizeof options_all.has / sizeof options_all.has[0] == 0
                , "a set has an element for each setting");
 // clang-format on
 
+bool option_set_has(const struct option_set *set, size_t id)
+{
+    return set != NULL && set->has[id];
+}
+
 int option_find(struct slice name)
 {
     for (int i = 0; i < OPTIONS_COUNT; i++) {

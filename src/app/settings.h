@@ -55,10 +55,7 @@ struct option_set {
 #define OPTION_SET(...) (&(const struct option_set){{__VA_ARGS__}})
 extern const struct option_set options_all;
 
-static inline bool option_set_has(const struct option_set *set, size_t id)
-{
-    return set != NULL && set->has[id];
-}
+bool option_set_has(const struct option_set *set, size_t id);
 
 // Finds an option by name; -1 if there is none.
 int option_find(struct slice name);
