@@ -309,6 +309,16 @@ static const struct net_accept_handler accept_handler = {
 // All our responses are far below this.
 #define ANSWER_BYTES_MAX 16384
 
+static void take_tls(void *context)
+{
+    struct http_server *host = context;
+    struct net_tls *tls = atomic_exchange(&host->fresh_tls, NULL);
+
+    if (host->listener != NULL)
+        net_listener_use_tls(host->listener, tls);
+    net_tls_unref(tls); // the listener holds it
+}
+
 void http_server_init(struct http_server *host)
 {
     if (host->head_deadline == 0)
@@ -323,6 +333,8 @@ void http_server_init(struct http_server *host)
         host->output_deadline = OUTPUT_DEADLINE;
     if (host->most_memory == 0)
         host->most_memory = HTTP_SERVER_MEMORY;
+    atomic_init(&host->fresh_tls, NULL);
+    host->take_tls = (struct net_task){.run = take_tls, .context = host};
     buffer_init(&host->out, ANSWER_BYTES_MAX);
     LIST_INIT(&host->conns);
     for (int group = 0; group < EVICTION_GROUPS; group++)
@@ -358,6 +370,17 @@ enum error_code http_server_adopt(struct http_server *host, int fd, size_t max_c
     const struct net_listener_options options = {
         .max_connections = max_connections, .handler = &accept_handler, .context = host};
     return net_listener_adopt(host->loop, fd, &options, &host->listener, error);
+}
+
+void http_server_hand_over_tls(struct http_server *host, struct net_tls *tls, bool is_running)
+{
+    struct net_tls *not_taken = atomic_exchange(&host->fresh_tls, tls);
+
+    if (!is_running)
+        take_tls(host);
+    else if (not_taken == NULL)
+        net_loop_post(host->loop, &host->take_tls);
+    net_tls_unref(not_taken);
 }
 
 static void wind_down_conn(struct http_conn *conn)
@@ -414,6 +437,7 @@ void http_server_release(struct http_server *host)
 {
     net_listener_destroy(host->listener);
     host->listener = NULL;
+    net_tls_unref(atomic_exchange(&host->fresh_tls, NULL));
     net_timer_destroy(host->look_again);
     host->look_again = NULL;
     buffer_release(&host->out);

@@ -80,8 +80,7 @@ struct receiver {
     timestamp_ns job_time_since; // when it was computed; monotonic
 
     struct net_timer *grace;
-    struct net_task wind_down, end, use_posted_tls;
-    _Atomic(struct net_tls *) fresh_tls; // to be taken; NULL: taken, and the task is idle
+    struct net_task wind_down, end;
     bool is_ending;
     pthread_t thread;
     bool is_running;

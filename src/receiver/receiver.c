@@ -55,16 +55,6 @@ static void on_end_grace_over(void *context)
     http_server_abort(&receiver->host);
 }
 
-static void take_posted_tls(void *context)
-{
-    struct receiver *receiver = context;
-    struct net_tls *tls = atomic_exchange(&receiver->fresh_tls, NULL);
-
-    if (receiver->host.listener != NULL)
-        net_listener_use_tls(receiver->host.listener, tls);
-    net_tls_unref(tls); // the listener holds it
-}
-
 // --- in the caller's thread -----------------------------------------------------------------------
 
 static void set_up_receiver(struct receiver *receiver, struct engine *engine,
@@ -84,10 +74,8 @@ static void set_up_receiver(struct receiver *receiver, struct engine *engine,
         TAILQ_INIT(&receiver->waiting[role]);
         receiver->body_memory[role].most = RECEIVER_BODY_MEMORY;
     }
-    atomic_init(&receiver->fresh_tls, NULL);
     receiver->wind_down = (struct net_task){.run = wind_down, .context = receiver};
     receiver->end = (struct net_task){.run = end, .context = receiver};
-    receiver->use_posted_tls = (struct net_task){.run = take_posted_tls, .context = receiver};
 }
 
 static enum error_code open_otlp_listener(struct receiver *receiver, struct error *error)
@@ -175,14 +163,8 @@ enum error_code receiver_load_tls(const struct receiver *receiver, struct net_tl
 
 void receiver_use_tls(struct receiver *receiver, struct net_tls *tls)
 {
-    if (tls == NULL)
-        return;
-    struct net_tls *not_taken = atomic_exchange(&receiver->fresh_tls, tls);
-    if (!receiver->is_running) // before the thread runs, so that no connection is plaintext
-        take_posted_tls(receiver);
-    else if (not_taken == NULL)
-        net_loop_post(receiver->loop, &receiver->use_posted_tls);
-    net_tls_unref(not_taken);
+    if (tls != NULL)
+        http_server_hand_over_tls(&receiver->host, tls, receiver->is_running);
 }
 
 void receiver_wind_down(struct receiver *receiver)
@@ -212,7 +194,6 @@ void receiver_destroy(struct receiver *receiver)
         net_timer_destroy(receiver->grace);
         net_loop_destroy(receiver->loop);
     }
-    net_tls_unref(atomic_exchange(&receiver->fresh_tls, NULL));
     if (receiver->addresses != NULL)
         address_counts_destroy(receiver->addresses);
     if (receiver->failures != NULL)

@@ -43,12 +43,9 @@ struct worker {
     struct http_server host;
     struct webhook webhook;
     struct net_task wind_down, end;
-    struct net_task use_posted_tls;
     struct net_task react;
     _Atomic timestamp_ns asked_at; // monotonic; 0: it has reacted, and the task is idle
     _Atomic uint64_t beats;        // how often it has reacted
-    _Atomic(struct net_tls *)
-        fresh_tls; // for the worker to take; NULL: taken, and the task is idle
     pthread_t thread;
     char name[16]; // of the thread
     bool is_running;
@@ -166,16 +163,6 @@ static void mark_reacted(void *context)
     atomic_store(&worker->asked_at, 0);
 }
 
-static void use_posted_tls(void *context)
-{
-    struct worker *worker = context;
-    struct net_tls *tls = atomic_exchange(&worker->fresh_tls, NULL);
-
-    if (worker->host.listener != NULL)
-        net_listener_use_tls(worker->host.listener, tls);
-    net_tls_unref(tls); // the listener holds it
-}
-
 static void on_grace_over(void *context)
 {
     struct worker *worker = context;
@@ -212,10 +199,8 @@ static void set_up_host(struct worker *worker, struct engine *engine)
     worker->webhook.setup = worker->ingress->setup;
     worker->wind_down = (struct net_task){.run = wind_down_worker, .context = worker};
     worker->end = (struct net_task){.run = end_worker, .context = worker};
-    worker->use_posted_tls = (struct net_task){.run = use_posted_tls, .context = worker};
     worker->react = (struct net_task){.run = mark_reacted, .context = worker};
     atomic_init(&worker->asked_at, 0);
-    atomic_init(&worker->fresh_tls, NULL);
     worker->host = (struct http_server){.loop = worker->loop,
                                         .service = &webhook_service,
                                         .context = &worker->webhook,
@@ -309,21 +294,12 @@ enum error_code ingress_load_tls(struct ingress *ingress, struct ingress_tls **o
     return ERROR_NONE;
 }
 
-static void hand_over_tls(struct worker *worker, struct net_tls *tls)
-{
-    struct net_tls *not_taken = atomic_exchange(&worker->fresh_tls, tls);
-
-    if (!worker->is_running) // before the thread runs, so that no connection is plaintext
-        use_posted_tls(worker);
-    else if (not_taken == NULL)
-        net_loop_post(worker->loop, &worker->use_posted_tls);
-    net_tls_unref(not_taken);
-}
-
 void ingress_use_tls(struct ingress *ingress, struct ingress_tls *tls)
 {
-    for (size_t i = 0; tls != NULL && i < tls->count; i++)
-        hand_over_tls(&ingress->workers[i], tls->contexts[i]);
+    for (size_t i = 0; tls != NULL && i < tls->count; i++) {
+        struct worker *worker = &ingress->workers[i];
+        http_server_hand_over_tls(&worker->host, tls->contexts[i], worker->is_running);
+    }
     memory_free(tls);
 }
 

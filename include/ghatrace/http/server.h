@@ -135,6 +135,8 @@ struct http_server {
     void (*on_empty)(void *context);
 
     struct net_listener *listener;
+    _Atomic(struct net_tls *) fresh_tls; // to be taken; NULL: taken, and the task is idle
+    struct net_task take_tls;
     LIST_HEAD(, http_conn) conns; // all of them
     atomic_size_t connections;    // number of these that are not closed; other threads may read it
     // Candidates for eviction when a new connection needs a place; each list is ordered by `since`.
@@ -190,6 +192,10 @@ enum error_code http_server_listen(struct http_server *host, const struct net_ad
 // The same on a listening socket of another process; see net_listener_adopt().
 enum error_code http_server_adopt(struct http_server *host, int fd, size_t max_connections,
                                   struct error *error) MUST_CHECK;
+// New connections use this context, whose reference is taken over; not NULL. From the one thread that owns the server,
+// which need not be the loop's. `is_running`: whether the loop is; until then it is used at once, so that no connection
+// is plaintext.
+void http_server_hand_over_tls(struct http_server *host, struct net_tls *tls, bool is_running);
 // From now on connections close after their next response. Connections without a request, including new ones, have
 // `last_idle` to begin one: a request may be in transit, and closing at once would lose it.
 void http_server_wind_down(struct http_server *host, duration_ns last_idle);
