@@ -867,7 +867,7 @@ const struct health_family health_families[] = {
      FIGURES(ingress.refusals, "reason", ingress_refusal_names), IN_API("deliveries", "requests_refused")},
     {"ghatrace_signature_failures", METRICS_COUNTER,
      "Requests whose signature was missing or wrong, since the start.",
-     FIGURE(ingress.refusals[INGRESS_BAD_SIGNATURE])},
+     FIGURE(ingress.refusals[HTTP_BAD_CREDENTIALS])},
     {"ghatrace_deliveries_to_other_paths", METRICS_COUNTER,
      "Requests with GitHub's fields to another path than the webhook's, since the start.",
      FIGURE(setup.wrong_path.count), IN_API("deliveries", "other_path")},

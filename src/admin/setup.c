@@ -340,8 +340,8 @@ struct setup_arc setup_arc_facts(const struct engine_counters *engine,
     for (size_t i = 0; i < ARC_OUTCOMES; i++)
         arc.reports[i] = engine->arc_reports[i] + (receiver != NULL ? receiver->arc_reports[i] : 0);
     if (receiver != NULL) {
-        arc.wrong_tokens = receiver->refusals[RECEIVER_BAD_TOKEN];
-        arc.not_allowed = receiver->refusals[RECEIVER_NOT_ALLOWED];
+        arc.wrong_tokens = receiver->refusals[HTTP_BAD_CREDENTIALS];
+        arc.not_allowed = receiver->refusals[HTTP_NOT_ALLOWED];
         arc.with_job_token = receiver->arc_named;
     }
     return arc;

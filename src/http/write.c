@@ -59,6 +59,32 @@ const char *http_status_reason(int status)
     return "Unknown";
 }
 
+enum http_refusal http_refusal_of_status(int status)
+{
+    switch (status) {
+    case 400:
+    case 411:
+        return HTTP_MALFORMED;
+    case 401:
+        return HTTP_BAD_CREDENTIALS;
+    case 403:
+    case 404:
+    case 405:
+    case 415:
+        return HTTP_NOT_ALLOWED;
+    case 408:
+        return HTTP_TOO_SLOW;
+    case 413:
+    case 414:
+    case 431:
+        return HTTP_TOO_LARGE;
+    case 503:
+        return HTTP_UNAVAILABLE;
+    default:
+        return HTTP_OTHER_REFUSAL;
+    }
+}
+
 // Only the writer sets the framing: a framing field among the extra fields would make a message that our own parser
 // refuses.
 static bool is_framing_field(struct slice name)

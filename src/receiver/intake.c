@@ -69,44 +69,18 @@ static void increase(_Atomic uint64_t *counter, uint64_t by)
     atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
 }
 
-static enum receiver_refusal classify_status(int status)
-{
-    switch (status) {
-    case 400:
-    case 411:
-        return RECEIVER_MALFORMED;
-    case 401:
-        return RECEIVER_BAD_TOKEN;
-    case 403:
-    case 404:
-    case 405:
-    case 415:
-        return RECEIVER_NOT_ALLOWED;
-    case 408:
-        return RECEIVER_TOO_SLOW;
-    case 413:
-    case 414:
-    case 431:
-        return RECEIVER_TOO_LARGE;
-    case 503:
-        return RECEIVER_UNAVAILABLE;
-    default:
-        return RECEIVER_OTHER_REFUSAL;
-    }
-}
-
 static void count_answer(struct receiver *receiver, int status)
 {
     increase(&receiver->sums.requests, 1);
     if (status >= 400)
-        increase(&receiver->sums.refusals[classify_status(status)], 1);
+        increase(&receiver->sums.refusals[http_refusal_of_status(status)], 1);
 }
 
 // What its sender, or whoever set it up, has to mend.
 static bool is_suspect_status(int status)
 {
-    enum receiver_refusal refusal = classify_status(status);
-    return status >= 400 && refusal != RECEIVER_UNAVAILABLE && refusal != RECEIVER_TOO_SLOW;
+    enum http_refusal refusal = http_refusal_of_status(status);
+    return status >= 400 && refusal != HTTP_UNAVAILABLE && refusal != HTTP_TOO_SLOW;
 }
 
 // Never logs the body or the token.

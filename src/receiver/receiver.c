@@ -11,7 +11,7 @@
 // At the end, for requests that are being received, and for clients to close after their last response.
 #define END_GRACE (2 * NS_PER_SECOND)
 
-const char *const receiver_refusal_names[RECEIVER_REFUSALS] = {RECEIVER_REFUSAL_LIST(LIST_NAME)};
+const char *const receiver_refusal_names[HTTP_REFUSALS] = {HTTP_REFUSAL_LIST(LIST_NAME, "token")};
 
 // --- in the receiver's thread ---------------------------------------------------------------------
 

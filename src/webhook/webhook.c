@@ -77,36 +77,11 @@ static void increment_counter(_Atomic uint64_t *counter)
     atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
-static enum ingress_refusal refusal_of_status(int status)
-{
-    switch (status) {
-    case 400:
-        return INGRESS_MALFORMED;
-    case 401:
-        return INGRESS_BAD_SIGNATURE;
-    case 403:
-    case 404:
-    case 405:
-    case 415:
-        return INGRESS_NOT_ALLOWED;
-    case 408:
-        return INGRESS_TOO_SLOW;
-    case 413:
-    case 414:
-    case 431:
-        return INGRESS_TOO_LARGE;
-    case 503:
-        return INGRESS_UNAVAILABLE;
-    default:
-        return INGRESS_OTHER_REFUSAL;
-    }
-}
-
 static void count_status(struct webhook_counters *counters, int status)
 {
     increment_counter(&counters->sums.requests);
     if (status >= 400)
-        increment_counter(&counters->sums.refusals[refusal_of_status(status)]);
+        increment_counter(&counters->sums.refusals[http_refusal_of_status(status)]);
 }
 
 static void count_delivery(const struct http_conn *conn, const struct github_event *event,

@@ -461,7 +461,8 @@ void ingress_destroy(struct ingress *ingress)
 }
 
 const char *const ingress_outcome_names[INGRESS_OUTCOMES] = {INGRESS_OUTCOME_LIST(LIST_NAME)};
-const char *const ingress_refusal_names[INGRESS_REFUSALS] = {INGRESS_REFUSAL_LIST(LIST_NAME)};
+const char *const ingress_refusal_names[HTTP_REFUSALS] = {
+    HTTP_REFUSAL_LIST(LIST_NAME, "signature")};
 
 _Static_assert(sizeof(struct webhook_sums) == offsetof(struct ingress_counters, connections),
                "the counters of the list, and no others, precede connections");

@@ -8,12 +8,26 @@
 
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/base/error.h"
+#include "ghatrace/base/list.h"
 #include "ghatrace/base/slice.h"
 #include "ghatrace/base/time.h"
 #include "ghatrace/http/parse.h"
 
 // The standard reason phrase, or "Unknown".
 const char *http_status_reason(int status);
+
+// Why a request was refused, by the status of its response. `credentials` is what the server calls those that were
+// wrong. The names are those of /metrics and /api/status.
+#define HTTP_REFUSAL_LIST(ROW, credentials)                                                        \
+    ROW(HTTP_BAD_CREDENTIALS, credentials) /* 401 */                                               \
+    ROW(HTTP_MALFORMED, "malformed")       /* 400, 411 */                                          \
+    ROW(HTTP_NOT_ALLOWED, "not_allowed")   /* 403, 404, 405, 415 */                                \
+    ROW(HTTP_TOO_LARGE, "too_large")       /* 413, 414, 431 */                                     \
+    ROW(HTTP_TOO_SLOW, "too_slow")         /* 408 */                                               \
+    ROW(HTTP_UNAVAILABLE, "unavailable")   /* 503 */                                               \
+    ROW(HTTP_OTHER_REFUSAL, "other")
+enum http_refusal { HTTP_REFUSAL_LIST(LIST_ENUMERATOR, "") HTTP_REFUSALS };
+enum http_refusal http_refusal_of_status(int status);
 
 struct http_response_head {
     int status;

@@ -12,6 +12,7 @@
 #include "ghatrace/base/list.h"
 #include "ghatrace/base/slice.h"
 #include "ghatrace/engine/engine.h"
+#include "ghatrace/http/write.h"
 #include "ghatrace/net/address.h"
 #include "ghatrace/net/loop.h"
 #include "ghatrace/net/tls.h"
@@ -62,22 +63,13 @@ void receiver_stop(struct receiver *receiver);
 // Stops it if it still runs. NULL does nothing.
 void receiver_destroy(struct receiver *receiver);
 
-// Why requests were refused. The names are those of /metrics and /api/status.
-#define RECEIVER_REFUSAL_LIST(ROW)                                                                 \
-    ROW(RECEIVER_BAD_TOKEN, "token")         /* 401 */                                             \
-    ROW(RECEIVER_MALFORMED, "malformed")     /* 400, 411 */                                        \
-    ROW(RECEIVER_NOT_ALLOWED, "not_allowed") /* 403, 404, 405, 415 */                              \
-    ROW(RECEIVER_TOO_LARGE, "too_large")     /* 413, 414, 431 */                                   \
-    ROW(RECEIVER_TOO_SLOW, "too_slow")       /* 408 */                                             \
-    ROW(RECEIVER_UNAVAILABLE, "unavailable") /* 503 */                                             \
-    ROW(RECEIVER_OTHER_REFUSAL, "other")
-enum receiver_refusal { RECEIVER_REFUSAL_LIST(LIST_ENUMERATOR) RECEIVER_REFUSALS };
-extern const char *const receiver_refusal_names[RECEIVER_REFUSALS];
+// Why requests were refused.
+extern const char *const receiver_refusal_names[HTTP_REFUSALS];
 
 // A new counter needs a row here, the code that increments it, and a row in admin/metrics.c.
 #define RECEIVER_COUNTER_LIST(ROW)                                                                 \
     ROW(requests, )                                                                                \
-    ROW(refusals, [RECEIVER_REFUSALS])                                                             \
+    ROW(refusals, [HTTP_REFUSALS])                                                                 \
     ROW(spans, [RECEIVER_ROLES])     /* of requests that could be decoded */                       \
     ROW(not_arc, )                   /* spans that were refused, since an arc token's are ARC's */ \
     ROW(arc_named, )                 /* spans with the names of ARC's, and a job token */          \

@@ -11,6 +11,7 @@
 #include "ghatrace/base/slice.h"
 #include "ghatrace/engine/engine.h"
 #include "ghatrace/github/event.h"
+#include "ghatrace/http/write.h"
 #include "ghatrace/net/address.h"
 #include "ghatrace/net/loop.h"
 #include "ghatrace/net/tls.h"
@@ -113,22 +114,13 @@ extern const char *const ingress_outcome_names[INGRESS_OUTCOMES];
 bool ingress_outcome_is_possible(enum github_event_kind type, enum ingress_outcome outcome);
 
 // Why requests were refused.
-#define INGRESS_REFUSAL_LIST(ROW)                                                                  \
-    ROW(INGRESS_BAD_SIGNATURE, "signature") /* 401 */                                              \
-    ROW(INGRESS_MALFORMED, "malformed")     /* 400 */                                              \
-    ROW(INGRESS_NOT_ALLOWED, "not_allowed") /* 403, 404, 405, 415 */                               \
-    ROW(INGRESS_TOO_LARGE, "too_large")     /* 413, 431 */                                         \
-    ROW(INGRESS_TOO_SLOW, "too_slow")       /* 408 */                                              \
-    ROW(INGRESS_UNAVAILABLE, "unavailable") /* 503 */                                              \
-    ROW(INGRESS_OTHER_REFUSAL, "other")
-enum ingress_refusal { INGRESS_REFUSAL_LIST(LIST_ENUMERATOR) INGRESS_REFUSALS };
-extern const char *const ingress_refusal_names[INGRESS_REFUSALS];
+extern const char *const ingress_refusal_names[HTTP_REFUSALS];
 
 // Counters of each thread. A new counter needs a row here, the code that increments it, and a row in admin/metrics.c.
 #define INGRESS_COUNTER_LIST(ROW)                                                                  \
     ROW(requests, )                                         /* health and readiness included */    \
     ROW(deliveries, [GITHUB_EVENT_KINDS][INGRESS_OUTCOMES]) /* by type, ignored ones, too */       \
-    ROW(refusals, [INGRESS_REFUSALS])                                                              \
+    ROW(refusals, [HTTP_REFUSALS])                                                                 \
     ROW(rejected_network, ) /* connections closed because of allow_from */
 
 // Since the start of the process.

@@ -32,7 +32,7 @@ static void the_response_depends_on_the_engines_outcome(void **state)
     assert_int_equal(counters.requests, 4);
     assert_int_equal(counters.deliveries[GITHUB_EVENT_JOB][INGRESS_ACCEPTED], 1);
     assert_int_equal(counters.deliveries[GITHUB_EVENT_JOB][INGRESS_DUPLICATE], 1);
-    assert_int_equal(counters.refusals[INGRESS_UNAVAILABLE], 2);
+    assert_int_equal(counters.refusals[HTTP_UNAVAILABLE], 2);
     tear_down(&f);
 }
 
@@ -99,7 +99,7 @@ static void deliveries_that_are_not_for_the_engine_are_answered_without_it(void 
     assert_int_equal(counters.deliveries[GITHUB_EVENT_JOB][INGRESS_IGNORED], 1);
     assert_int_equal(counters.deliveries[GITHUB_EVENT_JOB][INGRESS_NULL], 1);
     assert_int_equal(counters.deliveries[GITHUB_EVENT_RUN][INGRESS_NULL], 1);
-    assert_int_equal(counters.refusals[INGRESS_MALFORMED], 6);
+    assert_int_equal(counters.refusals[HTTP_MALFORMED], 6);
     tear_down(&f);
 }
 
@@ -361,7 +361,7 @@ static void wrong_signatures_are_refused_before_anything_is_parsed(void **state)
     expect_status_for_secret(&f, "", 401);
     expect_status_for_secret(&f, SECRET, 202);
     assert_int_equal(fake.submitted, 1);
-    assert_int_equal(counters_of(&f).refusals[INGRESS_BAD_SIGNATURE], 9);
+    assert_int_equal(counters_of(&f).refusals[HTTP_BAD_CREDENTIALS], 9);
     tear_down(&f);
 }
 

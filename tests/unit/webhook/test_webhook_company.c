@@ -129,7 +129,7 @@ static void repeated_failures_are_delayed_and_valid_signatures_are_not(void **st
     struct response response = receive_response(f.fd, true);
     assert_int_equal(response.status, 401);
     assert_false(response.keep_alive);
-    assert_int_equal(counters_of(&f).refusals[INGRESS_BAD_SIGNATURE], FAILURES_FREE + 1);
+    assert_int_equal(counters_of(&f).refusals[HTTP_BAD_CREDENTIALS], FAILURES_FREE + 1);
     close(other);
     tear_down(&f);
 }
