@@ -155,6 +155,13 @@ bool http_conn_find_client(const struct http_conn *conn, const struct http_head 
     return true;
 }
 
+const char *http_conn_format_peer(const struct http_conn *conn, char text[NET_ADDRESS_TEXT_SIZE])
+{
+    if (conn->connection == NULL)
+        return "gone";
+    return net_address_format(net_connection_peer(conn->connection), text);
+}
+
 // --- responses ------------------------------------------------------------------------------------
 
 static bool has_body(const struct http_head *head)

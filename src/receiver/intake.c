@@ -88,7 +88,7 @@ static void log_answer(const struct http_conn *conn, int status, const char *rea
 {
     struct receiver *receiver = receiver_of(conn);
     bool is_suspect = is_suspect_status(status);
-    char peer[NET_ADDRESS_TEXT_SIZE] = "gone";
+    char peer[NET_ADDRESS_TEXT_SIZE];
     uint64_t suppressed = 0;
 
     if (!log_is_enabled(is_suspect ? LOG_WARN : LOG_DEBUG))
@@ -97,12 +97,10 @@ static void log_answer(const struct http_conn *conn, int status, const char *rea
         !log_limit_allows(status == 401 ? &receiver->token_lines : &receiver->refusal_lines,
                           timestamp_monotonic(), &suppressed))
         return;
-    if (conn->connection != NULL)
-        net_address_format(net_connection_peer(conn->connection), peer);
     const struct log_field fields[] = {
         LOG_INT("status", status),
         LOG_STRING("reason", reason),
-        LOG_STRING("peer", peer),
+        LOG_STRING("peer", http_conn_format_peer(conn, peer)),
         suppressed > 0 ? LOG_INT("suppressed", suppressed) : LOG_END,
         LOG_END,
     };

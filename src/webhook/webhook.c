@@ -120,7 +120,7 @@ static void log_response(const struct http_conn *conn, int status, const char *r
 {
     const struct http_head *head = &conn->parser.message;
     bool is_suspect = status == 400 || status == 401;
-    char peer[NET_ADDRESS_TEXT_SIZE] = "gone";
+    char peer[NET_ADDRESS_TEXT_SIZE];
     uint64_t suppressed = 0;
 
     if (!log_is_enabled(is_suspect ? LOG_WARN : LOG_DEBUG))
@@ -129,14 +129,12 @@ static void log_response(const struct http_conn *conn, int status, const char *r
     struct log_limit *limit = status == 401 ? &webhook->signature_lines : &webhook->malformed_lines;
     if (is_suspect && !log_limit_allows(limit, timestamp_monotonic(), &suppressed))
         return;
-    if (conn->connection != NULL)
-        net_address_format(net_connection_peer(conn->connection), peer);
     const struct log_field fields[] = {
         LOG_INT("status", status),
         LOG_STRING("reason", reason),
         LOG_SLICE("delivery", header_for_log(head, SLICE("x-github-delivery"))),
         LOG_SLICE("event", header_for_log(head, SLICE("x-github-event"))),
-        LOG_STRING("peer", peer),
+        LOG_STRING("peer", http_conn_format_peer(conn, peer)),
         // LOG_END omits the field if no lines were suppressed.
         suppressed > 0 ? LOG_INT("suppressed", suppressed) : LOG_END,
         LOG_END,
@@ -229,22 +227,20 @@ static void note_signature(struct http_conn *conn, const struct http_head *head)
 static void log_lost_delivery(const struct http_conn *conn, const struct http_head *head)
 {
     struct webhook *webhook = webhook_of(conn);
-    char peer[NET_ADDRESS_TEXT_SIZE] = "gone";
+    char peer[NET_ADDRESS_TEXT_SIZE];
     uint64_t suppressed;
     struct slice path = head->path;
 
     if (!log_is_enabled(LOG_WARN) ||
         !log_limit_allows(&webhook->path_lines, timestamp_monotonic(), &suppressed))
         return;
-    if (conn->connection != NULL)
-        net_address_format(net_connection_peer(conn->connection), peer);
     if (path.len > LOGGED_MAX)
         path.len = LOGGED_MAX;
     log_warn("delivery to another path than webhook-path: it is lost", LOG_SLICE("path", path),
              LOG_STRING("webhook_path", webhook->options->webhook_path),
              LOG_SLICE("delivery", header_for_log(head, SLICE("x-github-delivery"))),
              LOG_SLICE("event", header_for_log(head, SLICE("x-github-event"))),
-             LOG_STRING("peer", peer),
+             LOG_STRING("peer", http_conn_format_peer(conn, peer)),
              suppressed > 0 ? LOG_INT("suppressed", suppressed) : LOG_END);
 }
 

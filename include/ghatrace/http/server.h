@@ -233,5 +233,7 @@ void http_conn_unref(struct http_conn *conn);
 bool http_conn_find_client(const struct http_conn *conn, const struct http_head *head,
                            const struct net_network_list *trusted,
                            struct net_ip *client) MUST_CHECK;
+// The peer's address for a log line, written to `text`; "gone" if the connection is closed.
+const char *http_conn_format_peer(const struct http_conn *conn, char text[NET_ADDRESS_TEXT_SIZE]);
 
 #endif
