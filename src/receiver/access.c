@@ -103,7 +103,7 @@ static bool starts_with_ignoring_case(struct slice text, struct slice prefix)
            slice_equals_ignoring_case((struct slice){text.data, prefix.len}, prefix);
 }
 
-// Fields that proxies add. nginx adds none by default, but speaks HTTP/1.0 by default, as no SDK does.
+// Fields that proxies add. nginx adds none by default, but sends HTTP/1.0 by default, as no SDK does.
 static bool is_passed_on(const struct http_head *head)
 {
     for (size_t i = 0; i < head->header_count; i++) {
@@ -193,6 +193,7 @@ bool receiver_check_head(const struct http_head *head, const struct receiver_acc
 {
     enum media media = media_of_head(head);
 
+    out->is_json = media != MEDIA_PROTOBUF;
     if (!slice_equals(head->path, SLICE(TRACES_PATH)))
         return refuse_head(refused, 404, "not found: only " TRACES_PATH " is served");
     if (!slice_equals(head->method, SLICE("POST")))
@@ -206,6 +207,5 @@ bool receiver_check_head(const struct http_head *head, const struct receiver_acc
                            "content-type: want application/x-protobuf or application/json");
     if (!read_coding(head, &out->is_gzip))
         return refuse_head(refused, 415, "content-encoding: want gzip or none");
-    out->is_json = media == MEDIA_JSON;
     return true;
 }

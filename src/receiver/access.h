@@ -20,7 +20,7 @@ struct receiver_access {
 
 struct receiver_head {
     enum receiver_role role;
-    bool is_json;
+    bool is_json; // false: protobuf. Valid for a refused head, too: JSON unless it is protobuf
     bool is_gzip;
 };
 
@@ -29,7 +29,7 @@ struct receiver_refused {
     const char *message; // static
 };
 
-// The media type of a body of this request, for the response: JSON unless it is protobuf.
+// The media type of a body of this request.
 bool receiver_is_protobuf(const struct http_head *head);
 // Checks all that is known before the body. False: see `refused`; 405 is answered with "Allow: POST".
 bool receiver_check_head(const struct http_head *head, const struct receiver_access *access,

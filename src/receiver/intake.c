@@ -14,7 +14,6 @@
 
 #define ARENA_BLOCK_BYTES ((size_t)16 * 1024)
 #define MESSAGE_MAX 400
-#define ANSWER_MAX ((size_t)4096)
 #define CHALLENGE "Bearer realm=\"ghatrace\""
 
 // READ → WAITING → IN_ENGINE, or READ → ENDED; WAITING and IN_ENGINE → ENDED.
@@ -51,12 +50,6 @@ struct intake {
     TAILQ_ENTRY(intake) unanswered, waiting;
 };
 
-// What is kept with a connection: of its last head.
-struct client {
-    struct receiver_head head;
-    bool is_protobuf;
-};
-
 static struct receiver *receiver_of(const struct http_conn *conn)
 {
     return conn->host->context;
@@ -76,7 +69,7 @@ static void count_answer(struct receiver *receiver, int status)
         increase(&receiver->sums.refusals[http_refusal_of_status(status)], 1);
 }
 
-// What its sender, or whoever set it up, has to mend.
+// The cause is in the request, or in how its sender is configured.
 static bool is_suspect_status(int status)
 {
     enum http_refusal refusal = http_refusal_of_status(status);
@@ -146,8 +139,17 @@ static void set_body(struct http_response *response, int status, const struct bu
     response->content_type = is_json ? "application/json" : "application/x-protobuf";
 }
 
-static void set_error(int status, const char *message, bool is_json, struct http_response *response)
+static bool wants_json(const struct http_conn *conn)
 {
+    const struct receiver_head *head = conn->request;
+
+    return head != NULL ? head->is_json : !receiver_is_protobuf(&conn->parser.message);
+}
+
+static void set_otlp_error(struct http_conn *conn, int status, const char *message,
+                           struct http_response *response)
+{
+    bool is_json = wants_json(conn);
     struct buffer body;
 
     buffer_init(&body, HTTP_RESPONSE_TEXT_SIZE - 1);
@@ -161,25 +163,11 @@ static void set_error(int status, const char *message, bool is_json, struct http
     buffer_release(&body);
 }
 
-static bool wants_json(const struct http_conn *conn)
-{
-    const struct client *client = conn->request;
-
-    return client != NULL ? !client->is_protobuf : !receiver_is_protobuf(&conn->parser.message);
-}
-
-static void set_server_error(struct http_conn *conn, int status, const char *message,
-                             struct http_response *response)
-{
-    set_error(status, message, wants_json(conn), response);
-}
-
-static void respond_with_otlp_error(struct http_conn *conn, int status, const char *message,
-                                    bool is_json)
+static void respond_with_otlp_error(struct http_conn *conn, int status, const char *message)
 {
     struct http_response response;
 
-    set_error(status, message, is_json, &response);
+    set_otlp_error(conn, status, message, &response);
     count_answer(receiver_of(conn), status);
     log_answer(conn, status, message);
     http_conn_respond(conn, &response);
@@ -187,16 +175,16 @@ static void respond_with_otlp_error(struct http_conn *conn, int status, const ch
 
 // --- the head -------------------------------------------------------------------------------------
 
-static struct client *client_of(struct http_conn *conn)
+// What the last head of the connection says. NULL: out of memory.
+static struct receiver_head *head_of(struct http_conn *conn)
 {
     if (conn->request == NULL)
-        conn->request = memory_allocate_array(1, sizeof(struct client));
+        conn->request = memory_allocate_array(1, sizeof(struct receiver_head));
     return conn->request;
 }
 
 // Repeated failures from a client are delayed progressively. Valid tokens are never delayed.
-static void refuse_token(struct http_conn *conn, const struct http_head *head, const char *message,
-                         bool is_json)
+static void refuse_token(struct http_conn *conn, const struct http_head *head, const char *message)
 {
     struct receiver *receiver = receiver_of(conn);
     struct net_ip client;
@@ -205,7 +193,7 @@ static void refuse_token(struct http_conn *conn, const struct http_head *head, c
     if (http_conn_find_client(conn, head, &receiver->options.trusted_proxies, &client))
         delay = auth_failures_note(receiver->failures, &client, timestamp_monotonic());
     if (delay == 0) {
-        respond_with_otlp_error(conn, 401, message, is_json);
+        respond_with_otlp_error(conn, 401, message);
         return;
     }
     count_answer(receiver, 401);
@@ -216,24 +204,20 @@ static void refuse_token(struct http_conn *conn, const struct http_head *head, c
 static bool on_head(struct http_conn *conn, const struct http_head *head)
 {
     struct receiver *receiver = receiver_of(conn);
-    struct client *client = client_of(conn);
+    struct receiver_head *read = head_of(conn);
     struct receiver_refused refused = {503, "out of memory"};
     struct net_ip peer;
 
     bool is_known = net_ip_from_address(net_connection_peer(conn->connection), &peer);
-    bool is_json = !receiver_is_protobuf(head);
-    if (client != NULL) {
-        client->is_protobuf = !is_json;
-        if (receiver_check_head(head, &receiver->access, is_known ? &peer : NULL, &client->head,
-                                &refused)) {
-            conn->body_memory = &receiver->body_memory[client->head.role];
-            return true;
-        }
+    if (read != NULL &&
+        receiver_check_head(head, &receiver->access, is_known ? &peer : NULL, read, &refused)) {
+        conn->body_memory = &receiver->body_memory[read->role];
+        return true;
     }
     if (refused.status == 401)
-        refuse_token(conn, head, refused.message, is_json);
+        refuse_token(conn, head, refused.message);
     else
-        respond_with_otlp_error(conn, refused.status, refused.message, is_json);
+        respond_with_otlp_error(conn, refused.status, refused.message);
     return false;
 }
 
@@ -261,7 +245,7 @@ static void move_intake(struct intake *intake, enum intake_state to)
 
 static struct intake *create_intake(struct receiver *receiver, struct http_conn *conn)
 {
-    const struct receiver_head *head = &((const struct client *)conn->request)->head;
+    const struct receiver_head *head = conn->request;
     struct intake *intake = NULL;
 
     if (receiver->intake_bytes < RECEIVER_REQUEST_MEMORY / (head->role == RECEIVER_ARC ? 1 : 2))
@@ -318,7 +302,7 @@ static void end_intake(struct intake *intake)
 static void answer_error(struct intake *intake, int status, const char *message)
 {
     note_answered(intake);
-    respond_with_otlp_error(intake->conn, status, message, intake->head.is_json);
+    respond_with_otlp_error(intake->conn, status, message);
 }
 
 static void answer(struct intake *intake, int64_t rejected, struct slice message)
@@ -717,17 +701,16 @@ static enum error_code read_intake(struct intake *intake, struct slice body, boo
 static void on_request(struct http_conn *conn, const struct http_head *head, struct slice body)
 {
     struct receiver *receiver = receiver_of(conn);
-    const struct client *client = conn->request;
+    const struct receiver_head *read = conn->request;
     struct intake *intake = NULL;
     bool is_for_engine = false;
     struct error error;
 
     (void)head;
-    if (client->head.role == RECEIVER_ARC || has_job_time(receiver))
+    if (read->role == RECEIVER_ARC || has_job_time(receiver))
         intake = create_intake(receiver, conn);
     if (intake == NULL) {
-        respond_with_otlp_error(conn, 503, "too many requests at a time, try again later",
-                                wants_json(conn));
+        respond_with_otlp_error(conn, 503, "too many requests at a time, try again later");
         return;
     }
     enum error_code code = read_intake(intake, body, &is_for_engine, &error);
@@ -759,6 +742,6 @@ const struct http_service receiver_service = {
     .on_head = on_head,
     .on_request = on_request,
     .on_refused = on_refused,
-    .set_error = set_server_error,
+    .set_error = set_otlp_error,
     .on_free = on_free,
 };
