@@ -67,31 +67,20 @@ static enum error_code reload_read_secrets(const struct config *config, struct s
     return code;
 }
 
-// Reads the tokens of the admin listener from admin-token-file, for ingress_secrets_use(). ERROR_USAGE naming the
-// file; ERROR_MEMORY.
-static enum error_code reload_read_tokens(const struct config *config, struct secret_set **set,
-                                          struct error *error)
+// secrets_load_tokens() for admin-token-file, secrets_load_roles() for otlp-token-file.
+typedef enum error_code token_loader(struct secrets *tokens, const char *path, struct error *error);
+
+// Reads the tokens of a listener from their file, for ingress_secrets_use(). ERROR_USAGE naming the file; ERROR_MEMORY.
+static enum error_code reload_read_tokens(token_loader *load, const char *path,
+                                          struct secret_set **set, struct error *error)
 {
     struct secrets tokens;
     secrets_init(&tokens);
-    enum error_code code = secrets_load_tokens(&tokens, config->admin_token_file, error);
+    enum error_code code = load(&tokens, path, error);
     if (code == ERROR_NONE)
         code = ingress_secrets_prepare(tokens.items, tokens.count, set, error);
     if (code == ERROR_NONE)
         secrets_report_mistakes(&tokens, log_secret_warning, NULL);
-    secrets_release(&tokens);
-    return code;
-}
-
-// The same for the lines of otlp-token-file.
-static enum error_code reload_read_otlp_tokens(const struct config *config, struct secret_set **set,
-                                               struct error *error)
-{
-    struct secrets tokens;
-    secrets_init(&tokens);
-    enum error_code code = secrets_load_roles(&tokens, config->otlp_token_file, error);
-    if (code == ERROR_NONE)
-        code = ingress_secrets_prepare(tokens.items, tokens.count, set, error);
     secrets_release(&tokens);
     return code;
 }
@@ -104,9 +93,11 @@ static enum error_code read_all_files(const struct reload_parts *parts, struct f
 {
     enum error_code code = reload_read_secrets(parts->config, &fresh->secrets, error);
     if (code == ERROR_NONE && parts->admin_tokens != NULL)
-        code = reload_read_tokens(parts->config, &fresh->admin_tokens, error);
+        code = reload_read_tokens(secrets_load_tokens, parts->config->admin_token_file,
+                                  &fresh->admin_tokens, error);
     if (code == ERROR_NONE && parts->otlp_tokens != NULL)
-        code = reload_read_otlp_tokens(parts->config, &fresh->otlp_tokens, error);
+        code = reload_read_tokens(secrets_load_roles, parts->config->otlp_token_file,
+                                  &fresh->otlp_tokens, error);
     if (code == ERROR_NONE)
         code = ingress_load_tls(parts->ingress, &fresh->ingress_tls, error);
     if (code == ERROR_NONE && parts->receiver != NULL)
@@ -302,14 +293,18 @@ static enum error_code load_secrets(struct server *server, struct error *error)
     return code;
 }
 
-static enum error_code load_admin_tokens(struct server *server, struct error *error)
+// Without a file there are no tokens.
+static enum error_code make_tokens(token_loader *load, const char *path,
+                                   struct ingress_secrets **tokens, struct error *error)
 {
     struct secret_set *set;
-    if (server->admin_tokens == NULL)
+    if (path == NULL)
         return ERROR_NONE;
-    enum error_code code = reload_read_tokens(server->config, &set, error);
+    enum error_code code = ingress_secrets_create(tokens, error);
     if (code == ERROR_NONE)
-        ingress_secrets_use(server->admin_tokens, set);
+        code = reload_read_tokens(load, path, &set, error);
+    if (code == ERROR_NONE)
+        ingress_secrets_use(*tokens, set);
     return code;
 }
 
@@ -632,25 +627,13 @@ static enum error_code make_ingress(struct server *server, struct error *error)
     return code;
 }
 
-static enum error_code load_otlp_tokens(struct server *server, struct error *error)
-{
-    struct secret_set *set;
-    enum error_code code = ingress_secrets_create(&server->otlp_tokens, error);
-    if (code == ERROR_NONE)
-        code = reload_read_otlp_tokens(server->config, &set, error);
-    if (code == ERROR_NONE)
-        ingress_secrets_use(server->otlp_tokens, set);
-    return code;
-}
-
 static enum error_code make_receiver(struct server *server, struct error *error)
 {
     const struct config *config = server->config;
-    enum error_code code = ERROR_NONE;
     if (!config_has_receiver(config))
         return ERROR_NONE;
-    if (config->otlp_token_file != NULL)
-        code = load_otlp_tokens(server, error);
+    enum error_code code =
+        make_tokens(secrets_load_roles, config->otlp_token_file, &server->otlp_tokens, error);
     if (code != ERROR_NONE)
         return code;
     const struct receiver_options receiver = {.listen = config->otlp_address,
@@ -703,13 +686,10 @@ static enum error_code start_admin(struct server *server, struct error *error)
 static enum error_code make_admin(struct server *server, struct error *error)
 {
     const struct config *config = server->config;
-    enum error_code code = ERROR_NONE;
     if (!config_has_admin(config))
         return ERROR_NONE;
-    if (config->admin_token_file != NULL)
-        code = ingress_secrets_create(&server->admin_tokens, error);
-    if (code == ERROR_NONE)
-        code = load_admin_tokens(server, error);
+    enum error_code code =
+        make_tokens(secrets_load_tokens, config->admin_token_file, &server->admin_tokens, error);
     if (code == ERROR_NONE)
         code = make_view(server, error);
     if (code != ERROR_NONE)
