@@ -159,6 +159,35 @@ static void print_header_names(const struct config_export *exporting,
     printf("%s\n", shown == 0 ? " none" : "");
 }
 
+// `what`: "export" or "metrics", at the start of each line.
+static void print_export_proxy(const char *what, const struct config_export *exporting)
+{
+    if (exporting->proxy_from != NULL)
+        printf("%s: through the proxy %s  (from %s)\n", what,
+               exporting->options.endpoint.proxy.shown, exporting->proxy_from);
+}
+
+// The caller continues the line.
+static void begin_export_options(const char *what, const struct config_export *exporting)
+{
+    struct slice protocol =
+        option_choice_word(options[OPTION_ID_OTLP_PROTOCOL].values, exporting->options.protocol);
+    struct slice compression =
+        option_choice_word(options[OPTION_ID_OTLP_COMPRESSION].values, exporting->options.gzip);
+    char timeout[TIMESTAMP_TEXT_SIZE];
+    printf("%s: %.*s, compression %.*s, timeout %s", what, SLICE_ARGS(protocol),
+           SLICE_ARGS(compression), duration_format(exporting->options.timeout, timeout));
+}
+
+static void print_export_tls(const char *what, const struct config_export *exporting)
+{
+    const struct net_tls_client_options *tls = &exporting->tls;
+    if (exporting->options.endpoint.is_tls)
+        printf("%s: trusting %s, client certificate %s\n", what,
+               tls->ca_file != NULL ? tls->ca_file : "the system's authorities",
+               tls->certificate_file != NULL ? tls->certificate_file : "none");
+}
+
 static void print_export(const struct config_export *exporting,
                          const struct export_header_file *file)
 {
@@ -166,50 +195,29 @@ static void print_export(const struct config_export *exporting,
         printf("export: none, traces stay in the local store\n");
         return;
     }
-    struct slice protocol =
-        option_choice_word(options[OPTION_ID_OTLP_PROTOCOL].values, exporting->options.protocol);
-    struct slice compression =
-        option_choice_word(options[OPTION_ID_OTLP_COMPRESSION].values, exporting->options.gzip);
-    char timeout[TIMESTAMP_TEXT_SIZE];
     printf("export: POST %s  (from %s)\n", exporting->url, exporting->url_from);
-    if (exporting->proxy_from != NULL)
-        printf("export: through the proxy %s  (from %s)\n", exporting->options.endpoint.proxy.shown,
-               exporting->proxy_from);
-    printf("export: %.*s, compression %.*s, timeout %s, headers:", SLICE_ARGS(protocol),
-           SLICE_ARGS(compression), duration_format(exporting->options.timeout, timeout));
+    print_export_proxy("export", exporting);
+    begin_export_options("export", exporting);
+    printf(", headers:");
     print_header_names(exporting, file);
-    if (exporting->options.endpoint.is_tls)
-        printf("export: trusting %s, client certificate %s\n",
-               exporting->tls.ca_file != NULL ? exporting->tls.ca_file : "the system's authorities",
-               exporting->tls.certificate_file != NULL ? exporting->tls.certificate_file : "none");
+    print_export_tls("export", exporting);
 }
 
 static void print_metrics(const struct config_metrics *metrics)
 {
     const struct config_export *exporting = &metrics->exporting;
+    char interval[TIMESTAMP_TEXT_SIZE], all[TIMESTAMP_TEXT_SIZE];
     if (!exporting->is_on)
         return;
-    struct slice protocol =
-        option_choice_word(options[OPTION_ID_OTLP_PROTOCOL].values, exporting->options.protocol);
-    struct slice compression =
-        option_choice_word(options[OPTION_ID_OTLP_COMPRESSION].values, exporting->options.gzip);
-    char interval[TIMESTAMP_TEXT_SIZE], timeout[TIMESTAMP_TEXT_SIZE], all[TIMESTAMP_TEXT_SIZE];
     printf("metrics: POST %s every %s  (from %s)\n", exporting->url,
            duration_format(metrics->interval, interval), exporting->url_from);
-    if (exporting->proxy_from != NULL)
-        printf("metrics: through the proxy %s  (from %s)\n",
-               exporting->options.endpoint.proxy.shown, exporting->proxy_from);
-    printf("metrics: %.*s, compression %.*s, timeout %s of a request, %s of all, headers:",
-           SLICE_ARGS(protocol), SLICE_ARGS(compression),
-           duration_format(exporting->options.timeout, timeout),
-           duration_format(metrics->timeout, all));
+    print_export_proxy("metrics", exporting);
+    begin_export_options("metrics", exporting);
+    printf(" of a request, %s of all, headers:", duration_format(metrics->timeout, all));
     print_header_names(exporting, NULL);
     if (metrics->header_file != NULL)
         printf("metrics: and the headers of otlp-header-file\n");
-    if (exporting->options.endpoint.is_tls)
-        printf("metrics: trusting %s, client certificate %s\n",
-               exporting->tls.ca_file != NULL ? exporting->tls.ca_file : "the system's authorities",
-               exporting->tls.certificate_file != NULL ? exporting->tls.certificate_file : "none");
+    print_export_tls("metrics", exporting);
 }
 
 static void print_sockets(const struct config *config)
