@@ -789,7 +789,7 @@ static enum error_code read_networks(struct config *config, const struct setting
                                 settings->arena, &config->ingress.trusted_proxies, error);
 }
 
-// Without access control, only requests of this machine are accepted, so another address would serve nobody.
+// Without access control, only requests of this machine are accepted, so on another address none would be.
 static enum error_code read_receiver(struct config *config, const struct settings *settings,
                                      struct error *error)
 {
@@ -893,13 +893,13 @@ static void warn_of_unsafe(struct config *config, struct arena *arena)
     if (config->ingress.tls.certificate_file == NULL && is_public(config, ACTIVATION_WEBHOOK))
         config_warn(config, arena,
                     "listen %s: plain HTTP on an address that others can reach: set tls-cert and "
-                    "tls-key, or put a proxy that speaks TLS before it",
+                    "tls-key, or put a proxy with TLS before it",
                     config_listens_at(config, ACTIVATION_WEBHOOK, listen));
     if (config_has_receiver(config) && !net_address_is_loopback(&config->otlp_address) &&
         !config->otlp_tls && config->otlp_client_ca == NULL)
         config_warn(config, arena,
                     "otlp-listen %s: plain HTTP on an address that others can reach shows them "
-                    "the tokens: set otlp-tls, or put a proxy that speaks TLS before it",
+                    "the tokens: set otlp-tls, or put a proxy with TLS before it",
                     config->otlp_listen);
     if (!config_has_admin(config) || !is_public(config, ACTIVATION_ADMIN))
         return;
@@ -911,7 +911,7 @@ static void warn_of_unsafe(struct config *config, struct arena *arena)
     else if (!config->admin_tls && config->admin_client_ca == NULL)
         config_warn(config, arena,
                     "admin-listen %s: plain HTTP on an address that others can reach shows them "
-                    "the token: set admin-tls, or put a proxy that speaks TLS before it",
+                    "the token: set admin-tls, or put a proxy with TLS before it",
                     config_listens_at(config, ACTIVATION_ADMIN, admin));
 }
 

@@ -636,10 +636,10 @@ static void describe_foreign(struct http_client_transfer *transfer)
     switch (transfer->foreign) {
     case FOREIGN_HTTP2:
         response->speaks_http2 = true;
-        error_set(&response->error, ERROR_INVALID, "%s speaks HTTP/2", transfer->peer);
+        error_set(&response->error, ERROR_INVALID, "%s uses HTTP/2", transfer->peer);
         break;
     case FOREIGN_TLS:
-        error_set(&response->error, ERROR_NETWORK, "%s speaks TLS: https:// instead of http://?",
+        error_set(&response->error, ERROR_NETWORK, "%s uses TLS: https:// instead of http://?",
                   transfer->peer);
         break;
     case FOREIGN_NONE:
@@ -677,7 +677,7 @@ static bool describe_special_case(struct http_client_transfer *transfer, CURLcod
         return true;
     }
     if (is_no_tls(transfer, code)) {
-        error_set(error, ERROR_NETWORK, "%s does not speak TLS: http:// instead of https://?",
+        error_set(error, ERROR_NETWORK, "%s does not use TLS: http:// instead of https://?",
                   transfer->peer);
         return true;
     }

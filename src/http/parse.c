@@ -252,7 +252,7 @@ static enum http_progress interpret_transfer_coding(struct http_parser *parser)
     if (count > 1 || value.len == 0)
         return refuse_message(parser, 400, "Transfer-Encoding is empty or repeated");
     if (!slice_equals_ignoring_case(value, SLICE("chunked")))
-        return refuse_message(parser, 501, "the only transfer coding spoken here is chunked");
+        return refuse_message(parser, 501, "the only transfer coding supported here is chunked");
     head->is_chunked = true;
     return HTTP_HEAD_DONE;
 }
@@ -366,7 +366,7 @@ static enum http_progress parse_version(struct http_parser *parser, struct slice
         !ascii_is_digit(version.data[7]))
         return refuse_start_line(parser);
     if (version.data[5] != '1')
-        return refuse_message(parser, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here");
+        return refuse_message(parser, 505, "only HTTP/1.0 and HTTP/1.1 are supported here");
     parser->message.minor_version = version.data[7] == '0' ? 0 : 1;
     return HTTP_HEAD_DONE;
 }
@@ -824,7 +824,7 @@ static enum http_progress read_head_line(struct http_parser *parser, struct pars
         return refuse_message(parser, 400, "a line of the head ends without CR");
     bool is_tls = c == TLS_HANDSHAKE && parser->head_bytes.len == 0;
     if (is_tls)
-        return refuse_message(parser, 400, "this is TLS, and plain HTTP is spoken here");
+        return refuse_message(parser, 400, "this is TLS, and only plain HTTP is supported here");
     if (c != '\r')
         return refuse_message(parser, 400, "a control character in the head");
     parser->state = STATE_HEAD_LF;

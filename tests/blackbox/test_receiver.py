@@ -111,7 +111,7 @@ class Requests(ReceiverTest):
         hello = bytes.fromhex("16030100c8010000c40303") + bytes(200)
         (code, body), = parse_responses(raw_exchange(daemon.otlp_address, hello))
         self.assertEqual(code, 400)
-        self.assertIn(b"this is TLS, and plain HTTP is spoken here", body)
+        self.assertIn(b"this is TLS, and only plain HTTP is supported here", body)
         wait_until(lambda: "this is TLS" in daemon.log, what="the line in the log")
 
     def test_a_request_needs_a_length(self):

@@ -472,8 +472,8 @@ static void another_protocol_is_named(void **state)
 {
     static struct world world;
     static const char *const ends[] = {
-        " speaks HTTP/2", " speaks TLS: https:// instead of http://?",
-        " speaks TLS: https:// instead of http://?",
+        " uses HTTP/2", " uses TLS: https:// instead of http://?",
+        " uses TLS: https:// instead of http://?",
         " closed the connection without an answer: https:// instead of http://?"};
     (void)state;
     set_up(&world, reply_in_another_protocol);
