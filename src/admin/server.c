@@ -108,14 +108,10 @@ static bool is_basic(struct ingress_secrets *tokens, struct slice encoded)
 
 static bool has_token(struct ingress_secrets *tokens, const struct http_head *head)
 {
-    size_t count;
-    struct slice field = http_head_get(head, SLICE("authorization"), &count);
-    ptrdiff_t blank = slice_find(field, SLICE(" "));
+    struct slice scheme, rest;
 
-    if (count != 1 || blank < 0)
+    if (!http_head_read_credentials(head, &scheme, &rest))
         return false;
-    struct slice scheme = {field.data, (size_t)blank};
-    struct slice rest = slice_trim((struct slice){field.data + blank, field.len - (size_t)blank});
     if (slice_equals_ignoring_case(scheme, SLICE("Bearer")))
         return is_valid_token(tokens, rest);
     return slice_equals_ignoring_case(scheme, SLICE("Basic")) && is_basic(tokens, rest);

@@ -932,3 +932,17 @@ struct slice http_head_get(const struct http_head *head, struct slice name, size
         *count = found;
     return value;
 }
+
+bool http_head_read_credentials(const struct http_head *head, struct slice *scheme,
+                                struct slice *credentials)
+{
+    size_t count;
+    struct slice field = http_head_get(head, SLICE("authorization"), &count);
+    ptrdiff_t blank = slice_find(field, SLICE(" "));
+
+    if (count != 1 || blank < 0)
+        return false;
+    *scheme = (struct slice){field.data, (size_t)blank};
+    *credentials = slice_trim(slice_skip(field, (size_t)blank));
+    return true;
+}

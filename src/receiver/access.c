@@ -85,14 +85,10 @@ static bool find_role(struct ingress_secrets *tokens, struct slice shown, enum r
 
 static bool read_bearer(const struct http_head *head, struct slice *token)
 {
-    size_t count;
-    struct slice field = http_head_get(head, SLICE("authorization"), &count);
-    ptrdiff_t blank = slice_find(field, SLICE(" "));
+    struct slice scheme;
 
-    if (count != 1 || blank < 0)
-        return false;
-    *token = slice_trim(slice_skip(field, (size_t)blank));
-    return slice_equals_ignoring_case((struct slice){field.data, (size_t)blank}, SLICE("Bearer"));
+    return http_head_read_credentials(head, &scheme, token) &&
+           slice_equals_ignoring_case(scheme, SLICE("Bearer"));
 }
 
 // --- without tokens -------------------------------------------------------------------------------

@@ -79,5 +79,9 @@ bool http_parser_is_idle(const struct http_parser *parser);
 
 // The value of a field, or an empty slice. `*count` (may be NULL) is set to the number of such fields.
 struct slice http_head_get(const struct http_head *head, struct slice name, size_t *count);
+// Splits the field Authorization into its scheme and the credentials (RFC 9110 11.4). False: there is no such field, or
+// more than one, or it has no blank.
+bool http_head_read_credentials(const struct http_head *head, struct slice *scheme,
+                                struct slice *credentials) MUST_CHECK;
 
 #endif
