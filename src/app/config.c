@@ -210,8 +210,7 @@ static bool is_separator(char c)
     return c == ',' || c == ' ' || c == '\t';
 }
 
-// The next word of "a, b c"; empty at the end.
-static struct slice next_word(struct slice *rest)
+struct slice config_next_word(struct slice *rest)
 {
     size_t start = 0;
     while (start < rest->len && is_separator(rest->data[start]))
@@ -229,7 +228,7 @@ static size_t count_words(const struct text_list *list)
     size_t count = 0;
     for (size_t i = 0; i < list->count; i++) {
         struct slice rest = list->items[i];
-        while (next_word(&rest).len > 0)
+        while (config_next_word(&rest).len > 0)
             count++;
     }
     return count;
@@ -252,7 +251,7 @@ enum error_code config_read_networks(const struct text_list *list, const char *w
     size_t at = 0;
     for (size_t i = 0; i < list->count; i++) {
         struct slice rest = list->items[i];
-        for (struct slice word; (word = next_word(&rest)).len > 0; at++) {
+        for (struct slice word; (word = config_next_word(&rest)).len > 0; at++) {
             enum error_code code = net_network_parse(word, &items[at], error);
             if (code != ERROR_NONE) {
                 error_wrap(error, "%s", where);
@@ -352,7 +351,7 @@ static bool is_excluded(const struct export_endpoint *endpoint, char *const *env
     if (list == NULL)
         return false;
     struct slice rest = slice_from_string(list);
-    for (struct slice entry; (entry = next_word(&rest)).len > 0;)
+    for (struct slice entry; (entry = config_next_word(&rest)).len > 0;)
         if (is_excluded_by(entry, endpoint))
             return true;
     return false;
@@ -597,7 +596,7 @@ static struct slice glob_of_item(struct slice item)
     return slice_starts_with(item, SLICE("!")) ? slice_skip(item, 1) : item;
 }
 
-static enum error_code check_glob(struct slice item, const char *where, struct error *error)
+enum error_code config_check_glob(struct slice item, const char *where, struct error *error)
 {
     const char *fault = glob_fault(glob_of_item(item));
     if (fault != NULL)
@@ -610,7 +609,7 @@ static enum error_code check_repository_glob(struct slice item, const char *wher
                                              struct error *error)
 {
     struct slice glob = glob_of_item(item);
-    enum error_code code = check_glob(item, where, error);
+    enum error_code code = config_check_glob(item, where, error);
     if (code != ERROR_NONE)
         return code;
     char foreign = find_impossible_character(glob);
@@ -626,11 +625,9 @@ static enum error_code check_repository_glob(struct slice item, const char *wher
                      SLICE_ARGS(item));
 }
 
-typedef enum error_code glob_check(struct slice item, const char *where, struct error *error);
-
-// Splits a list of globs at commas and blanks, and checks each.
-static enum error_code split_globs(struct text_list *list, const char *where, glob_check *check,
-                                   struct arena *arena, struct error *error)
+enum error_code config_split_globs(struct text_list *list, const char *where,
+                                   config_glob_check *check, struct arena *arena,
+                                   struct error *error)
 {
     size_t count = 0;
     struct slice *globs = arena_allocate_array(arena, count_words(list) + 1, sizeof *globs);
@@ -638,7 +635,7 @@ static enum error_code split_globs(struct text_list *list, const char *where, gl
         return error_set(error, ERROR_MEMORY, "%s: out of memory", where);
     for (size_t i = 0; i < list->count; i++) {
         struct slice rest = list->items[i];
-        for (struct slice glob; (glob = next_word(&rest)).len > 0;) {
+        for (struct slice glob; (glob = config_next_word(&rest)).len > 0;) {
             enum error_code code = check(glob, where, error);
             if (code != ERROR_NONE)
                 return code;
@@ -652,8 +649,9 @@ static enum error_code split_globs(struct text_list *list, const char *where, gl
 static enum error_code split_repos(struct config *config, const struct settings *settings,
                                    struct error *error)
 {
-    enum error_code code = split_globs(&config->repos, source_of_setting(settings, OPTION_ID_REPOS),
-                                       check_repository_glob, settings->arena, error);
+    enum error_code code =
+        config_split_globs(&config->repos, source_of_setting(settings, OPTION_ID_REPOS),
+                           check_repository_glob, settings->arena, error);
     config->ingress.repos = config->repos.items;
     config->ingress.repo_count = config->repos.count;
     return code;
@@ -666,7 +664,7 @@ static enum error_code split_runners(struct text_list *list, const char *where,
     bool has_one = false;
     if (list->count == 0)
         return ERROR_NONE;
-    enum error_code code = split_globs(list, where, check_glob, arena, error);
+    enum error_code code = config_split_globs(list, where, config_check_glob, arena, error);
     if (code != ERROR_NONE)
         return code;
     for (size_t i = 0; i < list->count; i++)

@@ -122,6 +122,18 @@ struct config_pool_sources {
 enum error_code config_read_pools(struct config *config, const struct config_pool_sources *sources,
                                   struct arena *arena, struct error *error) MUST_CHECK;
 
+// The next word of "a, b c"; empty at the end.
+struct slice config_next_word(struct slice *rest);
+// Checks a word of a list of globs. ERROR_USAGE naming `where` it was set.
+typedef enum error_code config_glob_check(struct slice item, const char *where,
+                                          struct error *error);
+// That it is a glob; it may begin with `!`.
+config_glob_check config_check_glob;
+// Replaces a list by its words, which are separated by commas and blanks, after each was checked. ERROR_MEMORY, or what
+// `check` gives.
+enum error_code config_split_globs(struct text_list *list, const char *where,
+                                   config_glob_check *check, struct arena *arena,
+                                   struct error *error) MUST_CHECK;
 // Parses a list of networks, separated by commas or blanks. `where` is where it was set.
 enum error_code config_read_networks(const struct text_list *list, const char *where,
                                      struct arena *arena, struct net_network_list *networks,
