@@ -1,18 +1,17 @@
 // Logging: rate limits, the writer thread, formatting.
 #include "ghatrace/base/log.h"
-#include "ghatrace/base/thread.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "ghatrace/base/thread.h"
 #include "ghatrace/base/time.h"
 #include "ghatrace/base/utf8.h"
 
