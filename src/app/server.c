@@ -806,7 +806,6 @@ static void wind_down_parts(struct server *server)
     ingress_end(server->ingress, is_activated ? ANSWER_GRACE_ACTIVATED : ANSWER_GRACE, server->loop,
                 &server->ingress_ended);
     net_loop_run(server->loop); // the admin listener is served until then
-    receiver_stop(server->receiver);
 }
 
 static void release_parts(struct server *server)
