@@ -239,9 +239,8 @@ static bool is_for_one_request(const struct http_client_transfer *transfer,
                                const struct http_client_request *request)
 {
     bool has_prior_knowledge = request->version == HTTP_CLIENT_VERSION_2 && !transfer->is_tls;
-    return request->is_single_use ||
-           (has_prior_knowledge &&
-            curl_version_info(CURLVERSION_NOW)->version_num < PRIOR_KNOWLEDGE_REUSED_SINCE);
+    return has_prior_knowledge &&
+           curl_version_info(CURLVERSION_NOW)->version_num < PRIOR_KNOWLEDGE_REUSED_SINCE;
 }
 
 // An explicit empty proxy and list keep libcurl from reading the environment.

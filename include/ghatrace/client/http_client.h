@@ -64,9 +64,8 @@ struct http_client_request {
     // Of a 2xx whose body is longer than body_max, so many bytes more are read and dropped, to reach the trailers. 0: the
     // response ends there.
     size_t body_skip_max;
-    const char *proxy;  // URL, may have userinfo; NULL: none
-    bool uses_tunnel;   // CONNECT through the proxy for http, too
-    bool is_single_use; // on a connection of its own, which is closed afterwards
+    const char *proxy; // URL, may have userinfo; NULL: none
+    bool uses_tunnel;  // CONNECT through the proxy for http, too
 };
 
 struct http_client_response {
