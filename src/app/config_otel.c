@@ -61,11 +61,22 @@ static bool is_word(const char *text, struct slice word)
 }
 
 // "Any value that represents a boolean MUST be set to true only by the case-insensitive string "true"".
+static bool is_sdk_disabled(const struct otel *otel)
+{
+    const char *disabled = environment_get(otel->environment, "OTEL_SDK_DISABLED");
+    return disabled != NULL && is_word(disabled, SLICE("true"));
+}
+
+static void warn_of_exporter(struct otel *otel, const char *name, const char *exporter)
+{
+    config_warn(otel->config, otel->arena, "%s: \"%.60s\" is ignored: only otlp and none are known",
+                name, exporter);
+}
+
 // OTEL_TRACES_EXPORTER names exporters; `otlp` and `none` are supported.
 static bool is_switched_off(struct otel *otel)
 {
-    const char *disabled = environment_get(otel->environment, "OTEL_SDK_DISABLED");
-    if (disabled != NULL && is_word(disabled, SLICE("true"))) {
+    if (is_sdk_disabled(otel)) {
         config_warn(otel->config, otel->arena, "OTEL_SDK_DISABLED is true: nothing is exported");
         return true;
     }
@@ -76,9 +87,7 @@ static bool is_switched_off(struct otel *otel)
         config_warn(otel->config, otel->arena, "OTEL_TRACES_EXPORTER is none: nothing is exported");
         return true;
     }
-    config_warn(otel->config, otel->arena,
-                "OTEL_TRACES_EXPORTER: \"%.60s\" is ignored: only otlp and none are known",
-                exporter);
+    warn_of_exporter(otel, "OTEL_TRACES_EXPORTER", exporter);
     return false;
 }
 
@@ -428,18 +437,15 @@ static enum error_code apply_signal(struct otel *otel, struct error *error)
 static bool are_metrics_wanted(struct otel *otel)
 {
     const char *exporter = environment_get(otel->environment, "OTEL_METRICS_EXPORTER");
-    const char *disabled = environment_get(otel->environment, "OTEL_SDK_DISABLED");
     if (otel->settings->items[OPTION_ID_METRICS_EXPORTER].source != SOURCE_DEFAULT)
         return otel->config->metrics_exporter == 1;
     if (exporter == NULL || is_word(exporter, SLICE("none")))
         return false;
     if (!is_word(exporter, SLICE("otlp"))) {
-        config_warn(otel->config, otel->arena,
-                    "OTEL_METRICS_EXPORTER: \"%.60s\" is ignored: only otlp and none are known",
-                    exporter);
+        warn_of_exporter(otel, "OTEL_METRICS_EXPORTER", exporter);
         return false;
     }
-    return disabled == NULL || !is_word(disabled, SLICE("true"));
+    return !is_sdk_disabled(otel);
 }
 
 // Milliseconds; 0 is no time.
