@@ -256,16 +256,13 @@ static timestamp_ns job_end_as_known(const struct job_state *job)
 
 struct arc_place arc_place_of_job(const struct engine_work *work, const struct job_state *job)
 {
-    const struct runner_globs *globs = &work->policy.arc_runners;
     bool has_state = job->phase != JOB_NEW && job->phase != JOB_CLOSED;
     if (!work->has_receiver || !has_state || job->runner_name.len == 0 ||
         (is_completed(job) && is_carried_over(job)))
         return (struct arc_place){.is_listed = false};
     return (struct arc_place){
         .is_listed = true,
-        .is_expected =
-            globs->count > 0 && runner_globs_select(globs, job->body.labels, job->body.label_count,
-                                                    job->runner_group_name),
+        .is_expected = job_is_selected(&work->policy.arc_runners, job),
         .runner_id = job->runner_id,
         .runner_name = job->runner_name,
         .job_name = job->body.name,

@@ -199,9 +199,7 @@ static void move_to_closed(struct job_state *job, enum job_phase phase)
 // the store replaces the one before.
 static bool has_arc_runner(const struct trace_policy *policy, const struct job_state *job)
 {
-    return policy->arc_runners.count > 0 &&
-           runner_globs_select(&policy->arc_runners, job->body.labels, job->body.label_count,
-                               job->runner_group_name);
+    return job_is_selected(&policy->arc_runners, job);
 }
 
 // True if its runner.* spans are held back.

@@ -314,10 +314,10 @@ static void build_resource(const struct trace_policy *policy, const struct resou
 
 // --- what the runner of a job sends itself --------------------------------------------------------
 
-static bool is_selected(const struct runner_globs *globs, const struct job_state *job)
+bool job_is_selected(const struct runner_globs *globs, const struct job_state *job)
 {
-    return globs->count > 0 && runner_globs_select(globs, job->body.labels, job->body.label_count,
-                                                   job->runner_group_name);
+    return runner_globs_select(globs, job->body.labels, job->body.label_count,
+                               job->runner_group_name);
 }
 
 // True if the job ended on a runner that lived to its end. Of other jobs no runner sends the job and its steps: of
@@ -326,7 +326,8 @@ static bool is_sent_by_runner(const struct ended_job *ended, const struct runner
 {
     const struct job_timeline *timeline = ended->timeline;
     return timeline->has_run && timeline->fault == JOB_FAULT_NONE && !timeline->is_skipped &&
-           !timeline->is_carried_over && !ended->is_incomplete && is_selected(globs, ended->job);
+           !timeline->is_carried_over && !ended->is_incomplete &&
+           job_is_selected(globs, ended->job);
 }
 
 // --- the spans of one job: the job, its phases, its steps -----------------------------------------
@@ -684,7 +685,7 @@ static struct job_builder builder_of_job(const struct trace_policy *policy,
         .is_incomplete = ended->is_incomplete,
         .has_job_span =
             part != JOB_RUNNER_PHASES && !is_sent_by_runner(ended, &policy->job_spans_off),
-        .has_phases = policy->runner_spans && !is_selected(&policy->runner_spans_off, job),
+        .has_phases = policy->runner_spans && !job_is_selected(&policy->runner_spans_off, job),
         .has_steps = policy->steps && !is_sent_by_runner(ended, &policy->steps_off),
         .part = part,
         .conclusion = ended->is_incomplete ? SLICE_EMPTY : job->body.conclusion,
@@ -749,16 +750,17 @@ enum error_code build_job_ids(const struct trace_policy *policy, const struct jo
                                                     {"runner.execution", 16}};
     const struct github_job *body = &job->body;
     const struct job_key key = {job->run_id, job->run_attempt, job->job_id, body->name};
-    bool has_steps = policy->steps && body->step_count > 0 && !is_selected(&policy->steps_off, job);
+    bool has_steps =
+        policy->steps && body->step_count > 0 && !job_is_selected(&policy->steps_off, job);
     size_t steps = has_steps ? body->step_count : 0;
     const bool *repeats = has_steps ? find_repeats(body, arena) : NULL;
     *count = 0;
     *ids = arena_allocate_array(arena, 1 + PHASES_MAX + steps, sizeof **ids);
     if (*ids == NULL || (has_steps && repeats == NULL))
         return ERROR_MEMORY;
-    if (!is_selected(&policy->job_spans_off, job))
+    if (!job_is_selected(&policy->job_spans_off, job))
         (*ids)[(*count)++] = span_id_of_job(policy->scheme, &key);
-    if (policy->runner_spans && !is_selected(&policy->runner_spans_off, job))
+    if (policy->runner_spans && !job_is_selected(&policy->runner_spans_off, job))
         for (size_t i = 0; i < PHASES_MAX; i++)
             (*ids)[(*count)++] = span_id_of_phase(policy->scheme, &key, phases[i]);
     for (size_t i = 0; i < steps; i++)

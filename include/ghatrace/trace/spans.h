@@ -61,6 +61,9 @@ enum error_code build_more_steps(struct job_rest *rest, struct arena *arena,
 enum error_code build_job_ids(const struct trace_policy *policy, const struct job_state *job,
                               struct arena *arena, struct span_id **ids, size_t *count) MUST_CHECK;
 
+// True if the globs select this job, by its labels and the group of its runner.
+bool job_is_selected(const struct runner_globs *globs, const struct job_state *job);
+
 // Start and end of the root span: from the run's start, or its earliest job's if that is earlier, to the run's end,
 // or its last job's if that is later. For a run without events of its own: from its first job's creation to its last
 // job's end.
