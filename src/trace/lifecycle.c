@@ -660,21 +660,19 @@ static enum error_code resend_runner_phases(const struct lifecycle *life,
     struct job_timeline sent_timeline, timeline;
     const struct ended_job sent = {run, before, &sent_timeline, false};
     const struct ended_job ended = {run, job, &timeline, false};
-    struct lifecycle_finished old = {.rest = NULL};
+    struct lifecycle_finished *finished = next_finished(life->output);
+    struct span_batch old;
     timeline_of_job(before, true, TIMESTAMP_UNKNOWN, &sent_timeline);
     timeline_of_job(job, true, TIMESTAMP_UNKNOWN, &timeline);
-    bool was_held = holds_runner_phases(before, &sent_timeline);
-    enum error_code code = build_runner_phases(life->policy, &sent, life->arena, &old.batch);
-    if (code == ERROR_NONE)
-        code = finish_runner_phases(life, &ended);
+    enum error_code code = finish_runner_phases(life, &ended);
     if (code != ERROR_NONE)
         return code;
-    struct lifecycle_finished *finished = &life->output->finished[0];
-    if (was_held)
+    if (holds_runner_phases(before, &sent_timeline))
         return sample_of_assignment(life->policy, &ended, life->arena, &finished->job_sample);
-    if (span_batches_are_equal(&old.batch, &finished->batch))
+    code = build_runner_phases(life->policy, &sent, life->arena, &old);
+    if (code == ERROR_NONE && span_batches_are_equal(&old, &finished->batch))
         life->output->finished_count = 0;
-    return ERROR_NONE;
+    return code;
 }
 
 static enum error_code assign_given_up_job(const struct lifecycle *life, timestamp_ns now,
