@@ -332,7 +332,13 @@ static bool is_sent_by_runner(const struct ended_job *ended, const struct runner
 
 // --- the spans of one job: the job, its phases, its steps -----------------------------------------
 
-#define PHASES_MAX 4
+enum phase { PHASE_WAITING, PHASE_QUEUE, PHASE_STARTUP, PHASE_EXECUTION, PHASES };
+static const struct slice phase_names[PHASES] = {
+    [PHASE_WAITING] = {"job.waiting", 11},
+    [PHASE_QUEUE] = {"runner.queue", 12},
+    [PHASE_STARTUP] = {"runner.startup", 14},
+    [PHASE_EXECUTION] = {"runner.execution", 16},
+};
 
 enum job_part { JOB_WHOLE, JOB_WITHOUT_RUNNER_PHASES, JOB_RUNNER_PHASES };
 
@@ -344,9 +350,9 @@ struct job_builder {
     const struct job_timeline *timeline;
     bool is_incomplete;
     bool has_job_span;
-    bool has_phases;
+    bool has_waiting;
+    bool has_runner_phases;
     bool has_steps;
-    enum job_part part;
     struct slice conclusion; // empty when incomplete
     struct build_outcome outcome;
     struct slice job_name; // never empty
@@ -470,10 +476,11 @@ static void add_job_span(struct job_builder *builder)
 }
 
 // The attributes that ARC's recorder sets on its runner.* spans, so that one query finds both.
-static void add_phase(struct job_builder *builder, struct slice name,
-                      const struct timeline_phase *phase, bool has_result)
+static void add_phase(struct job_builder *builder, enum phase which,
+                      const struct timeline_phase *phase)
 {
     const struct job_state *job = builder->job;
+    const struct slice name = phase_names[which];
     if (!phase->exists)
         return;
     struct span *span =
@@ -490,11 +497,11 @@ static void add_phase(struct job_builder *builder, struct slice name,
     attribute_add_string(&writer, "cicd.pipeline.task.name", builder->job_name);
     attribute_add_number_string(&writer, "cicd.pipeline.task.run.id", job->job_id);
     attribute_add_string(&writer, "vcs.repository.url.full", job->repository.html_url);
-    if (has_result) {
+    if (which == PHASE_EXECUTION) {
         attribute_add_string(&writer, "github.conclusion", builder->conclusion);
         attribute_add_string(&writer, "cicd.pipeline.task.run.result", builder->outcome.result);
     }
-    if (phase != &builder->timeline->waiting)
+    if (which != PHASE_WAITING)
         attribute_add_string(&writer, "github.phase_source",
                              builder->timeline->assigned != TIMESTAMP_UNKNOWN ? SLICE("arc")
                                                                               : SLICE("webhook"));
@@ -600,16 +607,14 @@ static void add_children(struct job_builder *builder)
 {
     const struct job_timeline *timeline = builder->timeline;
     const struct github_job *body = &builder->job->body;
-    if (builder->has_phases && builder->part != JOB_RUNNER_PHASES)
-        add_phase(builder, SLICE("job.waiting"), &timeline->waiting, false);
-    if (builder->has_phases && builder->part != JOB_WITHOUT_RUNNER_PHASES) {
-        add_phase(builder, SLICE("runner.queue"), &timeline->queue, false);
-        add_phase(builder, SLICE("runner.startup"), &timeline->startup, false);
-        add_phase(builder, SLICE("runner.execution"), &timeline->execution, true);
+    if (builder->has_waiting)
+        add_phase(builder, PHASE_WAITING, &timeline->waiting);
+    if (builder->has_runner_phases) {
+        add_phase(builder, PHASE_QUEUE, &timeline->queue);
+        add_phase(builder, PHASE_STARTUP, &timeline->startup);
+        add_phase(builder, PHASE_EXECUTION, &timeline->execution);
     }
     builder->next_step = body->step_count;
-    if (builder->part == JOB_RUNNER_PHASES)
-        return;
     if (!builder->has_steps || timeline->is_carried_over || body->step_count == 0)
         return;
     builder->repeats = find_repeats(body, builder->arena);
@@ -648,7 +653,7 @@ static bool keep_rest(const struct job_builder *builder, struct job_rest **rest)
 
 static bool make_room_for_spans(struct job_builder *builder, size_t others)
 {
-    size_t steps = builder->job->body.step_count - builder->next_step;
+    size_t steps = builder->has_steps ? steps_left(builder) : 0;
     builder->span_max = others + (steps < BUILD_STEPS_MAX ? steps : BUILD_STEPS_MAX);
     *builder->batch = (struct span_batch){.job_start = builder->timeline->start,
                                           .job_end = builder->timeline->end};
@@ -677,6 +682,7 @@ static struct job_builder builder_of_job(const struct trace_policy *policy,
                                          struct arena *arena, struct span_batch *batch)
 {
     const struct job_state *job = ended->job;
+    bool has_phases = policy->runner_spans && !job_is_selected(&policy->runner_spans_off, job);
     struct job_builder builder = {
         .policy = policy,
         .run = ended->run,
@@ -685,9 +691,10 @@ static struct job_builder builder_of_job(const struct trace_policy *policy,
         .is_incomplete = ended->is_incomplete,
         .has_job_span =
             part != JOB_RUNNER_PHASES && !is_sent_by_runner(ended, &policy->job_spans_off),
-        .has_phases = policy->runner_spans && !job_is_selected(&policy->runner_spans_off, job),
-        .has_steps = policy->steps && !is_sent_by_runner(ended, &policy->steps_off),
-        .part = part,
+        .has_waiting = part != JOB_RUNNER_PHASES && has_phases,
+        .has_runner_phases = part != JOB_WITHOUT_RUNNER_PHASES && has_phases,
+        .has_steps = part != JOB_RUNNER_PHASES && policy->steps &&
+                     !is_sent_by_runner(ended, &policy->steps_off),
         .conclusion = ended->is_incomplete ? SLICE_EMPTY : job->body.conclusion,
         .job_name = job->body.name.len > 0 ? job->body.name : SLICE("(unnamed)"),
         .key = {job->run_id, job->run_attempt, job->job_id, job->body.name},
@@ -703,7 +710,7 @@ static struct job_builder builder_of_job(const struct trace_policy *policy,
 static enum error_code build_part(struct job_builder *builder, struct job_rest **rest)
 {
     *rest = NULL;
-    if (!make_room_for_spans(builder, 1 + PHASES_MAX))
+    if (!make_room_for_spans(builder, 1 + PHASES))
         return ERROR_MEMORY;
     add_job_resource(builder);
     if (builder->has_job_span)
@@ -744,10 +751,6 @@ enum error_code build_runner_phases(const struct trace_policy *policy,
 enum error_code build_job_ids(const struct trace_policy *policy, const struct job_state *job,
                               struct arena *arena, struct span_id **ids, size_t *count)
 {
-    static const struct slice phases[PHASES_MAX] = {{"job.waiting", 11},
-                                                    {"runner.queue", 12},
-                                                    {"runner.startup", 14},
-                                                    {"runner.execution", 16}};
     const struct github_job *body = &job->body;
     const struct job_key key = {job->run_id, job->run_attempt, job->job_id, body->name};
     bool has_steps =
@@ -755,14 +758,14 @@ enum error_code build_job_ids(const struct trace_policy *policy, const struct jo
     size_t steps = has_steps ? body->step_count : 0;
     const bool *repeats = has_steps ? find_repeats(body, arena) : NULL;
     *count = 0;
-    *ids = arena_allocate_array(arena, 1 + PHASES_MAX + steps, sizeof **ids);
+    *ids = arena_allocate_array(arena, 1 + PHASES + steps, sizeof **ids);
     if (*ids == NULL || (has_steps && repeats == NULL))
         return ERROR_MEMORY;
     if (!job_is_selected(&policy->job_spans_off, job))
         (*ids)[(*count)++] = span_id_of_job(policy->scheme, &key);
     if (policy->runner_spans && !job_is_selected(&policy->runner_spans_off, job))
-        for (size_t i = 0; i < PHASES_MAX; i++)
-            (*ids)[(*count)++] = span_id_of_phase(policy->scheme, &key, phases[i]);
+        for (size_t i = 0; i < PHASES; i++)
+            (*ids)[(*count)++] = span_id_of_phase(policy->scheme, &key, phase_names[i]);
     for (size_t i = 0; i < steps; i++)
         (*ids)[(*count)++] = span_id_of_step(policy->scheme, &key, body->steps[i].name,
                                              body->steps[i].number, repeats[i]);
