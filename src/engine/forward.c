@@ -148,18 +148,16 @@ static enum error_code delete_held(struct engine_work *work, const struct held *
 {
     uint8_t key[TRACE_ID_SIZE + NUMBER_SIZE];
     struct held_sums sums;
-    const struct trace_id trace = held->trace;
-    const uint64_t number = held->number, size = held->size;
     enum error_code code = read_held_sums(work, &sums);
     if (code == ERROR_NONE)
         code = store_table_delete(work->transaction, STORE_TABLE_HELD_BY_TRACE,
-                                  trace_key(&trace, number, key), &work->error);
+                                  trace_key(&held->trace, held->number, key), &work->error);
     if (code == ERROR_NONE || code == ERROR_NOT_FOUND)
-        code = store_table_delete(work->transaction, STORE_TABLE_HELD, number_key(number, key),
-                                  &work->error);
+        code = store_table_delete(work->transaction, STORE_TABLE_HELD,
+                                  number_key(held->number, key), &work->error);
     if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
         return code;
-    sums.bytes -= size < sums.bytes ? size : sums.bytes;
+    sums.bytes -= held->size < sums.bytes ? held->size : sums.bytes;
     return write_held_sums(work, &sums);
 }
 
@@ -180,25 +178,38 @@ static enum error_code find_oldest_held(struct engine_work *work, struct held *h
     }
 }
 
-// Drops the oldest until `wanted` more bytes are within the quota.
-static enum error_code make_room_to_hold(struct engine_work *work, uint64_t wanted)
+static enum error_code drop_held_spans(struct engine_work *work, const struct held *held,
+                                       enum forward_outcome why)
+{
+    enum error_code code = delete_held(work, held);
+    work->counted.forwarded[why] += code == ERROR_NONE ? held->count : 0;
+    return code;
+}
+
+// ERROR_NOT_FOUND: nothing is held.
+static enum error_code shed_oldest_held(struct engine_work *work)
+{
+    struct held oldest;
+    enum error_code code = find_oldest_held(work, &oldest);
+    return code == ERROR_NONE ? drop_held_spans(work, &oldest, FORWARD_SHED) : code;
+}
+
+// Drops the oldest until `wanted` more bytes are within the quota. `*sums`: of what is left.
+static enum error_code make_room_to_hold(struct engine_work *work, uint64_t wanted,
+                                         struct held_sums *sums)
 {
     for (;;) {
-        struct held_sums sums;
-        struct held oldest;
-        enum error_code code = read_held_sums(work, &sums);
+        enum error_code code = read_held_sums(work, sums);
         if (code != ERROR_NONE ||
-            (sums.bytes + wanted <= HELD_BYTES_MAX && count_held(work) < HELD_RECORDS_MAX))
+            (sums->bytes + wanted <= HELD_BYTES_MAX && count_held(work) < HELD_RECORDS_MAX))
             return code;
-        code = find_oldest_held(work, &oldest);
-        if (code == ERROR_NOT_FOUND)
-            return write_held_sums(work, &(struct held_sums){.last = sums.last});
-        uint64_t spans = code == ERROR_NONE ? oldest.count : 0;
-        if (code == ERROR_NONE)
-            code = delete_held(work, &oldest);
+        code = shed_oldest_held(work);
+        if (code == ERROR_NOT_FOUND) {
+            sums->bytes = 0;
+            return ERROR_NONE;
+        }
         if (code != ERROR_NONE)
             return code;
-        work->counted.forwarded[FORWARD_SHED] += spans;
     }
 }
 
@@ -422,9 +433,7 @@ static enum error_code hold_piece(struct request *request, const struct taken_tr
         memcpy(id, span_at(request, i)->span_id.bytes, SPAN_ID_SIZE);
     memcpy(id, work->record.data, work->record.len);
 
-    enum error_code code = make_room_to_hold(work, size);
-    if (code == ERROR_NONE)
-        code = read_held_sums(work, &sums);
+    enum error_code code = make_room_to_hold(work, size, &sums);
     if (code != ERROR_NONE)
         return code;
     sums.bytes += size;
@@ -606,15 +615,12 @@ static enum error_code take_body(struct engine_work *work, const struct held *he
 static enum error_code release_held(struct engine_work *work, const struct held *held,
                                     const struct id_set *set)
 {
-    const struct trace_id trace = held->trace;
     uint64_t *counted = work->counted.forwarded;
-    size_t count;
+    size_t count = 0;
     bool is_too_large = id_set_is_too_large(set);
     enum error_code code = is_too_large ? ERROR_NONE : take_body(work, held, set, &count);
     if (code != ERROR_NONE)
         return code;
-    if (is_too_large)
-        count = 0;
     if (count == held->count) // else its own IDs are among ours
         note_passed(work, held);
     counted[is_too_large ? FORWARD_NO_ROOM : FORWARD_OUR_ID] += held->count - count;
@@ -625,7 +631,7 @@ static enum error_code release_held(struct engine_work *work, const struct held 
                                    : has_share(work, work->record.len) ? FORWARD_ACCEPTED
                                                                        : FORWARD_NO_ROOM;
     counted[outcome] += count;
-    return outcome == FORWARD_ACCEPTED ? add_forwarded(work, &trace, count) : ERROR_NONE;
+    return outcome == FORWARD_ACCEPTED ? add_forwarded(work, &held->trace, count) : ERROR_NONE;
 }
 
 // What one batch may still release.
@@ -638,15 +644,6 @@ struct allowance {
 static bool is_used_up(const struct allowance *left)
 {
     return left->records == 0 || left->bytes == 0;
-}
-
-// An entry that leads to nothing: what it led to was damaged and set aside, or it is damaged itself.
-static enum error_code drop_index_entry(struct engine_work *work, struct slice found)
-{
-    uint8_t key[STORE_TABLE_KEY_MAX];
-    memcpy(key, found.data, found.len);
-    return store_table_delete(work->transaction, STORE_TABLE_HELD_BY_TRACE,
-                              slice_of_bytes(key, found.len), &work->error);
 }
 
 // The first that is held for this trace, or for one after it if it may be `any`. ERROR_NOT_FOUND.
@@ -673,7 +670,9 @@ static enum error_code find_held_of(struct engine_work *work, const struct trace
         if (held_unpack(&(struct store_entry){number, value}, held) &&
             memcmp(held->trace.bytes, entry.key.data, TRACE_ID_SIZE) == 0)
             return ERROR_NONE;
-        code = drop_index_entry(work, entry.key);
+        // It leads to nothing: what it led to was damaged and set aside, or it is damaged itself.
+        code = store_table_delete(work->transaction, STORE_TABLE_HELD_BY_TRACE, entry.key,
+                                  &work->error);
         if (code != ERROR_NONE)
             return code;
     }
@@ -769,11 +768,9 @@ static enum error_code expire_held(struct engine_work *work, size_t max, bool *h
             *has_more = true;
             return ERROR_NONE;
         }
-        uint64_t spans = oldest.count;
-        code = delete_held(work, &oldest);
+        code = drop_held_spans(work, &oldest, FORWARD_EXPIRED);
         if (code != ERROR_NONE)
             return code;
-        work->counted.forwarded[FORWARD_EXPIRED] += spans;
     }
     return ERROR_NONE;
 }
@@ -784,16 +781,11 @@ enum error_code work_shed_forwarded(struct engine_work *work, size_t max, size_t
     uint64_t spans = 0;
     *shed = 0;
     while (*shed < max && count_held(work) > 0) {
-        struct held oldest;
-        enum error_code code = find_oldest_held(work, &oldest);
+        enum error_code code = shed_oldest_held(work);
         if (code == ERROR_NOT_FOUND)
             break;
-        uint64_t held_spans = code == ERROR_NONE ? oldest.count : 0;
-        if (code == ERROR_NONE)
-            code = delete_held(work, &oldest);
         if (code != ERROR_NONE)
             return code;
-        work->counted.forwarded[FORWARD_SHED] += held_spans;
         ++*shed;
     }
     enum error_code code =
