@@ -38,7 +38,7 @@ struct forwarder {
 
     // The last spans of other programs that were passed on, by a hash of trace and ID: an ID of ours may be among them,
     // if it could be foreseen before GitHub reported the step.
-    uint64_t *passed;
+    uint64_t passed[PASSED_MAX];
 
     // Traces that became known: what is held for them is released.
     struct trace_id expected[EXPECTED_MAX];
@@ -59,7 +59,7 @@ void forwarder_destroy(struct forwarder *forwarder);
 void forwarder_forget(struct forwarder *forwarder);
 
 // False: their IDs are not in memory, and this batch has read enough of others.
-bool forwarder_may_find(const struct forwarder *forwarder, const struct trace_id *trace);
+bool forwarder_may_find(struct forwarder *forwarder, const struct trace_id *trace);
 void forwarder_end_batch(struct forwarder *forwarder);
 // `*set`: the IDs of our spans in this trace; NULL: it is not known. Valid until the next call of this function, or of
 // those in private.h that note IDs.

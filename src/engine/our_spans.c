@@ -113,11 +113,6 @@ struct forwarder *forwarder_create(uint64_t forwarded_max)
     struct forwarder *made = memory_allocate_array(1, sizeof *made);
     if (made == NULL)
         return NULL;
-    made->passed = memory_allocate_array(PASSED_MAX, sizeof *made->passed);
-    if (made->passed == NULL) {
-        memory_free(made);
-        return NULL;
-    }
     made->forwarded_max = forwarded_max;
     made->must_search = true;
     buffer_init(&made->list, LIST_BYTES_MAX);
@@ -139,7 +134,6 @@ void forwarder_destroy(struct forwarder *forwarder)
         return;
     forwarder_forget(forwarder);
     buffer_release(&forwarder->list);
-    memory_free(forwarder->passed);
     memory_free(forwarder);
 }
 
@@ -167,25 +161,19 @@ static bool was_passed(const struct forwarder *forwarder, const struct trace_id 
     return forwarder->passed[hash & (PASSED_MAX - 1)] == hash;
 }
 
-static const struct id_set *look_up_set(const struct forwarder *forwarder,
-                                        const struct trace_id *trace)
+static struct id_set *find_set(struct forwarder *forwarder, const struct trace_id *trace)
 {
     for (size_t i = 0; i < SETS_MAX; i++) {
-        const struct id_set *set = &forwarder->sets[i];
+        struct id_set *set = &forwarder->sets[i];
         if (set->used_at != 0 && trace_id_equals(&set->trace, trace))
             return set;
     }
     return NULL;
 }
 
-static struct id_set *find_set(struct forwarder *forwarder, const struct trace_id *trace)
+bool forwarder_may_find(struct forwarder *forwarder, const struct trace_id *trace)
 {
-    return (struct id_set *)look_up_set(forwarder, trace);
-}
-
-bool forwarder_may_find(const struct forwarder *forwarder, const struct trace_id *trace)
-{
-    return forwarder->entries_read < ENTRIES_READ_MAX || look_up_set(forwarder, trace) != NULL;
+    return forwarder->entries_read < ENTRIES_READ_MAX || find_set(forwarder, trace) != NULL;
 }
 
 void forwarder_end_batch(struct forwarder *forwarder)
@@ -480,18 +468,15 @@ static enum error_code is_owner_needed(struct engine_work *work, const struct st
 
 static enum error_code delete_entry(struct engine_work *work, struct slice found)
 {
-    uint8_t key[STORE_TABLE_KEY_MAX];
     struct trace_id trace = {{0}};
-    memcpy(key, found.data, found.len);
-    memcpy(trace.bytes, key, found.len < TRACE_ID_SIZE ? found.len : TRACE_ID_SIZE);
+    memcpy(trace.bytes, found.data, found.len < TRACE_ID_SIZE ? found.len : TRACE_ID_SIZE);
     struct id_set *set = find_set(work->forwarder, &trace);
     struct trace_id *noted = noted_place(work->forwarder, &trace);
     if (set != NULL)
         set_free(set);
     if (trace_id_equals(noted, &trace))
         memset(noted, 0, sizeof *noted);
-    return store_table_delete(work->transaction, STORE_TABLE_OUR_SPANS,
-                              slice_of_bytes(key, found.len), &work->error);
+    return store_table_delete(work->transaction, STORE_TABLE_OUR_SPANS, found, &work->error);
 }
 
 static bool must_sweep_our_spans(struct engine_work *work, bool is_short)
