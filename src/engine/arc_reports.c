@@ -9,7 +9,7 @@
 // Exception: a report that fits a completed job is held, too, while another owner's runner of the same name runs a job
 // that might fit; it may be late by then.
 //
-// Whoever may send reports can send many: for each, a bounded number of jobs and of held reports is read.
+// Reports may be many: for each, a bounded number of jobs and of held reports is read.
 #include <assert.h>
 
 #include "ghatrace/base/digest.h"
@@ -36,6 +36,7 @@
 #define JOB_PREFIX_SIZE (HASH_SIZE + 8) // up to the trace
 #define HELD_KEY_SIZE (HASH_SIZE + DIGEST_SIZE)
 #define AGE_SIZE 8
+#define AGE_KEY_SIZE_MAX (AGE_SIZE + ARC_JOB_KEY_SIZE)
 // Of the values of both tables: be64 each, after a byte with the layout; the server follows. Raise the layout to change
 // them, and read the one before until it has expired.
 #define LAYOUT 1
@@ -44,6 +45,7 @@
 #define VALUE_SIZE_MAX (1 + JOB_FIELDS * 8 + GITHUB_SERVER_MAX)
 
 _Static_assert(JOB_PREFIX_SIZE + TRACE_ID_SIZE == ARC_JOB_KEY_SIZE, "the key of arc_jobs");
+_Static_assert(HELD_KEY_SIZE <= ARC_JOB_KEY_SIZE, "the longest key that is listed by age");
 
 // A job as it is listed. `repository` and `name` are hashes; 0: unknown.
 #define ENDED_SOMETIME INT64_MAX
@@ -104,13 +106,6 @@ static struct slice put_arc_job_key(uint8_t key[ARC_JOB_KEY_SIZE], uint64_t runn
     put_be64(key + HASH_SIZE, (uint64_t)job_id);
     memcpy(key + JOB_PREFIX_SIZE, trace->bytes, TRACE_ID_SIZE);
     return slice_of_bytes(key, ARC_JOB_KEY_SIZE);
-}
-
-static struct slice put_age_key(uint8_t *bytes, timestamp_ns at, struct slice key)
-{
-    put_be64(bytes, (uint64_t)at);
-    memcpy(bytes + AGE_SIZE, key.data, key.len);
-    return slice_of_bytes(bytes, AGE_SIZE + key.len);
 }
 
 static struct slice put_fields(uint8_t value[VALUE_SIZE_MAX], const uint64_t *fields, size_t count,
@@ -226,6 +221,87 @@ static enum error_code delete_if_present(struct engine_work *work, enum store_ta
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
+// --- entries that are deleted by their age ----------------------------------------------------------------
+
+// A table whose entries are listed by their time in another one.
+struct aged_table {
+    enum store_table entries, by_age;
+    size_t key_size;
+};
+static const struct aged_table closed_jobs = {STORE_TABLE_ARC_JOBS, STORE_TABLE_ARC_CLOSED,
+                                              ARC_JOB_KEY_SIZE};
+static const struct aged_table held_reports = {STORE_TABLE_ARC_HELD, STORE_TABLE_ARC_HELD_BY_AGE,
+                                               HELD_KEY_SIZE};
+
+static struct slice put_age_key(uint8_t bytes[AGE_KEY_SIZE_MAX], timestamp_ns at, struct slice key)
+{
+    put_be64(bytes, (uint64_t)at);
+    memcpy(bytes + AGE_SIZE, key.data, key.len);
+    return slice_of_bytes(bytes, AGE_SIZE + key.len);
+}
+
+static enum error_code put_aged(struct engine_work *work, const struct aged_table *table,
+                                timestamp_ns at, const struct store_entry *entry)
+{
+    uint8_t age[AGE_KEY_SIZE_MAX];
+    enum error_code code =
+        store_table_put(work->transaction, table->entries, entry->key, entry->value, &work->error);
+    return code == ERROR_NONE
+               ? store_table_put(work->transaction, table->by_age, put_age_key(age, at, entry->key),
+                                 SLICE_EMPTY, &work->error)
+               : code;
+}
+
+static enum error_code delete_aged(struct engine_work *work, const struct aged_table *table,
+                                   timestamp_ns at, struct slice key)
+{
+    uint8_t age[AGE_KEY_SIZE_MAX];
+    enum error_code code = delete_if_present(work, table->by_age, put_age_key(age, at, key));
+    return code == ERROR_NONE ? delete_if_present(work, table->entries, key) : code;
+}
+
+// Also true for a time that is damaged, or of a clock that was far ahead.
+static bool is_outdated(const struct engine_work *work, timestamp_ns at, timestamp_ns before)
+{
+    return at < before || at > work->now + work->policy.linger;
+}
+
+// Deletes up to `max` entries from before `before`, the oldest first. INT64_MAX: of any time.
+static enum error_code delete_aged_before(struct engine_work *work, const struct aged_table *table,
+                                          timestamp_ns before, size_t max, size_t *deleted)
+{
+    for (*deleted = 0; *deleted < max;) {
+        struct store_entry oldest;
+        uint8_t key[ARC_JOB_KEY_SIZE];
+        enum error_code code =
+            store_table_seek(work->transaction, table->by_age, SLICE_EMPTY, &oldest, &work->error);
+        if (code != ERROR_NONE)
+            return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+        if (oldest.key.len != AGE_SIZE + table->key_size) {
+            code = set_damaged_aside(work, table->by_age, oldest.key);
+        } else {
+            timestamp_ns at = (timestamp_ns)get_be64(oldest.key.data);
+            if (!is_outdated(work, at, before))
+                return ERROR_NONE;
+            memcpy(key, oldest.key.data + AGE_SIZE, table->key_size);
+            code = delete_aged(work, table, at, slice_of_bytes(key, table->key_size));
+            ++*deleted;
+        }
+        if (code != ERROR_NONE)
+            return code;
+    }
+    return ERROR_NONE;
+}
+
+// Held reports, which are counted.
+static enum error_code drop_held_before(struct engine_work *work, timestamp_ns before, size_t max,
+                                        enum arc_outcome why, size_t *dropped)
+{
+    enum error_code code = delete_aged_before(work, &held_reports, before, max, dropped);
+    work->counted.arc_reports[why] += *dropped;
+    return code;
+}
+
 // --- the list of jobs ------------------------------------------------------------------------------------
 
 // A job that a re-run took over from an earlier attempt has the times and the runner of that one.
@@ -317,63 +393,21 @@ static enum error_code delete_listed_job(struct engine_work *work, const struct 
         put_arc_job_key(key, hash_of(job->arc.runner_name), job->state.job_id, &job->key.trace));
 }
 
-// The oldest entry of a table that is ordered by age, as the key that it names. ERROR_NOT_FOUND.
-static enum error_code find_oldest_report(struct engine_work *work, enum store_table table,
-                                          uint8_t *key, size_t key_len, timestamp_ns *at)
-{
-    for (;;) {
-        struct store_entry entry;
-        enum error_code code =
-            store_table_seek(work->transaction, table, SLICE_EMPTY, &entry, &work->error);
-        if (code != ERROR_NONE)
-            return code;
-        if (entry.key.len == AGE_SIZE + key_len) {
-            *at = (timestamp_ns)get_be64(entry.key.data);
-            memcpy(key, entry.key.data + AGE_SIZE, key_len);
-            return ERROR_NONE;
-        }
-        code = set_damaged_aside(work, table, entry.key);
-        if (code != ERROR_NONE)
-            return code;
-    }
-}
-
-static enum error_code delete_closed_job(struct engine_work *work,
-                                         const uint8_t key[ARC_JOB_KEY_SIZE], timestamp_ns at)
-{
-    uint8_t age[AGE_SIZE + ARC_JOB_KEY_SIZE];
-    const struct slice job = slice_of_bytes(key, ARC_JOB_KEY_SIZE);
-    enum error_code code =
-        delete_if_present(work, STORE_TABLE_ARC_CLOSED, put_age_key(age, at, job));
-    return code == ERROR_NONE ? delete_if_present(work, STORE_TABLE_ARC_JOBS, job) : code;
-}
-
-static enum error_code drop_oldest_closed_job(struct engine_work *work)
-{
-    uint8_t key[ARC_JOB_KEY_SIZE];
-    timestamp_ns at;
-    enum error_code code = find_oldest_report(work, STORE_TABLE_ARC_CLOSED, key, sizeof key, &at);
-    return code == ERROR_NONE ? delete_closed_job(work, key, at) : code;
-}
-
 // A job of the policy's arc_runners stays in the list, so that a late report is recognized.
 static enum error_code close_listed_job(struct engine_work *work, const struct work_job *job,
                                         const struct arc_place *last)
 {
-    uint8_t key[ARC_JOB_KEY_SIZE], age[AGE_SIZE + ARC_JOB_KEY_SIZE];
-    uint64_t runner = hash_of(last->runner_name);
+    uint8_t key[ARC_JOB_KEY_SIZE], value[VALUE_SIZE_MAX];
     struct listed_job closed = listed_job_of(&job->key, &job->state, last);
     enum error_code code = ERROR_NONE;
+    size_t dropped;
     closed.closed_at = work->now;
     if (is_full(work, STORE_TABLE_ARC_CLOSED))
-        code = drop_oldest_closed_job(work);
-    if (code == ERROR_NONE || code == ERROR_NOT_FOUND)
-        code = put_listed_job(work, runner, &closed);
-    if (code != ERROR_NONE)
-        return code;
-    const struct slice name = put_arc_job_key(key, runner, job->state.job_id, &job->key.trace);
-    return store_table_put(work->transaction, STORE_TABLE_ARC_CLOSED,
-                           put_age_key(age, closed.closed_at, name), SLICE_EMPTY, &work->error);
+        code = delete_aged_before(work, &closed_jobs, INT64_MAX, 1, &dropped);
+    const struct store_entry entry = {
+        put_arc_job_key(key, hash_of(last->runner_name), closed.job_id, &closed.trace),
+        encode_listed_job(value, &closed)};
+    return code == ERROR_NONE ? put_aged(work, &closed_jobs, closed.closed_at, &entry) : code;
 }
 
 static enum error_code list_arc_job(struct engine_work *work, struct work_job *job)
@@ -596,22 +630,12 @@ static enum error_code apply_to_listed_job(struct engine_work *work,
 
 // --- held reports ------------------------------------------------------------------------------------------
 
-static enum error_code delete_held_report(struct engine_work *work,
-                                          const uint8_t key[HELD_KEY_SIZE],
-                                          timestamp_ns received_at)
-{
-    uint8_t age[AGE_SIZE + HELD_KEY_SIZE];
-    const struct slice held = slice_of_bytes(key, HELD_KEY_SIZE);
-    enum error_code code =
-        delete_if_present(work, STORE_TABLE_ARC_HELD_BY_AGE, put_age_key(age, received_at, held));
-    return code == ERROR_NONE ? delete_if_present(work, STORE_TABLE_ARC_HELD, held) : code;
-}
-
-static enum error_code drop_held(struct engine_work *work, const uint8_t key[HELD_KEY_SIZE],
-                                 timestamp_ns received_at, enum arc_outcome why)
+static enum error_code drop_held(struct engine_work *work, const struct held_report *held,
+                                 enum arc_outcome why)
 {
     work->counted.arc_reports[why]++;
-    return delete_held_report(work, key, received_at);
+    return delete_aged(work, &held_reports, held->report.received_at,
+                       slice_of_bytes(held->key, HELD_KEY_SIZE));
 }
 
 // The first `max` of a runner; servers in the arena.
@@ -650,51 +674,35 @@ static enum error_code list_held(struct engine_work *work, uint64_t runner,
 static enum error_code make_room_for_held(struct engine_work *work, uint64_t runner)
 {
     struct held_report list[HELD_OF_RUNNER_MAX];
-    uint8_t key[HELD_KEY_SIZE];
-    timestamp_ns at;
-    size_t count, oldest = 0;
+    size_t count, dropped, oldest = 0;
     enum error_code code = list_held(work, runner, list, HELD_OF_RUNNER_MAX, &count);
     for (size_t i = 1; i < count; i++)
         if (list[i].report.received_at < list[oldest].report.received_at)
             oldest = i;
     if (code == ERROR_NONE && count == HELD_OF_RUNNER_MAX)
-        code = drop_held(work, list[oldest].key, list[oldest].report.received_at, ARC_SHED);
-    if (code != ERROR_NONE || !is_full(work, STORE_TABLE_ARC_HELD))
-        return code;
-    code = find_oldest_report(work, STORE_TABLE_ARC_HELD_BY_AGE, key, sizeof key, &at);
-    if (code == ERROR_NONE)
-        return drop_held(work, key, at, ARC_SHED);
-    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+        code = drop_held(work, &list[oldest], ARC_SHED);
+    return code == ERROR_NONE && is_full(work, STORE_TABLE_ARC_HELD)
+               ? drop_held_before(work, INT64_MAX, 1, ARC_SHED, &dropped)
+               : code;
 }
 
 // A repeated one is held already: its key is made of all it says.
 static enum error_code hold(struct engine_work *work, const struct stored_report *wanted)
 {
     uint8_t value_bytes[VALUE_SIZE_MAX], digest[SHA256_SIZE];
-    uint8_t key_bytes[HELD_KEY_SIZE], age[AGE_SIZE + HELD_KEY_SIZE];
+    uint8_t key[HELD_KEY_SIZE];
     struct slice found;
-    struct slice value = put_report(value_bytes, wanted);
-    const struct slice key = slice_of_bytes(key_bytes, sizeof key_bytes);
-    digest_sha256(slice_skip(value, 1 + 8), digest); // without the time of receipt
-    put_be64(key_bytes, wanted->runner);
-    memcpy(key_bytes + HASH_SIZE, digest, DIGEST_SIZE);
+    const struct store_entry entry = {slice_of_bytes(key, sizeof key),
+                                      put_report(value_bytes, wanted)};
+    digest_sha256(slice_skip(entry.value, 1 + 8), digest); // without the time of receipt
+    put_be64(key, wanted->runner);
+    memcpy(key + HASH_SIZE, digest, DIGEST_SIZE);
     enum error_code code =
-        store_table_get(work->transaction, STORE_TABLE_ARC_HELD, key, &found, &work->error);
+        store_table_get(work->transaction, STORE_TABLE_ARC_HELD, entry.key, &found, &work->error);
     if (code != ERROR_NOT_FOUND)
         return code;
     code = make_room_for_held(work, wanted->runner);
-    if (code == ERROR_NONE)
-        code = store_table_put(work->transaction, STORE_TABLE_ARC_HELD, key, value, &work->error);
-    if (code == ERROR_NONE)
-        code =
-            store_table_put(work->transaction, STORE_TABLE_ARC_HELD_BY_AGE,
-                            put_age_key(age, wanted->received_at, key), SLICE_EMPTY, &work->error);
-    return code;
-}
-
-static bool has_held(struct engine_work *work)
-{
-    return work->has_receiver && store_table_count(work->transaction, STORE_TABLE_ARC_HELD) > 0;
+    return code == ERROR_NONE ? put_aged(work, &held_reports, wanted->received_at, &entry) : code;
 }
 
 // What will be known of the job when the event is applied, as far as matching needs it.
@@ -749,7 +757,7 @@ static enum error_code match_held(struct engine_work *work, const struct held_re
         code = work_apply_assignment(work, &assignment, change->run, change->job, &is_late);
     if (code != ERROR_NONE)
         return code;
-    return drop_held(work, held->key, wanted->received_at, is_late ? ARC_LATE : outcome);
+    return drop_held(work, held, is_late ? ARC_LATE : outcome);
 }
 
 enum error_code work_match_held_reports(struct engine_work *work, const struct github_event *event,
@@ -765,7 +773,7 @@ enum error_code work_match_held_reports(struct engine_work *work, const struct g
     const struct arc_place place = arc_place_of_job(work, &known);
     job->arc_after = place;
     job->has_event = true;
-    if (!has_held(work))
+    if (store_table_count(work->transaction, STORE_TABLE_ARC_HELD) == 0)
         return ERROR_NONE;
     if (!place.is_listed) { // a re-run took it over: it does not hold reports back any more
         *left_of = job->arc.is_listed ? hash_of(job->arc.runner_name) : 0;
@@ -800,7 +808,7 @@ enum error_code work_match_left_reports(struct engine_work *work, uint64_t left_
         if (code == ERROR_NONE && outcome == ARC_MATCHED)
             code = apply_to_listed_job(work, wanted, &found.job, &outcome);
         if (code == ERROR_NONE && outcome != ARC_HELD)
-            code = drop_held(work, list[i].key, wanted->received_at, outcome);
+            code = drop_held(work, &list[i], outcome);
     }
     return code;
 }
@@ -883,56 +891,13 @@ enum error_code work_apply_arc_reports(struct engine_work *work, struct engine_t
 // Entries dropped in one batch while the store has no room.
 #define DROPPED_FOR_ROOM 256
 
-// Also true for a time that is damaged, or of a clock that was far ahead.
-static bool is_outdated(const struct engine_work *work, timestamp_ns at, timestamp_ns before)
-{
-    return at < before || at > work->now + work->policy.linger;
-}
-
-// Drops held reports that were received before `before`, up to `max`.
-static enum error_code drop_held_before(struct engine_work *work, timestamp_ns before, size_t max,
-                                        enum arc_outcome why, size_t *dropped)
-{
-    for (*dropped = 0; *dropped < max; ++*dropped) {
-        uint8_t key[HELD_KEY_SIZE];
-        timestamp_ns at;
-        enum error_code code =
-            find_oldest_report(work, STORE_TABLE_ARC_HELD_BY_AGE, key, sizeof key, &at);
-        if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && !is_outdated(work, at, before)))
-            return ERROR_NONE;
-        if (code == ERROR_NONE)
-            code = drop_held(work, key, at, why);
-        if (code != ERROR_NONE)
-            return code;
-    }
-    return ERROR_NONE;
-}
-
-static enum error_code drop_closed_before(struct engine_work *work, timestamp_ns before, size_t max,
-                                          size_t *dropped)
-{
-    for (*dropped = 0; *dropped < max; ++*dropped) {
-        uint8_t key[ARC_JOB_KEY_SIZE];
-        timestamp_ns at;
-        enum error_code code =
-            find_oldest_report(work, STORE_TABLE_ARC_CLOSED, key, sizeof key, &at);
-        if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && !is_outdated(work, at, before)))
-            return ERROR_NONE;
-        if (code == ERROR_NONE)
-            code = delete_closed_job(work, key, at);
-        if (code != ERROR_NONE)
-            return code;
-    }
-    return ERROR_NONE;
-}
-
 static enum error_code drop_before(struct engine_work *work, timestamp_ns before, size_t max,
                                    enum arc_outcome why, bool *has_more)
 {
     size_t held = 0, closed = 0;
     enum error_code code = drop_held_before(work, before, max, why, &held);
     if (code == ERROR_NONE)
-        code = drop_closed_before(work, before, max, &closed);
+        code = delete_aged_before(work, &closed_jobs, before, max, &closed);
     *has_more |= held == max || closed == max;
     return code;
 }
@@ -964,26 +929,25 @@ static enum error_code drop_ageless(struct engine_work *work, size_t max, bool *
                                    : ERROR_NONE;
 }
 
+static const enum store_table arc_tables[] = {STORE_TABLE_ARC_JOBS, STORE_TABLE_ARC_CLOSED,
+                                              STORE_TABLE_ARC_HELD, STORE_TABLE_ARC_HELD_BY_AGE};
+#define ARC_TABLES (sizeof arc_tables / sizeof arc_tables[0])
+
 // Without a receiver the list is not kept up to date, and nothing can match.
 static enum error_code empty_all(struct engine_work *work, size_t max, bool *has_more)
 {
-    static const enum store_table tables[] = {STORE_TABLE_ARC_JOBS, STORE_TABLE_ARC_CLOSED,
-                                              STORE_TABLE_ARC_HELD, STORE_TABLE_ARC_HELD_BY_AGE};
     enum error_code code = drop_before(work, INT64_MAX, max, ARC_EXPIRED, has_more);
-    for (size_t i = 0; i < sizeof tables / sizeof tables[0] && code == ERROR_NONE; i++) {
-        if (store_table_count(work->transaction, tables[i]) > 0)
-            code = empty_table(work, tables[i], max, has_more);
-    }
+    for (size_t i = 0; i < ARC_TABLES && code == ERROR_NONE; i++)
+        code = empty_table(work, arc_tables[i], max, has_more);
     return code;
 }
 
 static bool is_any_stored(struct engine_work *work)
 {
-    struct store_transaction *transaction = work->transaction;
-    return store_table_count(transaction, STORE_TABLE_ARC_JOBS) > 0 ||
-           store_table_count(transaction, STORE_TABLE_ARC_CLOSED) > 0 ||
-           store_table_count(transaction, STORE_TABLE_ARC_HELD) > 0 ||
-           store_table_count(transaction, STORE_TABLE_ARC_HELD_BY_AGE) > 0;
+    for (size_t i = 0; i < ARC_TABLES; i++)
+        if (store_table_count(work->transaction, arc_tables[i]) > 0)
+            return true;
+    return false;
 }
 
 // Whether the job of an entry has a state, or was closed a short time ago.
