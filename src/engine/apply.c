@@ -142,7 +142,7 @@ enum error_code work_decode_job(struct engine_work *work, struct slice bytes, st
                          "stored job is damaged: it is stored under the key of another");
     if (code == ERROR_NONE)
         code = place_job(work, &job->state, &job->place);
-    if (code == ERROR_NONE)
+    if (code == ERROR_NONE && work->has_receiver)
         job->arc = arc_place_of_job(work, &job->state);
     work_clamp_future_job_times(work, &job->state);
     return code;
@@ -352,7 +352,7 @@ static enum error_code note_run(struct engine_work *work, struct work_run *run)
 enum error_code work_save_run(struct engine_work *work, struct work_run *run)
 {
     enum error_code code = update_open_runs(work, run, run->state.phase == RUN_OPEN);
-    if (code == ERROR_NONE)
+    if (code == ERROR_NONE && work->has_receiver)
         code = work_note_our_run(work, run);
     if (code == ERROR_NONE && is_note(&run->state))
         return note_run(work, run);
@@ -414,19 +414,11 @@ static bool needs_only_note(struct engine_work *work, const struct job_state *jo
             store_keeps_only_notes(work->transaction));
 }
 
-enum error_code work_save_job(struct engine_work *work, const struct run_state *run,
-                              struct work_job *job)
+static enum error_code put_job(struct engine_work *work, const struct run_state *run,
+                               struct work_job *job)
 {
-    enum error_code code = move_job_to_its_pool(work, job);
-    if (code == ERROR_NONE)
-        code = work_note_our_job(work, job);
-    if (code == ERROR_NONE && needs_only_note(work, &job->state)) {
-        code = note_job(work, job);
-        return code == ERROR_NONE ? work_list_job(work, job) : code;
-    }
     timestamp_ns wanted = lifecycle_job_deadline(&work->policy, run, &job->state);
-    if (code == ERROR_NONE)
-        code = index_deadline(work, &job->key, wanted, &job->state.deadline);
+    enum error_code code = index_deadline(work, &job->key, wanted, &job->state.deadline);
     if (code != ERROR_NONE)
         return code;
     buffer_clear(&work->record);
@@ -439,8 +431,18 @@ enum error_code work_save_job(struct engine_work *work, const struct run_state *
     }
     if (code != ERROR_NONE)
         return error_set(&work->error, code, "encode job: %s", error_code_text(code));
-    code = put_state(work, &job->key, &job->is_stored);
-    return code == ERROR_NONE ? work_list_job(work, job) : code;
+    return put_state(work, &job->key, &job->is_stored);
+}
+
+enum error_code work_save_job(struct engine_work *work, const struct run_state *run,
+                              struct work_job *job)
+{
+    enum error_code code = move_job_to_its_pool(work, job);
+    if (code == ERROR_NONE && work->has_receiver)
+        code = work_note_our_job(work, job);
+    if (code == ERROR_NONE)
+        code = needs_only_note(work, &job->state) ? note_job(work, job) : put_job(work, run, job);
+    return code == ERROR_NONE && work->has_receiver ? work_list_job(work, job) : code;
 }
 
 enum error_code work_delete_run(struct engine_work *work, struct work_run *run)
@@ -457,7 +459,7 @@ enum error_code work_delete_job(struct engine_work *work, struct work_job *job)
     static const struct pool_place nowhere;
     enum error_code code =
         pool_move_job(work->stats, &job->key, &job->place, &nowhere, &work->error);
-    if (code == ERROR_NONE)
+    if (code == ERROR_NONE && job->arc.is_listed)
         code = work_unlist_job(work, job);
     if (code == ERROR_NONE && job->state.deadline != TIMESTAMP_UNKNOWN)
         code =
@@ -540,6 +542,14 @@ static enum error_code add_batch(struct engine_work *work, struct record_place *
     return code == ERROR_NONE ? add_batch(work, place, &second) : code;
 }
 
+// `owner`: of the state of their job or run.
+static enum error_code add_sent_batch(struct engine_work *work, const struct store_key *owner,
+                                      struct record_place *place, const struct span_batch *batch)
+{
+    enum error_code code = add_batch(work, place, batch);
+    return code == ERROR_NONE && work->has_receiver ? work_note_sent(work, owner, batch) : code;
+}
+
 // The steps beyond the first thousand. Their spans are freed before the next ones are built.
 static enum error_code add_remaining_steps(struct engine_work *work, const struct store_key *owner,
                                            struct record_place *place, struct job_rest *rest)
@@ -552,9 +562,7 @@ static enum error_code add_remaining_steps(struct engine_work *work, const struc
             return error_set(&work->error, code, "build spans: %s", error_code_text(code));
         if (batch.span_count == 0)
             return ERROR_NONE;
-        code = add_batch(work, place, &batch);
-        if (code == ERROR_NONE)
-            code = work_note_sent(work, owner, &batch);
+        code = add_sent_batch(work, owner, place, &batch);
         if (code != ERROR_NONE)
             return code;
     }
@@ -566,9 +574,7 @@ static enum error_code add_finished(struct engine_work *work, const struct store
     struct store_key phases = *key;
     phases.span = stored_span_of_part(&key->span, STORED_PART_RUNNER_PHASES);
     struct record_place place = {.key = finished->is_runner_phases ? &phases : key};
-    enum error_code code = add_batch(work, &place, &finished->batch);
-    if (code == ERROR_NONE)
-        code = work_note_sent(work, key, &finished->batch);
+    enum error_code code = add_sent_batch(work, key, &place, &finished->batch);
     if (code == ERROR_NONE && finished->rest != NULL)
         code = add_remaining_steps(work, key, &place, finished->rest);
     return code;
@@ -694,13 +700,13 @@ static enum error_code apply_job_event(struct engine_work *work, const struct en
     enum error_code code = work_load_run(work, &name, &run);
     if (code == ERROR_NONE)
         code = work_load_job(work, &name, job_event->job_id, &run, &job);
-    if (code == ERROR_NONE)
+    if (code == ERROR_NONE && work->has_receiver)
         code = work_match_held_reports(work, task->event, &run, &job, &left_of);
     if (code != ERROR_NONE)
         return code;
     code = lifecycle_apply_job_event(&life, &received, &run.state, &job.state);
     code = code == ERROR_NONE ? save_states(work, &output, &run, &job) : refuse_event(work, code);
-    return code == ERROR_NONE ? work_match_left_reports(work, left_of) : code;
+    return code == ERROR_NONE && left_of != 0 ? work_match_left_reports(work, left_of) : code;
 }
 
 static enum error_code apply_run_event(struct engine_work *work, const struct engine_task *task)

@@ -270,7 +270,8 @@ static bool is_outdated(const struct engine_work *work, timestamp_ns at, timesta
 static enum error_code delete_aged_before(struct engine_work *work, const struct aged_table *table,
                                           timestamp_ns before, size_t max, size_t *deleted)
 {
-    for (*deleted = 0; *deleted < max;) {
+    *deleted = 0;
+    while (*deleted < max && store_table_count(work->transaction, table->by_age) > 0) {
         struct store_entry oldest;
         uint8_t key[ARC_JOB_KEY_SIZE];
         enum error_code code =
@@ -333,8 +334,7 @@ static timestamp_ns job_end_as_known(const struct job_state *job)
 struct arc_place arc_place_of_job(const struct engine_work *work, const struct job_state *job)
 {
     bool has_state = job->phase != JOB_NEW && job->phase != JOB_CLOSED;
-    if (!work->has_receiver || !has_state || job->runner_name.len == 0 ||
-        (is_completed(job) && is_carried_over(job)))
+    if (!has_state || job->runner_name.len == 0 || (is_completed(job) && is_carried_over(job)))
         return (struct arc_place){.is_listed = false};
     return (struct arc_place){
         .is_listed = true,
@@ -443,7 +443,7 @@ enum error_code work_list_job(struct engine_work *work, struct work_job *job)
 
 enum error_code work_unlist_job(struct engine_work *work, struct work_job *job)
 {
-    enum error_code code = job->arc.is_listed ? delete_listed_job(work, job) : ERROR_NONE;
+    enum error_code code = delete_listed_job(work, job);
     job->arc = (struct arc_place){.is_listed = false};
     return code;
 }
@@ -767,8 +767,6 @@ enum error_code work_match_held_reports(struct engine_work *work, const struct g
     struct held_report list[HELD_OF_RUNNER_MAX];
     size_t count = 0;
     *left_of = 0;
-    if (!work->has_receiver)
-        return ERROR_NONE;
     const struct job_state known = state_after(event, &job->state);
     const struct arc_place place = arc_place_of_job(work, &known);
     job->arc_after = place;
@@ -797,8 +795,6 @@ enum error_code work_match_left_reports(struct engine_work *work, uint64_t left_
 {
     struct held_report list[HELD_OF_RUNNER_MAX];
     size_t count = 0;
-    if (left_of == 0)
-        return ERROR_NONE;
     enum error_code code = list_held(work, left_of, list, HELD_OF_RUNNER_MAX, &count);
     for (size_t i = 0; i < count && code == ERROR_NONE; i++) {
         const struct stored_report *wanted = &list[i].report;
@@ -929,25 +925,15 @@ static enum error_code drop_ageless(struct engine_work *work, size_t max, bool *
                                    : ERROR_NONE;
 }
 
-static const enum store_table arc_tables[] = {STORE_TABLE_ARC_JOBS, STORE_TABLE_ARC_CLOSED,
-                                              STORE_TABLE_ARC_HELD, STORE_TABLE_ARC_HELD_BY_AGE};
-#define ARC_TABLES (sizeof arc_tables / sizeof arc_tables[0])
-
 // Without a receiver the list is not kept up to date, and nothing can match.
 static enum error_code empty_all(struct engine_work *work, size_t max, bool *has_more)
 {
+    static const enum store_table tables[] = {STORE_TABLE_ARC_JOBS, STORE_TABLE_ARC_CLOSED,
+                                              STORE_TABLE_ARC_HELD, STORE_TABLE_ARC_HELD_BY_AGE};
     enum error_code code = drop_before(work, INT64_MAX, max, ARC_EXPIRED, has_more);
-    for (size_t i = 0; i < ARC_TABLES && code == ERROR_NONE; i++)
-        code = empty_table(work, arc_tables[i], max, has_more);
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0] && code == ERROR_NONE; i++)
+        code = empty_table(work, tables[i], max, has_more);
     return code;
-}
-
-static bool is_any_stored(struct engine_work *work)
-{
-    for (size_t i = 0; i < ARC_TABLES; i++)
-        if (store_table_count(work->transaction, arc_tables[i]) > 0)
-            return true;
-    return false;
 }
 
 // Whether the job of an entry has a state, or was closed a short time ago.
@@ -1009,12 +995,6 @@ enum error_code arc_do_upkeep(struct engine *engine, struct upkeep *upkeep)
 {
     struct engine_work *work = &engine->work;
     enum error_code code = ERROR_NONE;
-    if (engine->has_no_arc_entries)
-        return ERROR_NONE;
-    bool is_empty = !is_any_stored(work);
-    engine->has_no_arc_entries = is_empty && !work->has_receiver;
-    if (is_empty)
-        return ERROR_NONE;
     if (!work->has_receiver)
         return empty_all(work, upkeep->max, &upkeep->has_leftovers);
     if (store_must_shed(work->transaction))

@@ -5,6 +5,7 @@
 #include "ghatrace/stats/pool.h"
 #include "ghatrace/stats/recent.h"
 #include "ghatrace/store/codec.h"
+#include "ghatrace/store/table.h"
 #include "private.h"
 
 // --- deadlines ------------------------------------------------------------------------------------
@@ -592,6 +593,28 @@ static enum error_code drop_jobs(struct engine *engine, struct upkeep *upkeep)
     return ERROR_NONE;
 }
 
+// Without a receiver, too, what one has stored is deleted in time.
+static bool is_any_received_stored(struct engine_work *work)
+{
+    static const enum store_table tables[] = {
+        STORE_TABLE_ARC_JOBS,        STORE_TABLE_ARC_CLOSED,    STORE_TABLE_ARC_HELD,
+        STORE_TABLE_ARC_HELD_BY_AGE, STORE_TABLE_HELD_BY_TRACE, STORE_TABLE_OUR_SPANS,
+        STORE_TABLE_FORWARDED};
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
+        if (store_table_count(work->transaction, tables[i]) > 0)
+            return true;
+    return false;
+}
+
+static enum error_code do_receiver_upkeep(struct engine *engine, struct upkeep *upkeep)
+{
+    struct engine_work *work = &engine->work;
+    if (!work->has_receiver && !is_any_received_stored(work))
+        return ERROR_NONE;
+    enum error_code code = arc_do_upkeep(engine, upkeep);
+    return code == ERROR_NONE ? work_do_forward_upkeep(work, upkeep) : code;
+}
+
 enum error_code engine_do_upkeep(struct engine *engine, size_t tasks, struct upkeep *upkeep)
 {
     struct engine_work *work = &engine->work;
@@ -609,9 +632,7 @@ enum error_code engine_do_upkeep(struct engine *engine, size_t tasks, struct upk
     if (code == ERROR_NONE && upkeep->is_clock_trusted)
         code = expire_notes_and_figures(engine, upkeep);
     if (code == ERROR_NONE)
-        code = arc_do_upkeep(engine, upkeep);
-    if (code == ERROR_NONE)
-        code = work_do_forward_upkeep(work, upkeep);
+        code = do_receiver_upkeep(engine, upkeep);
     if (code == ERROR_NONE)
         code = drop_jobs(engine, upkeep);
     if (code == ERROR_NONE)

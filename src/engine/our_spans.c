@@ -396,7 +396,7 @@ enum error_code work_note_our_run(struct engine_work *work, const struct work_ru
     const enum id_scheme scheme = work->policy.scheme;
     uint8_t key[KEY_SIZE];
     struct slice found;
-    if (!work->has_receiver || state->phase == RUN_NEW)
+    if (state->phase == RUN_NEW)
         return ERROR_NONE;
     const struct owner owner = {trace_id_of_run(scheme, state->run_id, state->run_attempt),
                                 {run->own_trace, run->key.span}};
@@ -420,7 +420,7 @@ enum error_code work_note_our_job(struct engine_work *work, const struct work_jo
     const struct job_state *state = &job->state;
     struct span_id *ids;
     size_t count;
-    if (!work->has_receiver || (state->phase != JOB_OPEN && state->phase != JOB_SETTLING))
+    if (state->phase != JOB_OPEN && state->phase != JOB_SETTLING)
         return ERROR_NONE;
     const struct owner owner = {
         trace_id_of_run(work->policy.scheme, state->run_id, state->run_attempt),
@@ -435,7 +435,7 @@ enum error_code work_note_our_job(struct engine_work *work, const struct work_jo
 enum error_code work_note_sent(struct engine_work *work, const struct store_key *key,
                                const struct span_batch *batch)
 {
-    if (!work->has_receiver || batch->span_count == 0)
+    if (batch->span_count == 0)
         return ERROR_NONE;
     const struct owner owner = {batch->spans[0].trace_id, *key};
     const struct listed_ids sent = {&batch->spans[0].span_id, sizeof batch->spans[0],

@@ -111,7 +111,6 @@ struct engine {
         size_t next_len; // 0: it has ended
         timestamp_ns ended_at;
     } arc_check;
-    bool has_no_arc_entries; // and none is added, without a receiver
 
     // The search for jobs that are replaced by notes when room runs short.
     struct store_key next_job;
@@ -234,7 +233,7 @@ enum error_code work_forward_spans(struct engine_work *work, struct engine_task 
 // trusted.
 enum error_code work_do_forward_upkeep(struct engine_work *work, struct upkeep *upkeep) MUST_CHECK;
 
-// --- our_spans.c: IDs that spans of other programs must not have; inside a write transaction ---
+// --- our_spans.c: IDs that spans of other programs must not have; inside a write transaction, with a receiver ---
 
 // Records that a run, or a job that is not closed, exists. Called when its state changes.
 enum error_code work_note_our_run(struct engine_work *work, const struct work_run *run) MUST_CHECK;
@@ -252,11 +251,12 @@ enum error_code work_set_state_aside(struct engine_work *work, const struct stor
 // After a commit that set a state aside: counts it, and logs it at most once a minute.
 void engine_log_set_aside(struct engine *engine, const struct store_set_aside_note *note);
 
-// --- arc_reports.c: inside a write transaction; without a receiver nothing is stored ---
+// --- arc_reports.c: inside a write transaction, with a receiver, but for the upkeep ---
 
 struct arc_place arc_place_of_job(const struct engine_work *work, const struct job_state *job);
 // Brings the job's entry in the list up to date after its state was saved, or replaced by a note.
 enum error_code work_list_job(struct engine_work *work, struct work_job *job) MUST_CHECK;
+// Of a job that is listed.
 enum error_code work_unlist_job(struct engine_work *work, struct work_job *job) MUST_CHECK;
 enum error_code work_apply_arc_reports(struct engine_work *work,
                                        struct engine_task *task) MUST_CHECK;
@@ -265,8 +265,9 @@ enum error_code work_apply_arc_reports(struct engine_work *work,
 enum error_code work_match_held_reports(struct engine_work *work, const struct github_event *event,
                                         struct work_run *run, struct work_job *job,
                                         uint64_t *left_of) MUST_CHECK;
-// After it: matches what is held for the same runner again. It may load and save other states of the same run.
+// After it, if `left_of` is not 0: matches what is held for the same runner again. It may load and save other states of the same run.
 enum error_code work_match_left_reports(struct engine_work *work, uint64_t left_of) MUST_CHECK;
+// Deletes what is old; without a receiver, everything.
 enum error_code arc_do_upkeep(struct engine *engine, struct upkeep *upkeep) MUST_CHECK;
 
 // --- old_keys.c: inside a write transaction, where there may be old keys ---
