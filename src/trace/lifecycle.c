@@ -266,7 +266,7 @@ static enum error_code close_job(const struct lifecycle *life, const struct job_
                                                                   &finished->occupancy);
     if (code != ERROR_NONE)
         return code;
-    if (sends_phases_apart(life, &ended) && !holds_runner_phases(job, &end->timeline)) {
+    if (has_arc_runner(life->policy, job) && !holds_runner_phases(job, &end->timeline)) {
         code = finish_runner_phases(life, &ended);
         if (code != ERROR_NONE)
             return code;
