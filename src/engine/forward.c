@@ -115,16 +115,15 @@ static enum error_code read_held_sums(struct engine_work *work, struct held_sums
 {
     uint8_t key[NUMBER_SIZE];
     struct slice value;
-    *sums = (struct held_sums){0};
     enum error_code code = store_table_get(work->transaction, STORE_TABLE_HELD, number_key(0, key),
                                            &value, &work->error);
     if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
         return code;
-    if (code == ERROR_NONE && value.len == SUMS_SIZE)
+    if (code == ERROR_NONE && value.len == SUMS_SIZE) {
         *sums = (struct held_sums){get_be64(value.data), get_be64(value.data + 8)};
-    if (code == ERROR_NONE && value.len == SUMS_SIZE && sums->bytes <= HELD_BYTES_MAX &&
-        sums->last < NUMBER_END)
-        return ERROR_NONE;
+        if (sums->bytes <= HELD_BYTES_MAX && sums->last < NUMBER_END)
+            return ERROR_NONE;
+    }
     *sums = (struct held_sums){0};
     return recount_held(work, sums);
 }

@@ -46,7 +46,7 @@ struct forwarder {
     bool must_search;         // all traces that something is held for have to be checked
     struct trace_id searched; // where this continues
 
-    uint8_t swept[TRACE_ID_SIZE + SPAN_ID_SIZE]; // where the sweep over old entries continues
+    struct store_key swept; // where the sweep over old entries continues
     bool is_sweeping;
     timestamp_ns swept_at; // begin of the last sweep; 0: none
 };

@@ -7,6 +7,7 @@
 #include "ghatrace/trace/spans.h"
 
 #define KEY_SIZE (TRACE_ID_SIZE + SPAN_ID_SIZE)
+_Static_assert(sizeof(struct store_key) == KEY_SIZE, "a struct store_key is the bytes of a key");
 #define LAYOUT 1 // of a value; an entry of another layout counts as damaged
 #define HEADER_SIZE (1 + 8 + TRACE_ID_SIZE)
 #define LIST_BYTES_MAX ((size_t)64 << 20)
@@ -489,7 +490,7 @@ static bool must_sweep_our_spans(struct engine_work *work, bool is_short)
     else if (!forwarder->is_sweeping && (forwarder->swept_at == 0 || since < 0 || since >= every)) {
         forwarder->is_sweeping = true;
         forwarder->swept_at = work->now;
-        memset(forwarder->swept, 0, sizeof forwarder->swept);
+        forwarder->swept = (struct store_key){.trace = {{0}}};
     }
     return forwarder->is_sweeping;
 }
@@ -505,10 +506,9 @@ enum error_code work_sweep_our_spans(struct engine_work *work, size_t max, bool 
     for (size_t i = 0; i < max; i++) {
         struct store_entry entry;
         bool needed;
-        struct store_key next;
         enum error_code code =
             store_table_seek(work->transaction, STORE_TABLE_OUR_SPANS,
-                             slice_of_bytes(forwarder->swept, KEY_SIZE), &entry, &work->error);
+                             slice_of_bytes(&forwarder->swept, KEY_SIZE), &entry, &work->error);
         if (code == ERROR_NOT_FOUND) {
             forwarder->is_sweeping = false;
             return ERROR_NONE;
@@ -516,15 +516,14 @@ enum error_code work_sweep_our_spans(struct engine_work *work, size_t max, bool 
         if (code != ERROR_NONE)
             return code;
         size_t len = entry.key.len < KEY_SIZE ? entry.key.len : KEY_SIZE;
-        memset(&next, 0, sizeof next);
-        memcpy(&next, entry.key.data, len);
+        forwarder->swept = (struct store_key){.trace = {{0}}};
+        memcpy(&forwarder->swept, entry.key.data, len);
         code = is_owner_needed(work, &entry, keep, &needed);
         if (code == ERROR_NONE && !needed)
             code = delete_entry(work, entry.key);
         if (code != ERROR_NONE)
             return code;
-        store_key_increment(&next);
-        memcpy(forwarder->swept, &next, KEY_SIZE);
+        store_key_increment(&forwarder->swept);
     }
     *has_more = true;
     return ERROR_NONE;
