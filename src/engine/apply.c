@@ -143,7 +143,7 @@ enum error_code work_decode_job(struct engine_work *work, struct slice bytes, st
     if (code == ERROR_NONE)
         code = place_job(work, &job->state, &job->place);
     if (code == ERROR_NONE && work->has_receiver)
-        job->arc = arc_place_of_job(work, &job->state);
+        job->arc = job->arc_after = arc_place_of_job(work, &job->state);
     work_clamp_future_job_times(work, &job->state);
     return code;
 }
@@ -829,8 +829,8 @@ static enum error_code apply_delivery(struct engine_work *work, struct engine_ta
     return apply_event(work, task);
 }
 
-// Ever earlier times of one job would send its spans ever again, until the outbox is full and deliveries are refused. So
-// what reports send again is bounded: ARC reports a job once.
+// Each report of an earlier time of a job sends its spans again. ARC reports a job once; without a bound, many reports
+// could fill the outbox, and deliveries would be refused.
 #define RESEND_BYTES_MAX ((int64_t)1 << 20)
 #define RESEND_BYTES_PER_SECOND ((int64_t)64 << 10)
 
@@ -888,7 +888,7 @@ enum error_code work_apply_assignment(struct engine_work *work,
     return code;
 }
 
-// Nothing is dropped for their sake. That there is no room for them does not mean that there is none for deliveries.
+// Nothing is dropped to make room for them. That there is no room for them does not mean that there is none for deliveries.
 static enum error_code forward_spans(struct engine_work *work, struct engine_task *task)
 {
     enum error_code code = work_check_room(work);

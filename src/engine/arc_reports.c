@@ -430,7 +430,7 @@ enum error_code work_list_job(struct engine_work *work, struct work_job *job)
 {
     if (job->is_stored || !job->arc.is_listed)
         return list_arc_job(work, job);
-    const struct arc_place *last = job->has_event ? &job->arc_after : &job->arc;
+    const struct arc_place *last = &job->arc_after;
     bool is_kept = last->is_listed && last->is_expected;
     enum error_code code = ERROR_NONE;
     if (!is_kept || !slice_equals(last->runner_name, job->arc.runner_name))
@@ -740,24 +740,21 @@ static enum error_code match_held(struct engine_work *work, const struct held_re
                                   const struct change *change, bool *is_left)
 {
     const struct stored_report *wanted = &held->report;
-    const struct job_assignment assignment = assignment_of(work, wanted, &change->now);
+    const enum fit fit = fit_of(wanted, &change->now);
     struct matches found;
     bool is_late = false;
-    *is_left = false;
-    if (fit_of(wanted, &change->now) != FIT_SURE) { // most are; the list is not read for them
-        *is_left = change->was_listed && fit_of(wanted, &change->before) == FIT_LATER &&
-                   fit_of(wanted, &change->now) == FIT_NOT;
+    *is_left = fit == FIT_NOT && change->was_listed && fit_of(wanted, &change->before) == FIT_LATER;
+    if (fit != FIT_SURE) // the list is not read for most of them
         return ERROR_NONE;
-    }
     enum error_code code = find_reported_job(work, wanted, &change->now, &found);
     enum arc_outcome outcome = outcome_of_matches(&found);
     if (code != ERROR_NONE || outcome == ARC_HELD)
         return code;
-    if (outcome == ARC_MATCHED)
+    if (outcome == ARC_MATCHED) {
+        const struct job_assignment assignment = assignment_of(work, wanted, &change->now);
         code = work_apply_assignment(work, &assignment, change->run, change->job, &is_late);
-    if (code != ERROR_NONE)
-        return code;
-    return drop_held(work, held, is_late ? ARC_LATE : outcome);
+    }
+    return code == ERROR_NONE ? drop_held(work, held, is_late ? ARC_LATE : outcome) : code;
 }
 
 enum error_code work_match_held_reports(struct engine_work *work, const struct github_event *event,
@@ -770,7 +767,6 @@ enum error_code work_match_held_reports(struct engine_work *work, const struct g
     const struct job_state known = state_after(event, &job->state);
     const struct arc_place place = arc_place_of_job(work, &known);
     job->arc_after = place;
-    job->has_event = true;
     if (store_table_count(work->transaction, STORE_TABLE_ARC_HELD) == 0)
         return ERROR_NONE;
     if (!place.is_listed) { // a re-run took it over: it does not hold reports back any more

@@ -174,9 +174,8 @@ struct work_job {
     struct job_state state;
     struct pool_place place;
     struct arc_place arc; // as stored
-    // With the event that is applied, for a job that it closes: its state has lost it. Only if `has_event`.
+    // With the event that is applied, or as stored: of a job that is closed, whose state has lost it.
     struct arc_place arc_after;
-    bool has_event;
     bool is_stored; // as in work_run
 };
 
@@ -265,7 +264,8 @@ enum error_code work_apply_arc_reports(struct engine_work *work,
 enum error_code work_match_held_reports(struct engine_work *work, const struct github_event *event,
                                         struct work_run *run, struct work_job *job,
                                         uint64_t *left_of) MUST_CHECK;
-// After it, if `left_of` is not 0: matches what is held for the same runner again. It may load and save other states of the same run.
+// After it, if `left_of` is not 0: matches what is held for the same runner again. It may load and save other states of
+// the same run.
 enum error_code work_match_left_reports(struct engine_work *work, uint64_t left_of) MUST_CHECK;
 // Deletes what is old; without a receiver, everything.
 enum error_code arc_do_upkeep(struct engine *engine, struct upkeep *upkeep) MUST_CHECK;
