@@ -353,7 +353,7 @@ static void note_commit(struct engine *engine)
         note_recovery(engine);
 }
 
-// A task of the receiver's clients. None of them may cost a delivery its 202.
+// A task of the receiver's clients. No delivery may be refused because of one.
 static bool is_received(const struct engine_task *task)
 {
     return task->type == ENGINE_FORWARD_SPANS || task->type == ENGINE_APPLY_ARC_REPORTS;
