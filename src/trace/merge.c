@@ -7,7 +7,7 @@
 
 #define ODD UINT64_C(0x9e3779b97f4a7c15)
 
-uint64_t fingerprint_add_number(uint64_t fingerprint, uint64_t number)
+static uint64_t fingerprint_add_number(uint64_t fingerprint, uint64_t number)
 {
     fingerprint = (fingerprint ^ number) * ODD;
     return fingerprint ^ fingerprint >> 29;

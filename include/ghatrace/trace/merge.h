@@ -39,7 +39,6 @@ bool merge_is_final(const struct github_run *run);
 // Start with FINGERPRINT_START and pass the result of each call to the next. The result is the same on every machine,
 // since digests are stored.
 #define FINGERPRINT_START UINT64_C(0xcbf29ce484222325)
-uint64_t fingerprint_add_number(uint64_t fingerprint, uint64_t number);
 uint64_t fingerprint_add_text(uint64_t fingerprint, struct slice text); // with its length
 
 // Covers everything in the batch.
