@@ -490,40 +490,46 @@ static enum error_code encode_scope(struct request *request, size_t *i, size_t *
     return otlp_encode_received(&part, request->all, &work->record, &work->error);
 }
 
-static enum error_code add_trace(struct request *request, struct taken_trace *trace)
+// The same of as many scopes as fit into the piece, into an empty record.
+static enum error_code encode_piece(struct request *request, size_t *i, size_t *count)
 {
     struct buffer *record = &request->work->record;
+    enum error_code code;
+    *count = 0;
+    buffer_clear(record);
+    do {
+        code = encode_scope(request, i, count);
+    } while (code == ERROR_NONE && *i != NO_SPAN &&
+             record->len + scope_size(&request->task->scopes[request->scope_of[*i]]) +
+                     span_size(span_at(request, *i)) <=
+                 PIECE_BYTES_MAX);
+    return code;
+}
+
+static enum error_code add_trace(struct request *request, struct taken_trace *trace)
+{
     const struct id_set *set;
     if (!forwarder_may_find(request->work->forwarder, &trace->trace)) {
         set_outcomes(request, trace->first, NO_SPAN, FORWARD_NO_ROOM);
         return ERROR_NONE;
     }
-    enum error_code found = work_find_our_spans(request->work, &trace->trace, &set);
-    if (found != ERROR_NONE)
-        return found;
+    enum error_code code = work_find_our_spans(request->work, &trace->trace, &set);
+    if (code != ERROR_NONE)
+        return code;
     judge_trace(request, trace, set);
     size_t i = trace->first;
-    while (i != NO_SPAN) {
+    while (i != NO_SPAN && code == ERROR_NONE) {
         const size_t from = i;
-        size_t count = 0;
-        buffer_clear(record);
+        size_t count;
         if (!may_add_piece(request, trace)) {
             set_outcomes(request, from, NO_SPAN, FORWARD_NO_ROOM);
             return ERROR_NONE;
         }
-        do {
-            enum error_code code = encode_scope(request, &i, &count);
-            if (code != ERROR_NONE)
-                return code;
-        } while (i != NO_SPAN && record->len +
-                                         scope_size(&request->task->scopes[request->scope_of[i]]) +
-                                         span_size(span_at(request, i)) <=
-                                     PIECE_BYTES_MAX);
-        enum error_code code = add_trace_piece(request, trace, from, i, count);
-        if (code != ERROR_NONE)
-            return code;
+        code = encode_piece(request, &i, &count);
+        if (code == ERROR_NONE)
+            code = add_trace_piece(request, trace, from, i, count);
     }
-    return ERROR_NONE;
+    return code;
 }
 
 enum error_code work_forward_spans(struct engine_work *work, struct engine_task *task)
