@@ -10,8 +10,6 @@
 // that might fit; it may be late by then.
 //
 // Reports may be many: for each, a bounded number of jobs and of held reports is read.
-#include <assert.h>
-
 #include "ghatrace/base/digest.h"
 #include "ghatrace/github/server.h"
 #include "ghatrace/store/table.h"
