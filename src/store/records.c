@@ -124,33 +124,33 @@ bool store_is_forwarded(const struct store_record *record)
     return memcmp(&record->key.span, &none, sizeof none) == 0;
 }
 
+// An entry of STORE_TABLE_FORWARDED or STORE_TABLE_FORWARDED_DEAD.
+struct forwarded {
+    uint64_t sequence;
+    uint64_t size; // of the record's body
+    uint32_t spans;
+};
+
+static uint64_t *forwarded_sum(struct store_transaction *transaction, enum store_table table)
+{
+    return table == STORE_TABLE_FORWARDED ? &transaction->forwarded_bytes
+                                          : &transaction->forwarded_dead_bytes;
+}
+
+static uint64_t forwarded_bytes_in(struct store_transaction *transaction, enum store_table table)
+{
+    return store_table_count(transaction, table) == 0 ? 0 // resets any effect of a damaged sum
+                                                      : *forwarded_sum(transaction, table);
+}
+
 uint64_t store_forwarded_bytes(struct store_transaction *transaction)
 {
-    return store_table_count(transaction, STORE_TABLE_FORWARDED) == 0
-               ? 0 // resets any effect of a damaged sum
-               : transaction->forwarded_bytes;
+    return forwarded_bytes_in(transaction, STORE_TABLE_FORWARDED);
 }
 
 uint64_t store_forwarded_dead_bytes(struct store_transaction *transaction)
 {
-    return store_table_count(transaction, STORE_TABLE_FORWARDED_DEAD) == 0
-               ? 0
-               : transaction->forwarded_dead_bytes;
-}
-
-// Puts it in the outbox.
-static enum error_code put_forwarded(struct store_transaction *transaction, uint64_t sequence,
-                                     size_t size, uint32_t spans, struct error *error)
-{
-    uint8_t key[SEQUENCE_SIZE];
-    uint8_t value[FORWARDED_SIZE];
-    lmdb_put_be64(value, (uint64_t)size << 32 | spans);
-    transaction->forwarded_bytes = store_forwarded_bytes(transaction) + size;
-    transaction->forwarded_changed = true;
-    transaction->outbox_bytes += size;
-    transaction->outbox_changed = true;
-    return store_table_put(transaction, STORE_TABLE_FORWARDED, lmdb_put_sequence(key, sequence),
-                           slice_of_bytes(value, sizeof value), error);
+    return forwarded_bytes_in(transaction, STORE_TABLE_FORWARDED_DEAD);
 }
 
 static void subtract(uint64_t *sum, uint64_t size)
@@ -158,32 +158,67 @@ static void subtract(uint64_t *sum, uint64_t size)
     *sum -= size < *sum ? size : *sum;
 }
 
+static enum error_code list_forwarded(struct store_transaction *transaction, enum store_table table,
+                                      const struct forwarded *forwarded, struct error *error)
+{
+    uint8_t key[SEQUENCE_SIZE];
+    uint8_t value[FORWARDED_SIZE];
+    lmdb_put_be64(value, forwarded->size << 32 | forwarded->spans);
+    *forwarded_sum(transaction, table) = forwarded_bytes_in(transaction, table) + forwarded->size;
+    transaction->forwarded_changed = true;
+    return store_table_put(transaction, table, lmdb_put_sequence(key, forwarded->sequence),
+                           slice_of_bytes(value, sizeof value), error);
+}
+
+// Sets its size and number of spans; 0 spans: it was not listed there.
+static enum error_code unlist_forwarded(struct store_transaction *transaction,
+                                        enum store_table table, struct forwarded *forwarded,
+                                        struct error *error)
+{
+    uint8_t bytes[SEQUENCE_SIZE];
+    const struct slice key = lmdb_put_sequence(bytes, forwarded->sequence);
+    struct slice found;
+    forwarded->size = forwarded->spans = 0;
+    if (store_table_count(transaction, table) == 0)
+        return ERROR_NONE;
+    enum error_code code = store_table_get(transaction, table, key, &found, error);
+    if (code != ERROR_NONE)
+        return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+    uint64_t value = found.len == FORWARDED_SIZE ? lmdb_get_be64(found.data) : 1;
+    forwarded->size = value >> 32;
+    forwarded->spans = (uint32_t)value > 0 ? (uint32_t)value : 1;
+    subtract(forwarded_sum(transaction, table), forwarded->size);
+    transaction->forwarded_changed = true;
+    return store_table_delete(transaction, table, key, error);
+}
+
+static enum error_code put_forwarded_in_outbox(struct store_transaction *transaction,
+                                               const struct forwarded *forwarded,
+                                               struct error *error)
+{
+    transaction->outbox_bytes += forwarded->size;
+    transaction->outbox_changed = true;
+    return list_forwarded(transaction, STORE_TABLE_FORWARDED, forwarded, error);
+}
+
 // Takes it out of the outbox. `*spans`: how many it has; 0: it was not there.
 static enum error_code take_forwarded(struct store_transaction *transaction, uint64_t sequence,
                                       uint32_t *spans, struct error *error)
 {
-    uint8_t key[SEQUENCE_SIZE];
-    struct slice found;
-    *spans = 0;
-    if (store_table_count(transaction, STORE_TABLE_FORWARDED) == 0)
-        return ERROR_NONE;
-    enum error_code code = store_table_get(transaction, STORE_TABLE_FORWARDED,
-                                           lmdb_put_sequence(key, sequence), &found, error);
-    if (code != ERROR_NONE)
-        return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
-    uint64_t value = found.len == FORWARDED_SIZE ? lmdb_get_be64(found.data) : 1;
-    subtract(&transaction->forwarded_bytes, value >> 32);
-    subtract(&transaction->outbox_bytes, value >> 32);
-    transaction->forwarded_changed = transaction->outbox_changed = true;
-    *spans = (uint32_t)value > 0 ? (uint32_t)value : 1;
-    return store_table_delete(transaction, STORE_TABLE_FORWARDED, lmdb_put_sequence(key, sequence),
-                              error);
+    struct forwarded forwarded = {.sequence = sequence};
+    enum error_code code = unlist_forwarded(transaction, STORE_TABLE_FORWARDED, &forwarded, error);
+    *spans = forwarded.spans;
+    if (forwarded.spans == 0)
+        return code;
+    subtract(&transaction->outbox_bytes, forwarded.size);
+    transaction->outbox_changed = true;
+    return code;
 }
 
 static enum error_code recount_forwarded(struct store_transaction *transaction,
-                                         enum store_table table, uint64_t *bytes,
-                                         struct error *error)
+                                         enum store_table table, struct error *error)
 {
+    uint64_t *bytes = forwarded_sum(transaction, table);
     struct store_walk *walk;
     struct store_entry entry;
     enum error_code code = store_table_walk(transaction, table, SLICE_EMPTY, &walk, error);
@@ -202,12 +237,10 @@ enum error_code store_check_forwarded_sum(struct store_transaction *transaction,
 {
     enum error_code code = ERROR_NONE;
     if (store_forwarded_bytes(transaction) > transaction->outbox_bytes)
-        code = recount_forwarded(transaction, STORE_TABLE_FORWARDED, &transaction->forwarded_bytes,
-                                 error);
+        code = recount_forwarded(transaction, STORE_TABLE_FORWARDED, error);
     if (code == ERROR_NONE &&
         store_forwarded_dead_bytes(transaction) > store_dead_letter_bytes(transaction))
-        code = recount_forwarded(transaction, STORE_TABLE_FORWARDED_DEAD,
-                                 &transaction->forwarded_dead_bytes, error);
+        code = recount_forwarded(transaction, STORE_TABLE_FORWARDED_DEAD, error);
     return code;
 }
 
@@ -218,9 +251,8 @@ enum error_code store_add_forwarded(struct store_transaction *transaction,
     record->key.span = (struct span_id){{0}};
     transaction->sequence_changed = true;
     enum error_code code = append_new_record(transaction, record, error);
-    return code == ERROR_NONE
-               ? put_forwarded(transaction, record->sequence, record->body.len, spans, error)
-               : code;
+    const struct forwarded forwarded = {record->sequence, record->body.len, spans};
+    return code == ERROR_NONE ? put_forwarded_in_outbox(transaction, &forwarded, error) : code;
 }
 
 static void unpack_record(uint64_t sequence, struct slice bytes, struct store_record *record)
@@ -586,8 +618,7 @@ static enum error_code drop_record(struct store_transaction *transaction,
             &(struct lmdb_op){transaction, DATABASE_HISTORY, "drop from history", error}, key);
     if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
         return code;
-    return lmdb_delete(&(struct lmdb_op){transaction, DATABASE_RECORDS, "drop record", error},
-                       sequence);
+    return delete_record(transaction, record->sequence, error);
 }
 
 static enum error_code seek_record(struct store_transaction *transaction, uint64_t *sequence,
@@ -771,7 +802,7 @@ static void uncount_letter(struct store_transaction *transaction, uint64_t seque
     struct dead_sum sum = transaction->dead;
     if (sequence >= sum.below)
         return;
-    sum.bytes -= size < sum.bytes ? size : sum.bytes;
+    subtract(&sum.bytes, size);
     sum.letters -= sum.letters > 0 ? 1 : 0;
     set_sum(transaction, sum);
 }
@@ -803,48 +834,16 @@ static enum error_code put_letter(struct store_transaction *transaction, uint64_
                     lmdb_put_sequence(key, sequence), slice_of_bytes(value, TIME_SIZE + len));
 }
 
-static enum error_code count_forwarded_letter(struct store_transaction *transaction,
-                                              uint64_t sequence, uint64_t size, uint32_t spans,
-                                              struct error *error)
-{
-    uint8_t key[SEQUENCE_SIZE];
-    uint8_t value[FORWARDED_SIZE];
-    lmdb_put_be64(value, size << 32 | spans);
-    transaction->forwarded_dead_bytes = store_forwarded_dead_bytes(transaction) + size;
-    transaction->forwarded_changed = true;
-    return store_table_put(transaction, STORE_TABLE_FORWARDED_DEAD,
-                           lmdb_put_sequence(key, sequence), slice_of_bytes(value, sizeof value),
-                           error);
-}
-
 // `*spans`: as in take_forwarded().
-static enum error_code uncount_forwarded_letter(struct store_transaction *transaction,
-                                                uint64_t sequence, uint32_t *spans,
-                                                struct error *error)
-{
-    uint8_t bytes[SEQUENCE_SIZE];
-    const struct slice key = lmdb_put_sequence(bytes, sequence);
-    struct slice found;
-    *spans = 0;
-    if (store_table_count(transaction, STORE_TABLE_FORWARDED_DEAD) == 0)
-        return ERROR_NONE;
-    enum error_code code =
-        store_table_get(transaction, STORE_TABLE_FORWARDED_DEAD, key, &found, error);
-    if (code != ERROR_NONE)
-        return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
-    uint64_t value = found.len == FORWARDED_SIZE ? lmdb_get_be64(found.data) : 1;
-    subtract(&transaction->forwarded_dead_bytes, value >> 32);
-    transaction->forwarded_changed = true;
-    *spans = (uint32_t)value > 0 ? (uint32_t)value : 1;
-    return store_table_delete(transaction, STORE_TABLE_FORWARDED_DEAD, key, error);
-}
-
 static enum error_code delete_letter(struct store_transaction *transaction, uint64_t sequence,
                                      uint64_t size, uint32_t *spans, struct error *error)
 {
     uint8_t key[SEQUENCE_SIZE];
+    struct forwarded forwarded = {.sequence = sequence};
     uncount_letter(transaction, sequence, size);
-    enum error_code code = uncount_forwarded_letter(transaction, sequence, spans, error);
+    enum error_code code =
+        unlist_forwarded(transaction, STORE_TABLE_FORWARDED_DEAD, &forwarded, error);
+    *spans = forwarded.spans;
     if (code != ERROR_NONE)
         return code;
     return lmdb_delete(&(struct lmdb_op){transaction, DATABASE_DEAD, "remove dead letter", error},
@@ -868,15 +867,16 @@ enum error_code store_bury_record(struct store_transaction *transaction, uint64_
                                   timestamp_ns now, struct slice reason, struct error *error)
 {
     struct store_record record;
-    uint32_t spans = 0;
+    struct forwarded forwarded = {.sequence = sequence};
     enum error_code code = store_get_record(transaction, sequence, &record, error);
     if (code == ERROR_NOT_FOUND)
         return store_settle_record(transaction, sequence, error);
     uint64_t size = code == ERROR_NONE ? record.body.len : 0;
+    forwarded.size = size;
     if (code == ERROR_NONE)
-        code = leave_outbox(transaction, sequence, &spans, error);
-    if (code == ERROR_NONE && spans > 0)
-        code = count_forwarded_letter(transaction, sequence, size, spans, error);
+        code = leave_outbox(transaction, sequence, &forwarded.spans, error);
+    if (code == ERROR_NONE && forwarded.spans > 0)
+        code = list_forwarded(transaction, STORE_TABLE_FORWARDED_DEAD, &forwarded, error);
     if (code == ERROR_NONE && !is_dead(transaction, sequence, &code, error) && code == ERROR_NONE)
         count_letter(transaction, sequence, size);
     if (code == ERROR_NONE)
@@ -933,9 +933,9 @@ enum error_code store_requeue_dead_letters(struct store_transaction *transaction
         bool has_record = code == ERROR_NONE;
         if (code == ERROR_NONE || code == ERROR_NOT_FOUND)
             code = delete_letter(transaction, requeue->sequence, size, &spans, error);
+        const struct forwarded forwarded = {requeue->sequence, size, spans > 0 ? spans : 1};
         if (code == ERROR_NONE && is_forwarded)
-            code = put_forwarded(transaction, requeue->sequence, (size_t)size,
-                                 spans > 0 ? spans : 1, error);
+            code = put_forwarded_in_outbox(transaction, &forwarded, error);
         else if (code == ERROR_NONE && has_record)
             code = put_in_outbox(transaction, requeue->sequence, (size_t)size, error);
         if (code != ERROR_NONE)
