@@ -330,15 +330,18 @@ enum error_code store_seek_own(struct store_transaction *transaction, uint64_t *
     return *size > STORE_RECORD_MAX ? find_size(transaction, *sequence, size, error) : ERROR_NONE;
 }
 
-// A damaged entry is passed over by readers, and set aside by the writer.
-static enum error_code pass_over_forwarded(struct store_transaction *transaction, struct slice key,
-                                           uint64_t *sequence, struct error *error)
+// Of a table with sequences as keys: a damaged entry is passed over by readers, and set aside by the writer.
+static enum error_code pass_over_entry(struct store_transaction *transaction,
+                                       enum store_table table, struct slice key, uint64_t *sequence,
+                                       struct error *error)
 {
     if (transaction->is_write)
-        return store_table_set_aside(transaction, STORE_TABLE_FORWARDED, key, SLICE("damaged"),
-                                     error);
+        return store_table_set_aside(transaction, table, key, SLICE("damaged"), error);
     store_note_unreadable(transaction);
-    uint64_t number = key.len >= SEQUENCE_SIZE ? lmdb_get_be64(key.data) : *sequence;
+    // To the next number, or past the one that it begins with.
+    uint8_t bytes[SEQUENCE_SIZE] = {0};
+    memcpy(bytes, key.data, key.len < sizeof bytes ? key.len : sizeof bytes);
+    uint64_t number = lmdb_get_be64(bytes);
     if (number < *sequence)
         number = *sequence;
     if (number == UINT64_MAX)
@@ -364,7 +367,7 @@ enum error_code store_seek_forwarded(struct store_transaction *transaction, uint
             *size = (uint32_t)(lmdb_get_be64(entry.value.data) >> 32);
             return ERROR_NONE;
         }
-        code = pass_over_forwarded(transaction, entry.key, sequence, error);
+        code = pass_over_entry(transaction, STORE_TABLE_FORWARDED, entry.key, sequence, error);
         if (code != ERROR_NONE)
             return code;
     }
@@ -500,26 +503,6 @@ enum error_code store_quarantine_record(struct store_transaction *transaction, u
                            slice_of_bytes(value, TIME_SIZE + len), error);
 }
 
-// The mark is damaged. Its record is sent like any other.
-static enum error_code pass_over_note(struct store_transaction *transaction, struct slice key,
-                                      uint64_t *sequence, struct error *error)
-{
-    if (transaction->is_write)
-        return store_table_set_aside(transaction, STORE_TABLE_QUARANTINE, key, SLICE("damaged"),
-                                     error);
-    store_note_unreadable(transaction);
-    // To the next number, or past the one that it begins with.
-    uint8_t bytes[SEQUENCE_SIZE] = {0};
-    memcpy(bytes, key.data, key.len < sizeof bytes ? key.len : sizeof bytes);
-    uint64_t number = lmdb_get_be64(bytes);
-    if (number < *sequence)
-        number = *sequence;
-    if (number == UINT64_MAX)
-        return ERROR_NOT_FOUND;
-    *sequence = number + 1;
-    return ERROR_NONE;
-}
-
 enum error_code store_seek_quarantined(struct store_transaction *transaction, uint64_t *sequence,
                                        struct store_quarantined *quarantined, struct error *error)
 {
@@ -531,7 +514,8 @@ enum error_code store_seek_quarantined(struct store_transaction *transaction, ui
         if (code != ERROR_NONE)
             return code;
         if (entry.key.len != SEQUENCE_SIZE || entry.value.len < TIME_SIZE) {
-            code = pass_over_note(transaction, entry.key, sequence, error);
+            // The record of a damaged mark is sent like any other.
+            code = pass_over_entry(transaction, STORE_TABLE_QUARANTINE, entry.key, sequence, error);
             if (code != ERROR_NONE)
                 return code;
             continue;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "ghatrace/store/store.h"
+#include "ghatrace/store/table.h"
 #include "support/temp_folder.h"
 
 #define MAP_BYTES ((uint64_t)64 << 20)
@@ -383,6 +384,23 @@ static void letters_of_other_programs_use_a_quarter_and_are_dropped_first(void *
     commit();
 }
 
+static void a_reader_passes_over_a_damaged_entry_once(void **state)
+{
+    const struct slice cut_short = SLICE("\0\0\0\0\0\0\1");
+    uint64_t sequence = 0;
+    uint32_t size;
+    (void)state;
+    begin();
+    expect_ok(store_table_put(place->transaction, STORE_TABLE_FORWARDED, cut_short, SLICE_EMPTY,
+                              &place->error));
+    commit();
+    expect_ok(store_begin(place->store, false, &place->transaction, &place->error));
+    assert_int_equal(store_seek_forwarded(place->transaction, &sequence, &size, &place->error),
+                     ERROR_NOT_FOUND);
+    assert_int_equal(store_unreadable(place->transaction), 1);
+    store_abort(place->transaction);
+}
+
 static void requeued_letters_of_other_programs_are_what_they_were(void **state)
 {
     uint64_t sequence = 0, spans;
@@ -470,6 +488,7 @@ int main(void)
         TEST(the_record_is_deleted_with_its_letter_unless_it_is_in_the_history),
         TEST(letters_of_other_programs_use_a_quarter_and_are_dropped_first),
         TEST(requeued_letters_of_other_programs_are_what_they_were),
+        TEST(a_reader_passes_over_a_damaged_entry_once),
         TEST(no_more_is_requeued_than_fits_into_the_outbox),
         TEST(a_letter_larger_than_the_limit_of_the_outbox_is_requeued_alone),
     };
