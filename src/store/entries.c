@@ -151,17 +151,24 @@ enum error_code lmdb_open_cursor(const struct lmdb_op *op, MDB_cursor **cursor)
     return lmdb_error(code, op->what, op->error);
 }
 
+// By a cursor of its own.
+static int move_once(const struct lmdb_op *op, MDB_val *key, MDB_val *value, MDB_cursor_op where)
+{
+    MDB_cursor *cursor;
+    int code = mdb_cursor_open(op->transaction->txn, handle_of(op), &cursor);
+    if (code != MDB_SUCCESS)
+        return code;
+    code = lmdb_move(cursor, key, value, where);
+    mdb_cursor_close(cursor);
+    return code;
+}
+
 enum error_code lmdb_seek(const struct lmdb_op *op, struct slice key, struct slice *found_key,
                           struct slice *data)
 {
-    MDB_cursor *cursor;
     MDB_val k = lmdb_value(key);
     MDB_val v = {0};
-    enum error_code opened = lmdb_open_cursor(op, &cursor);
-    if (opened != ERROR_NONE)
-        return opened;
-    int code = lmdb_move(cursor, &k, &v, MDB_SET_RANGE);
-    mdb_cursor_close(cursor);
+    int code = move_once(op, &k, &v, MDB_SET_RANGE);
     *found_key = lmdb_slice(k);
     *data = lmdb_slice(v);
     // A damaged tree may return an earlier entry and cause an endless loop.
@@ -211,13 +218,6 @@ struct totals {
     uint64_t count; // ever set aside
     uint64_t dropped;
 };
-
-static uint64_t count_entries(struct store_transaction *transaction)
-{
-    return lmdb_has_database(transaction->store, DATABASE_SET_ASIDE)
-               ? lmdb_count_entries(transaction, DATABASE_SET_ASIDE)
-               : 0;
-}
 
 // The totals may be damaged themselves: then they are recomputed from the entries.
 static enum error_code count_again(struct store_transaction *transaction, struct totals *totals,
@@ -290,9 +290,9 @@ static enum error_code trim(struct store_transaction *transaction, struct totals
                             struct error *error)
 {
     const struct lmdb_op op = {transaction, DATABASE_SET_ASIDE, "drop what was set aside", error};
-    while (
-        count_entries(transaction) > STORE_SET_ASIDE_MAX ||
-        (totals->bytes > max_bytes_of_all(transaction->store) && count_entries(transaction) > 1)) {
+    while (lmdb_count_entries(transaction, DATABASE_SET_ASIDE) > STORE_SET_ASIDE_MAX ||
+           (totals->bytes > max_bytes_of_all(transaction->store) &&
+            lmdb_count_entries(transaction, DATABASE_SET_ASIDE) > 1)) {
         const uint8_t lowest[1] = {0};
         uint8_t key[STORE_TABLE_KEY_MAX];
         struct slice found;
@@ -440,11 +440,15 @@ enum error_code store_set_record_aside(struct store_transaction *transaction,
     return keep(transaction, &entry, error);
 }
 
+static enum database database_of(enum store_table table)
+{
+    return (enum database)(DATABASE_TABLES + (int)table);
+}
+
 enum error_code store_table_set_aside(struct store_transaction *transaction, enum store_table table,
                                       struct slice key, struct slice reason, struct error *error)
 {
-    return lmdb_set_aside(transaction, (enum database)(DATABASE_TABLES + (int)table), key, reason,
-                          error);
+    return lmdb_set_aside(transaction, database_of(table), key, reason, error);
 }
 
 // --- reading ---------------------------------------------------------------------------------------------
@@ -507,8 +511,10 @@ enum error_code store_read_set_aside_totals(struct store_transaction *transactio
 {
     struct totals totals;
     enum error_code code = read_totals(transaction, &totals, error);
-    *read = (struct store_set_aside_totals){
-        .kept = count_entries(transaction), .count = totals.count, .dropped = totals.dropped};
+    *read =
+        (struct store_set_aside_totals){.kept = lmdb_count_entries(transaction, DATABASE_SET_ASIDE),
+                                        .count = totals.count,
+                                        .dropped = totals.dropped};
     return code;
 }
 
@@ -602,16 +608,11 @@ enum error_code lmdb_last_sound(const struct lmdb_op *op, struct slice *found_ke
                                 struct slice *data)
 {
     for (;;) {
-        MDB_cursor *cursor;
         MDB_val k = {0};
         MDB_val v = {0};
         if (!op->transaction->is_write)
             return seek_reading(op, SLICE_EMPTY, true, found_key, data);
-        enum error_code opened = lmdb_open_cursor(op, &cursor);
-        if (opened != ERROR_NONE)
-            return opened;
-        int code = lmdb_move(cursor, &k, &v, MDB_LAST);
-        mdb_cursor_close(cursor);
+        int code = move_once(op, &k, &v, MDB_LAST);
         *found_key = lmdb_slice(k);
         *data = lmdb_slice(v);
         if (code != MDB_SUCCESS)
@@ -777,11 +778,6 @@ struct store_walk {
     uint8_t bytes[STORE_TABLE_KEY_MAX];
 };
 
-static enum database database_of(enum store_table table)
-{
-    return (enum database)(DATABASE_TABLES + (int)table);
-}
-
 // A tool may read a store that no daemon has opened since tables were introduced.
 static bool is_absent(const struct store_transaction *transaction, enum store_table table)
 {
@@ -871,11 +867,7 @@ enum error_code store_table_seek_before(struct store_transaction *transaction,
 
 uint64_t store_table_count(struct store_transaction *transaction, enum store_table table)
 {
-    MDB_stat status = {0};
-    if (!is_absent(transaction, table))
-        (void)mdb_stat(transaction->txn, transaction->store->databases[database_of(table)],
-                       &status);
-    return status.ms_entries;
+    return lmdb_count_entries(transaction, database_of(table));
 }
 
 enum error_code store_table_clear(struct store_transaction *transaction, enum store_table table,

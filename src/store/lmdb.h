@@ -147,6 +147,7 @@ enum error_code lmdb_get_sums(const struct lmdb_op *op, struct slice name, uint6
                               size_t count) MUST_CHECK;
 enum error_code lmdb_put_sums(const struct lmdb_op *op, struct slice name, const uint64_t *sums,
                               size_t count) MUST_CHECK;
+// 0 where the database is missing.
 uint64_t lmdb_count_entries(struct store_transaction *transaction, enum database database);
 const char *lmdb_database_name(enum database database);
 

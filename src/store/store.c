@@ -425,7 +425,8 @@ static void read_used_bytes(struct store_transaction *transaction, uint64_t *use
 uint64_t lmdb_count_entries(struct store_transaction *transaction, enum database database)
 {
     MDB_stat status = {0};
-    (void)mdb_stat(transaction->txn, transaction->store->databases[database], &status);
+    if (lmdb_has_database(transaction->store, database))
+        (void)mdb_stat(transaction->txn, transaction->store->databases[database], &status);
     return status.ms_entries;
 }
 
