@@ -180,11 +180,19 @@ enum error_code lmdb_seek(const struct lmdb_op *op, struct slice key, struct sli
 enum error_code lmdb_get_sums(const struct lmdb_op *op, struct slice name, uint64_t *sums,
                               size_t count)
 {
+    return lmdb_get_extended_sums(op, name, sums, count, count);
+}
+
+enum error_code lmdb_get_extended_sums(const struct lmdb_op *op, struct slice name, uint64_t *sums,
+                                       size_t old_count, size_t count)
+{
     struct slice found;
     if (handle_of(op) == 0)
         return ERROR_NONE; // the first transaction, which creates the databases
     enum error_code code = lmdb_get(op, name, &found);
-    for (size_t i = 0; code == ERROR_NONE && found.len == count * SUM_SIZE && i < count; i++)
+    bool is_sound =
+        code == ERROR_NONE && (found.len == count * SUM_SIZE || found.len == old_count * SUM_SIZE);
+    for (size_t i = 0; is_sound && i < found.len / SUM_SIZE; i++)
         sums[i] = lmdb_get_be64(found.data + i * SUM_SIZE);
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }

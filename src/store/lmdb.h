@@ -145,6 +145,9 @@ enum error_code lmdb_open_cursor(const struct lmdb_op *op, MDB_cursor **cursor) 
 #define SUMS_MAX 16
 enum error_code lmdb_get_sums(const struct lmdb_op *op, struct slice name, uint64_t *sums,
                               size_t count) MUST_CHECK;
+// The same of an entry that earlier versions wrote with the first `old_count` only.
+enum error_code lmdb_get_extended_sums(const struct lmdb_op *op, struct slice name, uint64_t *sums,
+                                       size_t old_count, size_t count) MUST_CHECK;
 enum error_code lmdb_put_sums(const struct lmdb_op *op, struct slice name, const uint64_t *sums,
                               size_t count) MUST_CHECK;
 // 0 where the database is missing.

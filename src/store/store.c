@@ -227,11 +227,8 @@ static enum error_code read_sums(struct store_transaction *transaction, struct e
     transaction->forwarded_dead_bytes = forwarded_sums[1];
     if (code == ERROR_NONE)
         code = store_read_dead_sum(transaction, error);
-    // Of the two sizes, only the one that is stored is read.
     if (code == ERROR_NONE)
-        code = lmdb_get_sums(&notes, SLICE("notes"), sums, OLD_NOTE_SUMS);
-    if (code == ERROR_NONE)
-        code = lmdb_get_sums(&notes, SLICE("notes"), sums, NOTE_SUMS);
+        code = lmdb_get_extended_sums(&notes, SLICE("notes"), sums, OLD_NOTE_SUMS, NOTE_SUMS);
     for (int i = 0; i < STORE_NOTE_KINDS; i++)
         transaction->note_counts[i] = sums[place_of_note_sum(i)];
     const uint64_t *sheds = sums + FIRST_NOTE_KINDS;
