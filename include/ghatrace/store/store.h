@@ -27,6 +27,8 @@
 //               accepted; absent until a daemon that has this table opens the store
 //   history     trace ‖ span → be64 sequence: the newest record of each finished span
 //   forwarded   be64 sequence → be32 size ‖ be32 spans: in the outbox, and of another program's spans
+//   forwarded_dead
+//               the same of those that are dead letters
 //   our_spans, held, held_by_trace
 //               what is needed to forward other programs' spans (engine/our_spans.c, engine/forward.c)
 //   tally, pools, open_jobs, open_runs, recent, recent_by_trace, job_series, run_series, step_series, latency,
@@ -45,7 +47,7 @@
 //   set_aside   be64 number → be64 time ‖ be64 size of the value ‖ 1-byte length ‖ name of the database ‖ be16 length ‖
 //               key ‖ be16 length ‖ reason ‖ the value, or its beginning: an entry that could not be read or written.
 //               At most 1,000 entries, and at most a 32nd of the store's size and 64 MiB in total; the oldest go first
-//   meta        "forwarded" → be64, bytes of the records in `forwarded`; absent: 0
+//   meta        "forwarded" → be64 bytes of the records in `forwarded` ‖ be64 of those in `forwarded_dead`; absent: 0
 //   meta        "set_aside" → be64 last number ‖ be64 bytes in set_aside ‖ be64 ever set aside ‖ be64 of these dropped
 //
 // Notes: which deliveries were received, and which runs and jobs were sent. They are many and small, and are looked
@@ -369,9 +371,9 @@ struct store_shed_limits {
     size_t max; // letters to check in this call
     timestamp_ns now; // from which ages are measured
 };
-// Drops dead letters beyond the limits, other programs' spans first, and of each the oldest record first. Counts them first if an older version wrote the
-// store. A letter with a time in the future gets the time `now`, since the clock was set back. `*has_more`: call
-// again.
+// Drops dead letters beyond the limits, other programs' spans first, and of each the oldest record first. Counts them
+// first if an older version wrote the store. A letter with a time in the future gets the time `now`, since the clock
+// was set back. `*has_more`: call again.
 enum error_code store_shed_dead_letters(struct store_transaction *transaction,
                                         const struct store_shed_limits *limits,
                                         uint64_t dropped[STORE_SHED_REASONS], bool *has_more,

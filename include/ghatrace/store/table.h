@@ -1,6 +1,6 @@
 // Plain key-value tables beside the states, ordered by the bytes of the keys. Their content is defined by their users
-// (stats/, engine/). In a store that is older than these tables they are created, empty, when a daemon first opens it; a tool
-// that reads it earlier sees them empty.
+// (stats/, engine/). In a store that is older than these tables they are created, empty, when a daemon first opens it; a
+// tool that reads it earlier sees them empty.
 #ifndef GHATRACE_STORE_TABLE_H
 #define GHATRACE_STORE_TABLE_H
 
