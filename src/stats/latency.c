@@ -197,7 +197,7 @@ enum error_code latency_count_job(struct stats *stats, const struct job_sample *
     struct pool_id id = pool_make_id(choice.shown);
     if (is_recent)
         pool_count_start(row->pool, measure->end, stats->now);
-    if (is_recent && memcmp(&id, &row->pool->id, sizeof id) != 0)
+    if (is_recent && !pool_id_equals(&id, &row->pool->id))
         fold_count_start(stats, &id);
     return has_slot ? add_wait(stats, measure, slot, row->pool, error) : ERROR_NONE;
 }

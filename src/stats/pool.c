@@ -14,9 +14,6 @@
 #define UNUSED_KEPT NS_PER_DAY
 #define USED_KEPT (POOL_DAYS * NS_PER_DAY)
 #define LATENCY_GONE (LATENCY_KEPT + LATENCY_SLOT) // by then all rows of the slot are deleted
-// pool id ‖ state ‖ be64 since ‖ trace ‖ span
-#define JOB_PREFIX_SIZE POOL_JOB_PREFIX_SIZE
-#define JOB_KEY_SIZE POOL_JOB_KEY_SIZE
 
 // --- identity --------------------------------------------------------------------------------------------
 
@@ -28,10 +25,20 @@ struct pool_id pool_make_id(struct slice labels)
     return id;
 }
 
+bool pool_id_equals(const struct pool_id *a, const struct pool_id *b)
+{
+    return memcmp(a->bytes, b->bytes, POOL_ID_SIZE) == 0;
+}
+
+struct slice pool_id_key(const struct pool_id *id)
+{
+    return slice_of_bytes(id->bytes, POOL_ID_SIZE);
+}
+
 bool pool_is_one_off(const struct pool_id *id)
 {
     struct pool_id one_off = pool_make_id(POOL_ONE_OFF);
-    return memcmp(id->bytes, one_off.bytes, POOL_ID_SIZE) == 0;
+    return pool_id_equals(id, &one_off);
 }
 
 struct slice pool_name(const struct pool *pool, char room[LABELS_TEXT_MAX])
@@ -45,11 +52,6 @@ void pool_id_increment(struct pool_id *id)
 {
     for (int i = POOL_ID_SIZE - 1; i >= 0 && ++id->bytes[i] == 0; i--)
         ;
-}
-
-static bool is_same_pool(const struct pool_id *a, const struct pool_id *b)
-{
-    return memcmp(a->bytes, b->bytes, POOL_ID_SIZE) == 0;
 }
 
 // --- rows --------------------------------------------------------------------------------------------------
@@ -202,7 +204,7 @@ static enum error_code add_pool_row(struct stats *stats, const struct pool *pool
 enum error_code pool_find_row(struct stats *stats, const struct pool_id *id, struct row **row,
                               struct error *error)
 {
-    struct slice key = slice_of_bytes(id->bytes, POOL_ID_SIZE);
+    struct slice key = pool_id_key(id);
     struct slice found;
     struct pool pool;
     *row = rows_find(stats, STORE_TABLE_POOLS, id->bytes, POOL_ID_SIZE);
@@ -313,7 +315,7 @@ static enum error_code recount_open_jobs(struct stats *stats, struct pool *pool,
                                          struct error *error)
 {
     struct store_walk *walk;
-    struct slice prefix = slice_of_bytes(pool->id.bytes, POOL_ID_SIZE);
+    struct slice prefix = pool_id_key(&pool->id);
     struct store_entry entry = {SLICE_EMPTY, SLICE_EMPTY};
     enum error_code code =
         store_table_walk(stats->transaction, STORE_TABLE_OPEN_JOBS, prefix, &walk, error);
@@ -322,7 +324,8 @@ static enum error_code recount_open_jobs(struct stats *stats, struct pool *pool,
     while ((code = store_table_next(walk, &entry, error)) == ERROR_NONE) {
         if (!slice_starts_with(entry.key, prefix))
             break;
-        uint8_t state = entry.key.len == JOB_KEY_SIZE ? (uint8_t)entry.key.data[POOL_ID_SIZE] : 0;
+        uint8_t state =
+            entry.key.len == POOL_JOB_KEY_SIZE ? (uint8_t)entry.key.data[POOL_ID_SIZE] : 0;
         if (state != OPEN_JOB_NONE && state < OPEN_JOB_STATES)
             pool->counts[state]++;
     }
@@ -401,7 +404,7 @@ static bool merge_pool(struct stats *stats, struct pool *into, const struct pool
 
 enum error_code pool_put_merged(struct stats *stats, struct pool *pool, struct error *error)
 {
-    struct slice key = slice_of_bytes(pool->id.bytes, POOL_ID_SIZE);
+    struct slice key = pool_id_key(&pool->id);
     struct slice found;
     struct pool there;
     buffer_clear(&stats->bytes);
@@ -419,14 +422,14 @@ enum error_code pool_put_merged(struct stats *stats, struct pool *pool, struct e
 
 // --- open jobs -----------------------------------------------------------------------------------------------
 
-static void put_job_key(uint8_t bytes[JOB_KEY_SIZE], const struct pool_id *pool,
+static void put_job_key(uint8_t bytes[POOL_JOB_KEY_SIZE], const struct pool_id *pool,
                         enum open_job_kind state, timestamp_ns since, const struct store_key *job)
 {
     memcpy(bytes, pool->bytes, POOL_ID_SIZE);
     bytes[POOL_ID_SIZE] = (uint8_t)state;
-    bytes_put_be64(bytes + JOB_PREFIX_SIZE, (uint64_t)since);
-    memcpy(bytes + JOB_PREFIX_SIZE + 8, job->trace.bytes, TRACE_ID_SIZE);
-    memcpy(bytes + JOB_PREFIX_SIZE + 8 + TRACE_ID_SIZE, job->span.bytes, SPAN_ID_SIZE);
+    bytes_put_be64(bytes + POOL_JOB_PREFIX_SIZE, (uint64_t)since);
+    memcpy(bytes + POOL_JOB_PREFIX_SIZE + 8, job->trace.bytes, TRACE_ID_SIZE);
+    memcpy(bytes + POOL_JOB_PREFIX_SIZE + 8 + TRACE_ID_SIZE, job->span.bytes, SPAN_ID_SIZE);
 }
 
 enum error_code pool_place_job(const struct pool_rules *rules, const struct job_state *job,
@@ -459,7 +462,7 @@ static enum error_code leave_pool(struct stats *stats, const struct pool_id *poo
                                   const struct open_job_state *open_state,
                                   const struct store_key *job, struct error *error)
 {
-    uint8_t key[JOB_KEY_SIZE];
+    uint8_t key[POOL_JOB_KEY_SIZE];
     struct row *row;
     put_job_key(key, pool, open_state->state, open_state->since, job);
     enum error_code code = store_table_delete(stats->transaction, STORE_TABLE_OPEN_JOBS,
@@ -497,26 +500,26 @@ static enum error_code enter_pool(struct stats *stats, const struct pool_place *
                                        .group = place->group,
                                        .is_rule = place->is_rule,
                                        .is_start = place->open_state.state == OPEN_JOB_RUNNING};
-    uint8_t key[JOB_KEY_SIZE];
+    uint8_t key[POOL_JOB_KEY_SIZE];
     struct row *row;
     enum error_code code = pool_load_row(stats, &demand, &row, error);
     if (code != ERROR_NONE)
         return code;
-    bool is_folded = !is_same_pool(&row->pool->id, &place->pool);
+    bool is_folded = !pool_id_equals(&row->pool->id, &place->pool);
     if (is_folded)
         stats->folding.is_unlikely = false;
     row->pool->counts[place->open_state.state]++;
     row->pool->changed_at = stats->now;
     put_job_key(key, &row->pool->id, place->open_state.state, place->open_state.since, job);
-    return store_table_put(
-        stats->transaction, STORE_TABLE_OPEN_JOBS, slice_of_bytes(key, sizeof key),
-        is_folded ? slice_of_bytes(place->pool.bytes, POOL_ID_SIZE) : SLICE_EMPTY, error);
+    return store_table_put(stats->transaction, STORE_TABLE_OPEN_JOBS,
+                           slice_of_bytes(key, sizeof key),
+                           is_folded ? pool_id_key(&place->pool) : SLICE_EMPTY, error);
 }
 
 static bool is_same_place(const struct pool_place *a, const struct pool_place *b)
 {
     return a->open_state.state == b->open_state.state &&
-           a->open_state.since == b->open_state.since && is_same_pool(&a->pool, &b->pool);
+           a->open_state.since == b->open_state.since && pool_id_equals(&a->pool, &b->pool);
 }
 
 enum error_code pool_move_job(struct stats *stats, const struct store_key *job,
@@ -535,15 +538,15 @@ enum error_code pool_move_job(struct stats *stats, const struct store_key *job,
 
 static bool is_of_job(struct slice key, const struct store_key *job)
 {
-    return key.len == JOB_KEY_SIZE &&
-           memcmp(key.data + JOB_PREFIX_SIZE + 8, job->trace.bytes, TRACE_ID_SIZE) == 0 &&
-           memcmp(key.data + JOB_PREFIX_SIZE + 8 + TRACE_ID_SIZE, job->span.bytes, SPAN_ID_SIZE) ==
-               0;
+    return key.len == POOL_JOB_KEY_SIZE &&
+           memcmp(key.data + POOL_JOB_PREFIX_SIZE + 8, job->trace.bytes, TRACE_ID_SIZE) == 0 &&
+           memcmp(key.data + POOL_JOB_PREFIX_SIZE + 8 + TRACE_ID_SIZE, job->span.bytes,
+                  SPAN_ID_SIZE) == 0;
 }
 
 // Searches all open jobs, because a damaged state does not contain the job's pool.
 static enum error_code find_job(struct stats *stats, const struct store_key *job,
-                                uint8_t found[JOB_KEY_SIZE], struct error *error)
+                                uint8_t found[POOL_JOB_KEY_SIZE], struct error *error)
 {
     struct store_walk *walk;
     struct store_entry entry;
@@ -555,7 +558,7 @@ static enum error_code find_job(struct stats *stats, const struct store_key *job
         code = store_table_next(walk, &entry, error);
     while (code == ERROR_NONE && !is_of_job(entry.key, job));
     if (code == ERROR_NONE)
-        memcpy(found, entry.key.data, JOB_KEY_SIZE);
+        memcpy(found, entry.key.data, POOL_JOB_KEY_SIZE);
     store_table_end_walk(walk);
     return code;
 }
@@ -563,7 +566,7 @@ static enum error_code find_job(struct stats *stats, const struct store_key *job
 enum error_code pool_remove_unreadable_job(struct stats *stats, const struct store_key *job,
                                            bool *was_open, struct error *error)
 {
-    uint8_t key[JOB_KEY_SIZE];
+    uint8_t key[POOL_JOB_KEY_SIZE];
     struct pool_id pool;
     enum error_code code = find_job(stats, job, key, error);
     *was_open = code == ERROR_NONE;
@@ -572,7 +575,7 @@ enum error_code pool_remove_unreadable_job(struct stats *stats, const struct sto
     const struct open_job_state open_state = {
         .state = key[POOL_ID_SIZE] < OPEN_JOB_STATES ? (enum open_job_kind)key[POOL_ID_SIZE]
                                                      : OPEN_JOB_NONE,
-        .since = (timestamp_ns)bytes_get_be64(key + JOB_PREFIX_SIZE)};
+        .since = (timestamp_ns)bytes_get_be64(key + POOL_JOB_PREFIX_SIZE)};
     memcpy(pool.bytes, key, POOL_ID_SIZE);
     code = leave_pool(stats, &pool, &open_state, job, error);
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
@@ -600,8 +603,7 @@ static enum error_code clamp_pool_times(struct stats *stats, struct pool *pool, 
     enum error_code code = pool_encode(pool, &stats->bytes);
     if (code != ERROR_NONE)
         return error_set(error, code, "encode pool: %s", error_code_text(code));
-    return store_table_put(stats->transaction, STORE_TABLE_POOLS,
-                           slice_of_bytes(pool->id.bytes, POOL_ID_SIZE),
+    return store_table_put(stats->transaction, STORE_TABLE_POOLS, pool_id_key(&pool->id),
                            buffer_slice(&stats->bytes), error);
 }
 
@@ -612,9 +614,8 @@ enum error_code pool_expire(struct stats *stats, struct pool_id *from, size_t ma
     for (size_t i = 0; i < max; i++) {
         struct pool pool;
         struct store_entry entry;
-        enum error_code code =
-            store_table_seek(stats->transaction, STORE_TABLE_POOLS,
-                             slice_of_bytes(from->bytes, POOL_ID_SIZE), &entry, error);
+        enum error_code code = store_table_seek(stats->transaction, STORE_TABLE_POOLS,
+                                                pool_id_key(from), &entry, error);
         if (code == ERROR_NONE && decode_pool(entry.key, entry.value, &pool, error) != ERROR_NONE) {
             code = stats_set_aside(stats, STORE_TABLE_POOLS, entry.key, error);
             if (code != ERROR_NOT_FOUND)
@@ -629,8 +630,8 @@ enum error_code pool_expire(struct stats *stats, struct pool_id *from, size_t ma
             return ERROR_NONE;
         }
         if (code == ERROR_NONE && is_unused(&pool, stats->now))
-            code = store_table_delete(stats->transaction, STORE_TABLE_POOLS,
-                                      slice_of_bytes(pool.id.bytes, POOL_ID_SIZE), error);
+            code = store_table_delete(stats->transaction, STORE_TABLE_POOLS, pool_id_key(&pool.id),
+                                      error);
         else if (code == ERROR_NONE)
             code = clamp_pool_times(stats, &pool, error);
         if (code != ERROR_NONE)
@@ -651,8 +652,8 @@ enum error_code pool_seek(struct store_transaction *transaction, struct pool_id 
                           struct pool *pool, struct error *error)
 {
     struct store_entry entry;
-    enum error_code code = store_table_seek(transaction, STORE_TABLE_POOLS,
-                                            slice_of_bytes(id->bytes, POOL_ID_SIZE), &entry, error);
+    enum error_code code =
+        store_table_seek(transaction, STORE_TABLE_POOLS, pool_id_key(id), &entry, error);
     if (code == ERROR_NONE)
         code = decode_pool(entry.key, entry.value, pool, error);
     if (code == ERROR_NONE)
@@ -693,14 +694,14 @@ enum error_code pool_list(struct store_transaction *transaction, struct arena *a
 enum error_code pool_seek_job(struct store_transaction *transaction, const struct pool_id *pool,
                               enum open_job_kind state, struct pool_job *job, struct error *error)
 {
-    uint8_t bytes[JOB_KEY_SIZE];
+    uint8_t bytes[POOL_JOB_KEY_SIZE];
     struct store_entry entry;
     put_job_key(bytes, pool, state, job->since, &job->key);
     enum error_code code = store_table_seek(transaction, STORE_TABLE_OPEN_JOBS,
                                             slice_of_bytes(bytes, sizeof bytes), &entry, error);
     if (code != ERROR_NONE)
         return code;
-    while (entry.key.len != JOB_KEY_SIZE) {
+    while (entry.key.len != POOL_JOB_KEY_SIZE) {
         uint8_t next[STORE_TABLE_KEY_MAX];
         size_t len = entry.key.len < sizeof next ? entry.key.len : sizeof next - 1;
         memcpy(next, entry.key.data, len);
@@ -711,11 +712,12 @@ enum error_code pool_seek_job(struct store_transaction *transaction, const struc
         if (code != ERROR_NONE)
             return code;
     }
-    if (memcmp(entry.key.data, bytes, JOB_PREFIX_SIZE) != 0)
+    if (memcmp(entry.key.data, bytes, POOL_JOB_PREFIX_SIZE) != 0)
         return ERROR_NOT_FOUND;
-    job->since = (timestamp_ns)bytes_get_be64(entry.key.data + JOB_PREFIX_SIZE);
-    memcpy(job->key.trace.bytes, entry.key.data + JOB_PREFIX_SIZE + 8, TRACE_ID_SIZE);
-    memcpy(job->key.span.bytes, entry.key.data + JOB_PREFIX_SIZE + 8 + TRACE_ID_SIZE, SPAN_ID_SIZE);
+    job->since = (timestamp_ns)bytes_get_be64(entry.key.data + POOL_JOB_PREFIX_SIZE);
+    memcpy(job->key.trace.bytes, entry.key.data + POOL_JOB_PREFIX_SIZE + 8, TRACE_ID_SIZE);
+    memcpy(job->key.span.bytes, entry.key.data + POOL_JOB_PREFIX_SIZE + 8 + TRACE_ID_SIZE,
+           SPAN_ID_SIZE);
     return ERROR_NONE;
 }
 

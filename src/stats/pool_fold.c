@@ -10,11 +10,6 @@
 #define EXCESS_PER_SETTLE 32
 #define FOLD_JOBS_MAX 256 // a pool with more open jobs is not folded
 
-static struct slice key_of_pool(const struct pool_id *id)
-{
-    return slice_of_bytes(id->bytes, POOL_ID_SIZE);
-}
-
 // --- started jobs of folded sets -----------------------------------------------------------------------------
 
 // Two halves of a hash.
@@ -155,7 +150,7 @@ static enum error_code next_candidate(struct stats *stats, const struct fold_can
             continue;
         }
         const struct fold_candidate *candidate = &folding->candidates[folding->next++];
-        struct store_entry entry = {.key = key_of_pool(&candidate->id)};
+        struct store_entry entry = {.key = pool_id_key(&candidate->id)};
         enum error_code code =
             store_table_get(stats->transaction, STORE_TABLE_POOLS, entry.key, &entry.value, error);
         if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
@@ -176,7 +171,7 @@ struct moved_jobs {
 static enum error_code list_jobs(struct stats *stats, const struct pool_id *id,
                                  struct moved_jobs *jobs, struct error *error)
 {
-    struct slice prefix = key_of_pool(id);
+    struct slice prefix = pool_id_key(id);
     struct store_walk *walk;
     struct store_entry entry;
     enum error_code code =
@@ -208,7 +203,7 @@ static enum error_code move_open_job(struct stats *stats, uint8_t key[POOL_JOB_K
     memcpy(key, to->id.bytes, POOL_ID_SIZE);
     return store_table_put(stats->transaction, STORE_TABLE_OPEN_JOBS,
                            slice_of_bytes(key, POOL_JOB_KEY_SIZE),
-                           own != NULL ? key_of_pool(own) : SLICE_EMPTY, error);
+                           own != NULL ? pool_id_key(own) : SLICE_EMPTY, error);
 }
 
 static enum error_code move_jobs(struct stats *stats, const struct pool_id *from, struct pool *to,
@@ -270,7 +265,7 @@ static enum error_code fold_pool(struct stats *stats, const struct pool_id *id, 
         return code;
     one_off->pool->changed_at = stats->now;
     stats->folding.folds++;
-    return store_table_delete(stats->transaction, STORE_TABLE_POOLS, key_of_pool(id), error);
+    return store_table_delete(stats->transaction, STORE_TABLE_POOLS, pool_id_key(id), error);
 }
 
 enum error_code fold_make_room(struct stats *stats, const struct pool_id *id,
@@ -328,7 +323,7 @@ static enum error_code seek_folded(struct stats *stats, const struct pool_id *on
     enum error_code code = store_table_seek(stats->transaction, STORE_TABLE_OPEN_JOBS,
                                             slice_of_bytes(next, len), &entry, error);
     if (code == ERROR_NONE &&
-        (entry.key.len != POOL_JOB_KEY_SIZE || !slice_starts_with(entry.key, key_of_pool(one_off))))
+        (entry.key.len != POOL_JOB_KEY_SIZE || !slice_starts_with(entry.key, pool_id_key(one_off))))
         code = ERROR_NOT_FOUND;
     if (code != ERROR_NONE)
         return code;
@@ -346,7 +341,7 @@ static enum error_code settle_job(struct stats *stats, const struct pool_id *one
 {
     uint8_t key[POOL_JOB_KEY_SIZE];
     struct row *from, *to;
-    if (memcmp(one_off, own, sizeof *own) == 0)
+    if (pool_id_equals(one_off, own))
         return ERROR_NONE;
     enum error_code code = pool_find_row(stats, own, &to, error);
     if (code == ERROR_NONE)

@@ -62,6 +62,7 @@ struct new_jobs {
     bool may_exceed; // jobs were added since it was last known that there are not too many
 };
 
+// Key of open_jobs (pool.h), whose prefix is the pool and the state.
 #define POOL_JOB_PREFIX_SIZE (POOL_ID_SIZE + 1)
 #define POOL_JOB_KEY_SIZE (POOL_JOB_PREFIX_SIZE + 8 + TRACE_ID_SIZE + SPAN_ID_SIZE)
 
@@ -150,6 +151,10 @@ void stats_hash(struct slice data, uint8_t hash[HASH_SIZE]);
 enum error_code job_history_flush(struct stats *stats, struct error *error) MUST_CHECK;
 
 // --- contents of rows ---
+
+bool pool_id_equals(const struct pool_id *a, const struct pool_id *b);
+// Its key in the table, which points into it.
+struct slice pool_id_key(const struct pool_id *id);
 
 // What a job asks of its pool.
 struct pool_demand {

@@ -397,7 +397,7 @@ static enum error_code convert_pools(struct upgrade *upgrade, struct pool *pools
             code = convert_pool(upgrade, &pools[i]);
         if (code == ERROR_NONE && upgrade->from == FIGURES_1)
             code = keep_pool_spelling(upgrade, &pools[i]);
-        if (memcmp(&id, &pools[i].id, sizeof id) != 0)
+        if (!pool_id_equals(&id, &pools[i].id))
             renamings->list[renamings->count++] = (struct renaming){id, pools[i].id};
     }
     return code;
