@@ -128,6 +128,16 @@ static void put_slot_key(uint8_t bytes[SLOT_KEY_SIZE], timestamp_ns slot,
 
 // --- writing ---------------------------------------------------------------------------------------------
 
+// A damaged histogram adds nothing, not even its valid part.
+bool histogram_add_stored(struct slice bytes, struct histogram *into)
+{
+    struct histogram alone = {0};
+    if (!histogram_decode_into(bytes, &alone))
+        return false;
+    histogram_merge(into, &alone);
+    return true;
+}
+
 enum error_code latency_load(struct stats *stats, timestamp_ns slot, const struct pool_id *pool,
                              struct histogram **histogram, struct error *error)
 {
@@ -146,8 +156,7 @@ enum error_code latency_load(struct stats *stats, timestamp_ns slot, const struc
     *histogram = arena_allocate_array(&stats->arena, 1, sizeof **histogram);
     if (*histogram == NULL)
         return error_set(error, ERROR_MEMORY, "count latency: out of memory");
-    if (code == ERROR_NONE && !histogram_decode_into(found, *histogram)) {
-        **histogram = (struct histogram){0};
+    if (code == ERROR_NONE && !histogram_add_stored(found, *histogram)) {
         code =
             stats_set_aside(stats, STORE_TABLE_LATENCY, slice_of_bytes(key, SLOT_KEY_SIZE), error);
         if (code != ERROR_NOT_FOUND)
@@ -157,6 +166,37 @@ enum error_code latency_load(struct stats *stats, timestamp_ns slot, const struc
     if (row == NULL)
         return error_set(error, ERROR_MEMORY, "count latency: out of memory");
     row->histogram = *histogram;
+    return ERROR_NONE;
+}
+
+// There are at most LATENCY_KEPT / LATENCY_SLOT slots.
+enum error_code latency_move(struct stats *stats, const struct pool *from, struct pool *to,
+                             struct error *error)
+{
+    timestamp_ns oldest = stats->now - LATENCY_KEPT;
+    timestamp_ns slot = oldest - oldest % LATENCY_SLOT;
+    timestamp_ns last = from->latency_slot < stats->now ? from->latency_slot : stats->now;
+    for (; slot <= last; slot += LATENCY_SLOT) {
+        uint8_t bytes[SLOT_KEY_SIZE];
+        const struct slice key = slice_of_bytes(bytes, sizeof bytes);
+        struct slice found;
+        struct histogram alone = {0}, *histogram;
+        put_slot_key(bytes, slot, &from->id);
+        enum error_code code =
+            store_table_get(stats->transaction, STORE_TABLE_LATENCY, key, &found, error);
+        if (code == ERROR_NOT_FOUND)
+            continue;
+        bool is_sound = code == ERROR_NONE && histogram_decode_into(found, &alone);
+        if (code == ERROR_NONE)
+            code = store_table_delete(stats->transaction, STORE_TABLE_LATENCY, key, error);
+        if (code == ERROR_NONE && is_sound)
+            code = latency_load(stats, slot, &to->id, &histogram, error);
+        if (code != ERROR_NONE)
+            return code;
+        if (is_sound)
+            histogram_merge(histogram, &alone);
+    }
+    to->latency_slot = timestamp_later(last, to->latency_slot);
     return ERROR_NONE;
 }
 
@@ -279,13 +319,6 @@ static const struct pool *find_asked_pool(const struct latency_query *query, str
                                  : NULL;
 }
 
-// A damaged histogram adds nothing, not even its valid part.
-static bool add_sound_histogram(struct slice bytes, struct histogram *into)
-{
-    struct histogram alone = {0};
-    return histogram_decode_into(bytes, &alone) && histogram_decode_into(bytes, into);
-}
-
 enum error_code latency_read(struct store_transaction *transaction,
                              const struct latency_query *query, struct histogram *histograms,
                              struct error *error)
@@ -307,7 +340,7 @@ enum error_code latency_read(struct store_transaction *transaction,
             break;
         const struct pool *pool = is_whole ? find_asked_pool(query, entry.key) : NULL;
         if (!is_whole ||
-            (pool != NULL && !add_sound_histogram(entry.value, &histograms[pool - query->pools])))
+            (pool != NULL && !histogram_add_stored(entry.value, &histograms[pool - query->pools])))
             store_note_unreadable(transaction);
     }
     store_table_end_walk(walk);

@@ -1,6 +1,5 @@
 // Folding: sets of labels beyond the limit of pools are counted in "(one-off)", the least used ones first.
 #include "ghatrace/base/time.h"
-#include "ghatrace/stats/latency.h"
 #include "ghatrace/stats/pool.h"
 #include "private.h"
 
@@ -219,38 +218,6 @@ static enum error_code move_jobs(struct stats *stats, const struct pool_id *from
     return code;
 }
 
-// Adds the slots of one pool to another. There are at most LATENCY_KEPT / LATENCY_SLOT of them.
-static enum error_code move_latencies(struct stats *stats, const struct pool *from, struct pool *to,
-                                      struct error *error)
-{
-    uint8_t key[8 + POOL_ID_SIZE];
-    struct slice found;
-    timestamp_ns oldest = stats->now - LATENCY_KEPT;
-    timestamp_ns slot = oldest - oldest % LATENCY_SLOT;
-    timestamp_ns last = from->latency_slot < stats->now ? from->latency_slot : stats->now;
-    memcpy(key + 8, from->id.bytes, POOL_ID_SIZE);
-    for (; slot <= last; slot += LATENCY_SLOT) {
-        struct histogram alone = {0}, *histogram;
-        bytes_put_be64(key, (uint64_t)slot);
-        struct slice slot_key = slice_of_bytes(key, sizeof key);
-        enum error_code code =
-            store_table_get(stats->transaction, STORE_TABLE_LATENCY, slot_key, &found, error);
-        if (code == ERROR_NOT_FOUND)
-            continue;
-        bool is_sound = code == ERROR_NONE && histogram_decode_into(found, &alone);
-        if (code == ERROR_NONE)
-            code = store_table_delete(stats->transaction, STORE_TABLE_LATENCY, slot_key, error);
-        if (code == ERROR_NONE && is_sound)
-            code = latency_load(stats, slot, &to->id, &histogram, error);
-        if (code != ERROR_NONE)
-            return code;
-        if (is_sound)
-            histogram_merge(histogram, &alone);
-    }
-    to->latency_slot = last > to->latency_slot ? last : to->latency_slot;
-    return ERROR_NONE;
-}
-
 static enum error_code fold_pool(struct stats *stats, const struct pool_id *id, struct pool *pool,
                                  struct error *error)
 {
@@ -260,7 +227,7 @@ static enum error_code fold_pool(struct stats *stats, const struct pool_id *id, 
     if (code == ERROR_NONE)
         code = move_jobs(stats, id, one_off->pool, error);
     if (code == ERROR_NONE)
-        code = move_latencies(stats, pool, one_off->pool, error);
+        code = latency_move(stats, pool, one_off->pool, error);
     if (code != ERROR_NONE)
         return code;
     one_off->pool->changed_at = stats->now;

@@ -188,6 +188,11 @@ uint64_t pool_open_jobs(const struct pool *pool);
 // A histogram of `latency`, created if needed.
 enum error_code latency_load(struct stats *stats, timestamp_ns slot, const struct pool_id *pool,
                              struct histogram **histogram, struct error *error) MUST_CHECK;
+// Adds the slots of one pool to those of another and deletes them. The rows of `from` are not loaded.
+enum error_code latency_move(struct stats *stats, const struct pool *from, struct pool *to,
+                             struct error *error) MUST_CHECK;
+// False: it is damaged.
+bool histogram_add_stored(struct slice bytes, struct histogram *into) MUST_CHECK;
 
 // --- folding (pool_fold.c) ---
 
@@ -199,7 +204,6 @@ enum error_code fold_make_room(struct stats *stats, const struct pool_id *id,
 void fold_count_start(struct stats *stats, const struct pool_id *id);
 uint32_t fold_estimate(const struct stats *stats, const struct pool_id *id);
 
-// Makes room for a label set by adding the one that was unused for longest to `other`. False: there is none.
 struct series_id series_make_id(enum series_kind kind, const struct slice *labels);
 // Adds the counts of one series to another of its kind.
 void series_add_row(struct series_row *into, const struct series_row *from);

@@ -468,13 +468,10 @@ static enum error_code merge_latency_slot(struct upgrade *upgrade, struct slice 
                                           struct histogram *histogram, bool *is_sound)
 {
     struct slice value;
-    struct histogram alone = {0};
     enum error_code code = store_table_get(upgrade->stats->transaction, STORE_TABLE_LATENCY, key,
                                            &value, upgrade->error);
     *is_sound =
-        code == ERROR_NOT_FOUND || (code == ERROR_NONE && histogram_decode_into(value, &alone));
-    if (*is_sound)
-        histogram_merge(histogram, &alone);
+        code == ERROR_NOT_FOUND || (code == ERROR_NONE && histogram_add_stored(value, histogram));
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
