@@ -120,28 +120,30 @@ uint64_t bytes_get_be64(const void *bytes)
 
 // --- life cycle ------------------------------------------------------------------------------------------
 
+struct rules_hash {
+    uint8_t chain[HASH_SIZE]; // of all texts so far
+    uint8_t text[HASH_SIZE];
+};
+
+static void add_to_rules_hash(struct rules_hash *hash, struct slice text)
+{
+    stats_hash(text, hash->text);
+    stats_hash(slice_of_bytes(hash, sizeof *hash), hash->chain);
+}
+
 // What depends on the rules is counted again if they change (rebuild.c).
 static void hash_rules(const struct pool_rules *rules, uint8_t hash[HASH_SIZE])
 {
-    uint8_t chain[HASH_SIZE + HASH_SIZE] = {0};
-    const struct {
-        const struct slice *items;
-        size_t count;
-    } ignored = {rules->ignored, rules->ignored_count};
-    for (size_t i = 0; i < ignored.count; i++) {
-        stats_hash(ignored.items[i], chain + HASH_SIZE);
-        stats_hash(slice_of_bytes(chain, sizeof chain), chain);
-    }
+    struct rules_hash all = {{0}, {0}};
+    for (size_t i = 0; i < rules->ignored_count; i++)
+        add_to_rules_hash(&all, rules->ignored[i]);
     for (size_t i = 0; i < rules->count; i++) {
-        chain[0] ^= 1; // a name is no glob
-        stats_hash(rules->rules[i].name, chain + HASH_SIZE);
-        stats_hash(slice_of_bytes(chain, sizeof chain), chain);
-        for (size_t j = 0; j < rules->rules[i].glob_count; j++) {
-            stats_hash(rules->rules[i].globs[j], chain + HASH_SIZE);
-            stats_hash(slice_of_bytes(chain, sizeof chain), chain);
-        }
+        all.chain[0] ^= 1; // a name is no glob
+        add_to_rules_hash(&all, rules->rules[i].name);
+        for (size_t j = 0; j < rules->rules[i].glob_count; j++)
+            add_to_rules_hash(&all, rules->rules[i].globs[j]);
     }
-    memcpy(hash, chain, HASH_SIZE);
+    memcpy(hash, all.chain, HASH_SIZE);
 }
 
 enum error_code stats_create(const struct stats_options *options, struct stats **stats,
