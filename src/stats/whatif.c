@@ -83,6 +83,14 @@ static bool is_in_window(const struct whatif_job *job, const struct whatif_windo
     return job->ready < window->until && (!has_ended || job->ready >= window->from);
 }
 
+// The job with its times in order. False: it is left out.
+static bool read_job(const struct whatif_job *recorded, const struct whatif_window *window,
+                     struct whatif_job *job)
+{
+    *job = straighten(recorded);
+    return has_sound_times(recorded) && is_in_window(job, window);
+}
+
 // `job` has straight times.
 static struct task make_task(const struct whatif_job *job, bool has_wait,
                              const struct whatif_window *window)
@@ -141,10 +149,8 @@ static void assume_service(struct whatif *whatif)
 static void read_jobs(struct whatif *whatif, const struct whatif_job *jobs, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (!has_sound_times(&jobs[i]))
-            continue;
-        struct whatif_job job = straighten(&jobs[i]);
-        if (!is_in_window(&job, &whatif->window))
+        struct whatif_job job;
+        if (!read_job(&jobs[i], &whatif->window, &job))
             continue;
         struct task *task = &whatif->tasks[whatif->count++];
         *task = make_task(&job, jobs[i].ready != TIMESTAMP_UNKNOWN, &whatif->window);
@@ -235,14 +241,29 @@ static void list_changes_of(const struct whatif_job *job, duration_ns floor,
                      RUN_ENDS);
 }
 
+// At one time.
+struct present {
+    uint64_t busy, waiting;
+};
+
+// Returns when it happened.
+static uint64_t apply_change(uint64_t packed, struct present *present)
+{
+    enum change change = (enum change)(packed & ((1 << CHANGE_BITS) - 1));
+    present->busy += change == RUN_BEGINS ? 1 : 0;
+    present->busy -= change == RUN_ENDS ? 1 : 0;
+    present->waiting += change == WAIT_BEGINS ? 1 : 0;
+    present->waiting -= change == WAIT_ENDS ? 1 : 0;
+    return packed >> CHANGE_BITS;
+}
+
 static uint64_t find_most_busy(const struct changes *changes)
 {
-    uint64_t busy = 0, most = 0;
+    struct present present = {0};
+    uint64_t most = 0;
     for (size_t i = 0; i < changes->count; i++) {
-        enum change change = (enum change)(changes->list[i] & ((1 << CHANGE_BITS) - 1));
-        busy += change == RUN_BEGINS ? 1 : 0;
-        busy -= change == RUN_ENDS ? 1 : 0;
-        most = busy > most ? busy : most;
+        apply_change(changes->list[i], &present);
+        most = present.busy > most ? present.busy : most;
     }
     return most;
 }
@@ -250,18 +271,15 @@ static uint64_t find_most_busy(const struct changes *changes)
 // In per cent of the time in which jobs waited: that in which fewer than `most` were busy.
 static unsigned measure_idle(const struct changes *changes, uint64_t most)
 {
-    uint64_t busy = 0, waiting = 0, last = 0;
+    struct present present = {0};
+    uint64_t last = 0;
     double waited = 0, idle = 0;
     for (size_t i = 0; i < changes->count; i++) {
-        enum change change = (enum change)(changes->list[i] & ((1 << CHANGE_BITS) - 1));
-        uint64_t time = changes->list[i] >> CHANGE_BITS;
-        double length = waiting > 0 ? (double)(time - last) : 0;
+        const struct present before = present;
+        uint64_t time = apply_change(changes->list[i], &present);
+        double length = before.waiting > 0 ? (double)(time - last) : 0;
         waited += length;
-        idle += busy < most ? length : 0;
-        busy += change == RUN_BEGINS ? 1 : 0;
-        busy -= change == RUN_ENDS ? 1 : 0;
-        waiting += change == WAIT_BEGINS ? 1 : 0;
-        waiting -= change == WAIT_ENDS ? 1 : 0;
+        idle += before.busy < most ? length : 0;
         last = time;
     }
     return waited > 0 ? (unsigned)(idle * 100 / waited + 0.5) : 0;
@@ -272,8 +290,8 @@ static void read_changes(const struct whatif *whatif, const struct whatif_job *j
 {
     *changes = (struct changes){whatif->scratch, 0, whatif->window.from, whatif->window.until};
     for (size_t i = 0; i < count; i++) {
-        struct whatif_job job = straighten(&jobs[i]);
-        if (has_sound_times(&jobs[i]) && is_in_window(&job, &whatif->window))
+        struct whatif_job job;
+        if (read_job(&jobs[i], &whatif->window, &job))
             list_changes_of(&job, whatif->floor, changes);
     }
     sort_numbers(changes->list, changes->count);
@@ -288,9 +306,8 @@ static duration_ns find_floor(const struct whatif *whatif, const struct whatif_j
     uint64_t *waits = whatif->scratch + count;
     size_t ended = 0, free = 0, next = 0;
     for (size_t i = 0; i < count; i++) {
-        struct whatif_job job = straighten(&jobs[i]);
-        if (has_sound_times(&jobs[i]) && is_in_window(&job, &whatif->window) &&
-            job.ended != TIMESTAMP_UNKNOWN)
+        struct whatif_job job;
+        if (read_job(&jobs[i], &whatif->window, &job) && job.ended != TIMESTAMP_UNKNOWN)
             ends[ended++] = (uint64_t)job.ended;
     }
     sort_numbers(ends, ended);
@@ -487,12 +504,10 @@ static unsigned percent_of(duration_ns part, duration_ns whole)
 void whatif_check(struct whatif *whatif, struct whatif_fit *fit)
 {
     *fit = (struct whatif_fit){
-        .observed = whatif->observed,
-        .has_few_jobs =
-            whatif->counted<WHATIF_JOBS_LEAST, .floor = whatif->floor,
-                            .has_floor = whatif->floor >= WHATIF_FLOOR_LEAST,
-                            .idle_percent = whatif->idle_percent, .has_idle = whatif->idle_percent>
-                WHATIF_IDLE_MAX};
+        .observed = whatif->observed, .floor = whatif->floor, .idle_percent = whatif->idle_percent};
+    fit->has_few_jobs = whatif->counted < WHATIF_JOBS_LEAST;
+    fit->has_floor = whatif->floor >= WHATIF_FLOOR_LEAST;
+    fit->has_idle = whatif->idle_percent > WHATIF_IDLE_MAX;
     whatif_replay(whatif, whatif->observed, &fit->replayed);
     duration_ns difference = fit->replayed.p90 - whatif->recorded.p90;
     difference = difference < 0 ? -difference : difference;
