@@ -25,12 +25,6 @@ uint64_t job_history_tag(const struct store_key *job)
     return tag >> 16;
 }
 
-static void put_be(uint8_t *bytes, uint64_t value, size_t size)
-{
-    for (size_t i = size; i-- > 0; value >>= 8)
-        bytes[i] = (uint8_t)value;
-}
-
 static uint64_t to_ms(timestamp_ns time)
 {
     return time > 0 ? (uint64_t)(time / NS_PER_MS) : 0;
@@ -47,7 +41,7 @@ static uint64_t choose_pool(const struct stats *stats, struct slice labels)
 {
     char room[LABELS_TEXT_MAX];
     struct pool_choice choice;
-    pool_rules_choose(stats_pool_rules(stats), labels, room, &choice);
+    pool_rules_choose(&stats->rules, labels, room, &choice);
     struct pool_id id = pool_make_id(choice.shown);
     return job_history_pool(&id);
 }
@@ -58,12 +52,12 @@ static void put_record(const struct stats *stats, uint8_t bytes[JOB_HISTORY_RECO
     timestamp_ns ready = timestamp_first_known(occupancy->ready, occupancy->started);
     uint64_t wait =
         occupancy->ready != TIMESTAMP_UNKNOWN ? ms_between(ready, occupancy->started) : NOT_KNOWN;
-    put_be(bytes, choose_pool(stats, occupancy->labels), 8);
-    put_be(bytes + 8, job_history_tag(job), 6);
-    put_be(bytes + 14, to_ms(ready), 6);
-    put_be(bytes + 20, wait, 4);
-    put_be(bytes + 24, ms_between(occupancy->started, occupancy->ended), 4);
-    put_be(bytes + 28, occupancy->runner, 4);
+    bytes_put_be(bytes, choose_pool(stats, occupancy->labels), 8);
+    bytes_put_be(bytes + 8, job_history_tag(job), 6);
+    bytes_put_be(bytes + 14, to_ms(ready), 6);
+    bytes_put_be(bytes + 20, wait, 4);
+    bytes_put_be(bytes + 24, ms_between(occupancy->started, occupancy->ended), 4);
+    bytes_put_be(bytes + 28, occupancy->runner, 4);
 }
 
 static void read_record(struct byte_reader *reader, struct job_record *record)
@@ -130,11 +124,11 @@ static enum error_code find_end(struct store_transaction *transaction, uint64_t 
     struct store_entry last;
     *end = FIRST_NUMBER;
     enum error_code code = seek_outer(transaction, true, &last, error);
-    if (code == ERROR_NONE)
-        *end = number_of_entry(&last) + JOB_HISTORY_TOGETHER;
-    if (code == ERROR_NONE && count_sound_records(&last) > 0)
-        *end = number_of_entry(&last) + count_sound_records(&last);
-    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+    if (code != ERROR_NONE)
+        return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+    size_t count = count_sound_records(&last);
+    *end = number_of_entry(&last) + (count > 0 ? count : JOB_HISTORY_TOGETHER);
+    return ERROR_NONE;
 }
 
 enum error_code job_history_count(struct store_transaction *transaction, uint64_t *count,
@@ -221,7 +215,8 @@ static enum error_code drop_first_entry(struct stats *stats, uint64_t *dropped, 
         return code;
     size_t len = first.key.len < sizeof bytes ? first.key.len : sizeof bytes;
     memcpy(bytes, first.key.data, len);
-    *dropped = count_sound_records(&first) > 0 ? count_sound_records(&first) : 1;
+    size_t count = count_sound_records(&first);
+    *dropped = count > 0 ? count : 1;
     return store_table_delete(stats->transaction, STORE_TABLE_JOB_HISTORY,
                               slice_of_bytes(bytes, len), error);
 }

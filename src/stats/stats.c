@@ -85,8 +85,8 @@ void bytes_write_varint(struct byte_writer *writer, uint64_t value)
 void bytes_write_be(struct byte_writer *writer, uint64_t value, size_t size)
 {
     uint8_t bytes[8];
-    bytes_put_be64(bytes, value);
-    bytes_write(writer, bytes + sizeof bytes - size, size);
+    bytes_put_be(bytes, value, size);
+    bytes_write(writer, bytes, size);
 }
 
 void bytes_write_text(struct byte_writer *writer, struct slice text)
@@ -95,12 +95,15 @@ void bytes_write_text(struct byte_writer *writer, struct slice text)
     bytes_write(writer, text.data, text.len);
 }
 
+void bytes_put_be(uint8_t *bytes, uint64_t value, size_t size)
+{
+    for (size_t i = size; i-- > 0; value >>= 8)
+        bytes[i] = (uint8_t)value;
+}
+
 void bytes_put_be64(uint8_t *bytes, uint64_t value)
 {
-    for (int i = 7; i >= 0; i--) {
-        bytes[i] = (uint8_t)value;
-        value >>= 8;
-    }
+    bytes_put_be(bytes, value, 8);
 }
 
 uint64_t bytes_get_be64(const void *bytes)
