@@ -1017,25 +1017,45 @@ static void api_put_header_file(struct json_out *json, const struct export_heade
     json_out_close_object(json);
 }
 
+// What the export of traces and that of metrics say about their endpoint.
+struct endpoint_state {
+    bool is_off;
+    bool is_troubled; // otherwise the rest has no content
+    timestamp_ns since;
+    enum export_trouble category;
+    int http_status;
+    const char *message;
+};
+
+static void put_endpoint_state(struct json_out *json, const struct endpoint_state *state)
+{
+    char category[HEALTH_CATEGORY_SIZE];
+    bool is_troubled = state->is_troubled;
+    json_out_text(json, "state",
+                  state->is_off ? SLICE("off")
+                  : is_troubled ? SLICE("trouble")
+                                : SLICE("ok"));
+    json_out_time(json, "since", is_troubled ? state->since : TIMESTAMP_UNKNOWN);
+    json_out_text(json, "category",
+                  is_troubled ? slice_from_string(health_category(state->category, category))
+                              : SLICE_EMPTY);
+    if (is_troubled && state->http_status > 0)
+        json_out_count(json, "http_status", (uint64_t)state->http_status);
+    else
+        json_out_null(json, "http_status");
+    json_out_text(json, "message", is_troubled ? slice_from_string(state->message) : SLICE_EMPTY);
+}
+
 static void api_put_trouble(struct json_out *json, const struct view_sources *sources,
                             const struct export_status *status)
 {
-    char category[HEALTH_CATEGORY_SIZE];
-    bool is_off = sources->exporter == NULL;
-    bool is_troubled = status->is_troubled;
-    json_out_text(json, "state",
-                  is_off        ? SLICE("off")
-                  : is_troubled ? SLICE("trouble")
-                                : SLICE("ok"));
-    json_out_time(json, "since", is_troubled ? status->since : TIMESTAMP_UNKNOWN);
-    json_out_text(json, "category",
-                  is_troubled ? slice_from_string(health_category(status->category, category))
-                              : SLICE_EMPTY);
-    if (is_troubled && status->http_status > 0)
-        json_out_count(json, "http_status", (uint64_t)status->http_status);
-    else
-        json_out_null(json, "http_status");
-    json_out_text(json, "message", is_troubled ? slice_from_string(status->message) : SLICE_EMPTY);
+    const struct endpoint_state state = {.is_off = sources->exporter == NULL,
+                                         .is_troubled = status->is_troubled,
+                                         .since = status->since,
+                                         .category = status->category,
+                                         .http_status = status->http_status,
+                                         .message = status->message};
+    put_endpoint_state(json, &state);
     json_out_text(json, "forwarded_message", slice_from_string(status->forwarded_message));
     json_out_count(json, "quarantined_records", status->quarantined_records);
     json_out_count(json, "quarantined_bytes", status->quarantined_bytes);
@@ -1100,23 +1120,15 @@ static void put_metrics_push(struct json_out *json, const struct view_sources *s
                              const struct health_figures *figures)
 {
     const struct metrics_push_status *status = &figures->pushing;
-    char category[HEALTH_CATEGORY_SIZE];
-    bool is_troubled = status->is_troubled;
+    const struct endpoint_state state = {.is_off = sources->metrics_push == NULL,
+                                         .is_troubled = status->is_troubled,
+                                         .since = status->since,
+                                         .category = status->category,
+                                         .http_status = status->http_status,
+                                         .message = status->message};
     json_out_open_object(json, "metrics_push");
     json_out_text(json, "endpoint", slice_from_string(sources->metrics_url));
-    json_out_text(json, "state",
-                  sources->metrics_push == NULL ? SLICE("off")
-                  : is_troubled                 ? SLICE("trouble")
-                                                : SLICE("ok"));
-    json_out_time(json, "since", status->since);
-    json_out_text(json, "category",
-                  is_troubled ? slice_from_string(health_category(status->category, category))
-                              : SLICE_EMPTY);
-    if (is_troubled && status->http_status > 0)
-        json_out_count(json, "http_status", (uint64_t)status->http_status);
-    else
-        json_out_null(json, "http_status");
-    json_out_text(json, "message", is_troubled ? slice_from_string(status->message) : SLICE_EMPTY);
+    put_endpoint_state(json, &state);
     json_out_time(json, "accepted_at", status->accepted_at);
     put_health_figures(json, figures, "metrics_push");
     json_out_close_object(json);
