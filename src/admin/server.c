@@ -15,14 +15,13 @@
 
 // --- parameters of a query: application/x-www-form-urlencoded (WHATWG URL 5.1) --------------------
 
-// Returns the length, or -1 for a '%' that is not followed by two hexadecimal digits.
-static ptrdiff_t decode_query_text(struct slice text, char *out)
+ptrdiff_t admin_percent_decode(struct slice text, bool is_query, char *out)
 {
     size_t len = 0;
 
     for (size_t i = 0; i < text.len; i++) {
         uint8_t byte = (uint8_t)text.data[i];
-        if (byte == '+')
+        if (byte == '+' && is_query)
             byte = ' ';
         if (byte == '%') {
             if (text.len - i < 3 || !hex_decode(text.data + i + 1, 2, &byte, 1))
@@ -60,7 +59,7 @@ bool admin_query_get(struct slice query, const char *name, struct arena *arena, 
         char *text = arena_allocate(arena, raw.len + 1);
         if (text == NULL)
             return false;
-        ptrdiff_t len = decode_query_text(raw, text);
+        ptrdiff_t len = admin_percent_decode(raw, true, text);
         if (len > 0)
             *value = (struct slice){text, (size_t)len};
         return true;

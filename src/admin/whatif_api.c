@@ -110,19 +110,12 @@ static enum error_code read_pool(struct whatif_api *api, struct slice path, stru
         return error_set(error, ERROR_NOT_FOUND, "want " POOLS_PREFIX "NAME/whatif");
     struct slice raw = {path.data + prefix, path.len - prefix - SUFFIX.len};
     char *name = arena_allocate(&api->arena, raw.len);
-    size_t len = 0;
     if (name == NULL)
         return error_set(error, ERROR_MEMORY, "out of memory");
-    for (size_t i = 0; i < raw.len; i++) {
-        uint8_t byte = (uint8_t)raw.data[i];
-        if (byte == '%') {
-            if (raw.len - i < 3 || !hex_decode(raw.data + i + 1, 2, &byte, 1))
-                return error_set(error, ERROR_USAGE, "the name of the pool is encoded wrongly");
-            i += 2;
-        }
-        name[len++] = (char)byte;
-    }
-    api->question.pool = (struct slice){name, len};
+    ptrdiff_t len = admin_percent_decode(raw, false, name);
+    if (len < 0)
+        return error_set(error, ERROR_USAGE, "the name of the pool is encoded wrongly");
+    api->question.pool = (struct slice){name, (size_t)len};
     return ERROR_NONE;
 }
 

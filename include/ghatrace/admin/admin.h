@@ -73,6 +73,9 @@ void admin_deferred_send(struct admin_deferred *deferred, int status, const char
                          struct buffer *body);
 void admin_deferred_error(struct admin_deferred *deferred, int status, const char *message);
 
+// Decodes "%2C" in a part of a path, and in a query also '+', into `out`, which has room for `text`. Returns the length,
+// or -1 for a '%' that is not followed by two hexadecimal digits.
+ptrdiff_t admin_percent_decode(struct slice text, bool is_query, char *out);
 // The first parameter of that name in the query, decoded into the arena. Absent and badly encoded ones are empty.
 // False if out of memory.
 bool admin_query_get(struct slice query, const char *name, struct arena *arena,
