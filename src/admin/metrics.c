@@ -585,17 +585,14 @@ const char *health_category(enum export_trouble trouble, char text[HEALTH_CATEGO
 struct setup_facts health_setup_facts(const struct view_sources *sources,
                                       const struct health_figures *figures, timestamp_ns now)
 {
-    return (struct setup_facts){
-        .ingress = &figures->setup,
-        .last_event_at = figures->engine.last_event_at,
-        .webhook_path = sources->webhook_path,
-        .export_url = sources->export_url,
-        .exporting = &figures->exporting,
-        .exported_records = figures->exporter.sent_records,
-        .arc =
-            setup_arc_facts(&figures->engine, sources->receiver != NULL ? &figures->receiver : NULL,
-                            sources->has_arc_runners),
-        .now = now};
+    return (struct setup_facts){.ingress = &figures->setup,
+                                .last_event_at = figures->engine.last_event_at,
+                                .webhook_path = sources->webhook_path,
+                                .export_url = sources->export_url,
+                                .exporting = &figures->exporting,
+                                .exported_records = figures->exporter.sent_records,
+                                .arc = figures->arc,
+                                .now = now};
 }
 
 static bool has_usable_headers(const struct export_header_file *file)
@@ -628,8 +625,9 @@ enum error_code health_figures_read(const struct view_sources *sources, timestam
     }
     if (sources->receiver != NULL)
         receiver_read_counters(sources->receiver, &figures->receiver);
-    for (size_t i = 0; i < ARC_OUTCOMES; i++)
-        figures->arc_reports[i] = figures->engine.arc_reports[i] + figures->receiver.arc_reports[i];
+    figures->arc =
+        setup_arc_facts(&figures->engine, sources->receiver != NULL ? &figures->receiver : NULL,
+                        sources->has_arc_runners);
     if (sources->exporter != NULL) {
         exporter_read_counters(sources->exporter, &figures->exporter);
         exporter_read_status(sources->exporter, &figures->exporting);
@@ -892,7 +890,7 @@ const struct health_family health_families[] = {
      FIGURE(engine.assignments_missing), IN_API("arc", "missing")},
     {"ghatrace_arc_reports", METRICS_COUNTER,
      "What ARC reported of jobs, by what became of it; expired and shed ones were counted as held before. Since the start.",
-     FIGURES(arc_reports, "outcome", arc_outcome_names), IN_API("arc", "reports")},
+     FIGURES(arc.reports, "outcome", arc_outcome_names), IN_API("arc", "reports")},
     {"ghatrace_forwarded_spans", METRICS_COUNTER,
      "Spans of programs inside jobs, by what became of them; held ones are counted again when they are released or dropped. "
      "Since the start.",

@@ -81,7 +81,7 @@ struct health_figures {
     struct ingress_setup setup;
     struct receiver_counters receiver;
     struct engine_counters engine;
-    uint64_t arc_reports[ARC_OUTCOMES]; // of the receiver and the engine together
+    struct setup_arc arc;
     struct engine_overflow overflow;
     struct export_counters exporter;
     struct export_status exporting;

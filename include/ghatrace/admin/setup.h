@@ -43,7 +43,7 @@ struct setup_item {
 struct setup_arc {
     bool is_received;                       // otlp-listen is on
     bool is_expected;                       // arc-runners is set
-    uint64_t reports[ARC_OUTCOMES];         // by what became of them
+    uint64_t reports[ARC_OUTCOMES];         // of the receiver and the engine together
     uint64_t missing;                       // as in struct engine_counters
     timestamp_ns assignment_at, missing_at; // the last of each; TIMESTAMP_UNKNOWN: none
     uint64_t wrong_tokens, not_allowed;     // requests
