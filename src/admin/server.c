@@ -154,18 +154,18 @@ struct admin {
     struct log_limit log_limit;
 };
 
-// What a connection belongs to: the first member of what conn->request points to.
-enum admin_guest { ADMIN_GUEST_STREAM, ADMIN_GUEST_DEFERRED };
+// What conn->request points to: its first member.
+enum admin_pending { ADMIN_PENDING_STREAM, ADMIN_PENDING_DEFERRED };
 
 struct admin_stream {
-    enum admin_guest guest;
+    enum admin_pending kind;
     struct http_conn *conn;
     void (*on_closed)(void *context);
     void *context;
 };
 
 struct admin_deferred {
-    enum admin_guest guest;
+    enum admin_pending kind;
     struct http_conn *conn; // NULL: the client has disconnected
 };
 
@@ -260,7 +260,7 @@ struct admin_stream *admin_response_stream(struct admin_response *reply,
         memory_free(stream);
         return NULL;
     }
-    *stream = (struct admin_stream){ADMIN_GUEST_STREAM, conn, on_closed, context};
+    *stream = (struct admin_stream){ADMIN_PENDING_STREAM, conn, on_closed, context};
     assert(conn->request == NULL && reply->is_given);
     conn->request = stream;
     admin->streams++;
@@ -282,21 +282,21 @@ static void end_stream(struct admin *admin, struct admin_stream *stream)
 
 static void on_admin_free(struct http_conn *conn)
 {
-    enum admin_guest *guest = conn->request;
+    enum admin_pending *kind = conn->request;
 
-    if (guest == NULL)
+    if (kind == NULL)
         return;
-    switch (*guest) {
-    case ADMIN_GUEST_STREAM:
+    switch (*kind) {
+    case ADMIN_PENDING_STREAM:
         end_stream(conn->host->context, conn->request);
         break;
-    case ADMIN_GUEST_DEFERRED:
+    case ADMIN_PENDING_DEFERRED:
         ((struct admin_deferred *)conn->request)->conn = NULL;
         break;
     }
 }
 
-// --- responses that are put off -------------------------------------------------------------------
+// --- deferred responses ---------------------------------------------------------------------------
 
 struct admin_deferred *admin_response_defer(struct admin_response *reply)
 {
@@ -306,7 +306,7 @@ struct admin_deferred *admin_response_defer(struct admin_response *reply)
         admin_response_error(reply, 503, "out of memory");
         return NULL;
     }
-    *deferred = (struct admin_deferred){ADMIN_GUEST_DEFERRED, reply->conn};
+    *deferred = (struct admin_deferred){ADMIN_PENDING_DEFERRED, reply->conn};
     assert(reply->conn->request == NULL && !reply->is_given);
     assert(reply->conn->state == HTTP_CONN_PENDING);
     reply->conn->request = deferred;
@@ -315,7 +315,7 @@ struct admin_deferred *admin_response_defer(struct admin_response *reply)
 }
 
 // False: the client has disconnected. Frees it.
-static bool take_up(struct admin_deferred *deferred, struct admin_response *reply)
+static bool resume_response(struct admin_deferred *deferred, struct admin_response *reply)
 {
     *reply = (struct admin_response){.conn = deferred->conn};
     if (deferred->conn != NULL)
@@ -329,7 +329,7 @@ void admin_deferred_send(struct admin_deferred *deferred, int status, const char
 {
     struct admin_response reply;
 
-    if (take_up(deferred, &reply))
+    if (resume_response(deferred, &reply))
         admin_response_send(&reply, status, content_type, body);
 }
 
@@ -337,7 +337,7 @@ void admin_deferred_error(struct admin_deferred *deferred, int status, const cha
 {
     struct admin_response reply;
 
-    if (take_up(deferred, &reply))
+    if (resume_response(deferred, &reply))
         admin_response_error(&reply, status, message);
 }
 

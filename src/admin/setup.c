@@ -422,8 +422,8 @@ static void assess_arc(const struct setup_facts *facts, struct setup_item *item)
     if (arc->is_expected && !arc->is_received) {
         item->state = SETUP_WARNING;
         append_message(item,
-                       "arc-runners is set and otlp-listen is not: the runner.* spans of these "
-                       "jobs wait for arc-grace in vain.");
+                       "arc-runners is set and otlp-listen is not: no report can be received, and "
+                       "the runner.* spans of these jobs wait until arc-grace is over.");
     } else if (arc->is_expected) {
         assess_expected_arc(arc, item);
     } else if (arc->is_received && has_reports(arc)) {

@@ -64,7 +64,7 @@ struct admin_stream *admin_response_stream(struct admin_response *reply,
 // False: the client reads too slowly or has disconnected; on_closed follows.
 bool admin_stream_send(struct admin_stream *stream, struct slice bytes);
 
-// Puts the response off. It must be completed later, with exactly one of the two functions, in the loop's thread or when
+// Defers the response. It must be completed later, with exactly one of the two functions, in the loop's thread or when
 // the loop no longer runs; they do nothing but free their memory if the client has disconnected, or the listener was
 // stopped. Only in routes that are slow. NULL: out of memory, and the response is complete.
 struct admin_deferred;
@@ -87,7 +87,7 @@ struct admin_route {
     void (*handle)(void *context, const struct admin_request *request,
                    struct admin_response *reply);
     void *context;
-    bool is_slow; // its responses may be put off
+    bool is_slow; // its responses may be deferred
 };
 
 // --- the listener ---

@@ -11,7 +11,7 @@
 // where id is the first half of SHA-256 of the pool's name in lower case (pool_name), and the labels have the spelling
 // that was seen first (below).
 //
-// Whoever writes a workflow can invent labels, so there are at most `max_pools` pools (stats.h). Beyond it the sets of
+// Anyone who writes a workflow can invent labels, so there are at most `max_pools` pools (stats.h). Beyond it the sets of
 // labels that no rule names are folded into the pool "(one-off)", those with the fewest started jobs first: jobs that
 // ended within seven days and had started, and running ones. A set that started more than the least used pool takes
 // its place; the other's jobs and latencies move. While the store is tight no pool is created.
