@@ -2,7 +2,6 @@
 #include "ghatrace/term/whatif.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 #define SHARED_NAMED 5 // pools
@@ -17,19 +16,11 @@ struct page {
     enum error_code code;
 };
 
-static void put(struct page *page, const char *format, ...) PRINTF_LIKE(2, 3);
-
-static void put(struct page *page, const char *format, ...)
-{
-    char text[512];
-    va_list args;
-    va_start(args, format);
-    int len = vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    size_t used = len < 0 ? 0 : (size_t)len < sizeof text ? (size_t)len : sizeof text - 1;
-    if (page->code == ERROR_NONE)
-        page->code = buffer_append(page->out, text, used);
-}
+#define PUT(page, ...)                                                                             \
+    do {                                                                                           \
+        if ((page)->code == ERROR_NONE)                                                            \
+            (page)->code = buffer_append_format((page)->out, __VA_ARGS__);                         \
+    } while (0)
 
 static struct slice clean_pool_name(const struct terminal *terminal, struct arena *scratch,
                                     struct slice raw)
@@ -60,13 +51,13 @@ static struct length_text format_short_length(duration_ns duration)
 
 static void put_waits(struct page *page, const struct whatif_waits *waits)
 {
-    put(page, "half of the jobs waited at most %s, 90 %% at most %s, 99 %% at most %s",
+    PUT(page, "half of the jobs waited at most %s, 90 %% at most %s, 99 %% at most %s",
         format_short_length(waits->p50).text, format_short_length(waits->p90).text,
         format_short_length(waits->p99).text);
     if (waits->waiting > 0)
-        put(page, "; %" PRIu64 " still %s, counted with the wait so far", waits->waiting,
+        PUT(page, "; %" PRIu64 " still %s, counted with the wait so far", waits->waiting,
             waits->waiting == 1 ? "waits" : "wait");
-    put(page, ".\n");
+    PUT(page, ".\n");
 }
 
 static void put_pool(struct page *page)
@@ -75,10 +66,10 @@ static void put_pool(struct page *page)
     const struct whatif_window *window = &answer->question.window;
     char from[TIMESTAMP_TEXT_SIZE];
     struct slice name = clean_pool_name(page->terminal, page->scratch, answer->name);
-    put(page, "Pool %.*s: %" PRIu64 " job%s became ready since %s.\n", SLICE_ARGS(name),
+    PUT(page, "Pool %.*s: %" PRIu64 " job%s became ready since %s.\n", SLICE_ARGS(name),
         answer->jobs, plural(answer->jobs), timestamp_format_rfc3339(window->from, false, from));
     if (answer->kept_since > window->from)
-        put(page,
+        PUT(page,
             "The first completed job that is stored ended at %s; what was before is not known.\n",
             timestamp_format_rfc3339(answer->kept_since, false, from));
 }
@@ -87,13 +78,13 @@ static void put_answers(struct page *page)
 {
     const struct whatif_answer *answer = page->answer;
     const struct whatif_question *question = &answer->question;
-    put(page, "As it was, with at most %" PRIu64 " busy at once: ", answer->fit.observed);
+    PUT(page, "As it was, with at most %" PRIu64 " busy at once: ", answer->fit.observed);
     put_waits(page, &answer->recorded);
     if (question->has_runners) {
-        put(page, "With %" PRIu64 " runner%s: ", question->runners, plural(question->runners));
+        PUT(page, "With %" PRIu64 " runner%s: ", question->runners, plural(question->runners));
         put_waits(page, &answer->replayed);
     }
-    put(page, "The fewest runners with which 90 %% wait at most %s: %" PRIu64 ".\n",
+    PUT(page, "The fewest runners with which 90 %% wait at most %s: %" PRIu64 ".\n",
         format_short_length(question->target).text, answer->fewest);
 }
 
@@ -103,17 +94,17 @@ static void put_shared(struct page *page)
 {
     const struct whatif_answer *answer = page->answer;
     size_t named = answer->shared_count < SHARED_NAMED ? answer->shared_count : SHARED_NAMED;
-    put(page, "- Its runners also took jobs of %zu other pool%s: ", answer->shared_count,
+    PUT(page, "- Its runners also took jobs of %zu other pool%s: ", answer->shared_count,
         plural(answer->shared_count));
     for (size_t i = 0; i < named; i++) {
         const struct whatif_shared *shared = &answer->shared[i];
         struct slice name = shared->name.len > 0
                                 ? clean_pool_name(page->terminal, page->scratch, shared->name)
                                 : SLICE("one that is not listed");
-        put(page, "%s%.*s (%" PRIu64 " job%s)", i > 0 ? ", " : "", SLICE_ARGS(name), shared->jobs,
+        PUT(page, "%s%.*s (%" PRIu64 " job%s)", i > 0 ? ", " : "", SLICE_ARGS(name), shared->jobs,
             plural(shared->jobs));
     }
-    put(page, "%s.\n", named < answer->shared_count ? ", ..." : "");
+    PUT(page, "%s.\n", named < answer->shared_count ? ", ..." : "");
 }
 
 static void put_reasons(struct page *page)
@@ -122,16 +113,16 @@ static void put_reasons(struct page *page)
     const struct whatif_fit *fit = &answer->fit;
     bool is_silent = !fit->has_few_jobs && !fit->has_idle && !fit->has_floor;
     if (fit->has_few_jobs)
-        put(page, "- There are only %" PRIu64 " jobs: single ones decide how long 90 %% waited.\n",
+        PUT(page, "- There are only %" PRIu64 " jobs: single ones decide how long 90 %% waited.\n",
             answer->jobs);
     if (fit->has_floor)
-        put(page,
+        PUT(page,
             "- 9 of 10 jobs that became ready while fewer than %" PRIu64
             " were busy waited at least %s, as if a runner were made for each: more runners do not "
             "shorten that.\n",
             fit->observed, format_short_length(fit->floor).text);
     if (fit->has_idle)
-        put(page,
+        PUT(page,
             "- In %u %% of the time in which jobs waited%s, fewer than %" PRIu64
             " were busy: the number of runners changed, or they were held back by other pools or "
             "by a common limit.\n",
@@ -139,23 +130,22 @@ static void put_reasons(struct page *page)
     if (answer->shared_count > 0)
         put_shared(page);
     if (is_silent && answer->shared_count == 0 && !fit->is_explained)
-        put(page, "- The records show no reason.\n");
+        PUT(page, "- The records show no reason.\n");
 }
 
 static void put_fit(struct page *page)
 {
     const struct whatif_answer *answer = page->answer;
     const struct whatif_fit *fit = &answer->fit;
-    const char *runners = plural(fit->observed);
     if (fit->is_explained && fit->error_percent <= WHATIF_ERROR_MAX)
-        put(page, "The model explains the recorded p90 within %u %%", fit->error_percent);
+        PUT(page, "The model explains the recorded p90 within %u %%", fit->error_percent);
     else if (fit->is_explained)
-        put(page, "The model explains the recorded p90 within %s",
+        PUT(page, "The model explains the recorded p90 within %s",
             format_short_length(WHATIF_ERROR_MAX_NS).text);
     else
-        put(page, "The model does not explain the recorded p90, so do not rely on it");
-    put(page, ": replayed with %" PRIu64 " runner%s, 90 %% wait at most %s instead of %s.\n",
-        fit->observed, runners, format_short_length(fit->replayed.p90).text,
+        PUT(page, "The model does not explain the recorded p90, so do not rely on it");
+    PUT(page, ": replayed with %" PRIu64 " runner%s, 90 %% wait at most %s instead of %s.\n",
+        fit->observed, plural(fit->observed), format_short_length(fit->replayed.p90).text,
         format_short_length(answer->recorded.p90).text);
     put_reasons(page);
 }
