@@ -118,10 +118,11 @@ static enum error_code scan_pools(struct stats *stats, struct error *error)
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-static bool may_scan(const struct stats *stats)
+// `last`: when it was done; TIMESTAMP_UNKNOWN: never.
+static bool is_due_again(const struct stats *stats, timestamp_ns last, duration_ns every)
 {
-    duration_ns since = stats->now - stats->folding.scanned_at;
-    return stats->folding.scanned_at == TIMESTAMP_UNKNOWN || since < 0 || since >= SCAN_EVERY;
+    duration_ns since = stats->now - last;
+    return last == TIMESTAMP_UNKNOWN || since < 0 || since >= every;
 }
 
 // True if the next one is used less than `newcomer`, as far as is known; the others are used as much or more.
@@ -140,7 +141,7 @@ static enum error_code next_candidate(struct stats *stats, const struct fold_can
     bool has_scanned = false;
     for (;;) {
         if (!has_candidate(folding, newcomer)) {
-            if (has_scanned || !may_scan(stats))
+            if (has_scanned || !is_due_again(stats, stats->folding.scanned_at, SCAN_EVERY))
                 return ERROR_NOT_FOUND;
             enum error_code code = scan_pools(stats, error);
             if (code != ERROR_NONE)
@@ -342,10 +343,9 @@ static enum error_code settle_jobs(struct stats *stats, size_t max, struct error
 enum error_code pool_settle_folded(struct stats *stats, size_t max, struct error *error)
 {
     struct folding *folding = &stats->folding;
-    duration_ns since = stats->now - folding->settled_at;
     bool is_over = pool_count(stats->transaction) > stats->max_pools + 1;
     if ((folding->is_unlikely && !is_over) ||
-        (folding->settled_at != TIMESTAMP_UNKNOWN && since >= 0 && since < SETTLE_EVERY))
+        !is_due_again(stats, folding->settled_at, SETTLE_EVERY))
         return ERROR_NONE;
     folding->settled_at = stats->now;
     enum error_code code = fold_excess(stats, error);
