@@ -8,8 +8,8 @@
 // A job as it is replayed.
 struct task {
     timestamp_ns ready; // 0: it ran when the window began
-    duration_ns
-        service; // how long it holds a runner; while it is read, for a job that has not ended: ~at least
+    // How long it holds a runner; while it is read, for a job that has not ended: ~at least.
+    duration_ns service;
     duration_ns recorded; // its wait; negative: not counted
 };
 

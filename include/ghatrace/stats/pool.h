@@ -58,11 +58,11 @@ struct pool {
     uint64_t counts[OPEN_JOB_STATES]; // open jobs by enum open_job_kind; that of OPEN_JOB_NONE is 0
     timestamp_ns changed_at;          // when a job was last added or removed
     timestamp_ns latency_slot; // start of the last slot in `latency`; TIMESTAMP_UNKNOWN: none
-    uint64_t day;              // since 1970, of the first of these:
-    uint32_t
-        started[POOL_DAYS]; // jobs that had started and ended on this day, and on those before it
-    bool
-        is_of_old_layout; // one group, unescaped; no days. Only before the first start of this version
+    // Jobs that had started and ended on this day, counted from 1970, and on those before it.
+    uint64_t day;
+    uint32_t started[POOL_DAYS];
+    // One group, unescaped; no days. Only before the first start of this version.
+    bool is_of_old_layout;
 };
 
 // The state of a job, and its pool. All zero: none.

@@ -90,11 +90,10 @@ struct whatif_fit {
     // Why it may not be:
     bool has_few_jobs;
     duration_ns floor; // 9 of 10 jobs waited at least that long
-    bool
-        has_floor; // that is WHATIF_FLOOR_LEAST or more, so that it is not due to a lack of runners
-    unsigned
-        idle_percent; // of the time in which jobs waited longer than `floor`: fewer than `observed` were busy
-    bool has_idle; // that is more than WHATIF_IDLE_MAX
+    bool has_floor;    // it is WHATIF_FLOOR_LEAST or more, so not due to a lack of runners
+    // Of the time in which jobs waited longer than `floor`: fewer than `observed` were busy.
+    unsigned idle_percent;
+    bool has_idle; // it is more than WHATIF_IDLE_MAX
 };
 
 void whatif_check(struct whatif *whatif, struct whatif_fit *fit);

@@ -42,8 +42,8 @@ struct whatif_shared {
 };
 
 struct whatif_answer {
-    struct whatif_question
-        question;      // its window begins with the history, if that is younger than asked for
+    // Its window begins with the history, if that is younger than asked for.
+    struct whatif_question question;
     struct slice name; // of the pool
     // False: there is neither a pool of this name nor a completed job of it. Then only `near` has content: pools with
     // similar names, at most WHATIF_VIEW_NEAR, or those with most open jobs if there is none. All slices are in the
@@ -52,9 +52,9 @@ struct whatif_answer {
     struct slice near[WHATIF_VIEW_NEAR];
     size_t near_count;
     bool is_similar; // the names in `near` are
-    timestamp_ns
-        kept_since; // from when on completed jobs are known; TIMESTAMP_UNKNOWN: there are none
-    uint64_t jobs;  // whose waits are counted; if 0, the rest has no content
+    // From when on completed jobs are known; TIMESTAMP_UNKNOWN: there are none.
+    timestamp_ns kept_since;
+    uint64_t jobs; // whose waits are counted; if 0, the rest has no content
     struct whatif_waits recorded;
     struct whatif_waits replayed; // if the question has runners
     uint64_t fewest;
