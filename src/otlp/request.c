@@ -37,29 +37,29 @@ static void *allocate(struct decoder *decoder, size_t count, size_t size)
     return items;
 }
 
-// The next field that the schema knows, and its position there. False: the end, or a failure. A known field of another
+// The next field that the schema knows, and what that says of it. NULL: the end, or a failure. A known field of another
 // wire type is a failure, as it is in the Collector.
-static bool next_field(struct decoder *decoder, const struct schema_message *schema,
-                       struct wire_reader *reader, struct wire_field *field, size_t *position)
+static const struct schema_field *next_field(struct decoder *decoder,
+                                             const struct schema_message *schema,
+                                             struct wire_reader *reader, struct wire_field *field)
 {
     for (;;) {
         const char *at = reader->position;
         if (decoder->code != ERROR_NONE)
-            return false;
+            return NULL;
         if (!wire_read_field(reader, field)) {
             if (reader->is_corrupt)
                 fail_at(decoder, schema, at, "cut short, or not protobuf");
-            return false;
+            return NULL;
         }
         int found = schema_find(schema, field->number);
         if (found < 0)
             continue;
         if (schema_wire_type(schema->fields[found].kind) != field->type) {
             fail_at(decoder, schema, at, "field of another type");
-            return false;
+            return NULL;
         }
-        *position = (size_t)found;
-        return true;
+        return &schema->fields[found];
     }
 }
 
@@ -83,17 +83,17 @@ static void examine(struct decoder *decoder, const struct schema_message *schema
 {
     struct wire_reader reader;
     struct wire_field field;
-    size_t position;
+    const struct schema_field *known;
     if (depth > SCHEMA_DEPTH_MAX) {
         fail_at(decoder, schema, message.data, "nested too deep");
         return;
     }
     findings->attributes += schema == &schema_key_value;
     wire_reader_init(&reader, message);
-    while (next_field(decoder, schema, &reader, &field, &position)) {
-        enum schema_kind kind = schema->fields[position].kind;
+    while ((known = next_field(decoder, schema, &reader, &field)) != NULL) {
+        enum schema_kind kind = known->kind;
         if (kind == SCHEMA_MESSAGE)
-            examine(decoder, schema->fields[position].message, field.bytes, depth + 1, findings);
+            examine(decoder, known->message, field.bytes, depth + 1, findings);
         else if (kind == SCHEMA_STRING)
             findings->has_bad_utf8 |= !utf8_is_valid(field.bytes);
         else if (kind == SCHEMA_TRACE_ID)
@@ -142,13 +142,12 @@ static void read_received_span(struct decoder *decoder, struct slice message,
 {
     struct wire_reader reader;
     struct wire_field field;
-    size_t position;
     struct findings findings = {.bytes = message.len};
     bool has_trace = false, has_span = false;
     *span = (struct otlp_received_span){.bytes = message};
     examine(decoder, &schema_span, message, SPAN_DEPTH, &findings);
     wire_reader_init(&reader, message);
-    while (next_field(decoder, &schema_span, &reader, &field, &position)) {
+    while (next_field(decoder, &schema_span, &reader, &field) != NULL) {
         if (field.number == SPAN_TRACE_ID)
             has_trace = read_nonzero_id(field.bytes, span->trace_id.bytes, TRACE_ID_SIZE);
         else if (field.number == SPAN_SPAN_ID)
@@ -196,10 +195,10 @@ static struct slice merge_pieces(struct decoder *decoder, const struct origin_fi
 {
     struct wire_reader reader;
     struct wire_field field;
-    size_t position, len = 0;
+    size_t len = 0;
     char *merged = allocate(decoder, bytes, 1);
     wire_reader_init(&reader, outer);
-    while (merged != NULL && next_field(decoder, fields->outer, &reader, &field, &position)) {
+    while (merged != NULL && next_field(decoder, fields->outer, &reader, &field) != NULL) {
         if (field.number != fields->inner_number || field.bytes.len == 0)
             continue;
         memcpy(merged + len, field.bytes.data, field.bytes.len);
@@ -214,10 +213,10 @@ static void read_origin(struct decoder *decoder, const struct origin_fields *fie
     struct wire_reader reader;
     struct wire_field field;
     struct findings findings = {.bytes = 0};
-    size_t position, pieces = 0;
+    size_t pieces = 0;
     *origin = (struct origin){.message = SLICE_EMPTY};
     wire_reader_init(&reader, outer);
-    while (next_field(decoder, fields->outer, &reader, &field, &position)) {
+    while (next_field(decoder, fields->outer, &reader, &field) != NULL) {
         if (field.number == fields->inner_number) {
             examine(decoder, fields->inner, field.bytes, fields->inner_depth, &findings);
             findings.bytes += field.bytes.len;
@@ -242,9 +241,9 @@ static size_t count_scope_spans(struct decoder *decoder, struct slice message)
 {
     struct wire_reader reader;
     struct wire_field field;
-    size_t position, count = 0;
+    size_t count = 0;
     wire_reader_init(&reader, message);
-    while (next_field(decoder, &schema_scope_spans, &reader, &field, &position))
+    while (next_field(decoder, &schema_scope_spans, &reader, &field) != NULL)
         count += field.number == SCOPE_SPANS_SPANS;
     return count;
 }
@@ -254,9 +253,8 @@ static void count_scopes(struct decoder *decoder, struct slice message, struct o
 {
     struct wire_reader reader;
     struct wire_field field;
-    size_t position;
     wire_reader_init(&reader, message);
-    while (next_field(decoder, &schema_resource_spans, &reader, &field, &position)) {
+    while (next_field(decoder, &schema_resource_spans, &reader, &field) != NULL) {
         if (field.number != RESOURCE_SPANS_SCOPE_SPANS)
             continue;
         size_t spans = count_scope_spans(decoder, field.bytes);
@@ -271,7 +269,6 @@ static void read_scope(struct decoder *decoder, const struct origin *resource, s
     struct wire_reader reader;
     struct wire_field field;
     struct origin origin;
-    size_t position;
     struct otlp_received_span *spans = allocate(decoder, span_count, sizeof *spans);
     struct otlp_received_scope *scope = &request->scopes[request->scope_count];
     if (spans == NULL)
@@ -287,7 +284,7 @@ static void read_scope(struct decoder *decoder, const struct origin *resource, s
     enum otlp_span_fault inherited =
         resource->fault != OTLP_SPAN_FINE ? resource->fault : origin.fault;
     wire_reader_init(&reader, message);
-    while (next_field(decoder, &schema_scope_spans, &reader, &field, &position)) {
+    while (next_field(decoder, &schema_scope_spans, &reader, &field) != NULL) {
         if (field.number == SCOPE_SPANS_SPANS)
             read_received_span(decoder, field.bytes, inherited, &scope->spans[scope->span_count++]);
     }
@@ -302,10 +299,9 @@ static void read_resource_scopes(struct decoder *decoder, struct slice message,
     struct wire_reader reader;
     struct wire_field field;
     struct origin resource, unused;
-    size_t position;
     read_origin(decoder, &resource_fields, message, &resource);
     wire_reader_init(&reader, message);
-    while (next_field(decoder, &schema_resource_spans, &reader, &field, &position)) {
+    while (next_field(decoder, &schema_resource_spans, &reader, &field) != NULL) {
         if (field.number != RESOURCE_SPANS_SCOPE_SPANS)
             continue;
         size_t span_count = count_scope_spans(decoder, field.bytes);
@@ -320,10 +316,9 @@ static void count_request(struct decoder *decoder, struct otlp_request *counts)
 {
     struct wire_reader reader;
     struct wire_field field;
-    size_t position;
     *counts = (struct otlp_request){.scopes = NULL};
     wire_reader_init(&reader, decoder->body);
-    while (next_field(decoder, &schema_trace_request, &reader, &field, &position))
+    while (next_field(decoder, &schema_trace_request, &reader, &field) != NULL)
         count_scopes(decoder, field.bytes, counts);
     if (decoder->code == ERROR_NONE && counts->span_count > decoder->limits->spans)
         decoder->code =
@@ -336,13 +331,12 @@ static void read_trace_request(struct decoder *decoder, struct otlp_request *req
     struct wire_reader reader;
     struct wire_field field;
     struct otlp_request counts;
-    size_t position;
     count_request(decoder, &counts);
     if (decoder->code != ERROR_NONE)
         return;
     request->scopes = allocate(decoder, counts.scope_count, sizeof *request->scopes);
     wire_reader_init(&reader, decoder->body);
-    while (next_field(decoder, &schema_trace_request, &reader, &field, &position))
+    while (next_field(decoder, &schema_trace_request, &reader, &field) != NULL)
         read_resource_scopes(decoder, field.bytes, request);
 }
 
