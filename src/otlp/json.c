@@ -67,11 +67,10 @@ static bool collect_fields(struct transcoder *transcoder, const struct schema_me
 }
 
 // Numbers that do not fit into a double are strings in JSON.
-static void write_quoted_number(struct json_writer *json, const struct schema_field *schema,
-                                uint64_t value)
+static void write_quoted_number(struct json_writer *json, enum schema_kind kind, uint64_t value)
 {
     json_write_raw(json, SLICE("\""));
-    if (schema->kind == SCHEMA_INT64 || schema->kind == SCHEMA_SFIXED64)
+    if (kind == SCHEMA_INT64 || kind == SCHEMA_SFIXED64)
         json_write_int64(json, (int64_t)value);
     else
         json_write_uint64(json, value);
@@ -89,7 +88,6 @@ static double double_of(uint64_t bits)
 static void write_packed(struct transcoder *transcoder, const struct schema_field *schema,
                          struct slice elements)
 {
-    static const struct schema_field fixed64 = {.kind = SCHEMA_FIXED64};
     const char *separator = "";
     if (elements.len % sizeof(uint64_t) != 0 && transcoder->json.failure == ERROR_NONE)
         transcoder->json.failure = error_set(transcoder->error, ERROR_CORRUPT,
@@ -103,7 +101,7 @@ static void write_packed(struct transcoder *transcoder, const struct schema_fiel
         if (schema->kind == SCHEMA_PACKED_DOUBLE)
             json_write_double(&transcoder->json, double_of(bits));
         else
-            write_quoted_number(&transcoder->json, &fixed64, bits);
+            write_quoted_number(&transcoder->json, SCHEMA_FIXED64, bits);
         separator = ",";
     }
     json_write_raw(&transcoder->json, SLICE("]"));
@@ -133,7 +131,7 @@ static void write_value(struct transcoder *transcoder, const struct schema_field
     case SCHEMA_INT64:
     case SCHEMA_FIXED64:
     case SCHEMA_SFIXED64:
-        write_quoted_number(json, schema, field->integer);
+        write_quoted_number(json, schema->kind, field->integer);
         break;
     case SCHEMA_DOUBLE:
         json_write_double(json, double_of(field->integer));

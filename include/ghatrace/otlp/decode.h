@@ -19,8 +19,7 @@ struct otlp_response {
 };
 
 // The ExportTraceServiceResponse of a 200, in protobuf or JSON, or the ExportMetricsServiceResponse, which has the same
-// fields. ERROR_CORRUPT if the body cannot be read, which must
-// not count as a failed export.
+// fields. ERROR_CORRUPT if the body cannot be read, which must not count as a failed export.
 enum error_code otlp_decode_response(struct slice body, bool is_json, struct arena *arena,
                                      struct otlp_response *response) MUST_CHECK;
 // The google.rpc.Status of a 4xx or 5xx, without its details. A status without a code (0 is OK) and without a message
