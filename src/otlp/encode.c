@@ -34,6 +34,15 @@ struct slice wire_writer_slice(const struct wire_writer *writer)
     return (struct slice){writer->data + (writer->capacity - writer->len), writer->len};
 }
 
+enum error_code wire_writer_finish(struct wire_writer *writer, struct buffer *out)
+{
+    enum error_code code = writer->failure;
+    if (code == ERROR_NONE)
+        code = buffer_append_slice(out, wire_writer_slice(writer));
+    wire_writer_release(writer);
+    return code;
+}
+
 // A capacity for `needed` bytes, which are at most `max`.
 static size_t grown_capacity(size_t capacity, size_t needed, size_t max)
 {
@@ -127,11 +136,16 @@ void wire_put_fixed32(struct wire_writer *writer, uint32_t number, uint32_t valu
     put_tag(writer, number, WIRE_FIXED32);
 }
 
-void wire_put_double(struct wire_writer *writer, uint32_t number, double value)
+static uint64_t bits_of_double(double value)
 {
     uint64_t bits;
     memcpy(&bits, &value, sizeof(bits));
-    wire_put_fixed64(writer, number, bits);
+    return bits;
+}
+
+void wire_put_double(struct wire_writer *writer, uint32_t number, double value)
+{
+    wire_put_fixed64(writer, number, bits_of_double(value));
 }
 
 void wire_put_packed_fixed64(struct wire_writer *writer, uint32_t number, const uint64_t *values,
@@ -147,11 +161,8 @@ void wire_put_packed_doubles(struct wire_writer *writer, uint32_t number, const 
                              size_t count)
 {
     size_t mark = writer->len;
-    for (size_t i = count; i-- > 0;) {
-        uint64_t bits;
-        memcpy(&bits, &values[i], sizeof(bits));
-        put_little_endian(writer, bits, sizeof(bits));
-    }
+    for (size_t i = count; i-- > 0;)
+        put_little_endian(writer, bits_of_double(values[i]), sizeof(values[i]));
     wire_put_message(writer, number, mark);
 }
 
@@ -471,12 +482,9 @@ enum error_code otlp_encode_batch(const struct span_batch *batch, struct buffer 
     struct wire_writer writer;
     wire_writer_init(&writer, out->max - out->len);
     put_resource_spans(&writer, batch);
-    enum error_code code = writer.failure;
-    if (code == ERROR_NONE)
-        code = buffer_append_slice(out, wire_writer_slice(&writer));
+    enum error_code code = wire_writer_finish(&writer, out);
     if (code != ERROR_NONE)
         code = error_set(error, code, "encode %zu spans as OTLP (room for %zu bytes): %s",
                          batch->span_count, out->max - out->len, error_code_text(code));
-    wire_writer_release(&writer);
     return code;
 }

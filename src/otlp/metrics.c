@@ -190,11 +190,11 @@ enum error_code otlp_metrics_end(struct otlp_metrics *metrics, struct buffer *ou
                                  struct error *error)
 {
     assert(metrics->metric == NULL);
-    if (metrics->metric_count > 0)
-        put_envelope(metrics);
     enum error_code code = metrics->writer.failure;
-    if (code == ERROR_NONE && metrics->metric_count > 0)
-        code = buffer_append_slice(out, wire_writer_slice(&metrics->writer));
+    if (metrics->metric_count > 0) {
+        put_envelope(metrics);
+        code = wire_writer_finish(&metrics->writer, out);
+    }
     if (code != ERROR_NONE)
         error_set(error, code, "encode metrics as OTLP: %s", error_code_text(code));
     otlp_metrics_discard(metrics);

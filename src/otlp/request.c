@@ -448,15 +448,6 @@ static void put_unless_empty(struct wire_writer *writer, uint32_t number, struct
         wire_put_bytes(writer, number, bytes);
 }
 
-static enum error_code finish(struct wire_writer *writer, struct buffer *out)
-{
-    enum error_code code = writer->failure;
-    if (code == ERROR_NONE)
-        code = buffer_append_slice(out, wire_writer_slice(writer));
-    wire_writer_release(writer);
-    return code;
-}
-
 // Written from its end to its start.
 enum error_code otlp_encode_received(const struct otlp_received_scope *scope, const bool *is_taken,
                                      struct buffer *out, struct error *error)
@@ -481,7 +472,7 @@ enum error_code otlp_encode_received(const struct otlp_received_scope *scope, co
         wire_writer_release(&writer);
         return ERROR_NONE;
     }
-    enum error_code code = finish(&writer, out);
+    enum error_code code = wire_writer_finish(&writer, out);
     return code == ERROR_NONE
                ? ERROR_NONE
                : error_set(error, code, "encode received spans: %s", error_code_text(code));
@@ -489,10 +480,19 @@ enum error_code otlp_encode_received(const struct otlp_received_scope *scope, co
 
 // --- responses ------------------------------------------------------------------------------------
 
+// `out` is as it was, `start` bytes long, after a failure.
+static enum error_code finish_json(const struct json_writer *json, size_t start)
+{
+    if (json->failure != ERROR_NONE)
+        json->out->len = start;
+    return json->failure;
+}
+
 static enum error_code encode_response_json(int64_t rejected, struct slice message,
                                             struct buffer *out)
 {
     struct json_writer json = {.out = out};
+    size_t start = out->len;
     json_write_raw(&json, SLICE("{"));
     if (rejected != 0 || message.len > 0) {
         json_write_raw(&json, SLICE("\"partialSuccess\":{\"rejectedSpans\":\""));
@@ -502,54 +502,45 @@ static enum error_code encode_response_json(int64_t rejected, struct slice messa
         json_write_raw(&json, SLICE("}"));
     }
     json_write_raw(&json, SLICE("}"));
-    return json.failure;
+    return finish_json(&json, start);
 }
 
 enum error_code otlp_encode_response(bool is_json, int64_t rejected, struct slice message,
                                      struct buffer *out)
 {
     struct wire_writer writer;
-    size_t len = out->len;
-    if (is_json) {
-        enum error_code code = encode_response_json(rejected, message, out);
-        if (code != ERROR_NONE)
-            out->len = len;
-        return code;
-    }
+    if (is_json)
+        return encode_response_json(rejected, message, out);
     wire_writer_init(&writer, out->max - out->len);
     put_unless_empty(&writer, PARTIAL_SUCCESS_ERROR_MESSAGE, message);
     if (rejected != 0)
         wire_put_varint(&writer, PARTIAL_SUCCESS_REJECTED_SPANS, (uint64_t)rejected);
     if (rejected != 0 || message.len > 0)
         wire_put_message(&writer, RESPONSE_PARTIAL_SUCCESS, 0);
-    return finish(&writer, out);
+    return wire_writer_finish(&writer, out);
 }
 
 static enum error_code encode_status_json(int64_t code, struct slice message, struct buffer *out)
 {
     struct json_writer json = {.out = out};
+    size_t start = out->len;
     json_write_raw(&json, SLICE("{\"code\":"));
     json_write_int64(&json, code);
     json_write_raw(&json, SLICE(",\"message\":"));
     json_write_string(&json, message);
     json_write_raw(&json, SLICE("}"));
-    return json.failure;
+    return finish_json(&json, start);
 }
 
 enum error_code otlp_encode_status(bool is_json, int64_t code, struct slice message,
                                    struct buffer *out)
 {
     struct wire_writer writer;
-    size_t len = out->len;
-    if (is_json) {
-        enum error_code failure = encode_status_json(code, message, out);
-        if (failure != ERROR_NONE)
-            out->len = len;
-        return failure;
-    }
+    if (is_json)
+        return encode_status_json(code, message, out);
     wire_writer_init(&writer, out->max - out->len);
     put_unless_empty(&writer, RPC_STATUS_MESSAGE, message);
     if (code != 0)
         wire_put_varint(&writer, RPC_STATUS_CODE, (uint64_t)code);
-    return finish(&writer, out);
+    return wire_writer_finish(&writer, out);
 }

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ghatrace/base/buffer.h"
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/slice.h"
 #include "ghatrace/trace/span.h"
@@ -54,6 +55,9 @@ void wire_writer_init(struct wire_writer *writer, size_t max_bytes);
 void wire_writer_release(struct wire_writer *writer);
 // The data written so far; valid until the next put.
 struct slice wire_writer_slice(const struct wire_writer *writer);
+// Appends what was written to `out`, unless a put failed, and releases the writer. ERROR_MEMORY, ERROR_TOO_LARGE; `out`
+// is unchanged then.
+enum error_code wire_writer_finish(struct wire_writer *writer, struct buffer *out) MUST_CHECK;
 
 void wire_put_varint(struct wire_writer *writer, uint32_t number, uint64_t value);
 void wire_put_fixed64(struct wire_writer *writer, uint32_t number, uint64_t value);
