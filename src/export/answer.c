@@ -501,6 +501,11 @@ int answer_status(const struct export_answer *answer)
     return has_call_status(answer) ? answer->grpc_code : answer->status;
 }
 
+int answer_http_status(const struct export_answer *answer)
+{
+    return has_call_status(answer) ? 0 : answer->status;
+}
+
 // Appended to the HTTP status of an answer to a call that has no status of gRPC.
 static const char *describe_not_grpc(const struct export_answer *answer)
 {

@@ -146,6 +146,8 @@ char *answer_describe(const struct export_answer *answer, const struct mask_list
 bool answer_has_status(const struct export_answer *answer);
 // The number that decides what the response means: gRPC's code (under 100) if it counts, otherwise the HTTP status.
 int answer_status(const struct export_answer *answer);
+// The HTTP status; 0: no response, or a code of gRPC counts.
+int answer_http_status(const struct export_answer *answer);
 // What export_classify() wants to know of the response.
 struct export_facts answer_facts(const struct export_answer *answer,
                                  enum export_transport transport);

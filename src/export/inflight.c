@@ -211,10 +211,7 @@ static void on_answer(struct inflight_request *inflight,
 {
     struct exporter *exporter = inflight->exporter;
     timestamp_ns opened_at = exporter->plan.breaker.opened_at;
-    struct export_facts facts = answer_facts(answer, response_transport(response));
-    if (facts.transport == EXPORT_TUNNEL_REFUSED)
-        facts.status = response->proxy_status;
-    struct export_class class = export_classify(&facts);
+    const struct export_class class = response_classify(response, answer);
     const struct plan_answer planned = {
         .outcome = class.outcome,
         .may_be_size = class.may_be_size && !response_error_is_local(&response->error),
@@ -227,11 +224,8 @@ static void on_answer(struct inflight_request *inflight,
     };
     if (class.outcome == EXPORT_SENT)
         read_success(inflight, answer);
-    else if (answer->status != 0)
-        answer_describe(answer, &exporter->masks, inflight->reason);
     else
-        response_describe(response, exporter->form.protocol, &exporter->masks, inflight->reason,
-                          sizeof inflight->reason);
+        response_describe(response, answer, &exporter->masks, inflight->reason);
 
     enum plan_verdict verdict = plan_answer(inflight->plan, inflight->index, &planned,
                                             timestamp_monotonic(), exporter_random(exporter));
@@ -250,7 +244,7 @@ static void on_answer(struct inflight_request *inflight,
     if (class.outcome == EXPORT_NOT_NOW)
         http_client_renew(inflight->client, response->age);
     follow_refusal(inflight, verdict, response_trouble(class.trouble, &response->error),
-                   planned.status < HTTP_STATUS_LEAST ? 0 : planned.status);
+                   answer_http_status(answer));
     // The response was to a request with the old headers: its Retry-After does not apply to the new ones.
     if (inflight->headers_age != exporter->headers_age)
         plan_probe_now(inflight->plan, timestamp_monotonic());

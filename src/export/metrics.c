@@ -16,7 +16,6 @@
 #define ARENA_BLOCK 1024
 #define STATUS_TOO_LARGE 413
 #define STATUS_NOT_IMPLEMENTED 501
-#define HTTP_STATUS_LEAST 100
 // Bytes of a request before it is encoded further. gRPC receivers take 4 MiB by default.
 #define PART_BYTES ((size_t)2 << 20)
 #define PART_BYTES_LEAST ((size_t)64 << 10)
@@ -188,16 +187,10 @@ static void read_failure(struct metrics_push *push, const struct http_client_res
     const struct failure failure = {
         .kind = failure_of(class, status),
         .trouble = response_trouble(class->trouble, &response->error),
-        .http_status = status < HTTP_STATUS_LEAST ? 0 : status,
+        .http_status = answer_http_status(answer),
         .retry_after = answer->retry_after,
     };
-    char text[ANSWER_TEXT_SIZE];
-    if (answer->status != 0)
-        (void)snprintf(push->status.message, sizeof push->status.message, "%s",
-                       answer_describe(answer, &push->made.masks, text));
-    else
-        response_describe(response, push->made.form.protocol, &push->made.masks,
-                          push->status.message, sizeof push->status.message);
+    response_describe(response, answer, &push->made.masks, push->status.message);
     if ((class->is_likely_size || status == STATUS_TOO_LARGE) &&
         push->part_bytes > PART_BYTES_LEAST)
         push->part_bytes /= 2;
@@ -212,10 +205,7 @@ static void on_push_response(void *context, const struct http_client_response *r
     struct arena arena;
     arena_init(&arena, ARENA_BLOCK);
     const struct export_answer answer = response_read(response, push->made.form.protocol, &arena);
-    struct export_facts facts = answer_facts(&answer, response_transport(response));
-    if (facts.transport == EXPORT_TUNNEL_REFUSED)
-        facts.status = response->proxy_status;
-    const struct export_class class = export_classify(&facts);
+    const struct export_class class = response_classify(response, &answer);
     bool is_unauthorized = class.trouble == EXPORT_REFUSES_CREDENTIALS;
     push->transfer = NULL;
     buffer_release(&push->body);

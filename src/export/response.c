@@ -6,7 +6,7 @@
 #include "ghatrace/http/write.h"
 #include "grpc.h"
 
-enum export_transport response_transport(const struct http_client_response *response)
+static enum export_transport transport_of(const struct http_client_response *response)
 {
     if (response->status != 0)
         return EXPORT_ANSWERED;
@@ -19,6 +19,15 @@ enum export_transport response_transport(const struct http_client_response *resp
     if (response->is_interrupted)
         return EXPORT_INTERRUPTED;
     return response->error.code == ERROR_TIMEOUT ? EXPORT_TIMED_OUT : EXPORT_BROKEN;
+}
+
+struct export_class response_classify(const struct http_client_response *response,
+                                      const struct export_answer *answer)
+{
+    struct export_facts facts = answer_facts(answer, transport_of(response));
+    if (facts.transport == EXPORT_TUNNEL_REFUSED)
+        facts.status = response->proxy_status;
+    return export_classify(&facts);
 }
 
 bool response_error_is_local(const struct error *error)
@@ -88,15 +97,20 @@ static const char *hint_of(const struct http_client_response *response)
     return answer_status_hint(response->proxy_status);
 }
 
-void response_describe(const struct http_client_response *response, enum export_protocol protocol,
-                       const struct mask_list *masks, char *reason, size_t size)
+void response_describe(const struct http_client_response *response,
+                       const struct export_answer *answer, const struct mask_list *masks,
+                       char reason[EXPORT_MESSAGE_SIZE])
 {
     const struct error *error = &response->error;
-    bool is_not_grpc = protocol == EXPORT_GRPC && error->code == ERROR_INVALID;
+    bool is_not_grpc = answer->is_grpc && error->code == ERROR_INVALID;
     char text[ANSWER_TEXT_SIZE];
+    if (answer->status != 0) {
+        answer_describe(answer, masks, reason);
+        return;
+    }
     answer_clean(slice_from_string(error->message), masks, text);
-    int len = snprintf(reason, size, "%s%s",
+    int len = snprintf(reason, EXPORT_MESSAGE_SIZE, "%s%s",
                        is_not_grpc ? "not gRPC, is this OTLP/gRPC's port? " : "", text);
-    if (len > 0 && (size_t)len < size)
-        (void)snprintf(reason + len, size - (size_t)len, "%s", hint_of(response));
+    if (len > 0 && len < EXPORT_MESSAGE_SIZE)
+        (void)snprintf(reason + len, EXPORT_MESSAGE_SIZE - (size_t)len, "%s", hint_of(response));
 }

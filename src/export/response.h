@@ -16,13 +16,17 @@
 // Texts point into the response or the arena.
 struct export_answer response_read(const struct http_client_response *response,
                                    enum export_protocol protocol, struct arena *arena);
-enum export_transport response_transport(const struct http_client_response *response);
+// What the response means; `answer` is of response_read().
+struct export_class response_classify(const struct http_client_response *response,
+                                      const struct export_answer *answer);
 // True for a local error, as opposed to one of the endpoint.
 bool response_error_is_local(const struct error *error);
 // What is reported as the trouble, of which export_classify() knows only the answer.
 enum export_trouble response_trouble(enum export_trouble classified, const struct error *error);
-// Why there is no complete response, with a hint, secrets masked.
-void response_describe(const struct http_client_response *response, enum export_protocol protocol,
-                       const struct mask_list *masks, char *reason, size_t size);
+// The reason for a failure in one line: as answer_describe() says, or why there is no complete response, with a hint,
+// secrets masked.
+void response_describe(const struct http_client_response *response,
+                       const struct export_answer *answer, const struct mask_list *masks,
+                       char reason[EXPORT_MESSAGE_SIZE]);
 
 #endif
