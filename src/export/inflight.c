@@ -284,21 +284,8 @@ static void send_planned(struct inflight_request *inflight)
     struct exporter *exporter = inflight->exporter;
     struct error error;
     char url[EXPORT_URL_SIZE];
-    bool is_grpc = exporter->form.protocol == EXPORT_GRPC;
-    const struct http_client_request request = {
-        .method = "POST",
-        .url = export_endpoint_url(&exporter->endpoint, url),
-        .userinfo = exporter->endpoint.userinfo,
-        .headers = exporter->form.fields,
-        .header_count = exporter->form.field_count,
-        .body = buffer_slice(&inflight->body),
-        .timeout = exporter->timeout,
-        .body_max = EXPORT_ANSWER_MAX,
-        .body_skip_max = is_grpc ? EXPORT_SKIP_MAX : 0,
-        .proxy = exporter->endpoint.proxy.url[0] != '\0' ? exporter->endpoint.proxy.url : NULL,
-        .version = is_grpc ? HTTP_CLIENT_VERSION_2 : HTTP_CLIENT_VERSION_ANY,
-        .uses_tunnel = is_grpc, // proxies do not forward HTTP/2 with prior knowledge
-    };
+    const struct http_client_request request =
+        request_with_body(&exporter->form, buffer_slice(&inflight->body), exporter->timeout, url);
     if (request_of(inflight)->needs_new_connection)
         http_client_renew(inflight->client, HTTP_CLIENT_RENEW_ALWAYS);
     if (!inflight_is_forwarded(inflight))

@@ -233,22 +233,8 @@ static duration_ns time_left(const struct metrics_push *push)
 static enum error_code send_body(struct metrics_push *push)
 {
     char url[EXPORT_URL_SIZE];
-    bool is_grpc = push->made.form.protocol == EXPORT_GRPC;
-    const char *proxy = push->endpoint.proxy.url;
-    const struct http_client_request request = {
-        .method = "POST",
-        .url = export_endpoint_url(&push->endpoint, url),
-        .userinfo = push->endpoint.userinfo,
-        .headers = push->made.form.fields,
-        .header_count = push->made.form.field_count,
-        .body = buffer_slice(&push->body),
-        .timeout = time_left(push),
-        .body_max = EXPORT_ANSWER_MAX,
-        .body_skip_max = is_grpc ? EXPORT_SKIP_MAX : 0,
-        .proxy = proxy[0] != '\0' ? proxy : NULL,
-        .version = is_grpc ? HTTP_CLIENT_VERSION_2 : HTTP_CLIENT_VERSION_ANY,
-        .uses_tunnel = is_grpc,
-    };
+    const struct http_client_request request =
+        request_with_body(&push->made.form, buffer_slice(&push->body), time_left(push), url);
     return http_client_send(push->client, &request, on_push_response, push, &push->transfer);
 }
 

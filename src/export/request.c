@@ -10,6 +10,7 @@
 #include "ghatrace/otlp/encode.h"
 #include "ghatrace/otlp/json.h"
 #include "grpc.h"
+#include "response.h"
 
 #define USER_AGENT "ghatrace/" GHATRACE_VERSION
 #define OWN_FIELDS_MAX 6
@@ -165,6 +166,27 @@ enum error_code made_form_init(const struct export_options *options,
     if (code != ERROR_NONE)
         arena_release(&made->arena);
     return code;
+}
+
+struct http_client_request request_with_body(const struct request_form *form, struct slice body,
+                                             duration_ns timeout, char url[EXPORT_URL_SIZE])
+{
+    const struct export_endpoint *endpoint = form->endpoint;
+    bool is_grpc = form->protocol == EXPORT_GRPC;
+    return (struct http_client_request){
+        .method = "POST",
+        .url = export_endpoint_url(endpoint, url),
+        .userinfo = endpoint->userinfo,
+        .headers = form->fields,
+        .header_count = form->field_count,
+        .body = body,
+        .timeout = timeout,
+        .body_max = EXPORT_ANSWER_MAX,
+        .body_skip_max = is_grpc ? EXPORT_SKIP_MAX : 0,
+        .proxy = endpoint->proxy.url[0] != '\0' ? endpoint->proxy.url : NULL,
+        .version = is_grpc ? HTTP_CLIENT_VERSION_2 : HTTP_CLIENT_VERSION_ANY,
+        .uses_tunnel = is_grpc, // proxies do not forward HTTP/2 with prior knowledge
+    };
 }
 
 // --- records --------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/slice.h"
+#include "ghatrace/client/http_client.h"
 #include "ghatrace/export/exporter.h"
 
 // OpenTelemetry, protocol/exporter.md: "64 MiB" is the default limit of a request, before compression.
@@ -48,6 +49,10 @@ struct made_form {
 enum error_code made_form_init(const struct export_options *options,
                                const struct export_endpoint *endpoint, struct made_form *made,
                                struct error *error) MUST_CHECK;
+
+// The HTTP request with this body, as the form and its endpoint say. `url` is used as long as the request is.
+struct http_client_request request_with_body(const struct request_form *form, struct slice body,
+                                             duration_ns timeout, char url[EXPORT_URL_SIZE]);
 
 // The records of a request.
 struct request_records {
