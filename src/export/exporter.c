@@ -11,7 +11,6 @@
 #define COALESCE_DEFAULT (50 * NS_PER_MS)
 #define POLL_DEFAULT (5 * NS_PER_SECOND)
 #define SETTLE_RETRY_DEFAULT NS_PER_SECOND
-#define ARENA_BLOCK 1024
 // The quarantine's share of the outbox is one part in this many; the number of its records is limited by memory, too.
 #define QUARANTINE_SHARE 10
 #define QUARANTINE_RECORDS_MAX 16384
@@ -315,8 +314,6 @@ static void set_up(struct exporter *exporter, const struct export_options *optio
         .random_context = exporter,
     };
     atomic_init(&exporter->is_wake_posted, false);
-    arena_init(&exporter->arena, ARENA_BLOCK);
-    arena_init(&exporter->old_arena, ARENA_BLOCK);
     export_endpoint_format(&exporter->endpoint, exporter->url, sizeof exporter->url);
 }
 
@@ -342,13 +339,6 @@ static enum error_code create_plan(struct exporter *exporter, const struct expor
     if (code != ERROR_NONE)
         return error_set(error, ERROR_MEMORY, "out of memory");
     return ERROR_NONE;
-}
-
-static void use_form(struct exporter *exporter, const struct made_form *made)
-{
-    exporter->form = made->form;
-    exporter->masks = made->masks;
-    exporter->arena = made->arena;
 }
 
 static enum error_code create_timers(struct exporter *exporter, struct error *error)
@@ -402,10 +392,7 @@ enum error_code exporter_create(const struct export_options *options, struct exp
         return error_set(error, ERROR_MEMORY, "exporter: out of memory");
 
     set_up(exporter, options);
-    struct made_form made;
-    enum error_code code = made_form_init(options, &exporter->endpoint, &made, error);
-    if (code == ERROR_NONE)
-        use_form(exporter, &made);
+    enum error_code code = made_form_init(options, &exporter->endpoint, &exporter->made, error);
     if (code == ERROR_NONE)
         code = create_plan(exporter, options, error);
     if (code == ERROR_NONE)
@@ -474,8 +461,8 @@ void exporter_start(struct exporter *exporter)
     const char *proxy = exporter->endpoint.proxy.shown;
     log_info("exporting", LOG_STRING("endpoint", exporter->url),
              LOG_STRING("proxy", proxy[0] != '\0' ? proxy : "none"),
-             LOG_STRING("protocol", export_protocol_text(exporter->form.protocol)),
-             LOG_STRING("compression", exporter->form.gzip ? "gzip" : "none"));
+             LOG_STRING("protocol", export_protocol_text(exporter->made.form.protocol)),
+             LOG_STRING("compression", exporter->made.form.gzip ? "gzip" : "none"));
     net_timer_set(exporter->poll_timer, exporter->tuning.poll);
     pump_soon(exporter);
 }
@@ -507,29 +494,17 @@ enum error_code exporter_use_headers(struct exporter *exporter, const struct htt
                                      size_t count, struct error *error)
 {
     const struct export_options options = {
-        .protocol = exporter->form.protocol,
-        .gzip = exporter->form.gzip,
+        .protocol = exporter->made.form.protocol,
+        .gzip = exporter->made.form.gzip,
         .headers = headers,
         .header_count = count,
         .timeout = exporter->timeout,
     };
-    struct made_form made;
-    enum error_code code = made_form_init(&options, &exporter->endpoint, &made, error);
-    if (code != ERROR_NONE)
-        return code;
+    bool is_changed;
+    enum error_code code = made_form_change(&exporter->made, &options, &is_changed, error);
     // Unchanged headers are no reason to try sooner: a caller may set them after each 401.
-    if (request_forms_are_equal(&made.form, &exporter->form)) {
-        arena_release(&made.arena);
-        return ERROR_NONE;
-    }
-    // Requests in progress are already encoded and do not need the form; secrets repeated in their responses are
-    // still masked.
-    arena_release(&exporter->old_arena);
-    exporter->old_arena = exporter->arena;
-    exporter->old_masks = exporter->masks;
-    exporter->old_masks.older = NULL;
-    use_form(exporter, &made);
-    exporter->masks.older = &exporter->old_masks;
+    if (!is_changed)
+        return code;
     exporter->headers_age++;
     if (exporter->is_started) {
         plan_probe_now(&exporter->plan, timestamp_monotonic());
@@ -548,8 +523,7 @@ bool exporter_reap(struct exporter *exporter)
     memory_free(exporter->inflight);
     plan_release(&exporter->plan);
     plan_release(&exporter->forwarded_plan);
-    arena_release(&exporter->arena);
-    arena_release(&exporter->old_arena);
+    made_form_release(&exporter->made);
     memory_free(exporter);
     return true;
 }
@@ -750,6 +724,6 @@ void report_type(struct exporter *exporter, struct slice content_type)
         return;
     exporter->report.has_warned_of_type = true;
     log_warn("collector answers success in an unexpected content type: taken as success",
-             LOG_STRING("content_type", answer_clean(content_type, &exporter->masks, shown)),
+             LOG_STRING("content_type", answer_clean(content_type, &exporter->made.masks, shown)),
              LOG_STRING("endpoint", exporter->url));
 }

@@ -81,13 +81,8 @@ struct exporter {
         own_waiting; // our records in the outbox, when last woken while the breaker is open; else 0
     duration_ns timeout;       // of a request
     char url[EXPORT_URL_SIZE]; // for logs
-    struct request_form form;
-    struct arena arena;     // memory of `form`
-    struct mask_list masks; // secrets of `form` and `endpoint`
-    // Secrets from before the last change of headers: responses to requests sent before it may repeat them.
-    struct mask_list old_masks;
-    uint64_t headers_age;   // how often the headers were changed
-    struct arena old_arena; // memory of `old_masks`
+    struct made_form made;
+    uint64_t headers_age; // how often the headers were changed
     void (*on_unauthorized)(void *context);
     void *on_unauthorized_context;
     void (*before_request)(void *context);

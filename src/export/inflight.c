@@ -144,11 +144,11 @@ static void read_success(struct inflight_request *inflight, const struct export_
     char message[ANSWER_TEXT_SIZE];
     int64_t rejected;
     // "The client MUST NOT retry the request when it receives a partial success response".
-    if (answer_read_partial(answer, &exporter->masks, &rejected, message)) {
+    if (answer_read_partial(answer, &exporter->made.masks, &rejected, message)) {
         exporter->counters.rejected_spans += (uint64_t)rejected;
         report_partial(exporter, rejected, message);
     }
-    if (answer_is_unexpected(answer, exporter->form.protocol == EXPORT_JSON))
+    if (answer_is_unexpected(answer, exporter->made.form.protocol == EXPORT_JSON))
         report_type(exporter, answer->content_type);
 }
 
@@ -225,7 +225,7 @@ static void on_answer(struct inflight_request *inflight,
     if (class.outcome == EXPORT_SENT)
         read_success(inflight, answer);
     else
-        response_describe(response, answer, &exporter->masks, inflight->reason);
+        response_describe(response, answer, &exporter->made.masks, inflight->reason);
 
     enum plan_verdict verdict = plan_answer(inflight->plan, inflight->index, &planned,
                                             timestamp_monotonic(), exporter_random(exporter));
@@ -256,7 +256,8 @@ static void on_response(void *context, const struct http_client_response *respon
     struct exporter *exporter = inflight->exporter;
     struct arena arena;
     arena_init(&arena, ANSWER_ARENA_BLOCK);
-    const struct export_answer answer = response_read(response, exporter->form.protocol, &arena);
+    const struct export_answer answer =
+        response_read(response, exporter->made.form.protocol, &arena);
     int answered = answer_status(&answer);
     bool is_unauthorized =
         answered == STATUS_UNAUTHORIZED || (answer.is_grpc && answered == GRPC_UNAUTHENTICATED);
@@ -284,8 +285,8 @@ static void send_planned(struct inflight_request *inflight)
     struct exporter *exporter = inflight->exporter;
     struct error error;
     char url[EXPORT_URL_SIZE];
-    const struct http_client_request request =
-        request_with_body(&exporter->form, buffer_slice(&inflight->body), exporter->timeout, url);
+    const struct http_client_request request = request_with_body(
+        &exporter->made.form, buffer_slice(&inflight->body), exporter->timeout, url);
     if (request_of(inflight)->needs_new_connection)
         http_client_renew(inflight->client, HTTP_CLIENT_RENEW_ALWAYS);
     if (!inflight_is_forwarded(inflight))
@@ -314,7 +315,7 @@ void inflight_send(struct inflight_request *inflight)
         exporter->before_request(exporter->before_request_context);
     inflight->headers_age = exporter->headers_age;
     enum error_code code =
-        request_build(&exporter->form, exporter->store, &records, &inflight->body, &error);
+        request_build(&exporter->made.form, exporter->store, &records, &inflight->body, &error);
     if (code == ERROR_TOO_LARGE || code == ERROR_INVALID) {
         refuse_unsendable(inflight, &error);
     } else if (code != ERROR_NONE) {

@@ -28,8 +28,6 @@ struct metrics_push {
     struct attributes resource;
     struct arena arena; // memory of `resource`
     struct made_form made;
-    struct made_form old; // from before the last change of headers: its secrets are still masked
-    bool has_old;
     struct http_client *client;
     struct net_timer *timer; // of the next snapshot; not set while one is sent
     struct push_pace pace;
@@ -335,7 +333,6 @@ enum error_code metrics_push_create(const struct metrics_push_options *options,
         1;
     buffer_init(&push->body, 0);
     arena_init(&push->arena, ARENA_BLOCK);
-    arena_init(&push->made.arena, ARENA_BLOCK);
     export_endpoint_format(&push->endpoint, push->url, sizeof push->url);
     enum error_code code = set_up_push(push, error);
     if (code != ERROR_NONE) {
@@ -385,25 +382,13 @@ enum error_code metrics_push_use_headers(struct metrics_push *push,
                                          struct error *error)
 {
     struct export_options options = push->options.export;
-    struct made_form made;
+    bool is_changed;
     options.headers = headers;
     options.header_count = count;
-    enum error_code code = made_form_init(&options, &push->endpoint, &made, error);
-    if (code != ERROR_NONE)
-        return code;
-    if (request_forms_are_equal(&made.form, &push->made.form)) {
-        arena_release(&made.arena);
-        return ERROR_NONE;
-    }
-    if (push->has_old)
-        arena_release(&push->old.arena);
-    push->old = push->made;
-    push->old.masks.older = NULL;
-    push->has_old = true;
-    push->made = made;
-    push->made.masks.older = &push->old.masks;
-    try_now(push);
-    return ERROR_NONE;
+    enum error_code code = made_form_change(&push->made, &options, &is_changed, error);
+    if (is_changed)
+        try_now(push);
+    return code;
 }
 
 void metrics_push_destroy(struct metrics_push *push)
@@ -416,9 +401,7 @@ void metrics_push_destroy(struct metrics_push *push)
     snapshot_release(&push->snapshot);
     buffer_release(&push->body);
     arena_release(&push->arena);
-    arena_release(&push->made.arena);
-    if (push->has_old)
-        arena_release(&push->old.arena);
+    made_form_release(&push->made);
     memory_free(push);
 }
 

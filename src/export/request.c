@@ -141,7 +141,7 @@ enum error_code request_form_init(struct request_form *form, const struct export
     return code == ERROR_NONE ? check_form(form, error) : code;
 }
 
-bool request_forms_are_equal(const struct request_form *a, const struct request_form *b)
+static bool have_same_fields(const struct request_form *a, const struct request_form *b)
 {
     if (a->field_count != b->field_count)
         return false;
@@ -158,14 +158,45 @@ enum error_code made_form_init(const struct export_options *options,
                                struct error *error)
 {
     const struct request_form *form = &made->form;
+    *made = (struct made_form){.masks = {.count = 0}};
     arena_init(&made->arena, FORM_ARENA_BLOCK);
+    arena_init(&made->old_arena, FORM_ARENA_BLOCK);
     enum error_code code = request_form_init(&made->form, options, endpoint, &made->arena, error);
     if (code == ERROR_NONE && mask_init(&made->masks, form->secrets, form->secret_count, endpoint,
                                         &made->arena) != ERROR_NONE)
         code = error_set(error, ERROR_MEMORY, "out of memory");
     if (code != ERROR_NONE)
-        arena_release(&made->arena);
+        made_form_release(made);
     return code;
+}
+
+enum error_code made_form_change(struct made_form *made, const struct export_options *options,
+                                 bool *is_changed, struct error *error)
+{
+    struct made_form newer;
+    *is_changed = false;
+    enum error_code code = made_form_init(options, made->form.endpoint, &newer, error);
+    if (code != ERROR_NONE)
+        return code;
+    *is_changed = !have_same_fields(&newer.form, &made->form);
+    if (!*is_changed) {
+        made_form_release(&newer);
+        return ERROR_NONE;
+    }
+    // Requests in progress are already encoded and do not need the form.
+    arena_release(&made->old_arena);
+    newer.old_arena = made->arena;
+    newer.old_masks = made->masks;
+    newer.old_masks.older = NULL;
+    *made = newer;
+    made->masks.older = &made->old_masks;
+    return ERROR_NONE;
+}
+
+void made_form_release(struct made_form *made)
+{
+    arena_release(&made->arena);
+    arena_release(&made->old_arena);
 }
 
 struct http_client_request request_with_body(const struct request_form *form, struct slice body,

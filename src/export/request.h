@@ -1,4 +1,4 @@
-// Builds the body of one request from records of the outbox. Private to this room.
+// Builds requests: the form that all have, and the body, from records of the outbox or from metrics. Private to this room.
 #ifndef GHATRACE_SRC_EXPORT_REQUEST_H
 #define GHATRACE_SRC_EXPORT_REQUEST_H
 
@@ -35,20 +35,25 @@ enum error_code request_form_init(struct request_form *form, const struct export
                                   const struct export_endpoint *endpoint, struct arena *arena,
                                   struct error *error) MUST_CHECK;
 
-// True if requests of both have the same header fields.
-bool request_forms_are_equal(const struct request_form *a, const struct request_form *b);
-
-// A form, its secrets, and the arena of both.
+// A form and the secrets to be masked in responses.
 struct made_form {
     struct request_form form;
     struct mask_list masks;
-    struct arena arena;
+    struct arena arena; // memory of both
+    // Secrets from before the last change of headers: responses to requests sent before may repeat them.
+    struct mask_list old_masks;
+    struct arena old_arena;
 };
 
 // On failure nothing has to be released.
 enum error_code made_form_init(const struct export_options *options,
                                const struct export_endpoint *endpoint, struct made_form *made,
                                struct error *error) MUST_CHECK;
+// Makes the form anew with the headers of `options`, for the same endpoint. `*is_changed`: its header fields differ from
+// those before. On failure, or if nothing has changed, the form is as it was.
+enum error_code made_form_change(struct made_form *made, const struct export_options *options,
+                                 bool *is_changed, struct error *error) MUST_CHECK;
+void made_form_release(struct made_form *made);
 
 // The HTTP request with this body, as the form and its endpoint say. `url` is used as long as the request is.
 struct http_client_request request_with_body(const struct request_form *form, struct slice body,
