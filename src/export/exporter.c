@@ -71,14 +71,13 @@ uint64_t exporter_random(struct exporter *exporter)
 static void fail_to_read(struct inflight_request *inflight, const struct error *error)
 {
     struct exporter *exporter = inflight->exporter;
+    plan_local_failure(inflight->plan, timestamp_monotonic(), exporter_random(exporter));
     if (inflight_is_forwarded(inflight)) {
-        plan_local_failure(inflight->plan, timestamp_monotonic(), exporter_random(exporter));
         report_forwarded_failure(exporter, error->message);
         return;
     }
     if (exporter->is_draining)
         exporter->has_failed_last_try = true;
-    plan_local_failure(&exporter->plan, timestamp_monotonic(), exporter_random(exporter));
     report_failure(exporter, EXPORT_LOCAL_TROUBLE, 0, error->message);
 }
 
@@ -177,18 +176,25 @@ void exporter_pump(struct exporter *exporter)
     run_forwarded(exporter);
 }
 
+// False: the store cannot be read.
+static bool read_usage(const struct exporter *exporter, struct store_usage *usage)
+{
+    struct store_transaction *transaction;
+    struct error ignored;
+    if (store_begin(exporter->store, false, &transaction, &ignored) != ERROR_NONE)
+        return false;
+    store_read_usage(transaction, usage);
+    store_abort(transaction);
+    return true;
+}
+
 // While the breaker is open, a new record of ours may be sent at once, as a probe; one of another program must not cause
 // that. So ours are counted then, in which time none is sent.
 static bool may_have_new_own(struct exporter *exporter)
 {
-    struct store_transaction *transaction;
     struct store_usage usage;
-    struct error ignored;
-    if (exporter->plan.breaker.state == BREAKER_CLOSED ||
-        store_begin(exporter->store, false, &transaction, &ignored) != ERROR_NONE)
+    if (exporter->plan.breaker.state == BREAKER_CLOSED || !read_usage(exporter, &usage))
         return false;
-    store_read_usage(transaction, &usage);
-    store_abort(transaction);
     uint64_t before = exporter->own_waiting;
     exporter->own_waiting = usage.outbox_records - usage.forwarded_records;
     return exporter->own_waiting > before;
@@ -660,16 +666,10 @@ void report_forwarded_failure(struct exporter *exporter, const char *message)
                  LOG_INT("suppressed", suppressed));
 }
 
-static uint64_t count_waiting(struct exporter *exporter)
+static uint64_t count_waiting(const struct exporter *exporter)
 {
-    struct store_transaction *transaction;
-    struct store_usage usage = {.outbox_records = 0};
-    struct error error;
-    if (store_begin(exporter->store, false, &transaction, &error) != ERROR_NONE)
-        return 0;
-    store_read_usage(transaction, &usage);
-    store_abort(transaction);
-    return usage.outbox_records;
+    struct store_usage usage;
+    return read_usage(exporter, &usage) ? usage.outbox_records : 0;
 }
 
 void report_end(struct exporter *exporter, timestamp_ns started)

@@ -77,8 +77,8 @@ struct exporter {
     struct export_endpoint endpoint;
     struct http_client *client;
     struct http_client *forwarded_client;
-    uint64_t
-        own_waiting; // our records in the outbox, when last woken while the breaker is open; else 0
+    // Our records in the outbox, when last woken while the breaker is open; else 0.
+    uint64_t own_waiting;
     duration_ns timeout;       // of a request
     char url[EXPORT_URL_SIZE]; // for logs
     struct made_form made;
