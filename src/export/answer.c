@@ -176,16 +176,11 @@ static void add_secret(struct mask_list *list, struct slice secret)
         list->secrets[list->count++] = secret;
 }
 
-static struct slice rest_from(struct slice s, size_t at)
-{
-    return (struct slice){.data = s.data + at, .len = s.len - at};
-}
-
 // "Bearer key" → "key".
 static struct slice after_scheme(struct slice value)
 {
     ptrdiff_t blank = slice_find(value, SLICE(" "));
-    return blank < 0 ? SLICE_EMPTY : rest_from(value, (size_t)blank + 1);
+    return blank < 0 ? SLICE_EMPTY : slice_skip(value, (size_t)blank + 1);
 }
 
 static struct slice cut_query_pair(struct slice *query)
@@ -193,7 +188,7 @@ static struct slice cut_query_pair(struct slice *query)
     ptrdiff_t end = slice_find(*query, SLICE("&"));
     size_t len = end < 0 ? query->len : (size_t)end;
     struct slice pair = {.data = query->data, .len = len};
-    *query = rest_from(*query, end < 0 ? len : len + 1);
+    *query = slice_skip(*query, end < 0 ? len : len + 1);
     return pair;
 }
 
@@ -216,7 +211,7 @@ static struct slice password_of(struct slice userinfo)
     if (colon < 0)
         return SLICE_EMPTY;
     struct slice user = {.data = userinfo.data, .len = (size_t)colon};
-    struct slice password = rest_from(userinfo, (size_t)colon + 1);
+    struct slice password = slice_skip(userinfo, (size_t)colon + 1);
     return password.len > 0 ? password : user;
 }
 
@@ -299,7 +294,7 @@ static enum error_code add_query(struct mask_list *list, struct slice query, str
     while (query.len > 0) {
         struct slice pair = cut_query_pair(&query);
         ptrdiff_t equals = slice_find(pair, SLICE("="));
-        struct slice value = equals < 0 ? pair : rest_from(pair, (size_t)equals + 1);
+        struct slice value = equals < 0 ? pair : slice_skip(pair, (size_t)equals + 1);
         enum error_code code = add_encoded_secret(list, value, arena);
         if (code != ERROR_NONE)
             return code;
@@ -320,7 +315,7 @@ enum error_code mask_init(struct mask_list *list, const struct http_header *head
 {
     struct slice path = slice_from_string(endpoint->path);
     ptrdiff_t mark = slice_find(path, SLICE("?"));
-    struct slice query = mark < 0 ? SLICE_EMPTY : rest_from(path, (size_t)mark + 1);
+    struct slice query = mark < 0 ? SLICE_EMPTY : slice_skip(path, (size_t)mark + 1);
     *list = (struct mask_list){.count = 0};
     size_t most = HEADER_SECRETS * count + 2 * USERINFO_SECRETS + 1 + 2 * count_pairs(query);
     list->secrets = arena_allocate_array(arena, most, sizeof(struct slice));

@@ -68,13 +68,13 @@ static struct slice split_before(struct slice *rest, const char *separators)
     return head;
 }
 
+// True if it has nothing but digits, `others` and, if they are allowed, letters.
 static bool is_all_of(struct slice text, const char *others, bool allows_letters)
 {
     for (size_t i = 0; i < text.len; i++) {
         char c = text.data[i];
-        bool is_letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
         bool is_other = c != '\0' && strchr(others, c) != NULL;
-        if (!(c >= '0' && c <= '9') && !(is_letter && allows_letters) && !is_other)
+        if (!ascii_is_digit(c) && !(ascii_is_letter(c) && allows_letters) && !is_other)
             return false;
     }
     return true;
@@ -89,7 +89,7 @@ static struct slice shown_part(struct slice url, struct slice part)
     struct slice name = part, port = SLICE_EMPTY;
     if (colon >= 0) {
         name.len = (size_t)colon;
-        port = (struct slice){.data = part.data + colon + 1, .len = part.len - name.len - 1};
+        port = slice_skip(part, name.len + 1);
     }
     bool may_be_shown = part.len <= URL_SHOWN_MAX && !slice_has(url, '@') &&
                         is_all_of(name, colon < 0 ? "+-._[]:" : "+-._", true) &&
@@ -211,7 +211,7 @@ static enum error_code read_port(struct slice text, uint16_t default_port, uint1
     long long number = default_port;
     bool is_good = text.len == 0 || text.data[0] == ':';
     if (is_good && text.len > 1) {
-        digits = (struct slice){.data = text.data + 1, .len = text.len - 1};
+        digits = slice_skip(text, 1);
         is_good = slice_parse_int64(digits, &number) && number >= 1 && number <= UINT16_MAX;
     }
     if (!is_good)
@@ -225,21 +225,18 @@ static enum error_code read_authority(struct slice authority, uint16_t scheme_po
                                       uint16_t default_port, struct export_endpoint *endpoint,
                                       struct error *error)
 {
-    const char *start = authority.data;
+    struct slice userinfo = SLICE_EMPTY;
     if (slice_has(authority, '@')) {
-        (void)split_before(&authority, "@");
-        authority.data++;
-        authority.len--;
+        userinfo = split_before(&authority, "@");
+        authority = slice_skip(authority, 1);
     }
     if (slice_has(authority, '@'))
         return refuse_at_sign(error);
-    int userinfo_len = authority.data > start ? (int)(authority.data - start - 1) : 0;
-    if ((size_t)userinfo_len >= sizeof endpoint->userinfo)
+    if (userinfo.len >= sizeof endpoint->userinfo)
         return error_set(error, ERROR_USAGE,
                          "user and password in the URL are longer than %zu bytes",
                          sizeof endpoint->userinfo - 1);
-    (void)snprintf(endpoint->userinfo, sizeof endpoint->userinfo, "%.*s", userinfo_len,
-                   userinfo_len > 0 ? start : "");
+    (void)snprintf(endpoint->userinfo, sizeof endpoint->userinfo, "%.*s", SLICE_ARGS(userinfo));
 
     struct slice host;
     bool is_ipv6;
@@ -403,7 +400,7 @@ enum error_code export_proxy_parse(struct slice text, struct export_proxy *proxy
         return refuse_at_sign(error);
     // "none", "false" and the like are no hosts.
     ptrdiff_t at = slice_find(text, SLICE("@"));
-    struct slice host = {.data = text.data + at + 1, .len = text.len - (size_t)(at + 1)};
+    struct slice host = slice_skip(text, (size_t)(at + 1));
     bool is_word = !has_scheme && !slice_has(host, ':');
     if (text.len == 0 || path.len > 0 || is_word || slice_has(text, '\0'))
         return error_set(
@@ -519,15 +516,7 @@ enum error_code export_percent_decode(struct slice text, struct arena *arena, st
 // token of RFC 9110 5.6.2.
 static bool is_token(struct slice name)
 {
-    static const char punctuation[] = "!#$%&'*+-.^_`|~";
-    for (size_t i = 0; i < name.len; i++) {
-        char c = name.data[i];
-        bool is_alphanumeric =
-            (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-        if (!is_alphanumeric && (c == '\0' || strchr(punctuation, c) == NULL))
-            return false;
-    }
-    return name.len > 0;
+    return name.len > 0 && is_all_of(name, "!#$%&'*+-.^_`|~", true);
 }
 
 // RFC 9110 5.5: CR, LF and NUL are dangerous in a field's value and other controls invalid; a

@@ -128,9 +128,7 @@ static void add_pipeline(struct point_attributes *point, struct slice repository
     size_t name = slash < 0 ? 0 : (size_t)slash + 1;
     if (slash > 0)
         add(point, "vcs.owner.name", (struct slice){repository.data, (size_t)slash});
-    if (repository.len > name)
-        add(point, "vcs.repository.name",
-            (struct slice){repository.data + name, repository.len - name});
+    add(point, "vcs.repository.name", slice_skip(repository, name));
     add(point, "cicd.pipeline.name", workflow);
 }
 

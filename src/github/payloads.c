@@ -228,7 +228,7 @@ static enum error_code complete_names(const struct payload *payload,
     if (slash >= 0 && repository->owner.len == 0)
         repository->owner = (struct slice){whole.data, (size_t)slash};
     if (slash >= 0 && repository->name.len == 0)
-        repository->name = (struct slice){whole.data + slash + 1, whole.len - (size_t)slash - 1};
+        repository->name = slice_skip(whole, (size_t)slash + 1);
     if (whole.len > 0 || repository->owner.len == 0 || repository->name.len == 0)
         return ERROR_NONE;
     if (!arena_format(payload->arena, &repository->full_name, "%.*s/%.*s",
@@ -439,10 +439,8 @@ static bool url_contains(struct slice text, struct slice part)
 // in 2023 also ".../jobs/2"). The repository's own name, which may be "job", is skipped.
 static bool is_check_run_url(struct slice url, struct slice repository_url)
 {
-    if (slice_starts_with(url, repository_url)) {
-        url.data += repository_url.len;
-        url.len -= repository_url.len;
-    }
+    if (slice_starts_with(url, repository_url))
+        url = slice_skip(url, repository_url.len);
     return url_contains(url, SLICE("/runs/")) && !url_contains(url, SLICE("/job/")) &&
            !url_contains(url, SLICE("/jobs/"));
 }
