@@ -309,9 +309,7 @@ static void set_up(struct exporter *exporter, const struct export_options *optio
     exporter->before_request = options->before_request;
     exporter->before_request_context = options->before_request_context;
     exporter->wake = (struct net_task){.run = on_wake, .context = exporter};
-    exporter->random_state =
-        ((uint64_t)timestamp_now() ^ ((uint64_t)getpid() << 32) ^ (uint64_t)timestamp_monotonic()) |
-        1;
+    exporter->random_state = backoff_seed(timestamp_now(), timestamp_monotonic(), getpid());
     exporter->tuning = (struct exporter_tuning){
         .coalesce = COALESCE_DEFAULT,
         .poll = POLL_DEFAULT,

@@ -328,9 +328,7 @@ enum error_code metrics_push_create(const struct metrics_push_options *options,
     push->options = *options;
     push->endpoint = options->export.endpoint;
     push->part_bytes = PART_BYTES;
-    push->random_state =
-        ((uint64_t)timestamp_now() ^ ((uint64_t)getpid() << 32) ^ (uint64_t)timestamp_monotonic()) |
-        1;
+    push->random_state = backoff_seed(timestamp_now(), timestamp_monotonic(), getpid());
     buffer_init(&push->body, 0);
     arena_init(&push->arena, ARENA_BLOCK);
     export_endpoint_format(&push->endpoint, push->url, sizeof push->url);

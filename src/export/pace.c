@@ -59,6 +59,11 @@ uint64_t backoff_random(uint64_t *state)
     return (x * UINT64_C(2685821657736338717)) >> 16; // the low bits are weak
 }
 
+uint64_t backoff_seed(timestamp_ns now, timestamp_ns monotonic, int64_t process_id)
+{
+    return ((uint64_t)now ^ (uint64_t)process_id << 32 ^ (uint64_t)monotonic) | 1;
+}
+
 // --- how large ------------------------------------------------------------------------------------
 
 void window_init(struct export_window *window, size_t records_max, size_t bytes_max)

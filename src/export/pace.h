@@ -40,6 +40,8 @@ duration_ns backoff_honour(duration_ns wait, duration_ns otherwise);
 
 // xorshift64*: enough to keep the requests of a fleet from synchronizing. The state must not be 0.
 uint64_t backoff_random(uint64_t *state);
+// A first state, from what differs between processes.
+uint64_t backoff_seed(timestamp_ns now, timestamp_ns monotonic, int64_t process_id);
 
 // --- how large ------------------------------------------------------------------------------------
 
