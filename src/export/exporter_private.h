@@ -2,8 +2,8 @@
 //
 // plan.h decides, without I/O, what is sent when, and how results are handled. Our own records and those of other
 // programs have a plan each, and never share a request, a connection, a wait or a failure: a collector that refuses
-// the others' or breaks at them does not delay ours. The others' have one request, which is sent while ours have one
-// to spare and the endpoint accepts ours. exporter.c asks the plans for each idle request, manages the timers, writes
+// the others' records, or fails on them, does not delay ours. The others' have one request, which is sent while one of
+// ours is idle and the endpoint accepts ours. exporter.c asks the plans for each idle request, manages the timers, writes
 // the log and keeps the status; inflight.c builds a request, sends it, passes the response to the plan and has the
 // engine settle the records.
 #ifndef GHATRACE_SRC_EXPORT_EXPORTER_PRIVATE_H
@@ -32,7 +32,7 @@ struct inflight_request {
     struct export_plan *plan;
     size_t index;               // in the plan
     struct http_client *client; // not owned
-    uint64_t noted_at;          // of one of ours: what plan_note_sent() returned
+    uint64_t noted_at;          // of one of ours: tick of the forwarded plan when it was sent
     enum inflight_state state;
     struct http_client_transfer *transfer; // while SENDING
     struct buffer body;                    // of the request, while SENDING
@@ -95,8 +95,8 @@ struct exporter {
     struct export_plan plan;
     struct export_plan forwarded_plan; // of records of other programs
     struct export_report report;
-    struct inflight_request *inflight; // one more, the last one, is that of other programs' records
-    size_t inflight_count;             // without it
+    struct inflight_request *inflight; // ours, and after them the one of other programs' records
+    size_t inflight_count;             // of ours
     struct net_timer *pump_timer;      // runs while `is_pump_waiting`
     bool is_pump_waiting;
     struct net_timer *wait_timer;      // for the plan

@@ -178,8 +178,8 @@ enum plan_verdict plan_unsendable(struct export_plan *plan, size_t index, timest
 // There are no records for these entries of the outbox: remove them from it, then plan_settled().
 void plan_gone(struct export_plan *plan, size_t index);
 void plan_settled(struct export_plan *plan, size_t index);
-// In a plan with `is_forwarded`: another plan sends a request to the same endpoint. Returns what plan_note_accepted()
-// wants if it is accepted.
+// In a plan with `is_forwarded`: another plan sends a request to the same endpoint. Returns the tick at which it does,
+// for plan_note_accepted() if the request is accepted.
 uint64_t plan_note_sent(struct export_plan *plan);
 void plan_note_accepted(struct export_plan *plan, uint64_t sent_at, timestamp_ns now);
 // A local failure, such as an unreadable outbox: opens the breaker, or keeps it open.

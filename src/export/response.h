@@ -1,5 +1,5 @@
-// The response to an export request, from the HTTP client's form to that of answer.h. Private to this room. Nothing here
-// decides what an answer means.
+// The response to an export request, from the HTTP client's form to that of answer.h, which decides what it means.
+// Private to this room.
 #ifndef GHATRACE_SRC_EXPORT_RESPONSE_H
 #define GHATRACE_SRC_EXPORT_RESPONSE_H
 

@@ -37,8 +37,8 @@ static void *allocate(struct decoder *decoder, size_t count, size_t size)
     return items;
 }
 
-// The next field that the schema knows, and what that says of it. NULL: the end, or a failure. A known field of another
-// wire type is a failure, as it is in the Collector.
+// Reads the next field that the schema has, and returns its row there. NULL: the end, or a failure. A field of another
+// wire type than the schema's is a failure, as it is in the Collector.
 static const struct schema_field *next_field(struct decoder *decoder,
                                              const struct schema_message *schema,
                                              struct wire_reader *reader, struct wire_field *field)
