@@ -2,7 +2,6 @@
 #include "ghatrace/export/metrics.h"
 
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "ghatrace/base/log.h"
