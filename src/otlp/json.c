@@ -1,6 +1,7 @@
 // Converts OTLP protobuf to JSON, and JSON to protobuf, controlled by the schema.
 #include "ghatrace/otlp/json.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -372,7 +373,7 @@ static bool parse_finite(struct reverse_transcoder *transcoder, struct slice tex
     memcpy(copy, text.data, text.len);
     // The program never calls setlocale(), so the decimal point is '.'.
     *number = strtod(copy, &end);
-    return end == copy + text.len && *number - *number == 0;
+    return end == copy + text.len && isfinite(*number);
 }
 
 // True if strtod() reads it as JSON would: no hexadecimal, no blanks, no "inf".
@@ -390,11 +391,11 @@ static bool read_double(struct reverse_transcoder *transcoder, json_value value,
     struct slice text = read_number_text(transcoder, value);
     double number = 0;
     if (slice_equals(text, SLICE("NaN")))
-        number = (double)__builtin_nan("");
+        number = (double)NAN;
     else if (slice_equals(text, SLICE("Infinity")))
-        number = (double)__builtin_inf();
+        number = (double)INFINITY;
     else if (slice_equals(text, SLICE("-Infinity")))
-        number = -(double)__builtin_inf();
+        number = -(double)INFINITY;
     else if (!has_decimal_characters(text) || !parse_finite(transcoder, text, &number))
         return false;
     memcpy(bits, &number, sizeof *bits);
