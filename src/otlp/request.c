@@ -18,7 +18,8 @@ struct decoder {
     const struct otlp_request_limits *limits;
     struct arena *arena;
     struct error *error;
-    enum error_code code; // the first failure; after it nothing is read
+    enum error_code code;             // the first failure; after it nothing is read
+    struct otlp_received_span *spans; // of all scopes, as many as were counted
 };
 
 static void fail_at(struct decoder *decoder, const struct schema_message *schema, const char *at,
@@ -263,52 +264,45 @@ static void count_scopes(struct decoder *decoder, struct slice message, struct o
     }
 }
 
+// A scope without spans is examined, too: whether a request is valid does not depend on the spans in it.
 static void read_scope(struct decoder *decoder, const struct origin *resource, struct slice message,
-                       size_t span_count, struct otlp_request *request)
+                       struct otlp_request *request)
 {
     struct wire_reader reader;
     struct wire_field field;
     struct origin origin;
-    struct otlp_received_span *spans = allocate(decoder, span_count, sizeof *spans);
-    struct otlp_received_scope *scope = &request->scopes[request->scope_count];
-    if (spans == NULL)
-        return;
     read_origin(decoder, &scope_fields, message, &origin);
-    *scope = (struct otlp_received_scope){
+    struct otlp_received_scope scope = {
         .resource = resource->message,
         .resource_schema_url = resource->schema_url,
         .scope = origin.message,
         .scope_schema_url = origin.schema_url,
-        .spans = spans,
+        .spans = decoder->spans + request->span_count,
     };
     enum otlp_span_fault inherited =
         resource->fault != OTLP_SPAN_FINE ? resource->fault : origin.fault;
     wire_reader_init(&reader, message);
     while (next_field(decoder, &schema_scope_spans, &reader, &field) != NULL) {
         if (field.number == SCOPE_SPANS_SPANS)
-            read_received_span(decoder, field.bytes, inherited, &scope->spans[scope->span_count++]);
+            read_received_span(decoder, field.bytes, inherited, &scope.spans[scope.span_count++]);
     }
-    request->scope_count++;
-    request->span_count += scope->span_count;
+    if (scope.span_count == 0)
+        return;
+    request->scopes[request->scope_count++] = scope;
+    request->span_count += scope.span_count;
 }
 
-// Examines scopes without spans, too: whether a request is valid does not depend on the spans in it.
 static void read_resource_scopes(struct decoder *decoder, struct slice message,
                                  struct otlp_request *request)
 {
     struct wire_reader reader;
     struct wire_field field;
-    struct origin resource, unused;
+    struct origin resource;
     read_origin(decoder, &resource_fields, message, &resource);
     wire_reader_init(&reader, message);
     while (next_field(decoder, &schema_resource_spans, &reader, &field) != NULL) {
-        if (field.number != RESOURCE_SPANS_SCOPE_SPANS)
-            continue;
-        size_t span_count = count_scope_spans(decoder, field.bytes);
-        if (span_count > 0)
-            read_scope(decoder, &resource, field.bytes, span_count, request);
-        else
-            read_origin(decoder, &scope_fields, field.bytes, &unused);
+        if (field.number == RESOURCE_SPANS_SCOPE_SPANS)
+            read_scope(decoder, &resource, field.bytes, request);
     }
 }
 
@@ -335,6 +329,7 @@ static void read_trace_request(struct decoder *decoder, struct otlp_request *req
     if (decoder->code != ERROR_NONE)
         return;
     request->scopes = allocate(decoder, counts.scope_count, sizeof *request->scopes);
+    decoder->spans = allocate(decoder, counts.span_count, sizeof *decoder->spans);
     wire_reader_init(&reader, decoder->body);
     while (next_field(decoder, &schema_trace_request, &reader, &field) != NULL)
         read_resource_scopes(decoder, field.bytes, request);
