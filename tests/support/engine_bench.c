@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "ghatrace/base/arena.h"
+#include "ghatrace/base/log.h"
 #include "ghatrace/otlp/decode.h"
 #include "ghatrace/otlp/encode.h"
 #include "support/policy.h"
@@ -60,6 +61,22 @@ void engine_bench_restart(struct engine_bench *bench)
 {
     close_parts(bench);
     open_parts(bench);
+}
+
+int engine_bench_set_up(void **state)
+{
+    struct engine_bench *bench = test_calloc(1, sizeof *bench);
+    log_configure(LOG_ERROR + 1, LOG_FORMAT_TEXT);
+    engine_bench_open(bench);
+    *state = bench;
+    return 0;
+}
+
+int engine_bench_tear_down(void **state)
+{
+    engine_bench_close(*state);
+    test_free(*state);
+    return 0;
 }
 
 static void mark_done(struct engine_task *task)
@@ -124,6 +141,11 @@ enum arc_outcome engine_bench_assign(struct engine_bench *bench, int64_t job_id,
     enum arc_outcome outcome;
     assert_int_equal(engine_bench_report(bench, &report, &outcome), ENGINE_ACCEPTED);
     return outcome;
+}
+
+void engine_bench_must_accept(struct engine_task *task)
+{
+    assert_int_equal(task->outcome, ENGINE_ACCEPTED);
 }
 
 void engine_bench_advance(struct engine_bench *bench, duration_ns by)
@@ -359,6 +381,23 @@ static struct store_usage usage_of(struct engine_bench *bench)
     store_read_usage(transaction, &usage);
     store_abort(transaction);
     return usage;
+}
+
+struct engine_counters engine_bench_counters(struct engine_bench *bench)
+{
+    struct engine_counters counters;
+    engine_read_counters(bench->engine, &counters);
+    return counters;
+}
+
+uint64_t engine_bench_count_entries(struct engine_bench *bench, enum store_table table)
+{
+    struct error error = {0};
+    struct store_transaction *transaction;
+    assert_int_equal(store_begin(bench->store, false, &transaction, &error), ERROR_NONE);
+    uint64_t count = store_table_count(transaction, table);
+    store_abort(transaction);
+    return count;
 }
 
 uint64_t engine_bench_count_spans(struct engine_bench *bench)

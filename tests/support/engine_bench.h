@@ -4,6 +4,7 @@
 
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/engine/engine.h"
+#include "ghatrace/store/table.h"
 #include "support/scenario.h"
 #include "support/temp_folder.h"
 
@@ -21,6 +22,9 @@ void engine_bench_open(struct engine_bench *bench);
 void engine_bench_close(struct engine_bench *bench);
 // Closes engine and store and opens them again, as after a stop or a crash between two commits.
 void engine_bench_restart(struct engine_bench *bench);
+// Set-up and tear-down of a test: an open bench in `*state`, and no log.
+int engine_bench_set_up(void **state);
+int engine_bench_tear_down(void **state);
 
 // Delivers now, as a batch of one. The clock is moved forward to the delivery's time: if it were behind, the time in
 // the GUID would not be used.
@@ -35,6 +39,8 @@ enum engine_outcome engine_bench_report(struct engine_bench *bench, const struct
 struct arc_report engine_bench_assignment(int64_t job_id, double seconds);
 // Delivers it; any outcome but ENGINE_ACCEPTED is a failure.
 enum arc_outcome engine_bench_assign(struct engine_bench *bench, int64_t job_id, double seconds);
+// `on_done` of a task; any outcome but ENGINE_ACCEPTED is a failure.
+void engine_bench_must_accept(struct engine_task *task);
 // Moves the clock; deadlines that become due in between are processed at their times.
 void engine_bench_advance(struct engine_bench *bench, duration_ns by);
 // Moves the clock to this time after the scenario's start.
@@ -53,6 +59,9 @@ void engine_bench_records(struct engine_bench *bench, struct buffer *bytes);
 // The last version of each span, with its resource, as bytes, by ID: what a backend has in the end. Fails the test if
 // a version is less complete than an earlier one, or if a root was sent twice unchanged.
 void engine_bench_last_versions(struct engine_bench *bench, struct buffer *bytes);
+// Those of the present engine: a restart begins at 0.
+struct engine_counters engine_bench_counters(struct engine_bench *bench);
+uint64_t engine_bench_count_entries(struct engine_bench *bench, enum store_table table);
 // Number of states of runs and jobs in the store, notes included.
 uint64_t engine_bench_count_spans(struct engine_bench *bench);
 // Number of runs with a note that they had a root.

@@ -108,25 +108,13 @@ static enum arc_outcome report(struct engine_bench *bench, struct arc_report giv
 
 static uint64_t count_of(struct engine_bench *bench, enum arc_outcome outcome)
 {
-    struct engine_counters counters;
-    engine_read_counters(bench->engine, &counters);
-    return counters.arc_reports[outcome];
-}
-
-static uint64_t entries_of(struct engine_bench *bench, enum store_table table)
-{
-    struct error error = {0};
-    struct store_transaction *transaction;
-    assert_int_equal(store_begin(bench->store, false, &transaction, &error), ERROR_NONE);
-    uint64_t count = store_table_count(transaction, table);
-    store_abort(transaction);
-    return count;
+    return engine_bench_counters(bench).arc_reports[outcome];
 }
 
 static uint64_t held_in(struct engine_bench *bench)
 {
-    uint64_t held = entries_of(bench, STORE_TABLE_ARC_HELD);
-    assert_int_equal(entries_of(bench, STORE_TABLE_ARC_HELD_BY_AGE), held);
+    uint64_t held = engine_bench_count_entries(bench, STORE_TABLE_ARC_HELD);
+    assert_int_equal(engine_bench_count_entries(bench, STORE_TABLE_ARC_HELD_BY_AGE), held);
     return held;
 }
 
@@ -532,8 +520,8 @@ static void after_arc_grace_it_is_late_and_after_linger_it_is_forgotten(void **s
         engine_bench_restart(&bench);
         assert_int_equal(report(&bench, given), ARC_LATE);
         engine_bench_advance(&bench, NS_PER_DAY + NS_PER_MINUTE);
-        assert_int_equal(entries_of(&bench, STORE_TABLE_ARC_JOBS), 0);
-        assert_int_equal(entries_of(&bench, STORE_TABLE_ARC_CLOSED), 0);
+        assert_int_equal(engine_bench_count_entries(&bench, STORE_TABLE_ARC_JOBS), 0);
+        assert_int_equal(engine_bench_count_entries(&bench, STORE_TABLE_ARC_CLOSED), 0);
         assert_int_equal(report(&bench, given), ARC_HELD); // of a job that was deleted
         engine_bench_advance(&bench, 3 * NS_PER_DAY + NS_PER_MINUTE);
         assert_int_equal(count_of(&bench, ARC_EXPIRED), 1);
@@ -577,7 +565,7 @@ static void of_other_runners_a_report_counts_if_it_comes_before_the_end(void **s
     assert_int_equal(report(&bench, report_of(&build, 5)), ARC_HELD);
     engine_bench_accept(&bench, &end);
     expect_assigned(&bench, 2, 5);
-    assert_int_equal(entries_of(&bench, STORE_TABLE_ARC_JOBS), 0);
+    assert_int_equal(engine_bench_count_entries(&bench, STORE_TABLE_ARC_JOBS), 0);
     assert_int_equal(report(&bench, report_of(&build, 4)), ARC_HELD);
     assert_int_equal(count_line(&bench, "runner.queue"), 1);
     close_bench(&bench);
@@ -623,17 +611,12 @@ static void impossible_reports_are_malformed(void **state)
 
 #define MANY 1000
 
-static void ignore(struct engine_task *task)
-{
-    assert_int_equal(task->outcome, ENGINE_ACCEPTED);
-}
-
 static void report_many(struct engine_bench *bench, const struct arc_report *reports, size_t count,
                         enum arc_outcome expected)
 {
     static enum arc_outcome outcomes[MANY];
     struct engine_task task = {.type = ENGINE_APPLY_ARC_REPORTS,
-                               .on_done = ignore,
+                               .on_done = engine_bench_must_accept,
                                .arc_reports = reports,
                                .arc_report_count = count,
                                .arc_outcomes = outcomes,
@@ -761,7 +744,7 @@ static void leave_something(struct engine_bench *bench)
     deliver(bench, &open, IN_PROGRESS);
     assert_int_equal(report(bench, report_of(&unknown, 5)), ARC_HELD);
     for (size_t i = 0; i < TABLES; i++)
-        assert_int_not_equal(entries_of(bench, tables[i]), 0);
+        assert_int_not_equal(engine_bench_count_entries(bench, tables[i]), 0);
 }
 
 static void without_a_receiver_nothing_is_stored_and_what_was_is_removed(void **state)
@@ -776,7 +759,7 @@ static void without_a_receiver_nothing_is_stored_and_what_was_is_removed(void **
     const struct made_job other = {4, "build", "arc-4", 20, 58};
     deliver(&bench, &other, IN_PROGRESS);
     for (size_t i = 0; i < TABLES; i++)
-        assert_int_equal(entries_of(&bench, tables[i]), 0);
+        assert_int_equal(engine_bench_count_entries(&bench, tables[i]), 0);
     // A job that began without a receiver is found once another event of it arrives.
     bench.options.has_receiver = true;
     engine_bench_restart(&bench);
@@ -795,7 +778,7 @@ static void an_entry_without_a_state_is_removed_within_hours(void **state)
     (void)state;
     open_bench(&bench);
     deliver(&bench, &build, IN_PROGRESS);
-    assert_int_equal(entries_of(&bench, STORE_TABLE_ARC_JOBS), 1);
+    assert_int_equal(engine_bench_count_entries(&bench, STORE_TABLE_ARC_JOBS), 1);
     assert_int_equal(store_begin(bench.store, true, &transaction, &error), ERROR_NONE);
     while (store_seek_span(transaction, &key, &found, &error) == ERROR_NONE) {
         assert_int_equal(store_set_span_aside(transaction, &key, SLICE("a test"), &error),
@@ -805,7 +788,7 @@ static void an_entry_without_a_state_is_removed_within_hours(void **state)
     engine_bench_advance(&bench, NS_PER_MINUTE);
     engine_bench_advance(&bench, 2 * NS_PER_HOUR);
     engine_bench_advance(&bench, NS_PER_MINUTE);
-    assert_int_equal(entries_of(&bench, STORE_TABLE_ARC_JOBS), 0);
+    assert_int_equal(engine_bench_count_entries(&bench, STORE_TABLE_ARC_JOBS), 0);
     engine_bench_close(&bench);
 }
 
@@ -845,7 +828,7 @@ static void damaged_entries_are_set_aside(void **state)
             (void)report(&bench, report_of(&build, 5));
             engine_bench_advance(&bench, 50 * NS_PER_DAY);
             for (size_t k = 0; k < TABLES; k++)
-                assert_int_equal(entries_of(&bench, tables[k]), 0);
+                assert_int_equal(engine_bench_count_entries(&bench, tables[k]), 0);
             assert_int_equal(store_begin(bench.store, false, &transaction, &error), ERROR_NONE);
             assert_int_equal(store_read_set_aside_totals(transaction, &totals, &error), ERROR_NONE);
             store_abort(transaction);

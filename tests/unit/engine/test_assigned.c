@@ -62,13 +62,6 @@ static void deliver(struct engine_bench *bench, struct scenario_delivery deliver
     engine_bench_accept(bench, &delivery);
 }
 
-static struct engine_counters counters_of(struct engine_bench *bench)
-{
-    struct engine_counters counters;
-    engine_read_counters(bench->engine, &counters);
-    return counters;
-}
-
 // Of the only set of labels of jobs.
 static uint64_t series_count_of(struct engine_bench *bench, size_t histogram, uint64_t *jobs)
 {
@@ -144,13 +137,13 @@ static void without_an_assignment_phases_are_sent_after_arc_grace(void **state)
     engine_bench_restart(&bench);
     engine_bench_advance(&bench, NS_PER_SECOND);
     expect_spans(&bench, expected);
-    assert_int_equal(counters_of(&bench).assignments_missing, 1);
-    assert_true(counters_of(&bench).last_missing_at > 0);
-    assert_int_equal(counters_of(&bench).last_assignment_at, TIMESTAMP_UNKNOWN);
+    assert_int_equal(engine_bench_counters(&bench).assignments_missing, 1);
+    assert_true(engine_bench_counters(&bench).last_missing_at > 0);
+    assert_int_equal(engine_bench_counters(&bench).last_assignment_at, TIMESTAMP_UNKNOWN);
     engine_bench_assign(&bench, 1, 5);
     expect_spans(&bench, expected);
-    assert_int_equal(counters_of(&bench).assignments_late, 1);
-    assert_int_equal(counters_of(&bench).assignments_missing, 1);
+    assert_int_equal(engine_bench_counters(&bench).assignments_late, 1);
+    assert_int_equal(engine_bench_counters(&bench).assignments_missing, 1);
     engine_bench_close(&bench);
 }
 
@@ -173,10 +166,10 @@ static void an_earlier_assignment_sends_the_phases_again(void **state)
     engine_bench_advance(&bench, 10 * NS_PER_SECOND);
     engine_bench_assign(&bench, 1, 3);
     expect_spans(&bench, expected);
-    assert_int_equal(counters_of(&bench).assignments, 4);
-    assert_int_equal(counters_of(&bench).assignments_missing, 0);
-    assert_true(counters_of(&bench).last_assignment_at > 0);
-    assert_int_equal(counters_of(&bench).assignments_late, 1);
+    assert_int_equal(engine_bench_counters(&bench).assignments, 4);
+    assert_int_equal(engine_bench_counters(&bench).assignments_missing, 0);
+    assert_true(engine_bench_counters(&bench).last_assignment_at > 0);
+    assert_int_equal(engine_bench_counters(&bench).assignments_late, 1);
     assert_int_equal(series_count_of(&bench, SERIES_JOB_ASSIGN, &jobs), 1);
     engine_bench_close(&bench);
 }
@@ -202,7 +195,7 @@ static void ever_earlier_assignments_do_not_fill_the_outbox(void **state)
     open_bench(&bench, scale_sets);
     deliver(&bench, arc_job(1, COMPLETED, 58));
     assert_in_range(report_ever_earlier(&bench, 2000), 900 << 10, 1100 << 10);
-    assert_true(counters_of(&bench).assignments_late > 1000);
+    assert_true(engine_bench_counters(&bench).assignments_late > 1000);
     engine_bench_advance(&bench, NS_PER_SECOND);
     uint64_t before = report_ever_earlier(&bench, 0);
     assert_in_range(report_ever_earlier(&bench, 200) - before, 50 << 10, 70 << 10);
@@ -289,7 +282,7 @@ static void an_assignment_of_a_job_that_never_comes_is_forgotten(void **state)
     open_bench(&bench, scale_sets);
     assert_int_equal(engine_bench_assign(&bench, 1, 5), ARC_HELD);
     engine_bench_advance(&bench, 4 * NS_PER_DAY);
-    assert_int_equal(counters_of(&bench).arc_reports[ARC_EXPIRED], 1);
+    assert_int_equal(engine_bench_counters(&bench).arc_reports[ARC_EXPIRED], 1);
     deliver(&bench, arc_job(1, COMPLETED, 58));
     expect_spans(&bench, JOB STEPS);
     engine_bench_close(&bench);
@@ -307,7 +300,7 @@ static void without_room_an_assignment_is_refused_and_changes_nothing(void **sta
     deliver(&bench, arc_job(1, COMPLETED, 58));
     assert_int_equal(engine_bench_report(&bench, &report, &outcome), ENGINE_FULL);
     expect_spans(&bench, JOB STEPS);
-    assert_int_equal(counters_of(&bench).assignments, 0);
+    assert_int_equal(engine_bench_counters(&bench).assignments, 0);
     bench.options.outbox_max = 0;
     engine_bench_restart(&bench);
     assert_int_equal(engine_bench_report(&bench, &report, &outcome), ENGINE_ACCEPTED);

@@ -56,11 +56,6 @@ static bool has_own_labels; // each job has a label that no other has
 static struct engine_task tasks[1000];
 static struct scenario_delivery deliveries[1000];
 
-static void ignore(struct engine_task *task)
-{
-    assert_int_equal(task->outcome, ENGINE_ACCEPTED);
-}
-
 // Delivers one event of each job from `first` on, as one batch. Returns calls into LMDB for each event.
 static double deliver_jobs(struct engine_bench *bench, int64_t first, size_t count,
                            enum github_job_action action, bool has_guid_time)
@@ -81,7 +76,7 @@ static double deliver_jobs(struct engine_bench *bench, int64_t first, size_t cou
         }
         memcpy(deliveries[i].digest, &id, sizeof id);
         tasks[i] = (struct engine_task){.type = ENGINE_APPLY_EVENT,
-                                        .on_done = ignore,
+                                        .on_done = engine_bench_must_accept,
                                         .event = &deliveries[i].event,
                                         .received_at = bench->now,
                                         .occurred_at = TIMESTAMP_UNKNOWN};
@@ -191,7 +186,7 @@ static double report_jobs(struct engine_bench *bench, int64_t first, size_t coun
     static enum arc_outcome outcomes[1000];
     static char runners[1000][32];
     struct engine_task task = {.type = ENGINE_APPLY_ARC_REPORTS,
-                               .on_done = ignore,
+                               .on_done = engine_bench_must_accept,
                                .arc_reports = reports,
                                .arc_report_count = count,
                                .arc_outcomes = outcomes,

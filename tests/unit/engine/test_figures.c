@@ -6,7 +6,6 @@
 
 #include <cmocka.h>
 
-#include "ghatrace/base/log.h"
 #include "ghatrace/stats/open_runs.h"
 #include "ghatrace/stats/pool.h"
 #include "ghatrace/stats/recent.h"
@@ -14,22 +13,6 @@
 #include "ghatrace/store/table.h"
 #include "support/engine_bench.h"
 #include "support/stats_verify.h"
-
-static int set_up(void **state)
-{
-    struct engine_bench *bench = test_calloc(1, sizeof *bench);
-    log_configure(LOG_ERROR + 1, LOG_FORMAT_TEXT);
-    engine_bench_open(bench);
-    *state = bench;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    engine_bench_close(*state);
-    test_free(*state);
-    return 0;
-}
 
 static void deliver(struct engine_bench *bench, struct scenario_delivery delivery)
 {
@@ -43,14 +26,6 @@ static struct store_transaction *begin(struct engine_bench *bench, bool is_write
     struct error error = {0};
     assert_int_equal(store_begin(bench->store, is_write, &transaction, &error), ERROR_NONE);
     return transaction;
-}
-
-static uint64_t entries(struct engine_bench *bench, enum store_table table)
-{
-    struct store_transaction *transaction = begin(bench, false);
-    uint64_t count = store_table_count(transaction, table);
-    store_abort(transaction);
-    return count;
 }
 
 // Open jobs of all pools in one state.
@@ -91,7 +66,7 @@ static void each_event_moves_its_job_immediately(void **state)
 {
     struct engine_bench *bench = *state;
     deliver(bench, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
-    assert_int_equal(entries(bench, STORE_TABLE_OPEN_RUNS), 1);
+    assert_int_equal(engine_bench_count_entries(bench, STORE_TABLE_OPEN_RUNS), 1);
     deliver(bench, scenario_job(1, GITHUB_JOB_QUEUED, 2, 2, 2, -1));
     deliver(bench, scenario_job(2, GITHUB_JOB_QUEUED, 2, 2, 2, -1));
     assert_int_equal(open_state(bench, OPEN_JOB_QUEUED), 2);
@@ -103,13 +78,13 @@ static void each_event_moves_its_job_immediately(void **state)
     deliver(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
     assert_int_equal(open_state(bench, OPEN_JOB_RUNNING), 0);
     assert_int_equal(counted(bench, SERIES_JOB), 1);
-    assert_int_equal(entries(bench, STORE_TABLE_LATENCY), 1);
+    assert_int_equal(engine_bench_count_entries(bench, STORE_TABLE_LATENCY), 1);
     deliver(bench, scenario_job(2, GITHUB_JOB_QUEUED, 61, 2, 2, -1));
     deliver(bench, scenario_job(2, GITHUB_JOB_COMPLETED, 70, 2, 65, 70));
     deliver(bench, scenario_run(GITHUB_RUN_COMPLETED, 72, "success"));
-    assert_int_equal(entries(bench, STORE_TABLE_OPEN_JOBS), 0);
-    assert_int_equal(entries(bench, STORE_TABLE_OPEN_RUNS), 0);
-    assert_int_equal(entries(bench, STORE_TABLE_RECENT), 1);
+    assert_int_equal(engine_bench_count_entries(bench, STORE_TABLE_OPEN_JOBS), 0);
+    assert_int_equal(engine_bench_count_entries(bench, STORE_TABLE_OPEN_RUNS), 0);
+    assert_int_equal(engine_bench_count_entries(bench, STORE_TABLE_RECENT), 1);
     assert_int_equal(counted(bench, SERIES_JOB), 2);
     assert_int_equal(counted(bench, SERIES_RUN), 1);
 }
@@ -120,7 +95,7 @@ static void a_job_that_is_given_up_is_removed_and_counts_when_it_completes(void 
     deliver(bench, scenario_job(1, GITHUB_JOB_IN_PROGRESS, 6, 2, 6, -1));
     engine_bench_advance(bench, 6 * NS_PER_DAY + NS_PER_HOUR);
     stats_verify(bench->store);
-    assert_int_equal(entries(bench, STORE_TABLE_OPEN_JOBS), 0);
+    assert_int_equal(engine_bench_count_entries(bench, STORE_TABLE_OPEN_JOBS), 0);
     assert_int_equal(counted(bench, SERIES_JOB), 0);
     deliver(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
     assert_int_equal(counted(bench, SERIES_JOB), 1);
@@ -147,10 +122,10 @@ static void a_root_that_is_sent_again_is_counted_once(void **state)
     struct engine_bench *bench = *state;
     deliver(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
     engine_bench_advance(bench, 2 * NS_PER_HOUR);
-    assert_int_equal(entries(bench, STORE_TABLE_RECENT), 1); // made from its job
+    assert_int_equal(engine_bench_count_entries(bench, STORE_TABLE_RECENT), 1); // made from its job
     assert_int_equal(counted(bench, SERIES_RUN), 0);
     deliver(bench, scenario_run(GITHUB_RUN_COMPLETED, 62, "success"));
-    assert_int_equal(entries(bench, STORE_TABLE_RECENT), 1);
+    assert_int_equal(engine_bench_count_entries(bench, STORE_TABLE_RECENT), 1);
     assert_int_equal(counted(bench, SERIES_RUN), 1);
 }
 
@@ -160,7 +135,7 @@ static void the_run_in_the_list(struct engine_bench *bench, struct recent_run *r
     static char result[64];
     struct error error = {0};
     struct store_transaction *transaction = begin(bench, false);
-    assert_int_equal(entries(bench, STORE_TABLE_RECENT), 1);
+    assert_int_equal(engine_bench_count_entries(bench, STORE_TABLE_RECENT), 1);
     assert_int_equal(recent_seek_older(transaction, &newest, run, &error), ERROR_NONE);
     assert_true(run->measure.result.len < sizeof result);
     memcpy(result, run->measure.result.data, run->measure.result.len);
@@ -204,8 +179,8 @@ static void events_repeated_after_linger_are_not_counted_again(void **state)
     deliver(bench, scenario_run(GITHUB_RUN_COMPLETED, 62, "success"));
     assert_int_equal(counted(bench, SERIES_RUN), 1);
     assert_int_equal(counted(bench, SERIES_JOB), 1);
-    assert_int_equal(entries(bench, STORE_TABLE_OPEN_RUNS), 0);
-    assert_int_equal(entries(bench, STORE_TABLE_OPEN_JOBS), 0);
+    assert_int_equal(engine_bench_count_entries(bench, STORE_TABLE_OPEN_RUNS), 0);
+    assert_int_equal(engine_bench_count_entries(bench, STORE_TABLE_OPEN_JOBS), 0);
 }
 
 static void after_a_clock_that_was_ahead_no_job_remains(void **state)
@@ -221,7 +196,7 @@ static void after_a_clock_that_was_ahead_no_job_remains(void **state)
     assert_int_equal(open_state(bench, OPEN_JOB_RUNNING), 1);
     deliver(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
     deliver(bench, scenario_job(2, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
-    assert_int_equal(entries(bench, STORE_TABLE_OPEN_JOBS), 0);
+    assert_int_equal(engine_bench_count_entries(bench, STORE_TABLE_OPEN_JOBS), 0);
 }
 
 static void the_limits_of_series_and_pools_are_those_of_the_options(void **state)
@@ -241,8 +216,8 @@ static void the_limits_of_series_and_pools_are_those_of_the_options(void **state
         deliver(bench, completed);
         assert_int_equal(open_state(bench, OPEN_JOB_QUEUED), 0);
     }
-    assert_int_equal(entries(bench, STORE_TABLE_POOLS), 3);
-    assert_int_equal(entries(bench, STORE_TABLE_JOB_SERIES), 3);
+    assert_int_equal(engine_bench_count_entries(bench, STORE_TABLE_POOLS), 3);
+    assert_int_equal(engine_bench_count_entries(bench, STORE_TABLE_JOB_SERIES), 3);
     assert_int_equal(counted(bench, SERIES_JOB), 5);
 }
 
@@ -254,21 +229,22 @@ static void entries_expire_and_counts_are_kept(void **state)
     deliver(bench, scenario_job(1, GITHUB_JOB_QUEUED, 2, 2, 2, -1));
     deliver(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
     deliver(bench, scenario_run(GITHUB_RUN_COMPLETED, 62, "success"));
-    assert_int_equal(entries(bench, STORE_TABLE_POOLS), 1);
-    assert_int_equal(entries(bench, STORE_TABLE_LATENCY), 1);
+    assert_int_equal(engine_bench_count_entries(bench, STORE_TABLE_POOLS), 1);
+    assert_int_equal(engine_bench_count_entries(bench, STORE_TABLE_LATENCY), 1);
     for (int hour = 0; hour < 27; hour++) {
         bench->now += NS_PER_HOUR;
         engine_run_batch(bench->engine, NULL, 0, bench->now);
     }
-    assert_int_equal(entries(bench, STORE_TABLE_RECENT), 0);
-    assert_int_equal(entries(bench, STORE_TABLE_RECENT_BY_TRACE), 0);
-    assert_int_equal(entries(bench, STORE_TABLE_LATENCY), 0);
-    assert_int_equal(entries(bench, STORE_TABLE_POOLS), 1); // a job started there within seven days
+    assert_int_equal(engine_bench_count_entries(bench, STORE_TABLE_RECENT), 0);
+    assert_int_equal(engine_bench_count_entries(bench, STORE_TABLE_RECENT_BY_TRACE), 0);
+    assert_int_equal(engine_bench_count_entries(bench, STORE_TABLE_LATENCY), 0);
+    assert_int_equal(engine_bench_count_entries(bench, STORE_TABLE_POOLS),
+                     1); // a job started there within seven days
     for (int day = 0; day < 7; day++) {
         bench->now += NS_PER_DAY;
         engine_run_batch(bench->engine, NULL, 0, bench->now);
     }
-    assert_int_equal(entries(bench, STORE_TABLE_POOLS), 0);
+    assert_int_equal(engine_bench_count_entries(bench, STORE_TABLE_POOLS), 0);
     assert_int_equal(counted(bench, SERIES_JOB), 1);
     assert_int_equal(counted(bench, SERIES_RUN), 1);
 }
@@ -288,7 +264,7 @@ static void finished_runs_make_room_before_a_delivery_is_refused(void **state)
         bench->now += NS_PER_SECOND;
         engine_bench_accept(bench, &run);
     }
-    uint64_t listed = entries(bench, STORE_TABLE_RECENT);
+    uint64_t listed = engine_bench_count_entries(bench, STORE_TABLE_RECENT);
     assert_true(listed > 100 && listed < (uint64_t)runs);
     assert_int_equal(counted(bench, SERIES_RUN), runs);
     stats_verify(bench->store);
@@ -340,7 +316,7 @@ static void an_older_store_gets_its_figures_at_the_next_start(void **state)
     stats_verify(bench->store);
     assert_int_equal(open_state(bench, OPEN_JOB_QUEUED), 30);
     assert_int_equal(open_state(bench, OPEN_JOB_RUNNING), 60);
-    assert_int_equal(entries(bench, STORE_TABLE_OPEN_RUNS), 30);
+    assert_int_equal(engine_bench_count_entries(bench, STORE_TABLE_OPEN_RUNS), 30);
     assert_int_equal(counted(bench, SERIES_JOB), 0); // cannot be rebuilt
 }
 
@@ -393,7 +369,8 @@ static void events_are_counted_and_commits_by_size(void **state)
     assert_int_equal(sum_of(counters.batch_buckets, ENGINE_BATCH_BOUNDS + 1), 5);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name)                                                                                 \
+    cmocka_unit_test_setup_teardown(name, engine_bench_set_up, engine_bench_tear_down)
 
 int main(void)
 {

@@ -59,13 +59,6 @@ static void deliver(struct engine_bench *bench, struct scenario_delivery deliver
     engine_bench_accept(bench, &delivery);
 }
 
-static struct engine_counters counters_of(struct engine_bench *bench)
-{
-    struct engine_counters counters;
-    engine_read_counters(bench->engine, &counters);
-    return counters;
-}
-
 // Sends one span. What became of it.
 static enum forward_outcome send_span(struct engine_bench *bench, const struct trace_id *trace,
                                       struct span_id id, size_t padding)
@@ -147,14 +140,6 @@ static size_t count_forwarded(struct engine_bench *bench)
     return outbox.records;
 }
 
-static uint64_t count_entries(struct engine_bench *bench, enum store_table table)
-{
-    struct store_transaction *transaction = read_store(bench);
-    uint64_t count = store_table_count(transaction, table);
-    store_abort(transaction);
-    return count;
-}
-
 // What the foreign records contain is what the request had, in its order.
 static void expect_forwarded_as_sent(struct engine_bench *bench)
 {
@@ -187,15 +172,10 @@ static void expect_forwarded_as_sent(struct engine_bench *bench)
     buffer_release(&outbox.bodies);
 }
 
-static void ignore(struct engine_task *task)
-{
-    assert_int_equal(task->outcome, ENGINE_ACCEPTED);
-}
-
 static void settle(struct engine_bench *bench, uint64_t sequence, bool is_dead)
 {
     struct engine_task task = {.type = ENGINE_SETTLE_EXPORT,
-                               .on_done = ignore,
+                               .on_done = engine_bench_must_accept,
                                .sequences = &sequence,
                                .sequence_count = 1,
                                .is_dead = is_dead,
@@ -254,7 +234,7 @@ static void a_run_is_known_in_every_scheme_and_of_every_server_and_after_its_end
         assert_int_equal(send_span(&bench, &trace, foreign_id(1002), 0), FORWARD_ACCEPTED);
         engine_bench_advance(&bench, 3 * NS_PER_DAY);
         assert_int_equal(send_span(&bench, &trace, foreign_id(1003), 0), FORWARD_HELD);
-        assert_int_equal(count_entries(&bench, STORE_TABLE_OUR_SPANS), 0);
+        assert_int_equal(engine_bench_count_entries(&bench, STORE_TABLE_OUR_SPANS), 0);
         engine_bench_close(&bench);
     }
 }
@@ -289,9 +269,9 @@ static void malformed_spans_and_those_without_a_parent_are_refused(void **state)
     assert_int_equal(request.outcomes[0], FORWARD_MALFORMED);
     assert_int_equal(request.outcomes[1], FORWARD_NO_PARENT);
     assert_int_equal(request.outcomes[2], FORWARD_ACCEPTED);
-    assert_int_equal(counters_of(&bench).forwarded[FORWARD_MALFORMED], 1);
-    assert_int_equal(counters_of(&bench).forwarded[FORWARD_NO_PARENT], 1);
-    assert_int_equal(counters_of(&bench).forwarded[FORWARD_ACCEPTED], 1);
+    assert_int_equal(engine_bench_counters(&bench).forwarded[FORWARD_MALFORMED], 1);
+    assert_int_equal(engine_bench_counters(&bench).forwarded[FORWARD_NO_PARENT], 1);
+    assert_int_equal(engine_bench_counters(&bench).forwarded[FORWARD_ACCEPTED], 1);
     engine_bench_close(&bench);
 }
 
@@ -469,11 +449,11 @@ static void ids_of_open_jobs_are_refused(void **state)
     assert_int_equal(send_id(&bench, listed), FORWARD_OUR_ID);
     // Can be foreseen; ours has the same ID and is sent after it.
     assert_int_equal(send_id(&bench, later), FORWARD_ACCEPTED);
-    assert_int_equal(counters_of(&bench).forwarded_foreseen, 0);
+    assert_int_equal(engine_bench_counters(&bench).forwarded_foreseen, 0);
     deliver(&bench, job(1, COMPLETED, 10));
-    assert_int_equal(counters_of(&bench).forwarded_foreseen, 1);
+    assert_int_equal(engine_bench_counters(&bench).forwarded_foreseen, 1);
     deliver(&bench, job(1, COMPLETED, 12));
-    assert_int_equal(counters_of(&bench).forwarded_foreseen, 1);
+    assert_int_equal(engine_bench_counters(&bench).forwarded_foreseen, 1);
     assert_int_equal(send_id(&bench, later), FORWARD_OUR_ID);
     engine_bench_close(&bench);
 }
@@ -595,8 +575,8 @@ static void spans_of_an_unknown_trace_wait_for_its_run(void **state)
     made.guid_time = bench.now;
     deliver(&bench, made);
     expect_forwarded_as_sent(&bench);
-    assert_int_equal(count_entries(&bench, STORE_TABLE_HELD_BY_TRACE), 0);
-    assert_int_equal(counters_of(&bench).forwarded[FORWARD_ACCEPTED], 2);
+    assert_int_equal(engine_bench_count_entries(&bench, STORE_TABLE_HELD_BY_TRACE), 0);
+    assert_int_equal(engine_bench_counters(&bench).forwarded[FORWARD_ACCEPTED], 2);
     engine_bench_close(&bench);
 }
 
@@ -614,8 +594,8 @@ static void held_spans_with_our_ids_are_dropped_when_the_run_is_known(void **sta
     foreign_add_span(&request, &trace, span_id_of_run(ID_SCHEME_ARC, SCENARIO_RUN_ID, 1), 10);
     assert_int_equal(foreign_send(&bench, &request), ENGINE_ACCEPTED);
     deliver(&bench, job(1, QUEUED, 2));
-    assert_int_equal(counters_of(&bench).forwarded[FORWARD_OUR_ID], 2);
-    assert_int_equal(counters_of(&bench).forwarded[FORWARD_ACCEPTED], 1);
+    assert_int_equal(engine_bench_counters(&bench).forwarded[FORWARD_OUR_ID], 2);
+    assert_int_equal(engine_bench_counters(&bench).forwarded[FORWARD_ACCEPTED], 1);
     read_outbox(&bench, &outbox);
     assert_int_equal(outbox.records, 1);
     assert_true(slice_find(buffer_slice(&outbox.bodies), request.scopes[0].spans[1].bytes) > 0);
@@ -633,11 +613,11 @@ static void held_spans_whose_run_never_comes_are_dropped_after_linger(void **sta
     for (uint64_t i = 0; i < 3; i++)
         assert_int_equal(send_id(&bench, foreign_id(1001 + i)), FORWARD_HELD);
     engine_bench_advance(&bench, 3 * NS_PER_DAY - NS_PER_MINUTE);
-    assert_int_equal(count_entries(&bench, STORE_TABLE_HELD_BY_TRACE), 3);
+    assert_int_equal(engine_bench_count_entries(&bench, STORE_TABLE_HELD_BY_TRACE), 3);
     engine_bench_restart(&bench);
     engine_bench_advance(&bench, 2 * NS_PER_MINUTE);
-    assert_int_equal(count_entries(&bench, STORE_TABLE_HELD_BY_TRACE), 0);
-    assert_int_equal(counters_of(&bench).forwarded[FORWARD_EXPIRED], 3);
+    assert_int_equal(engine_bench_count_entries(&bench, STORE_TABLE_HELD_BY_TRACE), 0);
+    assert_int_equal(engine_bench_counters(&bench).forwarded[FORWARD_EXPIRED], 3);
     struct scenario_delivery made = job(1, QUEUED, 2);
     made.guid_time = bench.now;
     deliver(&bench, made);
@@ -655,8 +635,8 @@ static void of_more_held_spans_than_the_quota_the_oldest_are_dropped(void **stat
         const struct trace_id trace = trace_of(ID_SCHEME_ARC, i + 1);
         assert_int_equal(send_span(&bench, &trace, foreign_id(1001), 4000000), FORWARD_HELD);
     }
-    assert_int_equal(count_entries(&bench, STORE_TABLE_HELD_BY_TRACE), 8);
-    assert_int_equal(counters_of(&bench).forwarded[FORWARD_SHED], 4);
+    assert_int_equal(engine_bench_count_entries(&bench, STORE_TABLE_HELD_BY_TRACE), 8);
+    assert_int_equal(engine_bench_counters(&bench).forwarded[FORWARD_SHED], 4);
     for (int i = 0; i < 12; i++) {
         struct scenario_delivery made = job(i + 1, QUEUED, 2);
         scenario_set_attempt(&made, i + 1);
@@ -682,8 +662,8 @@ static void of_more_held_records_than_the_quota_the_oldest_are_dropped(void **st
         }
         assert_int_equal(foreign_send(&bench, &request), ENGINE_ACCEPTED);
     }
-    assert_int_equal(count_entries(&bench, STORE_TABLE_HELD_BY_TRACE), 16384);
-    assert_int_equal(counters_of(&bench).forwarded[FORWARD_SHED], 600 * 32 - 16384);
+    assert_int_equal(engine_bench_count_entries(&bench, STORE_TABLE_HELD_BY_TRACE), 16384);
+    assert_int_equal(engine_bench_counters(&bench).forwarded[FORWARD_SHED], 600 * 32 - 16384);
     engine_bench_close(&bench);
 }
 
@@ -771,7 +751,7 @@ static void a_refused_record_is_a_dead_letter_and_in_no_history(void **state)
     buffer_release(&outbox.bodies);
     const uint64_t first = outbox.sequences[0], second = outbox.sequences[1];
     struct engine_task quarantine = {.type = ENGINE_SETTLE_EXPORT,
-                                     .on_done = ignore,
+                                     .on_done = engine_bench_must_accept,
                                      .sequences = &first,
                                      .sequence_count = 1,
                                      .is_quarantined = true,
@@ -834,7 +814,7 @@ static void no_delivery_is_refused_because_they_fill_the_store(void **state)
         }
     }
     assert_true(accepted > 100);
-    assert_true(counters_of(&bench).forwarded[FORWARD_NO_ROOM] > 0);
+    assert_true(engine_bench_counters(&bench).forwarded[FORWARD_NO_ROOM] > 0);
     // What they took is given up before a delivery is refused.
     for (int64_t i = 1; i <= 1000; i++) {
         struct scenario_delivery made = job(i, COMPLETED, 10);
@@ -843,7 +823,7 @@ static void no_delivery_is_refused_because_they_fill_the_store(void **state)
             break;
     }
     assert_int_equal(count_forwarded(&bench), 0);
-    assert_int_equal(count_entries(&bench, STORE_TABLE_HELD_BY_TRACE), 0);
+    assert_int_equal(engine_bench_count_entries(&bench, STORE_TABLE_HELD_BY_TRACE), 0);
     engine_bench_close(&bench);
 }
 
@@ -875,7 +855,7 @@ static void they_are_dropped_before_the_store_is_full(void **state)
         deliver(&bench, made);
     }
     assert_int_equal(count_forwarded(&bench), 0);
-    assert_int_equal(counters_of(&bench).forwarded[FORWARD_SHED], 20);
+    assert_int_equal(engine_bench_counters(&bench).forwarded[FORWARD_SHED], 20);
     engine_bench_close(&bench);
 }
 
@@ -1029,12 +1009,12 @@ struct law {
 
 static uint64_t counted_by_all(struct law *law, enum forward_outcome outcome)
 {
-    return law->counted[outcome] + counters_of(&law->bench).forwarded[outcome];
+    return law->counted[outcome] + engine_bench_counters(&law->bench).forwarded[outcome];
 }
 
 static void restart(struct law *law)
 {
-    struct engine_counters counters = counters_of(&law->bench);
+    struct engine_counters counters = engine_bench_counters(&law->bench);
     for (size_t i = 0; i < FORWARD_OUTCOMES; i++)
         law->counted[i] += counters.forwarded[i];
     engine_bench_restart(&law->bench);
@@ -1190,7 +1170,7 @@ static void without_an_exporter_nothing_is_taken(void **state)
     assert_int_equal(send_id(&bench, foreign_id(1001)), FORWARD_NO_EXPORT);
     deliver(&bench, job(1, QUEUED, 2));
     assert_int_equal(send_id(&bench, foreign_id(1001)), FORWARD_NO_EXPORT);
-    assert_int_equal(count_entries(&bench, STORE_TABLE_HELD), 0);
+    assert_int_equal(engine_bench_count_entries(&bench, STORE_TABLE_HELD), 0);
     engine_bench_close(&bench);
 }
 
@@ -1203,19 +1183,19 @@ static void without_a_receiver_nothing_is_written_and_what_was_is_deleted(void *
     engine_bench_restart(&bench);
     deliver(&bench, job(1, IN_PROGRESS, 6));
     deliver(&bench, job(1, COMPLETED, 10));
-    assert_int_equal(count_entries(&bench, STORE_TABLE_OUR_SPANS), 0);
+    assert_int_equal(engine_bench_count_entries(&bench, STORE_TABLE_OUR_SPANS), 0);
     bench.options.has_receiver = true;
     engine_bench_restart(&bench);
     deliver(&bench, job(2, COMPLETED, 10));
     const struct trace_id other = trace_of(ID_SCHEME_ARC, 2);
     assert_int_equal(send_span(&bench, &other, foreign_id(1001), 0), FORWARD_HELD);
-    assert_int_equal(count_entries(&bench, STORE_TABLE_OUR_SPANS), 2);
+    assert_int_equal(engine_bench_count_entries(&bench, STORE_TABLE_OUR_SPANS), 2);
     bench.options.has_receiver = false;
     engine_bench_restart(&bench);
     engine_bench_advance(&bench, 4 * NS_PER_DAY);
     engine_bench_advance(&bench, 4 * NS_PER_DAY);
-    assert_int_equal(count_entries(&bench, STORE_TABLE_OUR_SPANS), 0);
-    assert_int_equal(count_entries(&bench, STORE_TABLE_HELD_BY_TRACE), 0);
+    assert_int_equal(engine_bench_count_entries(&bench, STORE_TABLE_OUR_SPANS), 0);
+    assert_int_equal(engine_bench_count_entries(&bench, STORE_TABLE_HELD_BY_TRACE), 0);
     engine_bench_close(&bench);
 }
 

@@ -86,11 +86,6 @@ static void open_large_run(struct engine_bench *bench)
     }
 }
 
-static void ignore(struct engine_task *task)
-{
-    assert_int_equal(task->outcome, ENGINE_ACCEPTED);
-}
-
 // Sends the request as `TASKS` tasks in one batch. Calls for each task.
 static double send_tasks(struct engine_bench *bench)
 {
@@ -98,7 +93,7 @@ static double send_tasks(struct engine_bench *bench)
     static enum forward_outcome all[TASKS][1000];
     for (size_t i = 0; i < TASKS; i++)
         tasks[i] = (struct engine_task){.type = ENGINE_FORWARD_SPANS,
-                                        .on_done = ignore,
+                                        .on_done = engine_bench_must_accept,
                                         .received_at = bench->now,
                                         .scopes = request.scopes,
                                         .scope_count = request.scope_count,
@@ -153,7 +148,7 @@ static void complete_jobs_of_run(struct engine_bench *bench, int64_t run)
         made[i] = scenario_job(id, GITHUB_JOB_COMPLETED, 60, 2, 6, 60);
         made[i].event.job.run_id = run;
         tasks[i] = (struct engine_task){.type = ENGINE_APPLY_EVENT,
-                                        .on_done = ignore,
+                                        .on_done = engine_bench_must_accept,
                                         .event = &made[i].event,
                                         .received_at = bench->now,
                                         .occurred_at = bench->now};

@@ -6,26 +6,9 @@
 
 #include <cmocka.h>
 
-#include "ghatrace/base/log.h"
 #include "ghatrace/stats/job_history.h"
 #include "ghatrace/store/table.h"
 #include "support/engine_bench.h"
-
-static int set_up(void **state)
-{
-    struct engine_bench *bench = test_calloc(1, sizeof *bench);
-    log_configure(LOG_ERROR + 1, LOG_FORMAT_TEXT);
-    engine_bench_open(bench);
-    *state = bench;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    engine_bench_close(*state);
-    test_free(*state);
-    return 0;
-}
 
 static void deliver(struct engine_bench *bench, struct scenario_delivery delivery)
 {
@@ -267,7 +250,8 @@ static void a_store_of_an_older_version_begins_an_empty_history(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name)                                                                                 \
+    cmocka_unit_test_setup_teardown(name, engine_bench_set_up, engine_bench_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_job_is_recorded_when_it_completes),
         TEST(a_job_that_waited_for_approval_is_ready_from_its_release_on),

@@ -199,13 +199,6 @@ static void bury_or_send(struct engine_bench *bench, uint64_t sequence, bool is_
     assert_int_equal(task.outcome, ENGINE_ACCEPTED);
 }
 
-static struct engine_counters counters_of(struct engine_bench *bench)
-{
-    struct engine_counters counters;
-    engine_read_counters(bench->engine, &counters);
-    return counters;
-}
-
 // A refused delivery is not repeated; a dead letter was refused by the collector.
 static void dead_letters_are_deleted_before_a_delivery_is_refused(void **state)
 {
@@ -217,7 +210,7 @@ static void dead_letters_are_deleted_before_a_delivery_is_refused(void **state)
         bury_or_send(&bench, (uint64_t)id, true);
     }
     struct store_usage usage = usage_of(&bench);
-    struct engine_counters counters = counters_of(&bench);
+    struct engine_counters counters = engine_bench_counters(&bench);
     assert_true(usage.dead_letters > 100);
     assert_int_equal(counters.dead_letters_dropped[STORE_SHED_ROOM], JOBS - usage.dead_letters);
     assert_int_equal(usage.records, usage.dead_letters);
@@ -234,7 +227,7 @@ static void history_is_deleted_before_dead_letters(void **state)
         bury_or_send(&bench, (uint64_t)id, id <= 200);
     }
     assert_int_equal(usage_of(&bench).dead_letters, 200);
-    assert_int_equal(counters_of(&bench).dead_letters_dropped[STORE_SHED_ROOM], 0);
+    assert_int_equal(engine_bench_counters(&bench).dead_letters_dropped[STORE_SHED_ROOM], 0);
     engine_bench_close(&bench);
 }
 
@@ -254,13 +247,14 @@ static void dead_letters_stay_within_their_limits(void **state)
     }
     struct store_usage usage = usage_of(&bench);
     assert_true(usage.dead_letter_bytes > 15000 && usage.dead_letters < 100);
-    assert_int_equal(counters_of(&bench).dead_letters_dropped[STORE_SHED_SIZE],
+    assert_int_equal(engine_bench_counters(&bench).dead_letters_dropped[STORE_SHED_SIZE],
                      100 - usage.dead_letters);
     engine_run_batch(bench.engine, NULL, 0, bench.now + 30 * NS_PER_MINUTE);
     assert_int_equal(usage_of(&bench).dead_letters, usage.dead_letters);
     engine_run_batch(bench.engine, NULL, 0, bench.now + 2 * NS_PER_HOUR);
     assert_int_equal(usage_of(&bench).dead_letters, 0);
-    assert_int_equal(counters_of(&bench).dead_letters_dropped[STORE_SHED_AGE], usage.dead_letters);
+    assert_int_equal(engine_bench_counters(&bench).dead_letters_dropped[STORE_SHED_AGE],
+                     usage.dead_letters);
     engine_bench_close(&bench);
 }
 
@@ -414,7 +408,7 @@ static void notes_are_deleted_before_a_delivery_is_refused(void **state)
             assert_true(usage_of(&bench).used_bytes < usage_of(&bench).max_bytes / 100 * 90);
         }
         struct store_usage usage = usage_of(&bench);
-        uint64_t shed = counters_of(&bench).shed;
+        uint64_t shed = engine_bench_counters(&bench).shed;
         assert_true(shed > 0 && usage.sheds.total == shed);
         assert_int_equal(usage.delivery_notes + shed, 300 * BATCH + 1);
         assert_true(usage.delivery_notes > 15000);
@@ -439,7 +433,7 @@ static void notes_are_kept_if_other_data_fill_the_store(void **state)
     assert_true(usage.used_bytes >= usage.max_bytes / 100 * 90);
     assert_int_equal(usage.delivery_notes, id - 1);
     assert_int_equal(usage.job_notes, id - 1);
-    assert_int_equal(counters_of(&bench).shed, 0);
+    assert_int_equal(engine_bench_counters(&bench).shed, 0);
     engine_bench_close(&bench);
 }
 
@@ -460,16 +454,16 @@ static void a_store_that_is_full_of_notes_at_the_start_sheds_them_in_pieces(void
     struct store_usage usage = usage_of(&bench);
     uint64_t notes = usage.delivery_notes;
     assert_true(notes > 100000);
-    assert_int_equal(counters_of(&bench).shed, 0);
+    assert_int_equal(engine_bench_counters(&bench).shed, 0);
     bench.map_bytes = usage.used_bytes / 4096 * 4096 * 10 / 9; // 90 % of it are in use
     engine_bench_restart(&bench);
     uint64_t last = 0;
     int rounds = 0;
     struct error error = {0};
     do {
-        uint64_t before = counters_of(&bench).shed;
+        uint64_t before = engine_bench_counters(&bench).shed;
         engine_run_batch(bench.engine, NULL, 0, bench.now);
-        last = counters_of(&bench).shed - before;
+        last = engine_bench_counters(&bench).shed - before;
         assert_true(last < 20000); // a bounded piece
         rounds++;
     } while (last > 0 && rounds < 100);
