@@ -63,6 +63,12 @@ void foreign_add_scope(struct foreign_request *request, const char *service, con
         .spans = &spans[request->span_count]};
 }
 
+void foreign_start_scope(struct foreign_request *request)
+{
+    foreign_start(request);
+    foreign_add_scope(request, "tests", "pytest");
+}
+
 struct span_id foreign_id(uint64_t number)
 {
     struct span_id id;

@@ -18,6 +18,8 @@ struct foreign_request {
 };
 
 void foreign_start(struct foreign_request *request);
+// The same, with one scope.
+void foreign_start_scope(struct foreign_request *request);
 // The spans that follow belong to this scope.
 void foreign_add_scope(struct foreign_request *request, const char *service, const char *scope);
 // A span with a parent, and with an attribute of `padding` bytes.

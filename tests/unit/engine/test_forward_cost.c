@@ -7,45 +7,10 @@
 
 #include <cmocka.h>
 
-#include <lmdb.h>
 #include <stdio.h>
 
+#include "lmdb_calls.h"
 #include "support/foreign_spans.h"
-
-static long calls;
-
-int __real_mdb_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data, unsigned int flags);
-int __real_mdb_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
-int __real_mdb_del(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
-int __real_mdb_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data, MDB_cursor_op op);
-int __wrap_mdb_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data, unsigned int flags);
-int __wrap_mdb_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
-int __wrap_mdb_del(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
-int __wrap_mdb_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data, MDB_cursor_op op);
-
-int __wrap_mdb_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data, unsigned int flags)
-{
-    calls++;
-    return __real_mdb_put(txn, dbi, key, data, flags);
-}
-
-int __wrap_mdb_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
-{
-    calls++;
-    return __real_mdb_get(txn, dbi, key, data);
-}
-
-int __wrap_mdb_del(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
-{
-    calls++;
-    return __real_mdb_del(txn, dbi, key, data);
-}
-
-int __wrap_mdb_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data, MDB_cursor_op op)
-{
-    calls++;
-    return __real_mdb_cursor_get(cursor, key, data, op);
-}
 
 #define JOBS 1000
 #define STEPS 16
@@ -73,12 +38,17 @@ static void deliver_job(struct engine_bench *bench, int64_t id, enum github_job_
     engine_bench_accept(bench, &job);
 }
 
-static void open_large_run(struct engine_bench *bench)
+static void open_bench(struct engine_bench *bench, bool has_receiver)
 {
     engine_bench_open(bench);
     bench->now = scenario_at(100);
-    bench->options.has_receiver = true;
+    bench->options.has_receiver = has_receiver;
     engine_bench_restart(bench);
+}
+
+static void open_large_run(struct engine_bench *bench)
+{
+    open_bench(bench, true);
     for (int64_t id = 1; id <= JOBS; id++) {
         deliver_job(bench, id, GITHUB_JOB_QUEUED);
         if (id % 2 == 0)
@@ -111,28 +81,28 @@ static double send_tasks(struct engine_bench *bench)
     return (double)calls / TASKS;
 }
 
-static void make_request(const struct trace_id *trace, size_t spans)
+// Of the large run.
+static void make_request(size_t spans)
 {
-    foreign_start(&request);
-    foreign_add_scope(&request, "tests", "pytest");
+    const struct trace_id trace = trace_id_of_run(ID_SCHEME_ARC, SCENARIO_RUN_ID, 1);
+    foreign_start_scope(&request);
     for (size_t i = 0; i < spans; i++)
-        foreign_add_span(&request, trace, foreign_id(100000 + i), 100);
+        foreign_add_span(&request, &trace, foreign_id(100000 + i), 100);
 }
 
 static void a_span_costs_the_same_in_a_large_run_as_in_a_small_one(void **state)
 {
     struct engine_bench bench;
-    const struct trace_id trace = trace_id_of_run(ID_SCHEME_ARC, SCENARIO_RUN_ID, 1);
     (void)state;
     open_large_run(&bench);
     // The first one reads the entries of the run's jobs.
-    make_request(&trace, 1);
+    make_request(1);
     double first = send_tasks(&bench);
     assert_true(first * TASKS < JOBS + 1 + 6 * TASKS);
     // Three writes for its record, and what a commit costs.
     assert_true(send_tasks(&bench) < 5);
     assert_int_equal(outcomes[0], FORWARD_ACCEPTED);
-    make_request(&trace, 1000);
+    make_request(1000);
     assert_true(send_tasks(&bench) < 5);
     engine_bench_close(&bench);
 }
@@ -162,13 +132,10 @@ static void a_batch_reads_a_bounded_number_of_jobs_for_spans_of_many_runs(void *
 {
     struct engine_bench bench;
     (void)state;
-    engine_bench_open(&bench);
-    bench.now = scenario_at(100);
-    bench.options.has_receiver = true;
+    open_bench(&bench, true);
     bench.map_bytes = (size_t)1 << 29;
     engine_bench_restart(&bench);
-    foreign_start(&request);
-    foreign_add_scope(&request, "tests", "pytest");
+    foreign_start_scope(&request);
     for (int64_t run = 1; run <= RUNS; run++) {
         const struct trace_id trace = trace_id_of_run(ID_SCHEME_ARC, run, 1);
         complete_jobs_of_run(&bench, run);
@@ -189,10 +156,9 @@ static void a_batch_reads_a_bounded_number_of_jobs_for_spans_of_many_runs(void *
 static void what_is_refused_costs_nothing_in_the_store(void **state)
 {
     struct engine_bench bench;
-    const struct trace_id trace = trace_id_of_run(ID_SCHEME_ARC, SCENARIO_RUN_ID, 1);
     (void)state;
     open_large_run(&bench);
-    make_request(&trace, 1);
+    make_request(1);
     (void)send_tasks(&bench);
     request.scopes[0].spans[0].span_id = foreign_id(1);
     assert_true(send_tasks(&bench) < 1);
@@ -203,10 +169,9 @@ static void what_is_refused_costs_nothing_in_the_store(void **state)
 static void the_run_goes_on_without_its_ids_being_read_again(void **state)
 {
     struct engine_bench bench;
-    const struct trace_id trace = trace_id_of_run(ID_SCHEME_ARC, SCENARIO_RUN_ID, 1);
     (void)state;
     open_large_run(&bench);
-    make_request(&trace, 1);
+    make_request(1);
     (void)send_tasks(&bench);
     deliver_job(&bench, JOBS - 1, GITHUB_JOB_COMPLETED);
     deliver_job(&bench, JOBS + 1, GITHUB_JOB_QUEUED);
@@ -223,10 +188,7 @@ static void an_event_costs_two_calls_more(void **state)
     long without[2] = {0, 0};
     for (int has_receiver = 0; has_receiver < 2; has_receiver++) {
         struct engine_bench bench;
-        engine_bench_open(&bench);
-        bench.now = scenario_at(100);
-        bench.options.has_receiver = has_receiver == 1;
-        engine_bench_restart(&bench);
+        open_bench(&bench, has_receiver == 1);
         deliver_job(&bench, 1, GITHUB_JOB_QUEUED);
         for (int i = 0; i < 2; i++) {
             calls = 0;
