@@ -30,6 +30,14 @@ static void open_bench(struct engine_bench *bench)
     engine_bench_restart(bench);
 }
 
+static void open_with_map(struct engine_bench *bench, uint64_t map_bytes)
+{
+    log_configure(LOG_ERROR + 1, LOG_FORMAT_TEXT);
+    open_bench(bench);
+    bench->map_bytes = map_bytes;
+    engine_bench_restart(bench);
+}
+
 static struct trace_id trace_of(enum id_scheme scheme, int64_t attempt)
 {
     return trace_id_of_run(scheme, SCENARIO_RUN_ID, attempt);
@@ -59,12 +67,40 @@ static void deliver(struct engine_bench *bench, struct scenario_delivery deliver
     engine_bench_accept(bench, &delivery);
 }
 
+// From now on this attempt of the run is known.
+static void deliver_attempt(struct engine_bench *bench, int64_t attempt)
+{
+    struct scenario_delivery made = job(2000 + attempt, QUEUED, 2);
+    scenario_set_attempt(&made, attempt);
+    deliver(bench, made);
+}
+
+// Three schemes of IDs, with a run of github.com and with one of another server.
+#define KINDS_OF_RUNS 6
+
+// `*job_end`, `*run_end`: the events of a run of this kind.
+static enum id_scheme open_kind(struct engine_bench *bench, size_t kind,
+                                struct scenario_delivery *job_end,
+                                struct scenario_delivery *run_end)
+{
+    static const enum id_scheme schemes[] = {ID_SCHEME_ARC, ID_SCHEME_COLLECTOR, ID_SCHEME_RUNNER};
+    open_bench(bench);
+    bench->options.policy.scheme = schemes[kind % 3];
+    engine_bench_restart(bench);
+    *job_end = job(1, COMPLETED, 10);
+    *run_end = scenario_run(GITHUB_RUN_COMPLETED, 11, "success");
+    if (kind >= 3) {
+        scenario_set_server(job_end, "https://ghe.example/octo/Hello_World");
+        scenario_set_server(run_end, "https://ghe.example/octo/Hello_World");
+    }
+    return schemes[kind % 3];
+}
+
 // Sends one span. What became of it.
 static enum forward_outcome send_span(struct engine_bench *bench, const struct trace_id *trace,
                                       struct span_id id, size_t padding)
 {
-    foreign_start(&request);
-    foreign_add_scope(&request, "tests", "pytest");
+    foreign_start_scope(&request);
     foreign_add_span(&request, trace, id, padding);
     assert_int_equal(foreign_send(bench, &request), ENGINE_ACCEPTED);
     return request.outcomes[0];
@@ -132,11 +168,17 @@ static void read_outbox(struct engine_bench *bench, struct outbox *outbox)
     assert_int_equal(outbox->in_history, 0);
 }
 
+// Without the bodies.
+static void list_outbox(struct engine_bench *bench, struct outbox *outbox)
+{
+    read_outbox(bench, outbox);
+    buffer_release(&outbox->bodies);
+}
+
 static size_t count_forwarded(struct engine_bench *bench)
 {
     static struct outbox outbox;
-    read_outbox(bench, &outbox);
-    buffer_release(&outbox.bodies);
+    list_outbox(bench, &outbox);
     return outbox.records;
 }
 
@@ -192,8 +234,7 @@ static void spans_of_a_known_run_are_passed_on_as_they_are(void **state)
     (void)state;
     open_bench(&bench);
     deliver(&bench, job(1, QUEUED, 2));
-    foreign_start(&request);
-    foreign_add_scope(&request, "tests", "pytest");
+    foreign_start_scope(&request);
     foreign_add_span(&request, &trace, foreign_id(1001), 10);
     foreign_add_span(&request, &trace, foreign_id(1002), 0);
     foreign_add_scope(&request, "build", "gradle");
@@ -210,22 +251,13 @@ static void spans_of_a_known_run_are_passed_on_as_they_are(void **state)
 
 static void a_run_is_known_in_every_scheme_and_of_every_server_and_after_its_end(void **state)
 {
-    static const enum id_scheme schemes[] = {ID_SCHEME_ARC, ID_SCHEME_COLLECTOR, ID_SCHEME_RUNNER};
     (void)state;
-    for (size_t i = 0; i < 6; i++) {
+    for (size_t kind = 0; kind < KINDS_OF_RUNS; kind++) {
         struct engine_bench bench;
-        open_bench(&bench);
-        bench.options.policy.scheme = schemes[i % 3];
-        engine_bench_restart(&bench);
-        struct scenario_delivery made = job(1, COMPLETED, 10);
-        struct scenario_delivery end = scenario_run(GITHUB_RUN_COMPLETED, 11, "success");
-        if (i >= 3) {
-            scenario_set_server(&made, "https://ghe.example/octo/Hello_World");
-            scenario_set_server(&end, "https://ghe.example/octo/Hello_World");
-        }
+        struct scenario_delivery made, end;
+        enum id_scheme scheme = open_kind(&bench, kind, &made, &end);
+        const struct trace_id trace = trace_of(scheme, 1), other = trace_of(scheme, 2);
         deliver(&bench, made);
-        const struct trace_id trace = trace_of(schemes[i % 3], 1);
-        const struct trace_id other = trace_of(schemes[i % 3], 2);
         assert_int_equal(send_span(&bench, &trace, foreign_id(1001), 0), FORWARD_ACCEPTED);
         assert_int_equal(send_span(&bench, &other, foreign_id(1001), 0), FORWARD_HELD);
         deliver(&bench, end);
@@ -260,8 +292,7 @@ static void malformed_spans_and_those_without_a_parent_are_refused(void **state)
     (void)state;
     open_bench(&bench);
     deliver(&bench, job(1, QUEUED, 2));
-    foreign_start(&request);
-    foreign_add_scope(&request, "tests", "pytest");
+    foreign_start_scope(&request);
     foreign_add_span(&request, &trace, foreign_id(1001), 0)->fault = OTLP_SPAN_TOO_LARGE;
     foreign_add_span(&request, &trace, foreign_id(1002), 0)->has_parent = false;
     foreign_add_span(&request, &trace, foreign_id(1003), 0);
@@ -279,12 +310,10 @@ static void a_request_makes_one_record_for_each_trace_and_more_only_if_it_is_lar
 {
     struct engine_bench bench;
     const struct trace_id first = our_trace(), second = trace_of(ID_SCHEME_ARC, 2);
-    struct scenario_delivery again = job(2, QUEUED, 2);
     (void)state;
     open_bench(&bench);
-    scenario_set_attempt(&again, 2);
     deliver(&bench, job(1, QUEUED, 2));
-    deliver(&bench, again);
+    deliver_attempt(&bench, 2);
     foreign_start(&request);
     for (uint64_t i = 0; i < 40; i++) {
         if (i % 10 == 0)
@@ -293,8 +322,7 @@ static void a_request_makes_one_record_for_each_trace_and_more_only_if_it_is_lar
     }
     assert_int_equal(foreign_send(&bench, &request), ENGINE_ACCEPTED);
     assert_int_equal(count_forwarded(&bench), 2);
-    foreign_start(&request);
-    foreign_add_scope(&request, "tests", "pytest");
+    foreign_start_scope(&request);
     for (uint64_t i = 0; i < 5; i++)
         foreign_add_span(&request, &first, foreign_id(2000 + i), 400000);
     foreign_add_span(&request, &first, foreign_id(2005), 3000000);
@@ -314,12 +342,8 @@ static void a_resource_that_many_traces_share_is_repeated_within_limits(void **s
     (void)state;
     open_bench(&bench);
     memset(name, 'n', sizeof name - 1);
-    for (int i = 0; i < 100; i++) {
-        struct scenario_delivery made = job(1000 + i, QUEUED, 2);
-        scenario_set_attempt(&made, i + 1);
-        memcpy(made.digest, &i, sizeof i);
-        deliver(&bench, made);
-    }
+    for (int i = 0; i < 100; i++)
+        deliver_attempt(&bench, i + 1);
     foreign_start(&request);
     foreign_add_scope(&request, name, "pytest");
     for (int i = 0; i < 100; i++) {
@@ -339,16 +363,11 @@ static void a_request_may_have_256_traces_of_which_32_are_not_known(void **state
     struct engine_bench bench;
     (void)state;
     open_bench(&bench);
-    foreign_start(&request);
-    foreign_add_scope(&request, "tests", "pytest");
+    foreign_start_scope(&request);
     for (int i = 0; i < 300; i++) {
         const struct trace_id trace = trace_of(ID_SCHEME_ARC, i + 1);
-        if (i >= 32) {
-            struct scenario_delivery made = job(1000 + i, QUEUED, 2);
-            scenario_set_attempt(&made, i + 1);
-            memcpy(made.digest, &i, sizeof i);
-            deliver(&bench, made);
-        }
+        if (i >= 32)
+            deliver_attempt(&bench, i + 1);
         foreign_add_span(&request, &trace, foreign_id(1), 0);
     }
     assert_int_equal(foreign_send(&bench, &request), ENGINE_ACCEPTED);
@@ -356,8 +375,7 @@ static void a_request_may_have_256_traces_of_which_32_are_not_known(void **state
         assert_int_equal(request.outcomes[i], i < 32    ? FORWARD_HELD
                                               : i < 256 ? FORWARD_ACCEPTED
                                                         : FORWARD_NO_ROOM);
-    foreign_start(&request);
-    foreign_add_scope(&request, "tests", "pytest");
+    foreign_start_scope(&request);
     for (int i = 0; i < 40; i++) {
         const struct trace_id trace = trace_of(ID_SCHEME_ARC, 1000 + i);
         foreign_add_span(&request, &trace, foreign_id(1), 0);
@@ -400,19 +418,11 @@ static void expect_all_of_ours_refused(struct engine_bench *bench)
 
 static void ids_of_sent_spans_are_refused(void **state)
 {
-    static const enum id_scheme schemes[] = {ID_SCHEME_ARC, ID_SCHEME_COLLECTOR, ID_SCHEME_RUNNER};
     (void)state;
-    for (size_t i = 0; i < 6; i++) {
+    for (size_t kind = 0; kind < KINDS_OF_RUNS; kind++) {
         struct engine_bench bench;
-        open_bench(&bench);
-        bench.options.policy.scheme = schemes[i % 3];
-        engine_bench_restart(&bench);
-        struct scenario_delivery made = job(1, COMPLETED, 10);
-        struct scenario_delivery end = scenario_run(GITHUB_RUN_COMPLETED, 11, "success");
-        if (i >= 3) {
-            scenario_set_server(&made, "https://ghe.example/octo/Hello_World");
-            scenario_set_server(&end, "https://ghe.example/octo/Hello_World");
-        }
+        struct scenario_delivery made, end;
+        (void)open_kind(&bench, kind, &made, &end);
         deliver(&bench, made);
         deliver(&bench, end);
         expect_all_of_ours_refused(&bench);
@@ -516,14 +526,11 @@ static void our_ids_may_be_parents_and_may_be_spans_of_other_traces(void **state
 {
     struct engine_bench bench;
     const struct trace_id first = our_trace(), second = trace_of(ID_SCHEME_ARC, 2);
-    struct scenario_delivery again = job(2, QUEUED, 2);
     (void)state;
     open_bench(&bench);
-    scenario_set_attempt(&again, 2);
     deliver(&bench, job(1, QUEUED, 2));
-    deliver(&bench, again);
-    foreign_start(&request);
-    foreign_add_scope(&request, "tests", "pytest");
+    deliver_attempt(&bench, 2);
+    foreign_start_scope(&request);
     foreign_add_span(&request, &first, foreign_id(1001), 0)->parent_id = foreign_id(1);
     assert_int_equal(foreign_send(&bench, &request), ENGINE_ACCEPTED);
     assert_int_equal(request.outcomes[0], FORWARD_ACCEPTED);
@@ -560,8 +567,7 @@ static void spans_of_an_unknown_trace_wait_for_its_run(void **state)
     const struct trace_id trace = our_trace();
     (void)state;
     open_bench(&bench);
-    foreign_start(&request);
-    foreign_add_scope(&request, "tests", "pytest");
+    foreign_start_scope(&request);
     foreign_add_span(&request, &trace, foreign_id(1001), 10);
     foreign_add_span(&request, &trace, foreign_id(1002), 10);
     assert_int_equal(foreign_send(&bench, &request), ENGINE_ACCEPTED);
@@ -587,8 +593,7 @@ static void held_spans_with_our_ids_are_dropped_when_the_run_is_known(void **sta
     static struct outbox outbox;
     (void)state;
     open_bench(&bench);
-    foreign_start(&request);
-    foreign_add_scope(&request, "tests", "pytest");
+    foreign_start_scope(&request);
     foreign_add_span(&request, &trace, foreign_id(1), 10);
     foreign_add_span(&request, &trace, foreign_id(1002), 10);
     foreign_add_span(&request, &trace, span_id_of_run(ID_SCHEME_ARC, SCENARIO_RUN_ID, 1), 10);
@@ -638,10 +643,7 @@ static void of_more_held_spans_than_the_quota_the_oldest_are_dropped(void **stat
     assert_int_equal(engine_bench_count_entries(&bench, STORE_TABLE_HELD_BY_TRACE), 8);
     assert_int_equal(engine_bench_counters(&bench).forwarded[FORWARD_SHED], 4);
     for (int i = 0; i < 12; i++) {
-        struct scenario_delivery made = job(i + 1, QUEUED, 2);
-        scenario_set_attempt(&made, i + 1);
-        memcpy(made.digest, &i, sizeof i);
-        deliver(&bench, made);
+        deliver_attempt(&bench, i + 1);
         assert_int_equal(count_forwarded(&bench), i < 4 ? 0 : i - 3);
     }
     engine_bench_close(&bench);
@@ -654,8 +656,7 @@ static void of_more_held_records_than_the_quota_the_oldest_are_dropped(void **st
     (void)state;
     open_bench(&bench);
     for (int i = 0; i < 600; i++) {
-        foreign_start(&request);
-        foreign_add_scope(&request, "tests", "pytest");
+        foreign_start_scope(&request);
         for (int k = 0; k < 32; k++) {
             const struct trace_id trace = trace_of(ID_SCHEME_ARC, i * 32 + k + 1);
             foreign_add_span(&request, &trace, foreign_id(1001), 0);
@@ -705,15 +706,13 @@ static void they_take_no_more_than_their_share_of_the_outbox(void **state)
     assert_int_equal(send_span(&bench, &trace, foreign_id(1003), 1500), FORWARD_NO_ROOM);
     assert_int_equal(send_span(&bench, &trace, foreign_id(1003), 10), FORWARD_ACCEPTED);
     // A record that was sent makes room, and so does a dead letter.
-    read_outbox(&bench, &outbox);
-    buffer_release(&outbox.bodies);
+    list_outbox(&bench, &outbox);
     settle(&bench, outbox.sequences[0], false);
     assert_int_equal(send_span(&bench, &trace, foreign_id(1004), 1500), FORWARD_ACCEPTED);
     assert_int_equal(send_span(&bench, &trace, foreign_id(1005), 1500), FORWARD_NO_ROOM);
     settle(&bench, outbox.sequences[1], true);
     assert_int_equal(send_span(&bench, &trace, foreign_id(1005), 1500), FORWARD_ACCEPTED);
-    read_outbox(&bench, &outbox);
-    buffer_release(&outbox.bodies);
+    list_outbox(&bench, &outbox);
     assert_int_equal(outbox.dead, 1);
     assert_int_equal(outbox.records, 3);
     engine_bench_close(&bench);
@@ -747,8 +746,7 @@ static void a_refused_record_is_a_dead_letter_and_in_no_history(void **state)
     deliver(&bench, job(1, QUEUED, 2));
     assert_int_equal(send_id(&bench, foreign_id(1001)), FORWARD_ACCEPTED);
     assert_int_equal(send_id(&bench, foreign_id(1002)), FORWARD_ACCEPTED);
-    read_outbox(&bench, &outbox);
-    buffer_release(&outbox.bodies);
+    list_outbox(&bench, &outbox);
     const uint64_t first = outbox.sequences[0], second = outbox.sequences[1];
     struct engine_task quarantine = {.type = ENGINE_SETTLE_EXPORT,
                                      .on_done = engine_bench_must_accept,
@@ -796,16 +794,11 @@ static void no_delivery_is_refused_because_they_fill_the_store(void **state)
 {
     struct engine_bench bench;
     (void)state;
-    log_configure(LOG_ERROR + 1, LOG_FORMAT_TEXT);
-    open_bench(&bench);
-    bench.map_bytes = (uint64_t)4 << 20;
-    engine_bench_restart(&bench);
+    open_with_map(&bench, (uint64_t)4 << 20);
     const struct trace_id trace = our_trace();
     uint64_t accepted = 0;
     for (int64_t i = 1; i <= 300; i++) {
-        struct scenario_delivery made = job(i, QUEUED, 2);
-        memcpy(made.digest, &i, sizeof i);
-        deliver(&bench, made);
+        deliver(&bench, job(i, QUEUED, 2));
         const struct trace_id unknown = trace_of(ID_SCHEME_ARC, 1000 + i);
         for (int k = 0; k < 10; k++) {
             accepted += send_span(&bench, &trace, foreign_id((uint64_t)(100000 + i)), 3000) ==
@@ -818,7 +811,6 @@ static void no_delivery_is_refused_because_they_fill_the_store(void **state)
     // What they took is given up before a delivery is refused.
     for (int64_t i = 1; i <= 1000; i++) {
         struct scenario_delivery made = job(i, COMPLETED, 10);
-        memcpy(made.digest, &i, sizeof i);
         if (engine_bench_deliver(&bench, &made) != ENGINE_ACCEPTED)
             break;
     }
@@ -840,19 +832,14 @@ static void they_are_dropped_before_the_store_is_full(void **state)
 {
     struct engine_bench bench;
     (void)state;
-    log_configure(LOG_ERROR + 1, LOG_FORMAT_TEXT);
-    open_bench(&bench);
-    bench.map_bytes = (uint64_t)4 << 20;
-    engine_bench_restart(&bench);
+    open_with_map(&bench, (uint64_t)4 << 20);
     deliver(&bench, job(1, QUEUED, 2));
     for (uint64_t i = 0; i < 20; i++)
         assert_int_equal(send_id(&bench, foreign_id(1001 + i)), FORWARD_ACCEPTED);
     for (int64_t i = 2; used_percent(&bench) < 87; i++) {
-        struct scenario_delivery made = job(i, QUEUED, 2);
-        memcpy(made.digest, &i, sizeof i);
         if (used_percent(&bench) < 84)
             assert_int_equal(count_forwarded(&bench), 20);
-        deliver(&bench, made);
+        deliver(&bench, job(i, QUEUED, 2));
     }
     assert_int_equal(count_forwarded(&bench), 0);
     assert_int_equal(engine_bench_counters(&bench).forwarded[FORWARD_SHED], 20);
@@ -864,13 +851,9 @@ static void of_a_request_that_is_too_large_for_the_store_a_part_is_taken(void **
     struct engine_bench bench;
     const struct trace_id trace = our_trace();
     (void)state;
-    log_configure(LOG_ERROR + 1, LOG_FORMAT_TEXT);
-    open_bench(&bench);
-    bench.map_bytes = (uint64_t)16 << 20;
-    engine_bench_restart(&bench);
+    open_with_map(&bench, (uint64_t)16 << 20);
     deliver(&bench, job(1, QUEUED, 2));
-    foreign_start(&request);
-    foreign_add_scope(&request, "tests", "pytest");
+    foreign_start_scope(&request);
     for (uint64_t i = 0; i < 200; i++)
         foreign_add_span(&request, &trace, foreign_id(1001 + i), 100000);
     assert_int_equal(foreign_send(&bench, &request), ENGINE_ACCEPTED);
@@ -885,6 +868,34 @@ static void record_outcome(struct engine_task *task)
     *(enum engine_outcome *)task->context = task->outcome;
 }
 
+// `*outcome` is set when the task is done; `*forwarded`: what becomes of each span.
+static struct engine_task task_of_request(const struct engine_bench *bench,
+                                          enum forward_outcome *forwarded,
+                                          enum engine_outcome *outcome)
+{
+    return (struct engine_task){.type = ENGINE_FORWARD_SPANS,
+                                .on_done = record_outcome,
+                                .context = outcome,
+                                .received_at = bench->now,
+                                .scopes = request.scopes,
+                                .scope_count = request.scope_count,
+                                .forward_outcomes = forwarded};
+}
+
+static struct engine_task task_of_event(const struct engine_bench *bench,
+                                        const struct scenario_delivery *made,
+                                        enum engine_outcome *outcome)
+{
+    struct engine_task task = {.type = ENGINE_APPLY_EVENT,
+                               .on_done = record_outcome,
+                               .context = outcome,
+                               .event = &made->event,
+                               .received_at = bench->now,
+                               .occurred_at = made->guid_time};
+    memcpy(task.delivery_digest, made->digest, sizeof task.delivery_digest);
+    return task;
+}
+
 static void a_span_that_does_not_fit_costs_no_delivery_of_its_batch(void **state)
 {
     struct engine_bench bench;
@@ -892,29 +903,13 @@ static void a_span_that_does_not_fit_costs_no_delivery_of_its_batch(void **state
     struct error error = {0};
     enum engine_outcome outcomes[2];
     (void)state;
-    log_configure(LOG_ERROR + 1, LOG_FORMAT_TEXT);
-    open_bench(&bench);
-    bench.map_bytes = (uint64_t)4 << 20;
-    engine_bench_restart(&bench);
+    open_with_map(&bench, (uint64_t)4 << 20);
     deliver(&bench, job(1, QUEUED, 2));
-    foreign_start(&request);
-    foreign_add_scope(&request, "tests", "pytest");
+    foreign_start_scope(&request);
     foreign_add_span(&request, &trace, foreign_id(1001), 4180000);
     struct scenario_delivery made = job(1, COMPLETED, 10);
-    struct engine_task tasks[2] = {{.type = ENGINE_FORWARD_SPANS,
-                                    .on_done = record_outcome,
-                                    .context = &outcomes[0],
-                                    .received_at = bench.now,
-                                    .scopes = request.scopes,
-                                    .scope_count = request.scope_count,
-                                    .forward_outcomes = request.outcomes},
-                                   {.type = ENGINE_APPLY_EVENT,
-                                    .on_done = record_outcome,
-                                    .context = &outcomes[1],
-                                    .event = &made.event,
-                                    .received_at = bench.now,
-                                    .occurred_at = made.guid_time}};
-    memcpy(tasks[1].delivery_digest, made.digest, sizeof tasks[1].delivery_digest);
+    struct engine_task tasks[2] = {task_of_request(&bench, request.outcomes, &outcomes[0]),
+                                   task_of_event(&bench, &made, &outcomes[1])};
     // That it does not fit alone is no reason for deliveries to go elsewhere.
     engine_run_batch(bench.engine, tasks, 1, bench.now);
     assert_int_equal(outcomes[0], ENGINE_FULL);
@@ -938,26 +933,14 @@ static void they_take_no_more_than_a_quarter_of_the_queue(void **state)
     open_bench(&bench);
     bench.options.queue_max = 8;
     engine_bench_restart(&bench);
-    foreign_start(&request);
-    foreign_add_scope(&request, "tests", "pytest");
+    foreign_start_scope(&request);
     foreign_add_span(&request, &trace, foreign_id(1001), 10);
     struct scenario_delivery made = job(1, QUEUED, 2);
     for (int i = 0; i < 4; i++) {
         outcomes[i] = ENGINE_FAILED;
-        tasks[i] = (struct engine_task){.type = ENGINE_FORWARD_SPANS,
-                                        .on_done = record_outcome,
-                                        .context = &outcomes[i],
-                                        .received_at = bench.now,
-                                        .scopes = request.scopes,
-                                        .scope_count = 1,
-                                        .forward_outcomes = &forwarded[i]};
+        tasks[i] = task_of_request(&bench, &forwarded[i], &outcomes[i]);
     }
-    tasks[3] = (struct engine_task){.type = ENGINE_APPLY_EVENT,
-                                    .on_done = record_outcome,
-                                    .context = &outcomes[3],
-                                    .event = &made.event,
-                                    .received_at = bench.now,
-                                    .occurred_at = made.guid_time};
+    tasks[3] = task_of_event(&bench, &made, &outcomes[3]);
     for (int i = 0; i < 4; i++)
         engine_submit(bench.engine, &tasks[i]);
     assert_int_equal(outcomes[2], ENGINE_FULL);
@@ -973,20 +956,15 @@ static void a_full_store_answers_try_again(void **state)
 {
     struct engine_bench bench;
     (void)state;
-    log_configure(LOG_ERROR + 1, LOG_FORMAT_TEXT);
-    open_bench(&bench);
-    bench.map_bytes = (uint64_t)4 << 20;
-    engine_bench_restart(&bench);
+    open_with_map(&bench, (uint64_t)4 << 20);
     enum engine_outcome outcome = ENGINE_ACCEPTED;
     for (int64_t i = 1; i <= 5000 && outcome == ENGINE_ACCEPTED; i++) {
         struct scenario_delivery made = job(i, COMPLETED, 10);
-        memcpy(made.digest, &i, sizeof i);
         outcome = engine_bench_deliver(&bench, &made);
     }
     assert_int_equal(outcome, ENGINE_FULL);
     const struct trace_id trace = our_trace();
-    foreign_start(&request);
-    foreign_add_scope(&request, "tests", "pytest");
+    foreign_start_scope(&request);
     foreign_add_span(&request, &trace, foreign_id(1001), 0);
     assert_int_equal(foreign_send(&bench, &request), ENGINE_FULL);
     engine_bench_close(&bench);
@@ -1085,8 +1063,7 @@ static void settle_any(struct law *law)
 {
     static struct outbox outbox;
     bool is_there, is_dead = scenario_random(&law->seed, 2) == 0;
-    read_outbox(&law->bench, &outbox);
-    buffer_release(&outbox.bodies);
+    list_outbox(&law->bench, &outbox);
     if (outbox.records == 0)
         return;
     uint64_t sequence = outbox.sequences[scenario_random(&law->seed, (uint32_t)outbox.records)];
