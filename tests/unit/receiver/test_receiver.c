@@ -62,6 +62,23 @@ static void send_request(int fd, const char *fields, const char *body)
     send_text(fd, body);
 }
 
+// More clients, each of which has sent a request with a span.
+static void connect_clients(struct bench *b, int *fds, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        fds[i] = connect_to(receiver_address(b->receiver));
+        send_request(fds[i], AS_JOB, ONE);
+    }
+}
+
+static void expect_answers(int *fds, size_t count, int status)
+{
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(receive_response(fds[i], true).status, status);
+        close(fds[i]);
+    }
+}
+
 static struct response ask(struct bench *b, const char *fields, const char *body)
 {
     send_request(b->fd, fields, body);
@@ -203,10 +220,7 @@ static void the_engine_has_few_requests_at_a_time_and_the_rest_follows(void **st
 
     (void)state;
     begin(&b, true, 20 * NS_PER_SECOND);
-    for (size_t i = 0; i < CLIENTS; i++) {
-        fds[i] = connect_to(receiver_address(b.receiver));
-        send_request(fds[i], AS_JOB, ONE);
-    }
+    connect_clients(&b, fds, CLIENTS);
     fake_engine_wait_for(16);
     usleep(50000);
     assert_int_equal(fake.submitted, 16);
@@ -214,10 +228,7 @@ static void the_engine_has_few_requests_at_a_time_and_the_rest_follows(void **st
         fake_engine_wait_for(i + 1);
         fake_engine_finish(ENGINE_ACCEPTED);
     }
-    for (size_t i = 0; i < CLIENTS; i++) {
-        assert_int_equal(receive_response(fds[i], true).status, 200);
-        close(fds[i]);
-    }
+    expect_answers(fds, CLIENTS, 200);
     finish(&b);
 }
 
@@ -229,10 +240,7 @@ static void reports_of_arc_do_not_wait_for_spans_of_jobs(void **state)
 
     (void)state;
     begin(&b, true, 20 * NS_PER_SECOND);
-    for (size_t i = 0; i < CLIENTS; i++) {
-        fds[i] = connect_to(receiver_address(b.receiver));
-        send_request(fds[i], AS_JOB, ONE);
-    }
+    connect_clients(&b, fds, CLIENTS);
     fake_engine_wait_for(16);
     usleep(20000);
     send_request(b.fd, AS_ARC, REPORT);
@@ -245,10 +253,7 @@ static void reports_of_arc_do_not_wait_for_spans_of_jobs(void **state)
         fake_engine_finish(ENGINE_ACCEPTED);
     }
     assert_int_equal(receive_response(b.fd, true).status, 200);
-    for (size_t i = 0; i < CLIENTS; i++) {
-        assert_int_equal(receive_response(fds[i], true).status, 200);
-        close(fds[i]);
-    }
+    expect_answers(fds, CLIENTS, 200);
     finish(&b);
 }
 
@@ -332,14 +337,8 @@ static void what_waits_for_the_engine_is_dropped_when_it_is_answered_503(void **
 
     (void)state;
     begin(&b, true, 200 * NS_PER_MS);
-    for (size_t i = 0; i < CLIENTS; i++) {
-        fds[i] = connect_to(receiver_address(b.receiver));
-        send_request(fds[i], AS_JOB, ONE);
-    }
-    for (size_t i = 0; i < CLIENTS; i++) {
-        assert_int_equal(receive_response(fds[i], true).status, 503);
-        close(fds[i]);
-    }
+    connect_clients(&b, fds, CLIENTS);
+    expect_answers(fds, CLIENTS, 503);
     for (size_t i = 0; i < 16; i++)
         fake_engine_finish(ENGINE_ACCEPTED);
     usleep(20000);
