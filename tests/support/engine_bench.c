@@ -135,6 +135,15 @@ struct arc_report engine_bench_assignment(int64_t job_id, double seconds)
                                .assigned_at = scenario_at(seconds)};
 }
 
+struct arc_report engine_bench_named(enum report_naming naming, struct arc_report report)
+{
+    if (naming != BY_NUMBER)
+        report.job_id = 0;
+    if (naming == BY_TIME)
+        report.run_id = 0;
+    return report;
+}
+
 enum arc_outcome engine_bench_assign(struct engine_bench *bench, int64_t job_id, double seconds)
 {
     const struct arc_report report = engine_bench_assignment(job_id, seconds);

@@ -37,7 +37,11 @@ enum engine_outcome engine_bench_report(struct engine_bench *bench, const struct
                                         enum arc_outcome *outcome);
 // A report that the job of the scenario's run was assigned at `seconds`, by the job's number.
 struct arc_report engine_bench_assignment(int64_t job_id, double seconds);
-// Delivers it; any outcome but ENGINE_ACCEPTED is a failure.
+// By what a report names its job: its number, its run and name, or its runner and the time.
+enum report_naming { BY_NUMBER, BY_NAME, BY_TIME, REPORT_NAMINGS };
+// The report without what it does not name the job by.
+struct arc_report engine_bench_named(enum report_naming naming, struct arc_report report);
+// Delivers the report of engine_bench_assignment(); any outcome but ENGINE_ACCEPTED is a failure.
 enum arc_outcome engine_bench_assign(struct engine_bench *bench, int64_t job_id, double seconds);
 // `on_done` of a task; any outcome but ENGINE_ACCEPTED is a failure.
 void engine_bench_must_accept(struct engine_task *task);

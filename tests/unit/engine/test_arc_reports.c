@@ -99,6 +99,13 @@ static struct arc_report without_run(struct arc_report report)
     return report;
 }
 
+// The report of `build`, assigned at `assigned`.
+static struct arc_report build_named(int naming, double assigned)
+{
+    return engine_bench_named((enum report_naming)naming,
+                              with_number(report_of(&build, assigned), build.id));
+}
+
 static enum arc_outcome report(struct engine_bench *bench, struct arc_report given)
 {
     enum arc_outcome outcome;
@@ -294,16 +301,22 @@ static void an_attempt_that_arc_calls_the_first_is_found(void **state)
 }
 
 // A re-run lists the jobs that it did not run again, with new numbers and the old times and runner.
+static struct scenario_delivery build_taken_over(enum github_job_action action)
+{
+    struct made_job copy = build;
+    copy.id = 2;
+    struct scenario_delivery made = delivery_of(&copy, action);
+    scenario_set_attempt(&made, 2);
+    made.event.job.created_at = scenario_at(59);
+    return made;
+}
+
 static void a_job_that_a_re_run_took_over_is_no_candidate(void **state)
 {
     struct engine_bench bench;
-    struct made_job copy = build;
+    struct scenario_delivery taken_over = build_taken_over(COMPLETED);
     (void)state;
     open_bench(&bench);
-    copy.id = 2;
-    struct scenario_delivery taken_over = delivery_of(&copy, COMPLETED);
-    scenario_set_attempt(&taken_over, 2);
-    taken_over.event.job.created_at = scenario_at(59);
     deliver(&bench, &build, COMPLETED);
     engine_bench_accept(&bench, &taken_over);
     assert_int_equal(report(&bench, report_of(&build, 5)), ARC_MATCHED);
@@ -314,15 +327,10 @@ static void a_job_that_a_re_run_took_over_is_no_candidate(void **state)
 static void a_job_that_turns_out_to_be_taken_over_holds_no_report_back(void **state)
 {
     struct engine_bench bench;
-    struct made_job copy = build;
+    struct scenario_delivery begun = build_taken_over(IN_PROGRESS);
+    struct scenario_delivery taken_over = build_taken_over(COMPLETED);
     (void)state;
     open_bench(&bench);
-    copy.id = 2;
-    struct scenario_delivery begun = delivery_of(&copy, IN_PROGRESS);
-    struct scenario_delivery taken_over = delivery_of(&copy, COMPLETED);
-    scenario_set_attempt(&begun, 2);
-    scenario_set_attempt(&taken_over, 2);
-    begun.event.job.created_at = taken_over.event.job.created_at = scenario_at(59);
     engine_bench_accept(&bench, &begun);
     deliver(&bench, &build, COMPLETED);
     assert_int_equal(report(&bench, report_of(&build, 5)), ARC_HELD);
@@ -380,10 +388,10 @@ static void equal_numbers_of_two_servers_differ_by_server(void **state)
     const struct made_job other = {1, "build", build.runner, 30, 58};
     struct scenario_delivery elsewhere = delivery_of(&other, COMPLETED);
     (void)state;
-    for (int kind = 0; kind < 3; kind++) {
-        struct arc_report usual = report_of(&build, 5), theirs = report_of(&other, 15);
-        usual.job_id = theirs.job_id = kind == 0 ? 1 : 0;
-        usual.run_id = theirs.run_id = kind == 2 ? 0 : SCENARIO_RUN_ID;
+    for (int naming = BY_NUMBER; naming < REPORT_NAMINGS; naming++) {
+        struct arc_report usual = build_named(naming, 5);
+        struct arc_report theirs = engine_bench_named((enum report_naming)naming,
+                                                      with_number(report_of(&other, 15), other.id));
         theirs.server = SLICE("ghe.example");
         scenario_set_server(&elsewhere, address);
         open_bench(&bench);
@@ -404,10 +412,8 @@ static void a_report_of_another_repository_does_not_fit(void **state)
     (void)state;
     open_bench(&bench);
     deliver(&bench, &build, COMPLETED);
-    for (int kind = 0; kind < 3; kind++) {
-        struct arc_report given = report_of(&build, 5);
-        given.job_id = kind == 0 ? 1 : 0;
-        given.run_id = kind == 2 ? 0 : SCENARIO_RUN_ID;
+    for (int naming = BY_NUMBER; naming < REPORT_NAMINGS; naming++) {
+        struct arc_report given = build_named(naming, 5);
         given.repository = SLICE("octo/Hello_World2");
         assert_int_equal(report(&bench, given), ARC_HELD);
     }
@@ -477,13 +483,11 @@ static void a_report_may_come_at_any_time_until_arc_grace(void **state)
 {
     struct engine_bench bench;
     (void)state;
-    for (int kind = 0; kind < 3; kind++) {
-        struct arc_report given = report_of(&build, 5);
-        given.job_id = kind == 0 ? 1 : 0;
-        given.run_id = kind == 2 ? 0 : SCENARIO_RUN_ID;
+    for (int naming = BY_NUMBER; naming < REPORT_NAMINGS; naming++) {
+        struct arc_report given = build_named(naming, 5);
         for (int when = 0; when < 5; when++) {
             enum arc_outcome expected =
-                when >= 3 || (when == 2 && kind == 0) ? ARC_MATCHED : ARC_HELD;
+                when >= 3 || (when == 2 && naming == BY_NUMBER) ? ARC_MATCHED : ARC_HELD;
             open_bench(&bench);
             for (int i = 0; i < 6; i++) {
                 if (i == when)
@@ -508,10 +512,8 @@ static void after_arc_grace_it_is_late_and_after_linger_it_is_forgotten(void **s
 {
     struct engine_bench bench;
     (void)state;
-    for (int kind = 0; kind < 3; kind++) {
-        struct arc_report given = report_of(&build, 5);
-        given.job_id = kind == 0 ? 1 : 0;
-        given.run_id = kind == 2 ? 0 : SCENARIO_RUN_ID;
+    for (int naming = BY_NUMBER; naming < REPORT_NAMINGS; naming++) {
+        struct arc_report given = build_named(naming, 5);
         open_bench(&bench);
         deliver(&bench, &build, COMPLETED);
         engine_bench_advance(&bench, NS_PER_MINUTE);

@@ -353,12 +353,9 @@ static const duration_ns pauses[] = {10 * NS_PER_MS, 11 * NS_PER_SECOND, 11 * NS
 
 static const char *const runners[JOBS_MAX] = {"arc-linux-1", "arc-linux-2", "arc-linux-3"};
 
-// By what the reports name their job.
-enum naming { BY_NUMBER, BY_NAME, BY_TIME, NAMINGS };
-
 struct way {
     const size_t *order;
-    enum naming naming;
+    enum report_naming naming;
     duration_ns pause; // 0: one at random each time
     uint32_t seed;     // 0: no repeats and no restarts
 };
@@ -388,15 +385,12 @@ static double shift_of(const struct player *player, const struct item *item)
 static void play_assignment(struct player *player, const struct item *item)
 {
     double shift = shift_of(player, item);
-    struct arc_report report = engine_bench_assignment(item->job_id, item->assigned);
+    struct arc_report report = engine_bench_named(
+        player->way->naming, engine_bench_assignment(item->job_id, item->assigned));
     enum arc_outcome outcome;
     report.runner_name = slice_from_string(runner_of(player, item));
     report.start = scenario_at(shift + 19.5);
     report.end = scenario_at(shift + 58.25);
-    if (player->way->naming != BY_NUMBER)
-        report.job_id = 0;
-    if (player->way->naming == BY_TIME)
-        report.run_id = 0;
     assert_int_equal(engine_bench_report(&player->bench, &report, &outcome), ENGINE_ACCEPTED);
     // A repeated one may be late.
     assert_true(outcome == ARC_MATCHED || outcome == ARC_HELD || outcome == ARC_LATE);
@@ -501,7 +495,7 @@ static void assert_same(const struct sequence *sequence, const struct way *way,
 }
 
 // All orders, with each of the pauses, sometimes with repeats and restarts.
-static void play_all_by(const struct sequence *sequence, enum naming naming)
+static void play_all_by(const struct sequence *sequence, enum report_naming naming)
 {
     struct buffer expected, actual;
     uint32_t seed = 1;
@@ -510,7 +504,7 @@ static void play_all_by(const struct sequence *sequence, enum naming naming)
     buffer_init(&actual, 1 << 24);
     for (size_t i = 0; i < sequence->count; i++)
         natural[i] = i;
-    const enum naming usual = sequence->never_ends ? naming : BY_NUMBER;
+    const enum report_naming usual = sequence->never_ends ? naming : BY_NUMBER;
     play(sequence, &(struct way){natural, usual, pauses[0], 0}, &expected);
     assert_true(expected.len > 0);
     for (size_t pause = 0; pause < PAUSES; pause++) {
@@ -529,8 +523,8 @@ static void play_all_by(const struct sequence *sequence, enum naming naming)
 
 static void play_all(const struct sequence *sequence)
 {
-    for (int naming = BY_NUMBER; naming < NAMINGS; naming++)
-        play_all_by(sequence, (enum naming)naming);
+    for (int naming = BY_NUMBER; naming < REPORT_NAMINGS; naming++)
+        play_all_by(sequence, (enum report_naming)naming);
 }
 
 static void in_any_order_the_last_versions_are_the_same(void **state)
@@ -683,7 +677,7 @@ static void random_life_cycles(void **state)
         play(&sequence, &(struct way){order, BY_NUMBER, pauses[0], 0}, &expected);
         for (int k = 0; k < 8; k++) {
             shuffle(order, sequence.count, &seed);
-            struct way way = {order, (enum naming)(k % NAMINGS), 0, seed | 1};
+            struct way way = {order, (enum report_naming)(k % REPORT_NAMINGS), 0, seed | 1};
             play(&sequence, &way, &actual);
             assert_same(&sequence, &way, &expected, &actual);
         }
