@@ -17,13 +17,6 @@ static int set_up(void **state)
     return 0;
 }
 
-static int tear_down(void **state)
-{
-    world_close(*state);
-    test_free(*state);
-    return 0;
-}
-
 static void count_jobs(struct world *world)
 {
     world_begin(world);
@@ -168,7 +161,7 @@ static void an_empty_store_has_no_series_and_no_busy_runner(void **state)
     snapshot_release(&snapshot);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, world_tear_down)
 
 int main(void)
 {

@@ -3,21 +3,6 @@
 
 #include "ghatrace/stats/job_history.h"
 
-static int set_up(void **state)
-{
-    struct world *world = test_calloc(1, sizeof *world);
-    world_open(world, 0);
-    *state = world;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    world_close(*state);
-    test_free(*state);
-    return 0;
-}
-
 static struct job_occupancy occupancy(double ready, double started, double ended)
 {
     return (struct job_occupancy){.exists = true,
@@ -255,7 +240,7 @@ static void a_damaged_entry_is_left_out_and_is_dropped_in_its_turn(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, world_set_up, world_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_job_is_read_as_it_was_added),
         TEST(a_job_is_in_the_pool_that_the_rules_of_its_time_name),

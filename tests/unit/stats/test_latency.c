@@ -13,13 +13,6 @@ static int set_up(void **state)
     return 0;
 }
 
-static int tear_down(void **state)
-{
-    world_close(*state);
-    test_free(*state);
-    return 0;
-}
-
 static void count(struct world *world, const char *labels, duration_ns queue, timestamp_ns start)
 {
     const struct job_sample measure = {.runner_labels = slice_from_string(labels),
@@ -138,7 +131,7 @@ static void slots_of_a_clock_that_was_ahead_are_dropped_too(void **state)
     assert_int_equal(read_pool(world, "linux", 0, INT64_MAX).count, 1);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, world_tear_down)
 
 int main(void)
 {

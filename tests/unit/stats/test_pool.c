@@ -11,13 +11,6 @@ static int set_up(void **state)
     return 0;
 }
 
-static int tear_down(void **state)
-{
-    world_close(*state);
-    test_free(*state);
-    return 0;
-}
-
 static const struct pool_place nowhere;
 
 static struct pool_place place_in(const char *labels, const char *group,
@@ -351,7 +344,7 @@ static void a_pool_with_texts_that_are_too_long_is_damaged(void **state)
     assert_int_equal(count, 1);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, world_tear_down)
 
 int main(void)
 {

@@ -21,13 +21,6 @@ static int set_up(void **state)
     return 0;
 }
 
-static int tear_down(void **state)
-{
-    world_close(*state);
-    test_free(*state);
-    return 0;
-}
-
 static const struct pool_place nowhere;
 
 static struct pool_place place_of(const struct world *world, const char *labels,
@@ -464,7 +457,7 @@ static void a_late_set_that_is_used_gets_its_pool(void **state)
     assert_true(waits_of(world, "late") >= 15);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, world_tear_down)
 
 int main(void)
 {

@@ -23,13 +23,6 @@ static int set_up(void **state)
     return 0;
 }
 
-static int tear_down(void **state)
-{
-    world_close(*state);
-    test_free(*state);
-    return 0;
-}
-
 static void put(struct world *world, enum store_table table, struct slice key, struct slice value)
 {
     must(world, store_table_put(world->transaction, table, key, value, &world->error));
@@ -281,7 +274,7 @@ static void jobs_and_latencies_move_when_rules_change(void **state)
     stats_verify(world->store);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, world_tear_down)
 
 int main(void)
 {

@@ -4,21 +4,6 @@
 #include "ghatrace/stats/open_runs.h"
 #include "ghatrace/stats/recent.h"
 
-static int set_up(void **state)
-{
-    struct world *world = test_calloc(1, sizeof *world);
-    world_open(world, 0);
-    *state = world;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    world_close(*state);
-    test_free(*state);
-    return 0;
-}
-
 static struct recent_place place_of(uint8_t run, double at)
 {
     return (struct recent_place){.at = scenario_at(at), .trace = {{run}}};
@@ -211,7 +196,7 @@ static void open_runs_are_listed_newest_first(void **state)
     assert_int_equal(open_runs_count(world->transaction), 9);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, world_set_up, world_tear_down)
 
 int main(void)
 {

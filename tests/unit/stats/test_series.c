@@ -13,13 +13,6 @@ static int set_up(void **state)
     return 0;
 }
 
-static int tear_down(void **state)
-{
-    world_close(*state);
-    test_free(*state);
-    return 0;
-}
-
 static struct job_sample a_job(const char *result, duration_ns execution, double end)
 {
     return (struct job_sample){
@@ -513,7 +506,7 @@ static void damaged_series_make_room_for_new_ones(void **state)
     assert_int_equal(count_of(world, "octo/last"), 1);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, world_tear_down)
 
 int main(void)
 {

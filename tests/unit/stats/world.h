@@ -56,6 +56,15 @@ static inline void world_open(struct world *world, size_t max_sets)
     world_open_with(world, &(struct stats_options){.max_series = max_sets, .max_pools = max_sets});
 }
 
+// Set-up and tear-down of a test, with the world in `*state`. Tests with other options have a set-up of their own.
+static inline int world_set_up(void **state)
+{
+    struct world *world = test_calloc(1, sizeof *world);
+    world_open(world, 0);
+    *state = world;
+    return 0;
+}
+
 static inline void world_restart(struct world *world, const struct stats_options *options)
 {
     stats_destroy(world->stats);
@@ -70,6 +79,13 @@ static inline void world_close(struct world *world)
     store_close(world->store);
     arena_release(&world->arena);
     assert_true(temp_folder_remove(&world->folder));
+}
+
+static inline int world_tear_down(void **state)
+{
+    world_close(*state);
+    test_free(*state);
+    return 0;
 }
 
 static inline void world_begin(struct world *world)

@@ -44,21 +44,6 @@ void __wrap_store_abort(struct store_transaction *transaction)
     __real_store_abort(transaction);
 }
 
-static int set_up(void **state)
-{
-    struct world *world = test_calloc(1, sizeof *world);
-    world_open(world, 0);
-    *state = world;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    world_close(*state);
-    test_free(*state);
-    return 0;
-}
-
 // A job of a number, in the present transaction.
 static void add(struct world *world, uint32_t job, const char *labels, uint32_t runner,
                 double ready, double started, double ended)
@@ -305,7 +290,7 @@ static void each_failing_allocation_is_reported(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, world_set_up, world_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(no_transaction_is_held_for_long),
         TEST(of_a_job_that_was_corrected_the_last_record_counts),
