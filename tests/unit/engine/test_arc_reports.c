@@ -9,10 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ghatrace/stats/series.h"
 #include "ghatrace/store/table.h"
 #include "support/engine_bench.h"
-#include "support/orders.h"
 #include "support/stats_verify.h"
 
 #define QUEUED GITHUB_JOB_QUEUED

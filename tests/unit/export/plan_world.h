@@ -523,30 +523,46 @@ static void sim_check_places(struct sim *sim)
     sim_check(sim, bytes == quarantine->bytes);
 }
 
+// What an unused slot does next. False: nothing, and its plan wants to be asked again at `*again`.
+static bool sim_act(struct sim *sim, size_t slot, timestamp_ns *again)
+{
+    const bool is_forwarded = sim_is_forwarded(sim, slot);
+    struct plan_turn turn = {
+        .now = sim->now,
+        .source = {.seek = is_forwarded ? sim_seek_forwarded : sim_seek, .context = sim}};
+    struct error error;
+    assert_int_equal(plan_next(sim_plan(sim, slot), is_forwarded ? 0 : slot, &turn, &error),
+                     ERROR_NONE);
+    switch (turn.step) {
+    case PLAN_WAIT:
+        sim_check(sim, turn.until > sim->now);
+        *again = turn.until;
+        return false;
+    case PLAN_IDLE:
+        *again = INT64_MAX;
+        return false;
+    case PLAN_SEND:
+        sim_send(sim, slot);
+        return true;
+    case PLAN_DEAD_LETTER:
+        sim_check(sim, is_forwarded || sim_request(sim, slot)->count == 1);
+        sim_settle_later(sim, slot, DEAD);
+        *(is_forwarded ? &sim->forwarded_dead : &sim->dead) += 1;
+    }
+    return true;
+}
+
 static timestamp_ns sim_pump_forwarded(struct sim *sim)
 {
     const size_t slot = sim->options.in_flight_max;
+    timestamp_ns again;
     bool has_idle = false;
     for (size_t i = 0; i < slot; i++)
         has_idle |= !sim->flights[i].is_used;
     while (sim->has_forwarded && has_idle && !sim->flights[slot].is_used &&
            sim->plan.breaker.state == BREAKER_CLOSED) {
-        struct plan_turn turn = {.now = sim->now,
-                                 .source = {.seek = sim_seek_forwarded, .context = sim}};
-        struct error error;
-        assert_int_equal(plan_next(&sim->forwarded, 0, &turn, &error), ERROR_NONE);
-        if (turn.step == PLAN_WAIT) {
-            sim_check(sim, turn.until > sim->now);
-            return turn.until;
-        }
-        if (turn.step == PLAN_IDLE)
-            return INT64_MAX;
-        if (turn.step == PLAN_SEND) {
-            sim_send(sim, slot);
-        } else {
-            sim_settle_later(sim, slot, DEAD);
-            sim->forwarded_dead++;
-        }
+        if (!sim_act(sim, slot, &again))
+            return again;
     }
     return INT64_MAX;
 }
@@ -554,24 +570,11 @@ static timestamp_ns sim_pump_forwarded(struct sim *sim)
 // Lets all slots do what they may. Returns when the plan wants to be asked again.
 static timestamp_ns sim_pump(struct sim *sim)
 {
+    timestamp_ns again;
     for (size_t slot = 0; slot < sim->options.in_flight_max; slot++) {
         while (!sim->flights[slot].is_used) {
-            struct plan_turn turn = {.now = sim->now, .source = {.seek = sim_seek, .context = sim}};
-            struct error error;
-            assert_int_equal(plan_next(&sim->plan, slot, &turn, &error), ERROR_NONE);
-            if (turn.step == PLAN_WAIT) {
-                sim_check(sim, turn.until > sim->now);
-                return turn.until;
-            }
-            if (turn.step == PLAN_IDLE)
-                return INT64_MAX;
-            if (turn.step == PLAN_SEND) {
-                sim_send(sim, slot);
-            } else {
-                sim_check(sim, sim->plan.requests[slot].count == 1);
-                sim_settle_later(sim, slot, DEAD);
-                sim->dead++;
-            }
+            if (!sim_act(sim, slot, &again))
+                return again;
         }
     }
     return INT64_MAX;
