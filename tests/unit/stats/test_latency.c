@@ -1,8 +1,6 @@
 // Queue times of each pool by the slot in which their jobs started.
 #include "world.h"
 
-#include "ghatrace/stats/latency.h"
-
 static int set_up(void **state)
 {
     struct world *world = test_calloc(1, sizeof *world);
@@ -24,29 +22,6 @@ static void count(struct world *world, const char *labels, duration_ns queue, ti
     world_commit(world);
 }
 
-// The latencies of a pool between two times.
-static struct histogram read_pool(struct world *world, const char *labels, timestamp_ns from,
-                                  timestamp_ns until)
-{
-    struct pool_id id = pool_make_id(slice_from_string(labels));
-    struct histogram found = {.count = 0};
-    struct pool *pools;
-    size_t pool_count;
-    world_read(world);
-    must(world, pool_list(world->transaction, &world->arena, &pools, &pool_count, &world->error));
-    struct histogram *histograms =
-        arena_allocate_array(&world->arena, pool_count + 1, sizeof *histograms);
-    assert_non_null(histograms);
-    const struct latency_query query = {from, until, pools, pool_count};
-    must(world, latency_read(world->transaction, &query, histograms, &world->error));
-    for (size_t i = 0; i < pool_count; i++) {
-        if (memcmp(pools[i].id.bytes, id.bytes, POOL_ID_SIZE) == 0)
-            found = histograms[i];
-    }
-    world_end(world);
-    return found;
-}
-
 static uint64_t rows(struct world *world)
 {
     world_read(world);
@@ -64,16 +39,19 @@ static void slots_of_an_interval_are_added_up_per_pool(void **state)
     count(world, "linux", 9 * NS_PER_SECOND, now - 4 * NS_PER_MINUTE);
     count(world, "windows", 600 * NS_PER_SECOND, now - 4 * NS_PER_MINUTE);
     assert_int_equal(rows(world), 3);
-    struct histogram linux_hour = read_pool(world, "linux", now - NS_PER_HOUR, now);
+    struct histogram linux_hour = world_read_latencies(world, "linux", now - NS_PER_HOUR, now);
     assert_int_equal(linux_hour.count, 3);
     assert_int_equal(linux_hour.max, 9 * NS_PER_SECOND);
     assert_int_equal(histogram_percentile(&linux_hour, 50), 5 * NS_PER_SECOND);
-    assert_int_equal(read_pool(world, "linux", now - 5 * NS_PER_MINUTE, now).count, 1);
+    assert_int_equal(world_read_latencies(world, "linux", now - 5 * NS_PER_MINUTE, now).count, 1);
     assert_int_equal(
-        read_pool(world, "linux", now - 10 * NS_PER_MINUTE, now - 5 * NS_PER_MINUTE).count, 2);
-    assert_int_equal(read_pool(world, "linux", now - NS_PER_HOUR, now - 10 * NS_PER_MINUTE).count,
-                     0);
-    assert_int_equal(read_pool(world, "windows", now - NS_PER_HOUR, now).max, 600 * NS_PER_SECOND);
+        world_read_latencies(world, "linux", now - 10 * NS_PER_MINUTE, now - 5 * NS_PER_MINUTE)
+            .count,
+        2);
+    assert_int_equal(
+        world_read_latencies(world, "linux", now - NS_PER_HOUR, now - 10 * NS_PER_MINUTE).count, 0);
+    assert_int_equal(world_read_latencies(world, "windows", now - NS_PER_HOUR, now).max,
+                     600 * NS_PER_SECOND);
 }
 
 static void jobs_without_a_start_or_a_queue_are_not_counted(void **state)
@@ -94,7 +72,8 @@ static void a_start_in_the_future_counts_as_now_and_an_expired_one_is_not_counte
     count(world, "linux", NS_PER_SECOND, world->now + 365 * NS_PER_DAY);
     count(world, "linux", NS_PER_SECOND, world->now - LATENCY_KEPT - LATENCY_SLOT);
     assert_int_equal(rows(world), 1);
-    assert_int_equal(read_pool(world, "linux", world->now, world->now + LATENCY_SLOT).count, 1);
+    assert_int_equal(
+        world_read_latencies(world, "linux", world->now, world->now + LATENCY_SLOT).count, 1);
 }
 
 static void expired_slots_are_dropped_a_piece_at_a_time(void **state)
@@ -128,7 +107,7 @@ static void slots_of_a_clock_that_was_ahead_are_dropped_too(void **state)
     must(world, latency_expire(world->transaction, world->now, 10, &dropped, &world->error));
     assert_int_equal(dropped, 1);
     world_commit(world);
-    assert_int_equal(read_pool(world, "linux", 0, INT64_MAX).count, 1);
+    assert_int_equal(world_read_latencies(world, "linux", 0, INT64_MAX).count, 1);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, world_tear_down)

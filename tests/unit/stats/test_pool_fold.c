@@ -1,8 +1,8 @@
 // More sets of labels than pools: which are folded, and that no job is lost or counted twice.
 #include "world.h"
 
-#include "ghatrace/stats/latency.h"
 #include "ghatrace/stats/series.h"
+#include "support/orders.h"
 #include "support/stats_verify.h"
 
 #define POOLS_MAX 8
@@ -88,24 +88,9 @@ static void settle(struct world *world, size_t max)
     world_commit(world);
 }
 
-// The pool, as it is stored; NULL: there is none.
-static const struct pool *find(struct world *world, const char *name)
-{
-    struct pool_id wanted = pool_make_id(slice_from_string(name));
-    struct pool *pools;
-    size_t count;
-    world_read(world);
-    must(world, pool_list(world->transaction, &world->arena, &pools, &count, &world->error));
-    world_end(world);
-    for (size_t i = 0; i < count; i++)
-        if (memcmp(&pools[i].id, &wanted, sizeof wanted) == 0)
-            return &pools[i];
-    return NULL;
-}
-
 static void assert_pool(struct world *world, const char *name, int queued, int running)
 {
-    const struct pool *pool = find(world, name);
+    const struct pool *pool = world_find_pool(world, name);
     if (pool == NULL && queued >= 0)
         fail_msg("there is no pool %s", name);
     if (pool != NULL && queued < 0)
@@ -145,20 +130,7 @@ static void assert_sound(struct world *world, uint64_t open, uint64_t pools_max)
 
 static uint64_t waits_of(struct world *world, const char *name)
 {
-    struct pool_id wanted = pool_make_id(slice_from_string(name));
-    struct pool *pools;
-    size_t count;
-    uint64_t found = 0;
-    world_read(world);
-    must(world, pool_list(world->transaction, &world->arena, &pools, &count, &world->error));
-    struct histogram *histograms =
-        arena_allocate_array(&world->arena, count + 1, sizeof *histograms);
-    const struct latency_query query = {0, INT64_MAX, pools, count};
-    must(world, latency_read(world->transaction, &query, histograms, &world->error));
-    for (size_t i = 0; i < count; i++)
-        found += memcmp(&pools[i].id, &wanted, sizeof wanted) == 0 ? histograms[i].count : 0;
-    world_end(world);
-    return found;
+    return world_read_latencies(world, name, 0, INT64_MAX).count;
 }
 
 static const char *nth(uint32_t n)
@@ -239,7 +211,7 @@ static void the_set_with_the_fewest_started_jobs_is_folded_with_its_latencies(vo
         assert_pool(world, nth(set), 0, 0);
     assert_int_equal(waits_of(world, "(one-off)") + waits_of(world, "busy"), 5 + 9);
     assert_true(waits_of(world, "busy") > 0);
-    assert_text(find(world, "(one-off)")->groups, "Default");
+    assert_text(world_find_pool(world, "(one-off)")->groups, "Default");
     assert_sound(world, 0, POOLS_MAX + 1);
 }
 
@@ -279,8 +251,8 @@ static void what_a_rule_names_is_never_folded_and_always_there(void **state)
     queue(world, 2, "gpu-2");
     world_commit(world);
     assert_pool(world, "gpu", 2, 0);
-    assert_text(find(world, "GPU")->labels, "GPU");
-    assert_text(find(world, "GPU")->asked, "gpu-1,gpu-2");
+    assert_text(world_find_pool(world, "GPU")->labels, "GPU");
+    assert_text(world_find_pool(world, "GPU")->asked, "gpu-1,gpu-2");
     // The same if it comes last.
     world_begin(world);
     move(world, 1, place_of(world, "gpu-1", OPEN_JOB_QUEUED), nowhere);
@@ -397,12 +369,6 @@ static void pools_are_not_folded_because_of_repositories_or_workflows(void **sta
         assert_int_equal(waits_of(world, pools[i]), 300);
     }
     assert_sound(world, 900, 3);
-}
-
-static uint32_t next_random(uint32_t *seed)
-{
-    *seed = *seed * 1664525u + 1013904223u;
-    return *seed >> 8;
 }
 
 // Sets of one job each, some of which start, between the jobs of pools that are in use.

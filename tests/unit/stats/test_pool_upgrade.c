@@ -110,28 +110,20 @@ struct expected {
 static void assert_pools(struct world *world, const struct expected *expected,
                          size_t expected_count)
 {
-    struct pool *pools;
-    size_t count;
-    world_read(world);
-    must(world, pool_list(world->transaction, &world->arena, &pools, &count, &world->error));
-    struct histogram *histograms =
-        arena_allocate_array(&world->arena, count + 1, sizeof *histograms);
-    const struct latency_query query = {0, INT64_MAX, pools, count};
-    must(world, latency_read(world->transaction, &query, histograms, &world->error));
     for (size_t i = 0; i < expected_count; i++) {
-        struct pool_id id = pool_make_id(slice_from_string(expected[i].labels));
-        size_t at = 0;
-        while (at < count && memcmp(&pools[at].id, &id, sizeof id) != 0)
-            at++;
-        if (at == count)
-            fail_msg("no pool %s", expected[i].labels);
-        assert_text(pools[at].labels, expected[i].labels);
-        assert_text(pools[at].groups, expected[i].groups);
-        assert_int_equal(pools[at].counts[OPEN_JOB_QUEUED] + pools[at].counts[OPEN_JOB_RUNNING],
+        const char *labels = expected[i].labels;
+        const struct pool *pool = world_find_pool(world, labels);
+        if (pool == NULL)
+            fail_msg("no pool %s", labels);
+        assert_text(pool->labels, labels);
+        assert_text(pool->groups, expected[i].groups);
+        assert_int_equal(pool->counts[OPEN_JOB_QUEUED] + pool->counts[OPEN_JOB_RUNNING],
                          expected[i].open);
-        assert_int_equal(histograms[at].count, expected[i].waits);
+        assert_int_equal(world_read_latencies(world, labels, 0, INT64_MAX).count,
+                         expected[i].waits);
     }
-    assert_int_equal(count, expected_count);
+    world_read(world);
+    assert_int_equal(pool_count(world->transaction), expected_count);
     world_end(world);
 }
 
@@ -220,20 +212,6 @@ static size_t count_of(struct world *world, enum store_table table)
     return count;
 }
 
-static const struct pool *find(struct world *world, const char *name)
-{
-    struct pool_id id = pool_make_id(slice_from_string(name));
-    struct pool *pools;
-    size_t count;
-    world_read(world);
-    must(world, pool_list(world->transaction, &world->arena, &pools, &count, &world->error));
-    world_end(world);
-    for (size_t i = 0; i < count; i++)
-        if (memcmp(&pools[i].id, &id, sizeof id) == 0)
-            return &pools[i];
-    return NULL;
-}
-
 static void assert_done(struct world *world, bool expected)
 {
     bool is_done, is_done_by_rules;
@@ -251,25 +229,25 @@ static void jobs_and_latencies_move_when_rules_change(void **state)
     struct world *world = *state;
     make_figures_2(world);
     upgrade(world, &no_rules, SIZE_MAX);
-    assert_int_equal(find(world, "gpu-2")->counts[OPEN_JOB_QUEUED], 1);
+    assert_int_equal(world_find_pool(world, "gpu-2")->counts[OPEN_JOB_QUEUED], 1);
     assert_done(world, true);
     world_restart(world, &with_rules);
     assert_done(world, false);
     upgrade(world, &with_rules, 1);
     assert_done(world, true);
-    assert_null(find(world, "gpu-2"));
-    assert_null(find(world, "run-7,windows"));
-    assert_true(find(world, "gpu")->is_rule);
-    assert_text(find(world, "gpu")->groups, "Default,farm");
-    assert_text(find(world, "gpu")->asked, "gpu-1,gpu-2,gpu-3");
-    assert_int_equal(find(world, "gpu")->counts[OPEN_JOB_QUEUED], 1);
+    assert_null(world_find_pool(world, "gpu-2"));
+    assert_null(world_find_pool(world, "run-7,windows"));
+    assert_true(world_find_pool(world, "gpu")->is_rule);
+    assert_text(world_find_pool(world, "gpu")->groups, "Default,farm");
+    assert_text(world_find_pool(world, "gpu")->asked, "gpu-1,gpu-2,gpu-3");
+    assert_int_equal(world_find_pool(world, "gpu")->counts[OPEN_JOB_QUEUED], 1);
     assert_int_equal(count_of(world, STORE_TABLE_OPEN_JOBS), 3);
     assert_int_equal(count_of(world, STORE_TABLE_LATENCY), 4);
     // And back: open jobs return, what the rule has gathered stays under its name.
     upgrade(world, &no_rules, 1);
-    assert_int_equal(find(world, "gpu-2")->counts[OPEN_JOB_QUEUED], 1);
-    assert_false(find(world, "gpu")->is_rule);
-    assert_int_equal(find(world, "gpu")->counts[OPEN_JOB_QUEUED], 0);
+    assert_int_equal(world_find_pool(world, "gpu-2")->counts[OPEN_JOB_QUEUED], 1);
+    assert_false(world_find_pool(world, "gpu")->is_rule);
+    assert_int_equal(world_find_pool(world, "gpu")->counts[OPEN_JOB_QUEUED], 0);
     assert_int_equal(count_of(world, STORE_TABLE_OPEN_JOBS), 3);
     stats_verify(world->store);
 }

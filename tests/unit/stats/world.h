@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "ghatrace/base/arena.h"
+#include "ghatrace/stats/latency.h"
 #include "ghatrace/stats/pool.h"
 #include "ghatrace/stats/stats.h"
 #include "ghatrace/store/table.h"
@@ -111,6 +112,36 @@ static inline void world_end(struct world *world)
 {
     store_abort(world->transaction);
     world->transaction = NULL;
+}
+
+// The pool of these labels, as it is stored; NULL: there is none. The arena owns it.
+static inline const struct pool *world_find_pool(struct world *world, const char *labels)
+{
+    struct pool_id id = pool_make_id(slice_from_string(labels));
+    struct pool *pools;
+    size_t count;
+    world_read(world);
+    must(world, pool_list(world->transaction, &world->arena, &pools, &count, &world->error));
+    world_end(world);
+    for (size_t i = 0; i < count; i++)
+        if (memcmp(pools[i].id.bytes, id.bytes, POOL_ID_SIZE) == 0)
+            return &pools[i];
+    return NULL;
+}
+
+// The latencies of a pool between two times.
+static inline struct histogram world_read_latencies(struct world *world, const char *labels,
+                                                    timestamp_ns from, timestamp_ns until)
+{
+    const struct pool *pool = world_find_pool(world, labels);
+    struct histogram found = {.count = 0};
+    if (pool == NULL)
+        return found;
+    const struct latency_query query = {from, until, pool, 1};
+    world_read(world);
+    must(world, latency_read(world->transaction, &query, &found, &world->error));
+    world_end(world);
+    return found;
 }
 
 static inline void assert_text(struct slice actual, const char *expected)
