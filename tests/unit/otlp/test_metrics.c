@@ -15,42 +15,13 @@
 #include "ghatrace/otlp/encode.h"
 #include "ghatrace/otlp/json.h"
 #include "ghatrace/otlp/metrics.h"
-#include "support/temp_folder.h"
+#include "oracle.h"
 
 #define REQUEST_MAX ((size_t)1 << 20)
 #define DECODE_COMMAND                                                                             \
     "protoc -Itests --decode=opentelemetry.proto.collector.metrics.v1."                            \
     "ExportMetricsServiceRequest otlp_metrics.proto <%s 2>&1"
 #define COMPARE_COMMAND "PYTHONDONTWRITEBYTECODE=1 python3 tests/support/otlp_metrics.py %s %s 2>&1"
-
-static struct temp_folder folder;
-
-static int make_folder(void **state)
-{
-    (void)state;
-    return temp_folder_create(&folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    return temp_folder_remove(&folder) ? 0 : -1;
-}
-
-static int run(const char *command, char *output, size_t size)
-{
-    FILE *pipe = popen(command, "r");
-    assert_non_null(pipe);
-    size_t len = fread(output, 1, size - 1, pipe);
-    output[len] = '\0';
-    return pclose(pipe);
-}
-
-static void write_file(const char *name, struct slice content, char path[TEMP_FOLDER_PATH_SIZE])
-{
-    assert_true(temp_folder_path(&folder, name, path));
-    assert_true(temp_folder_write(&folder, name, content.data, content.len));
-}
 
 // --- a request ------------------------------------------------------------------------------------
 
@@ -154,22 +125,23 @@ static void fold_blanks(char *text)
 
 static void protoc_reads_the_intended_values(void **state)
 {
-    char path[TEMP_FOLDER_PATH_SIZE], command[512], output[8192];
-    struct buffer request;
+    char path[TEMP_FOLDER_PATH_SIZE], command[512];
+    struct buffer request, output;
     (void)state;
     encode_sample(&request);
     write_file("request.bin", buffer_slice(&request), path);
     (void)snprintf(command, sizeof command, DECODE_COMMAND, path);
-    assert_int_equal(run(command, output, sizeof output), 0);
-    fold_blanks(output);
-    assert_string_equal(output, sample_text);
+    assert_int_equal(run(command, &output), 0);
+    fold_blanks(output.data);
+    assert_string_equal(output.data, sample_text);
+    buffer_release(&output);
     buffer_release(&request);
 }
 
 static void both_encodings_have_the_same_content(void **state)
 {
-    char path[TEMP_FOLDER_PATH_SIZE], json_path[TEMP_FOLDER_PATH_SIZE], command[1024], output[8192];
-    struct buffer request, json;
+    char path[TEMP_FOLDER_PATH_SIZE], json_path[TEMP_FOLDER_PATH_SIZE], command[1024];
+    struct buffer request, json, output;
     struct error error;
     (void)state;
     encode_sample(&request);
@@ -178,9 +150,9 @@ static void both_encodings_have_the_same_content(void **state)
     write_file("request.bin", buffer_slice(&request), path);
     write_file("request.json", buffer_slice(&json), json_path);
     (void)snprintf(command, sizeof command, COMPARE_COMMAND, path, json_path);
-    int status = run(command, output, sizeof output);
-    if (status != 0)
-        fail_msg("%s", output);
+    if (run(command, &output) != 0)
+        fail_msg("%.2000s", output.data);
+    buffer_release(&output);
     buffer_release(&json);
     buffer_release(&request);
 }
