@@ -7,7 +7,6 @@ import collections
 import contextlib
 import gzip
 import http.client
-import json
 import multiprocessing
 import pathlib
 import socket
@@ -326,8 +325,7 @@ class Reporter:
 
 def judge(name, daemon, sink):
     """Words on what the daemon counted, and what is wrong with it: "" if nothing is."""
-    with harness.Client(daemon.admin_address) as client:
-        status = json.loads(client.request("GET", "/api/status").body)
+    status = sending.status(daemon)
     reports = {key: value for key, value in status["arc"]["reports"].items() if value}
     spans = {key: value for key, value in status["otlp"]["forwarded"].items() if value}
     refused = {key: value for key, value in status["otlp"]["requests_refused"].items() if value}

@@ -14,7 +14,6 @@ answered 202, or spans are refused.
 import collections
 import concurrent.futures
 import contextlib
-import json
 import multiprocessing
 import os
 import pathlib
@@ -136,13 +135,8 @@ def deliver(daemon, folder, name, lines, *arguments):
     return siege.summary_of(siege.replay(daemon, f"{folder}/{name}.jsonl", *arguments))
 
 
-def status(daemon):
-    with harness.Client(daemon.admin_address) as client:
-        return json.loads(client.request("GET", "/api/status").body)
-
-
 def events(daemon):
-    return status(daemon)["deliveries"]["accepted"]
+    return sending.status(daemon)["deliveries"]["accepted"]
 
 
 def measure(mode, folder, prepared):
@@ -173,7 +167,7 @@ def measure(mode, folder, prepared):
         used, lasted = usage.processor() - before, time.monotonic() - begin
         by_thread = processor_by_thread(daemon.process.pid) - threads
         usage.stop()
-        harness.wait_until(lambda: status(daemon)["outbox"]["records"] == 0, timeout=30, what="an empty outbox")
+        harness.wait_until(lambda: sending.status(daemon)["outbox"]["records"] == 0, timeout=30, what="an empty outbox")
         words, wrong = otlp_attacks.judge("", daemon, sink)
         arrived = sink.seen(otlp_attacks.FAIR)
         size = sum(path.stat().st_blocks * 512 for path in pathlib.Path(own, "db").iterdir())
