@@ -125,8 +125,7 @@ static struct foreign_request foreign;
 static void make_foreign_spans(void)
 {
     const struct trace_id trace = trace_id_of_run(ID_SCHEME_ARC, SCENARIO_RUN_ID, 1);
-    foreign_start(&foreign);
-    foreign_add_scope(&foreign, "tests", "pytest");
+    foreign_start_scope(&foreign);
     foreign_add_span(&foreign, &trace, foreign_id(1001), 10);
     foreign_add_span(&foreign, &trace, span_id_of_run(ID_SCHEME_ARC, SCENARIO_RUN_ID, 1), 10);
     foreign_add_span(&foreign, &trace, foreign_id(1002), 10);

@@ -95,8 +95,7 @@ static void send_foreign_spans(struct engine_bench *bench, int64_t attempt)
 {
     static struct foreign_request request;
     const struct trace_id trace = trace_id_of_run(ID_SCHEME_ARC, SCENARIO_RUN_ID, attempt);
-    foreign_start(&request);
-    foreign_add_scope(&request, "tests", "pytest");
+    foreign_start_scope(&request);
     foreign_add_span(&request, &trace, foreign_id(1001), 10);
     assert_int_equal(foreign_send(bench, &request), ENGINE_ACCEPTED);
 }

@@ -66,8 +66,8 @@ struct sim {
     bool has_forwarded;
     struct export_plan forwarded;
     uint64_t forwarded_requests, forwarded_dead;
-    uint64_t
-        forwarded_in_a_row; // since any request was accepted, or a record of theirs became a dead letter
+    // Since any request was accepted, or a record of theirs became a dead letter.
+    uint64_t forwarded_in_a_row;
     timestamp_ns any_accepted_at;
     struct plan_options options;
     struct sim_record records[RECORDS_MAX + 1];
