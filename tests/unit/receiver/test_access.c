@@ -104,14 +104,14 @@ static void without_tokens_what_a_proxy_passed_on_is_refused(void **state)
         assert_int_equal(post(&w, "127.0.0.1", text), 403);
     }
     assert_non_null(strstr(w.refused.message, "proxy"));
-    // As nginx speaks by default, without a field that says so.
+    // As nginx forwards by default, in HTTP/1.0 and without a field that says so.
     assert_int_equal(check_version(&w, "HTTP/1.0", "127.0.0.1", "POST /v1/traces",
                                    "Host: localhost:4318\r\n" PROTOBUF),
                      403);
     tear_down(&w);
 }
 
-static void a_token_decides_the_role_whoever_sends_it(void **state)
+static void a_token_decides_the_role_of_any_client(void **state)
 {
     struct world w;
 
@@ -249,7 +249,7 @@ int main(void)
         cmocka_unit_test(
             without_tokens_only_requests_of_this_machine_to_localhost_are_accepted_as_arc),
         cmocka_unit_test(without_tokens_what_a_proxy_passed_on_is_refused),
-        cmocka_unit_test(a_token_decides_the_role_whoever_sends_it),
+        cmocka_unit_test(a_token_decides_the_role_of_any_client),
         cmocka_unit_test(with_tokens_everything_else_is_401),
         cmocka_unit_test(a_client_certificate_alone_is_role_arc),
         cmocka_unit_test(paths_methods_lengths_and_encodings_are_checked),
