@@ -19,6 +19,8 @@
 #define IN_PROGRESS GITHUB_JOB_IN_PROGRESS
 #define COMPLETED GITHUB_JOB_COMPLETED
 
+static const struct otlp_request_limits limits = {SIZE_MAX, SIZE_MAX, SIZE_MAX, SIZE_MAX};
+
 static struct foreign_request request;
 static struct github_step steps[3];
 
@@ -186,7 +188,6 @@ static size_t count_forwarded(struct engine_bench *bench)
 static void expect_forwarded_as_sent(struct engine_bench *bench)
 {
     static struct outbox outbox;
-    static const struct otlp_request_limits limits = {SIZE_MAX, SIZE_MAX, SIZE_MAX, SIZE_MAX};
     struct otlp_request read;
     struct error error = {0};
     struct arena arena;
@@ -1033,7 +1034,6 @@ static void deliver_any(struct law *law)
 // Spans in foreign records of the outbox and of the dead letters.
 static uint64_t count_spans_of(struct law *law, uint64_t only, bool *is_there)
 {
-    static const struct otlp_request_limits limits = {SIZE_MAX, SIZE_MAX, SIZE_MAX, SIZE_MAX};
     struct store_transaction *transaction = read_store(&law->bench);
     uint64_t spans = 0;
     struct error error = {0};
