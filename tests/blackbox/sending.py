@@ -1,14 +1,24 @@
 """Spans for `otlp-listen`, in protobuf and JSON: ARC's about a job, and those of programs inside jobs."""
 import gzip
 import json
+import pathlib
 import struct
 import time
 
-from expect import Ids, md5
+from expect import Ids, md5, ns
 from harness import Client, wait_until
 
 PATH = "/v1/traces"
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
+ARC, JOB = "arc-0123456789abcdef", "job-0123456789abcdef"  # tokens
+
+
+def token_file(folder, text=f"arc {ARC}\njob {JOB}\n"):
+    """A file for otlp-token-file."""
+    path = pathlib.Path(folder) / "otlp-tokens"
+    path.write_text(text)
+    path.chmod(0o600)
+    return path
 
 
 # --- encoding --------------------------------------------------------------------------------------
@@ -66,10 +76,6 @@ def json_text(spans, resource=None):
 
 
 # --- spans -----------------------------------------------------------------------------------------
-
-def ns(seconds):
-    return round(seconds * 1000) * 1_000_000
-
 
 def span(trace_id, span_id, parent, name="pytest", start=None, end=None, **attributes):
     start = time.time() if start is None else start

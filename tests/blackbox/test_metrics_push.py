@@ -72,6 +72,13 @@ class MetricsTest(harness.BlackBoxTest):
         collector.wait(lambda c: len(c.metrics) >= count, what="metrics")
         return collector.metrics[-1]
 
+    def new_loaded(self, collector):
+        """The same, with figures."""
+        daemon = self.new_pusher(collector)
+        load(daemon)
+        wait_until(lambda: scrape(daemon).get(("ghatrace_finished_runs", frozenset()), 0) >= 5, what="finished runs")
+        return daemon
+
     def push(self, daemon):
         return get_json(daemon, "/api/status")["metrics_push"]
 
@@ -198,9 +205,7 @@ class Content(MetricsTest):
 
     def test_a_restart_keeps_start_times_and_sums(self):
         collector = self.new_collector()
-        daemon = self.new_pusher(collector)
-        load(daemon)
-        wait_until(lambda: scrape(daemon).get(("ghatrace_finished_runs", frozenset()), 0) >= 5, what="finished runs")
+        daemon = self.new_loaded(collector)
         first = values(self.wait_next(collector))
         starts = {point["start"] for point in first.values()}
         self.assertEqual(len(starts), 1)
@@ -219,9 +224,7 @@ class Content(MetricsTest):
 
     def test_every_encoding_has_the_same_content(self):
         collector = self.new_collector()
-        daemon = self.new_pusher(collector)
-        load(daemon)
-        wait_until(lambda: scrape(daemon).get(("ghatrace_finished_runs", frozenset()), 0) >= 5, what="finished runs")
+        daemon = self.new_loaded(collector)
         wanted = values(self.wait_next(collector))
         for protocol, compression in (("http/json", "none"), ("http/json", "gzip"), ("http/protobuf", "gzip")):
             with self.subTest(protocol=protocol, compression=compression):
@@ -235,9 +238,7 @@ class Content(MetricsTest):
     def test_over_grpc_it_is_the_same(self):
         plain, collector = self.new_collector(), GrpcCollector()
         self.addCleanup(collector.stop)
-        daemon = self.new_pusher(plain)
-        load(daemon)
-        wait_until(lambda: scrape(daemon).get(("ghatrace_finished_runs", frozenset()), 0) >= 5, what="finished runs")
+        daemon = self.new_loaded(plain)
         wanted = values(self.wait_next(plain))
         daemon.settings.update({"otlp-protocol": "grpc", "otlp-endpoint": collector.endpoint})
         daemon.restart()

@@ -2,7 +2,6 @@
 import gzip
 import http.client
 import json
-import pathlib
 import re
 import signal
 import threading
@@ -14,22 +13,18 @@ import grpc_collector
 import harness
 import sending
 from collector import Answer, refused, scan_ids, unavailable
-from expect import Ids, ids_of
+from expect import Ids, ids_of, ns
 from harness import BlackBoxTest, Client, parse_responses, raw_exchange, run_command, wait_until
 from payloads import Repository, Run
-from sending import JSON, PROTOBUF, arc_spans, job_span, ns, post, request_headers, send, status, wait_for_outcome
+from sending import ARC, JOB, JSON, PROTOBUF, arc_spans, job_span, post, request_headers, send, status, wait_for_outcome
 from test_hostile import own_memory
 
-ARC, JOB = "arc-0123456789abcdef", "job-0123456789abcdef"
 EMPTY_STATUS = re.compile(rb"\A\x08[\x01-\x10]\x12.", re.S)  # google.rpc.Status: code, message
 
 
 class ReceiverTest(BlackBoxTest):
-    def tokens(self, text=f"arc {ARC}\njob {JOB}\n"):
-        path = pathlib.Path(self.new_folder()) / "otlp-tokens"
-        path.write_text(text)
-        path.chmod(0o600)
-        return path
+    def tokens(self, *text):
+        return sending.token_file(self.new_folder(), *text)
 
     def with_receiver(self, collector=None, with_tokens=True, **settings):
         settings.setdefault("otlp_listen", "127.0.0.1:0")
@@ -40,6 +35,12 @@ class ReceiverTest(BlackBoxTest):
     def pair(self, **settings):
         collector = self.new_collector()
         return self.with_receiver(collector, **settings), collector
+
+    def known_run(self, daemon):
+        run = Run()
+        job = run.job()
+        daemon.accept(*run.timeline())
+        return run, job
 
     def accepted(self, answer, json_body=b"{}"):
         self.assertEqual(answer.status, 200, answer)
@@ -156,7 +157,7 @@ class Requests(ReceiverTest):
                         {"Forwarded": "for=192.0.2.1"}, {"X-Forwarded-Proto": "https"}):
             with self.subTest(headers):
                 self.assertEqual(post(daemon, good, {**request_headers(), **headers}).status, 403)
-        # Whoever may send without a token is ARC, and nothing else.
+        # A client without a token has the role of ARC, and no other.
         self.refused(send(daemon, [sending.span("1" * 32, "2" * 16, "3" * 16)]), "1 not_arc")
 
     def test_tokens_are_read_again_on_sighup_and_a_wrong_file_changes_nothing(self):
@@ -304,6 +305,10 @@ class Arc(ReceiverTest):
             spans += own
         return spans
 
+    @staticmethod
+    def setup_item(daemon):
+        return next(item for item in status(daemon)["setup"]["items"] if item["name"] == "arc")
+
     def matched(self, make_spans, attempt=1):
         daemon, collector = self.pair(arc_runners="arc-*")
         run, job = self.run_of_arc(attempt=attempt)
@@ -412,7 +417,7 @@ class Arc(ReceiverTest):
         run, job = self.run_of_arc()
         daemon.accept(*run.timeline())
         self.accepted(send(daemon, arc_spans(job, job.created + 5), ARC))
-        item = next(item for item in status(daemon)["setup"]["items"] if item["name"] == "arc")
+        item = self.setup_item(daemon)
         self.assertEqual(item["state"], "warning")
         self.assertIn("do its globs match the labels or the group", item["message"])
 
@@ -436,7 +441,7 @@ class Arc(ReceiverTest):
         self.check_trace(collector, self.expected(run, {}))
         self.assertEqual(sum(status(daemon)["arc"]["reports"].values()), 0)
         self.assertEqual(status(daemon)["otlp"]["arc_named"], 3)
-        item = next(item for item in status(daemon)["setup"]["items"] if item["name"] == "arc")
+        item = self.setup_item(daemon)
         self.assertIn("3 spans of ARC came with a `job` token: it needs an `arc` token.", item["message"])
 
     def test_nothing_that_was_answered_200_is_lost_by_kill_9(self):
@@ -470,12 +475,6 @@ class Arc(ReceiverTest):
 
 class Jobs(ReceiverTest):
     """Spans of programs inside jobs."""
-
-    def known_run(self, daemon):
-        run = Run()
-        job = run.job()
-        daemon.accept(*run.timeline())
-        return run, job
 
     def test_they_arrive_unchanged_in_the_jobs_trace(self):
         for encoding in (PROTOBUF, JSON):
@@ -590,9 +589,7 @@ class Apart(ReceiverTest):
         """One after the other, each once its spans have come."""
         spans = []
         for _ in range(count):
-            run = Run()
-            run.job()
-            daemon.accept(*run.timeline())
+            run, _ = self.known_run(daemon)
             ours = ids_of(expect.run_spans(run))
             collector.wait_for_ids(ours, 20)
             spans += ours
@@ -613,9 +610,7 @@ class Apart(ReceiverTest):
             for name, manner in manners.items():
                 with self.subTest(f"{protocol} {name}"):
                     daemon, collector, seen = self.poisoned(protocol, manner)
-                    run = Run()
-                    job = run.job()
-                    daemon.accept(*run.timeline())
+                    run, job = self.known_run(daemon)
                     collector.wait_for_ids(ids_of(expect.run_spans(run)))
                     self.send_poison(daemon, job)
                     wait_until(lambda seen=seen: seen)
@@ -630,9 +625,7 @@ class Apart(ReceiverTest):
 
     def test_what_it_refuses_of_them_becomes_dead_letters_that_can_be_requeued(self):
         daemon, collector, seen = self.poisoned("http", refused())
-        run = Run()
-        job = run.job()
-        daemon.accept(*run.timeline())
+        run, job = self.known_run(daemon)
         self.send_poison(daemon, job, 5)
         spans = ids_of(expect.run_spans(run))
         collector.wait_for_ids(spans)
@@ -653,9 +646,7 @@ class Apart(ReceiverTest):
 class Flood(ReceiverTest):
     def test_a_flood_of_both_roles_costs_no_webhook_its_202(self):
         daemon, _ = self.pair(arc_runners="arc-*", arc_grace="1s")
-        run = Run()
-        job = run.job()
-        daemon.accept(*run.timeline())
+        _, job = self.known_run(daemon)
         stop = threading.Event()
         counts = {ARC: 0, JOB: 0}
 

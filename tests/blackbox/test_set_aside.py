@@ -8,17 +8,10 @@ import harness
 from expect import run_spans
 from harness import wait_until
 from payloads import Run, Step
+from sending import varint
 
 STEP_MARK = b"\x04type\x12\x06\x0a\x04step"
 JOB_MARK = b"\x04type\x12\x05\x0a\x03job"
-
-
-def varint(number):
-    out = bytearray()
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    return bytes(out + bytes([number]))
 
 
 def listing(folder):

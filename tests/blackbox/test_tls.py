@@ -13,6 +13,7 @@ import unittest
 
 import harness
 import payloads
+import sending
 from test_hostile import count_answers, own_memory, pipeline_unread
 from harness import PATIENCE, BlackBoxTest, Response, delivery_headers, run_command, wait_until
 from tls import TlsCollector, certificate, tls_settings
@@ -67,13 +68,12 @@ class SpansOverTls(BlackBoxTest):
                 self.post(daemon, context)
 
     def test_with_tokens_both_are_asked_for(self):
-        path = pathlib.Path(self.new_folder()) / "tokens"
-        path.write_text("job job-0123456789abcdef\n")
+        path = sending.token_file(self.new_folder())
         daemon = self.new_daemon(**tls_settings(), otlp_listen="127.0.0.1:0", otlp_client_ca=certificate("ca.pem"),
                                  otlp_token_file=str(path))
         self.assertEqual(self.post(daemon, client_context(client="client")).status, 401)
         self.assertEqual(self.post(daemon, client_context(client="client"),
-                                   Authorization="Bearer job-0123456789abcdef").status, 200)
+                                   Authorization=f"Bearer {sending.JOB}").status, 200)
 
     def test_certificates_are_read_again_on_sighup(self):
         folder = pathlib.Path(self.new_folder())

@@ -48,6 +48,13 @@ class Pool:
             yield job
 
 
+def complete(daemon, *labels):
+    """A job that waited for 10 s and ran for 50."""
+    job = Run(age=600).job("build", queue=10, duration=50)
+    job.labels = list(labels)
+    daemon.accept(job.completed())
+
+
 class WhatIf(harness.BlackBoxTest):
     def ask(self, daemon, *arguments, expect=0, **kinds):
         done = daemon.command("whatif", *arguments, **kinds)
@@ -177,17 +184,11 @@ class WhatIf(harness.BlackBoxTest):
 
     def test_a_rules_pool_is_found_by_its_name_and_has_the_jobs_that_completed_since_it_was_set(self):
         daemon = self.new_daemon()
-
-        def complete(*labels):
-            job = Run(age=600).job("build", queue=10, duration=50)
-            job.labels = list(labels)
-            daemon.accept(job.completed())
-
-        complete("arc-gpu-1")
+        complete(daemon, "arc-gpu-1")
         daemon.settings.update({"runner-pool": "GPU: arc-gpu-*", "runner-label-ignore": "run-*"})
         daemon.restart()
         for labels in (["arc-gpu-1"], ["arc-gpu-2", "linux"], ["arm64", "run-1"], ["run-2", "ARM64"]):
-            complete(*labels)
+            complete(daemon, *labels)
         for asked, name, jobs in (("gpu", "GPU", 2), ("arc-gpu-1", "arc-gpu-1", 1), ("Arm64", "arm64", 2)):
             answer = self.ask_json(daemon, "--pool", asked)
             self.assertEqual((answer["pool"], answer["jobs"]), (name, jobs))
@@ -200,9 +201,7 @@ class WhatIf(harness.BlackBoxTest):
         daemon = self.new_daemon(metrics_max_pools="2")
         for labels in ("one", "two", "three", "four"):
             for _ in range(2):
-                job = Run(age=600).job("build", queue=10, duration=50)
-                job.labels = [labels]
-                daemon.accept(job.completed())
+                complete(daemon, labels)
         refused = self.ask(daemon, "--pool", "(one-off)", expect=1)
         self.assertIn('"(one-off)" is a mixture of sets of labels', refused.stderr)
         answer = get(daemon, "/api/pools/(one-off)/whatif")

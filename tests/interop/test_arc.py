@@ -4,12 +4,12 @@ spans are one trace. First ARC sends to the collector itself; what it cannot do 
 import datetime
 import itertools
 import json
-import pathlib
 import urllib.parse
 import uuid
 
 import company
 import parts
+import sending
 from company import CompanyTest
 from expect import PHASES, SCHEMES, by_id, ids_of, job_spans, ns, root_span, run_spans, sha256
 from harness import wait_until
@@ -235,17 +235,13 @@ def spans_with_assignment(run, scheme="arc"):
 
 class Through(ArcTest):
     """ARC sends to `otlp-listen`: ghatrace sends the phases, with the times that ARC reports."""
-    ARC, JOB = "a-token-of-arcs-own", "a-token-for-all-jobs"
-
     def receiver(self, collector, **settings):
-        tokens = pathlib.Path(self.new_folder(), "tokens")
-        tokens.write_text(f"arc {self.ARC}\njob {self.JOB}\n")
-        tokens.chmod(0o600)
+        tokens = sending.token_file(self.new_folder())
         return self.daemon_for(collector, otlp_listen="127.0.0.1:0", otlp_token_file=str(tokens), arc_runners="arc-*",
                                **settings)
 
     @staticmethod
-    def way_to(daemon, token=ARC):
+    def way_to(daemon, token=sending.ARC):
         host, port = daemon.otlp_address
         return {"endpoint": f"http://{host}:{port}", "OTEL_EXPORTER_OTLP_HEADERS": f"authorization=Bearer%20{token}"}
 
@@ -390,7 +386,7 @@ class Through(ArcTest):
     def job_program(self, daemon, traceparent, direct):
         """It sends the same spans to a collector, too."""
         tests = {"tests": ["TestFlux", "TestThrust", "TestNozzle"], "also": direct.endpoint}
-        said = parts.send_spans("job", tests, **self.way_to(daemon, self.JOB), TRACEPARENT=traceparent,
+        said = parts.send_spans("job", tests, **self.way_to(daemon, sending.JOB), TRACEPARENT=traceparent,
                                 OTEL_SERVICE_NAME="go-test", OTEL_RESOURCE_ATTRIBUTES="test.host=here")
         self.assertEqual(said["remarks"], [])
         self.assertEqual(len(said["answer"]), 4)
@@ -412,7 +408,7 @@ class Through(ArcTest):
         run = arc_run("build")
         daemon.accept(*run.timeline())
         said = parts.send_spans("arc", {"revision": FIRST, "server": "", "jobs": [message(run.jobs[0])]},
-                                **self.way_to(daemon, self.JOB))
+                                **self.way_to(daemon, sending.JOB))
         self.assertIn("3 spans", said["remarks"][0] if said["remarks"] else said["answer"][0]["Error"])
         self.check_trace(collector, run_spans(run))
 

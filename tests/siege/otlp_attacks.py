@@ -8,7 +8,6 @@ import contextlib
 import gzip
 import http.client
 import multiprocessing
-import pathlib
 import socket
 import struct
 import threading
@@ -17,9 +16,9 @@ import time
 import harness
 import payloads
 import sending
-from expect import Ids
+from expect import Ids, ns
+from sending import ARC, JOB
 
-ARC, JOB = "arc-0123456789abcdef", "job-0123456789abcdef"
 MIB = 1 << 20
 ARC_WAITS = 5  # seconds
 KNOWN = [payloads.Run() for _ in range(4)]  # delivered before the attack: half of them still run
@@ -33,10 +32,7 @@ FORGED, FORESEEN, FAIR = "forged-by-a-job", "foreseen-by-a-job", "made-by-a-job"
 # --- the daemon, and its collector --------------------------------------------------------------------------------
 
 def settings(folder):
-    tokens = pathlib.Path(folder) / "otlp-tokens"
-    tokens.write_text(f"arc {ARC}\njob {JOB}\n")
-    tokens.chmod(0o600)
-    return {"otlp_listen": "127.0.0.1:0", "otlp_token_file": str(tokens), "arc_runners": "*",
+    return {"otlp_listen": "127.0.0.1:0", "otlp_token_file": str(sending.token_file(folder)), "arc_runners": "*",
             "outbox_max_size": "32MiB"}
 
 
@@ -237,7 +233,7 @@ def flood_requests():
     for i in range(200):
         spans = [dict(sending.arc_spans(job, job.started - 0.001, queue=False)[0]) for _ in range(100)]
         for n, span in enumerate(spans):
-            span.update(traceId=f"{i * 100 + n + 1:032x}", start=sending.ns(job.started) - (i * 100 + n) * 100_000)
+            span.update(traceId=f"{i * 100 + n + 1:032x}", start=ns(job.started) - (i * 100 + n) * 100_000)
         earlier.append(encoded(spans, ARC))
     return known + unknown, held + earlier, [encoded([sending.span("1" * 32, "2" * 16, "3" * 16)], token) for token in (None, "x" * 20)]
 
