@@ -6,6 +6,7 @@ FAILURES = ("failure", "timed_out", "startup_failure")
 RESULTS = {"cancelled": "cancellation", "skipped": "skip", "timed_out": "timeout", "startup_failure": "error",
            "neutral": "success"}
 PHASES = ("job.waiting", "runner.queue", "runner.startup", "runner.execution")
+RUNNER_PHASES = PHASES[1:]
 SAMPLED_LOCAL = 0x101
 
 
@@ -280,6 +281,18 @@ def run_spans(run, scheme="arc", **kinds):
     spans = [root_span(run, max((job.completed_at for job in run.jobs), default=0), scheme)]
     for job in run.jobs:
         spans += job_spans(job, scheme=scheme, **kinds)
+    return spans
+
+
+def assigned_spans(run, assigned, scheme="arc"):
+    """run_spans() where ARC assigned these jobs: {job: seconds}."""
+    spans, ids = run_spans(run, scheme), SCHEMES[scheme](run.run_id, run.attempt)
+    found = by_id(spans)
+    for job, at in assigned.items():
+        phases = {name: found[ids.phase(name, job.job_id, job.name)] for name in RUNNER_PHASES}
+        phases["runner.queue"]["endTimeUnixNano"] = phases["runner.startup"]["startTimeUnixNano"] = ns(at)
+        for phase in phases.values():
+            phase["attributes"]["github.phase_source"] = "arc"
     return spans
 
 

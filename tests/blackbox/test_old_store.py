@@ -43,7 +43,7 @@ def load(folder, name):
 def current(spans):
     """As this version sends them: stories of older ones lack the source of the phases."""
     for span in spans:
-        if span["name"] in ("runner.queue", "runner.startup", "runner.execution"):
+        if span["name"] in expect.RUNNER_PHASES:
             span["attributes"].setdefault("github.phase_source", "webhook")
     return spans
 

@@ -13,7 +13,7 @@ import grpc_collector
 import harness
 import sending
 from collector import Answer, refused, scan_ids, unavailable
-from expect import Ids, ids_of, ns
+from expect import Ids, assigned_spans, ids_of
 from harness import BlackBoxTest, Client, parse_responses, raw_exchange, run_command, wait_until
 from payloads import Repository, Run
 from sending import ARC, JOB, JSON, PROTOBUF, arc_spans, job_span, post, request_headers, send, status, wait_for_outcome
@@ -288,23 +288,6 @@ class Arc(ReceiverTest):
         job.labels, job.runner_name, job.runner_group = ["arc-linux"], f"arc-linux-{job.job_id}", "arc"
         return run, job
 
-    def expected(self, run, assigned):
-        """All spans of the run, with the phases of jobs in `assigned`, {job: seconds}, split there."""
-        spans = [expect.root_span(run, max(job.completed_at for job in run.jobs))]
-        for job in run.jobs:
-            own = expect.job_spans(job)
-            if job in assigned:
-                at = ns(assigned[job])
-                for span in own:
-                    if span["name"] in ("runner.queue", "runner.startup", "runner.execution"):
-                        span["attributes"]["github.phase_source"] = "arc"
-                    if span["name"] == "runner.queue":
-                        span["endTimeUnixNano"] = at
-                    if span["name"] == "runner.startup":
-                        span["startTimeUnixNano"] = at
-            spans += own
-        return spans
-
     @staticmethod
     def setup_item(daemon):
         return next(item for item in status(daemon)["setup"]["items"] if item["name"] == "arc")
@@ -315,7 +298,7 @@ class Arc(ReceiverTest):
         assigned = job.created + 5
         daemon.accept(*run.timeline())
         self.accepted(send(daemon, make_spans(job, assigned), ARC))
-        self.check_trace(collector, self.expected(run, {job: assigned}))
+        self.check_trace(collector, assigned_spans(run, {job: assigned}))
         self.assertEqual(status(daemon)["arc"]["reports"]["matched"], 1)
         last, = status(daemon)["arc"]["last"]
         self.assertEqual((last["outcome"], last["job_name"], last["runner_name"], last["repository"]),
@@ -355,7 +338,7 @@ class Arc(ReceiverTest):
         self.assertEqual(status(daemon)["arc"]["reports"]["held"], 1)
         daemon.restart("kill")
         daemon.accept(*run.timeline())
-        self.check_trace(collector, self.expected(run, {job: job.created + 5}))
+        self.check_trace(collector, assigned_spans(run, {job: job.created + 5}))
 
     def test_of_two_jobs_that_fit_neither_gets_it(self):
         daemon, collector = self.pair(arc_runners="arc-*", arc_grace="1s")
@@ -364,7 +347,7 @@ class Arc(ReceiverTest):
         other.labels, other.runner_name, other.runner_group = job.labels, job.runner_name, job.runner_group
         daemon.accept(*run.timeline())
         self.refused(send(daemon, arc_spans(job, job.created + 5, job_id="no-number"), ARC), "3 ambiguous")
-        self.check_trace(collector, self.expected(run, {}))
+        self.check_trace(collector, assigned_spans(run, {}))
 
     def test_what_is_not_traced_is_counted_and_not_kept(self):
         daemon = self.with_receiver(repos="acme/*")
@@ -378,7 +361,7 @@ class Arc(ReceiverTest):
         daemon, collector = self.pair(arc_runners="arc-*", arc_grace="1s")
         run, job = self.run_of_arc()
         daemon.accept(*run.timeline())
-        self.check_trace(collector, self.expected(run, {}))
+        self.check_trace(collector, assigned_spans(run, {}))
         self.accepted(send(daemon, arc_spans(job, job.created + 5), ARC))
         self.assertEqual(status(daemon)["arc"]["reports"]["late"], 1)
         backwards = arc_spans(job, job.created + 5)
@@ -438,7 +421,7 @@ class Arc(ReceiverTest):
         run, job = self.run_of_arc()
         daemon.accept(*run.timeline())
         self.refused(send(daemon, arc_spans(job, job.created + 5), JOB), "3 our_id")
-        self.check_trace(collector, self.expected(run, {}))
+        self.check_trace(collector, assigned_spans(run, {}))
         self.assertEqual(sum(status(daemon)["arc"]["reports"].values()), 0)
         self.assertEqual(status(daemon)["otlp"]["arc_named"], 3)
         item = self.setup_item(daemon)
@@ -470,7 +453,7 @@ class Arc(ReceiverTest):
         for run, _ in pairs:
             daemon.accept(*run.timeline())
         for run, job in pairs:
-            self.check_trace(collector, self.expected(run, {job: job.created + 5}))
+            self.check_trace(collector, assigned_spans(run, {job: job.created + 5}))
 
 
 class Jobs(ReceiverTest):

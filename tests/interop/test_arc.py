@@ -11,12 +11,11 @@ import company
 import parts
 import sending
 from company import CompanyTest
-from expect import PHASES, SCHEMES, by_id, ids_of, job_spans, ns, root_span, run_spans, sha256
+from expect import PHASES, RUNNER_PHASES, SCHEMES, assigned_spans, ids_of, job_spans, root_span, run_spans, sha256
 from harness import wait_until
 from payloads import Run
 from test_jaeger import parent_of
 
-ARC_PHASES = PHASES[1:]
 FIRST, SECOND = 1, 2  # the proposal's revisions
 _runners = itertools.count(1)
 
@@ -63,7 +62,7 @@ def guid(job):
     return str(uuid.uuid5(uuid.NAMESPACE_URL, job.html_url))
 
 
-def phase_ids(job, phases=ARC_PHASES, scheme="arc"):
+def phase_ids(job, phases=RUNNER_PHASES, scheme="arc"):
     """ARC's spans, if it knew the attempt."""
     ids = SCHEMES[scheme](job.run.run_id, job.run.attempt)
     return [(ids.trace, ids.phase(phase, job.job_id, job.name)) for phase in phases]
@@ -155,7 +154,7 @@ class Beside(ArcTest):
         self.sent(run, collector.endpoint, daemon, revision=SECOND)
         ids = SCHEMES["runner"](run.run_id)
         phases = [(ids.trace, sha256(f"{phase}-{ids.job(0, job.name)}")[:16])
-                  for job in run.jobs[:3] for phase in ARC_PHASES]
+                  for job in run.jobs[:3] for phase in RUNNER_PHASES]
         self.check_whole(collector, run, own_ids(run, "runner") + phases, "runner")
 
     def check_limit(self, run, messages, expected_phases, expected_orphans=(), revision=FIRST):
@@ -173,32 +172,32 @@ class Beside(ArcTest):
     def test_limit_of_a_rerun_the_phases_are_in_the_first_attempts_trace(self):
         run = arc_run("build", attempt=2)
         collector = self.check_limit(run, [message(run.jobs[0])], [])
-        self.assertEqual(orphans(collector, SCHEMES["arc"](run.run_id, 1).trace), sorted(ARC_PHASES))
+        self.assertEqual(orphans(collector, SCHEMES["arc"](run.run_id, 1).trace), sorted(RUNNER_PHASES))
 
     def test_limit_with_a_guid_the_phases_have_no_parent(self):
         run = arc_run("build")
-        self.check_limit(run, [message(run.jobs[0], jobId=guid(run.jobs[0]))], ARC_PHASES, ARC_PHASES)
+        self.check_limit(run, [message(run.jobs[0], jobId=guid(run.jobs[0]))], RUNNER_PHASES, RUNNER_PHASES)
 
     def test_limit_without_a_run_id_the_jobs_of_all_runs_are_in_one_trace(self):
         run, other = arc_run("build"), arc_run("build")
         collector = self.check_limit(run, [message(each.jobs[0], workflowRunId=0) for each in (run, other)], [])
-        self.assertEqual(orphans(collector, SCHEMES["arc"](0).trace), sorted(2 * ARC_PHASES))
+        self.assertEqual(orphans(collector, SCHEMES["arc"](0).trace), sorted(2 * RUNNER_PHASES))
 
     def test_limit_without_a_queue_time_the_wait_is_in_no_span(self):
         run = arc_run("build")
-        self.check_limit(run, [message(run.jobs[0], queueTime=None)], ARC_PHASES[1:])
+        self.check_limit(run, [message(run.jobs[0], queueTime=None)], RUNNER_PHASES[1:])
 
     def test_limit_a_wait_for_an_approval_counts_as_a_wait_for_a_runner(self):
         run = Run()
         job = on_arc(run.job("deploy", environment="production", waited=40))
-        collector = self.check_limit(run, [message(job)], ARC_PHASES)
+        collector = self.check_limit(run, [message(job)], RUNNER_PHASES)
         queue, = (span for span in collector.trace() if span["name"] == "runner.queue")
         self.assertGreater(queue["endTimeUnixNano"] - queue["startTimeUnixNano"], 40_000_000_000)
 
     def test_limit_the_second_revision_is_not_in_the_traces_of_scheme_arc(self):
         run = arc_run("build")
         collector = self.check_limit(run, [message(run.jobs[0])], [], revision=SECOND)
-        self.assertEqual(orphans(collector, SCHEMES["runner"](run.run_id).trace), sorted(ARC_PHASES))
+        self.assertEqual(orphans(collector, SCHEMES["runner"](run.run_id).trace), sorted(RUNNER_PHASES))
 
     def test_limit_in_the_second_revision_jobs_of_one_name_have_one_id(self):
         run = arc_run("build", "build")
@@ -221,16 +220,8 @@ KINDS = {
 
 def spans_with_assignment(run, scheme="arc"):
     """What ghatrace makes of the run's deliveries and of ARC's times."""
-    spans = run_spans(run, scheme)
-    ids = SCHEMES[scheme](run.run_id, run.attempt)
-    for job in run.jobs:
-        if job.labels != ["arc-linux"]:
-            continue
-        phases = {phase: by_id(spans)[ids.phase(phase, job.job_id, job.name)] for phase in ARC_PHASES}
-        phases["runner.queue"]["endTimeUnixNano"] = phases["runner.startup"]["startTimeUnixNano"] = ns(assigned_at(job))
-        for span in phases.values():
-            span["attributes"]["github.phase_source"] = "arc"
-    return spans
+    assigned = {job: assigned_at(job) for job in run.jobs if job.labels == ["arc-linux"]}
+    return assigned_spans(run, assigned, scheme)
 
 
 class Through(ArcTest):
