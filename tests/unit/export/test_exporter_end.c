@@ -44,14 +44,6 @@ static void draining_calls_back_when_there_is_nothing_to_do(void **state)
     }
 }
 
-static struct reply reply_retry(struct collector *collector,
-                                const struct collector_request *request)
-{
-    (void)collector;
-    (void)request;
-    return (struct reply){.bytes = RETRY_ANSWER};
-}
-
 static bool has_failed_once(struct world *world)
 {
     return world_counters(world).consecutive_failures >= 1;

@@ -137,13 +137,6 @@ static void what_is_refused_of_theirs_becomes_dead_letters_and_nothing_of_ours(v
     world_release(&world);
 }
 
-static struct reply reply_503(struct collector *collector, const struct collector_request *request)
-{
-    (void)collector;
-    (void)request;
-    return (struct reply){.bytes = RETRY_ANSWER};
-}
-
 static bool has_failed(struct world *world)
 {
     return world->exporter->plan.breaker.failures == 1;
@@ -154,7 +147,7 @@ static void theirs_wait_while_the_endpoint_accepts_nothing(void **state)
 {
     static struct world world;
     (void)state;
-    world_init(&world, reply_503);
+    world_init(&world, reply_retry);
     world.options.backoff_first = world.options.backoff_max = NS_PER_HOUR;
     fake_add();
     world_create(&world);

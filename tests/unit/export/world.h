@@ -218,4 +218,12 @@ static inline struct reply reply_ok(struct collector *collector,
     return (struct reply){.bytes = OK_ANSWER};
 }
 
+static inline struct reply reply_retry(struct collector *collector,
+                                       const struct collector_request *request)
+{
+    (void)collector;
+    (void)request;
+    return (struct reply){.bytes = RETRY_ANSWER};
+}
+
 #endif
