@@ -110,6 +110,9 @@ def job_span(job, number=1, name="pytest", **kinds):
 
 # --- sending ---------------------------------------------------------------------------------------
 
+TRIES = 10
+
+
 def request_headers(token=None, content_type=PROTOBUF, **more):
     headers = {"Content-Type": content_type, **{name.replace("_", "-"): value for name, value in more.items()}}
     if token:
@@ -117,19 +120,25 @@ def request_headers(token=None, content_type=PROTOBUF, **more):
     return headers
 
 
-def send(daemon, spans, token=None, encoding=PROTOBUF, zipped=False, resource=None, client=None):
+def send(daemon, spans, token=None, encoding=PROTOBUF, zipped=False, resource=None, client=None, tries=TRIES):
     body = (protobuf if encoding == PROTOBUF else json_text)(spans, resource)
     headers = request_headers(token, encoding)
     if zipped:
         body, headers["Content-Encoding"] = gzip.compress(body), "gzip"
-    return post(daemon, body, headers, client)
+    return post(daemon, body, headers, client, tries)
 
 
-def post(daemon, body, headers, client=None):
+def post(daemon, body, headers, client=None, tries=TRIES):
+    """Without a client of the caller's, it sends again what is answered 503, as exporters do: on a busy machine the
+    receiver may be late."""
     if client is not None:
         return client.request("POST", PATH, body, headers)
-    with Client(daemon.otlp_address) as own:
-        return own.request("POST", PATH, body, headers)
+    for left in reversed(range(tries)):
+        with Client(daemon.otlp_address) as own:
+            answer = own.request("POST", PATH, body, headers)
+        if answer.status != 503 or left == 0:
+            return answer
+        time.sleep(0.5)
 
 
 def status(daemon):

@@ -254,7 +254,7 @@ class Overload(faulty.FaultTest, ReceiverTest):
         job = Run().job()
         faults.set(hang=1)
         began = time.monotonic()
-        answer = send(daemon, arc_spans(job, job.created + 2), ARC)
+        answer = send(daemon, arc_spans(job, job.created + 2), ARC, tries=1)
         self.assertEqual(answer.status, 503, answer)
         self.assertLess(time.monotonic() - began, 3)
         self.assertIsNotNone(answer.headers["Retry-After"])
@@ -516,7 +516,7 @@ class Jobs(ReceiverTest):
         codes = []
         for number in range(300):
             spans = [job_span(job, f"{number}-{i}", "x" * 200) for i in range(5)]
-            codes.append(send(daemon, spans, JOB).status)
+            codes.append(send(daemon, spans, JOB, tries=1).status)
             if codes[-1] == 503:
                 break
         self.assertEqual(codes[0], 200)
