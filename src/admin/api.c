@@ -18,6 +18,7 @@
 #include "ghatrace/stats/recent.h"
 #include "ghatrace/trace/labels.h"
 #include "ghatrace/trace/spans.h"
+#include "ghatrace/view/pools_view.h"
 #include "ghatrace/view/queue_view.h"
 #include "metrics.h"
 
@@ -724,6 +725,63 @@ enum error_code api_render_queue(const struct api_call *call, const struct api_q
         return code;
     json_out_time(&queue.object.json, "now", call->now);
     return end_object(&queue.object, put_queue(&queue, &filter));
+}
+
+// --- pools ----------------------------------------------------------------------------------------
+
+static void put_open_wait(struct json_out *json, const char *name, timestamp_ns since,
+                          timestamp_ns now)
+{
+    if (since != TIMESTAMP_UNKNOWN)
+        json_out_seconds(json, name, pools_view_wait(since, now));
+    else
+        json_out_null(json, name);
+}
+
+static void put_open_waits(struct json_out *json, const struct pool_open_waits *waits,
+                           timestamp_ns now)
+{
+    static const char *const names[POOL_WAIT_PERCENTS] = {"p50", "p90", "p99"};
+    put_open_wait(json, "oldest_wait_seconds", waits->oldest, now);
+    json_out_open_object(json, "open_wait_seconds");
+    for (size_t i = 0; i < POOL_WAIT_PERCENTS; i++)
+        put_open_wait(json, names[i], waits->since[i], now);
+    json_out_close_object(json);
+}
+
+static void put_pool(struct json_out *json, const struct pools_view_pool *row, timestamp_ns now)
+{
+    const struct pool *pool = &row->pool;
+    json_out_open_object(json, NULL);
+    json_out_text(json, "pool", row->name);
+    put_joined_labels(json, "labels", pool->is_rule ? pool->asked : pool->labels);
+    put_joined_labels(json, "groups", pool->groups);
+    json_out_count(json, "waiting", pool->counts[OPEN_JOB_WAITING]);
+    json_out_count(json, "queued", pool->counts[OPEN_JOB_QUEUED]);
+    json_out_count(json, "running", pool->counts[OPEN_JOB_RUNNING]);
+    put_open_waits(json, &row->waits, now);
+    json_out_null(json, "state");
+    json_out_null(json, "since");
+    json_out_null(json, "ceiling");
+    json_out_close_object(json);
+}
+
+enum error_code api_render_pools(const struct api_call *call)
+{
+    struct api_object object;
+    struct pools_view view;
+    enum error_code code = begin_object(call, &object);
+    if (code != ERROR_NONE)
+        return code;
+    code = pools_view_load(&object.reader, &view);
+    json_out_open_array(&object.json, "pools");
+    for (size_t i = 0; code == ERROR_NONE && i < view.count; i++)
+        put_pool(&object.json, &view.pools[i], call->now);
+    json_out_close_array(&object.json);
+    json_out_open_array(&object.json, "ceilings");
+    json_out_close_array(&object.json);
+    put_unreadable(&object);
+    return end_object(&object, code);
 }
 
 // --- recent queue times of jobs -------------------------------------------------------------------

@@ -70,6 +70,9 @@ enum error_code api_render_spans(const struct api_call *call,
 // Queue times of the jobs of each pool, over the last hour in slots of five minutes, or the last day in hours.
 enum error_code api_render_latency(const struct api_call *call, bool is_day) MUST_CHECK;
 
+// Every pool with its open jobs and the waits that have not ended, the longest wait first.
+enum error_code api_render_pools(const struct api_call *call) MUST_CHECK;
+
 // Health of the daemon, and whether it has lost data.
 enum error_code api_render_status(const struct api_call *call) MUST_CHECK;
 

@@ -14,6 +14,7 @@
 #include "ghatrace/stats/open_runs.h"
 #include "ghatrace/stats/pool.h"
 #include "ghatrace/stats/recent.h"
+#include "ghatrace/view/pools_view.h"
 
 // --- the text of metrics --------------------------------------------------------------------------
 
@@ -358,6 +359,92 @@ static enum error_code put_job_ages(struct queue *queue, timestamp_ns now)
     return ERROR_NONE;
 }
 
+// --- pools by name --------------------------------------------------------------------------------
+
+static const struct metrics_label *pool_label(struct metrics_label *label,
+                                              const struct pools_view_pool *row)
+{
+    *label = (struct metrics_label){"pool", row->name};
+    return label;
+}
+
+static void put_pool_counts(struct metrics_text *text, const struct pools_view *view)
+{
+    static const struct {
+        const char *name, *help;
+        enum open_job_kind state;
+    } gauges[] = {
+        {"ghatrace_pool_queued", "Jobs of the pool that are ready and have not started.",
+         OPEN_JOB_QUEUED},
+        {"ghatrace_pool_running", "Jobs of the pool that run: its busy runners.", OPEN_JOB_RUNNING},
+        {"ghatrace_pool_waiting",
+         "Jobs of the pool that wait for an approval, and not for a runner.", OPEN_JOB_WAITING}};
+    for (size_t i = 0; i < sizeof gauges / sizeof gauges[0]; i++) {
+        metrics_family(text, gauges[i].name, METRICS_GAUGE, gauges[i].help);
+        for (size_t pool = 0; pool < view->count; pool++) {
+            struct metrics_label label;
+            metrics_sample(text, gauges[i].name, "",
+                           one_label(pool_label(&label, &view->pools[pool])),
+                           (double)view->pools[pool].pool.counts[gauges[i].state]);
+        }
+    }
+}
+
+static double open_wait_seconds(timestamp_ns since, timestamp_ns now)
+{
+    return (double)pools_view_wait(since, now) / (double)NS_PER_SECOND;
+}
+
+// The sample of a wait that is not known is left out; without queued jobs it is 0.
+static void put_open_waits(struct metrics_text *text, const struct pools_view_pool *row,
+                           timestamp_ns now)
+{
+    static const char *const quantiles[POOL_WAIT_PERCENTS] = {"0.5", "0.9", "0.99"};
+    for (size_t i = 0; i < POOL_WAIT_PERCENTS; i++) {
+        const struct metrics_label labels[] = {{"pool", row->name},
+                                               {"quantile", slice_from_string(quantiles[i])}};
+        timestamp_ns since = row->waits.since[i];
+        if (since != TIMESTAMP_UNKNOWN || row->pool.counts[OPEN_JOB_QUEUED] == 0)
+            metrics_sample(text, "ghatrace_pool_open_wait_seconds", "",
+                           (struct metrics_labels){labels, sizeof labels / sizeof labels[0]},
+                           open_wait_seconds(since, now));
+    }
+}
+
+static void put_pool_waits(struct metrics_text *text, const struct pools_view *view,
+                           timestamp_ns now)
+{
+    metrics_family(
+        text, "ghatrace_pool_oldest_wait_seconds", METRICS_GAUGE,
+        "For how long the oldest queued job of the pool has waited for a runner; 0 where "
+        "none is queued.");
+    for (size_t pool = 0; pool < view->count; pool++) {
+        struct metrics_label label;
+        metrics_sample(text, "ghatrace_pool_oldest_wait_seconds", "",
+                       one_label(pool_label(&label, &view->pools[pool])),
+                       open_wait_seconds(view->pools[pool].waits.oldest, now));
+    }
+    // OpenMetrics keeps the label "quantile" for summaries.
+    metrics_family(text, "ghatrace_pool_open_wait_seconds", METRICS_SUMMARY,
+                   "How long the queued jobs of the pool have waited for a runner up to now, by "
+                   "quantile; 0 where none is queued.");
+    for (size_t pool = 0; pool < view->count; pool++)
+        put_open_waits(text, &view->pools[pool], now);
+}
+
+static enum error_code put_pools(struct metrics_text *text, struct store_transaction *transaction,
+                                 struct arena *arena, timestamp_ns now, struct error *error)
+{
+    const struct view_reader reader = {transaction, arena, error};
+    struct pools_view view;
+    enum error_code code = pools_view_load(&reader, &view);
+    if (code != ERROR_NONE)
+        return code;
+    put_pool_counts(text, &view);
+    put_pool_waits(text, &view, now);
+    return ERROR_NONE;
+}
+
 static enum error_code metrics_put_queue(struct metrics_text *text,
                                          const struct view_sources *sources, timestamp_ns now,
                                          struct error *error)
@@ -372,6 +459,8 @@ static enum error_code metrics_put_queue(struct metrics_text *text,
     if (code == ERROR_NONE) {
         put_counts(&queue);
         code = put_job_ages(&queue, now);
+        if (code == ERROR_NONE)
+            code = put_pools(text, queue.transaction, &arena, now, error);
         metrics_single(text, "ghatrace_runs_open", METRICS_GAUGE, "Runs that are not over.",
                        (double)open_runs_count(queue.transaction));
         metrics_family(text, "ghatrace_series", METRICS_GAUGE,

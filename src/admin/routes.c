@@ -14,7 +14,7 @@
 #define RESPONSE_MAX_BYTES ((size_t)256 * 1024 * 1024)
 #define ARENA_BLOCK_BYTES ((size_t)256 * 1024)
 #define RUN_PREFIX "/api/runs/"
-#define FIXED_ROUTES 9
+#define FIXED_ROUTES 10
 #define PAGE_ROUTES_MAX 16
 
 struct view {
@@ -193,6 +193,15 @@ static void handle_latency(void *context, const struct admin_request *request,
     end_json(&turn);
 }
 
+static void handle_pools(void *context, const struct admin_request *request,
+                         struct admin_response *reply)
+{
+    struct turn turn;
+    begin_call(context, request, reply, &turn);
+    turn.code = api_render_pools(&turn.call);
+    end_json(&turn);
+}
+
 static void handle_quarantine(void *context, const struct admin_request *request,
                               struct admin_response *reply)
 {
@@ -266,6 +275,7 @@ enum error_code view_create(struct net_loop *loop, const struct view_sources *so
     add_route(view, "/api/runs", handle_runs, view);
     add_route(view, RUN_PREFIX, handle_run, view);
     add_route(view, "/api/latency", handle_latency, view);
+    add_route(view, "/api/pools", handle_pools, view);
     add_route(view, "/api/status", handle_status, view);
     add_route(view, "/api/quarantine", handle_quarantine, view);
     add_route(view, "/api/live", live_handle, &view->live);

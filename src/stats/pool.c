@@ -729,6 +729,60 @@ void pool_job_increment(struct pool_job *job)
         job->since++;
 }
 
+// --- waits that have not ended ---------------------------------------------------------------------------------
+
+const unsigned pool_wait_percents[POOL_WAIT_PERCENTS] = {50, 90, 99};
+
+// How many of `count` jobs wait longer than the one of nearest rank.
+static uint64_t count_longer(uint64_t count, unsigned percent)
+{
+    uint64_t rest = 100 - percent;
+    return count / 100 * rest + count % 100 * rest / 100;
+}
+
+static void note_wait(struct pool_open_waits *waits, uint64_t count, uint64_t place,
+                      timestamp_ns since)
+{
+    if (place == 0)
+        waits->oldest = since;
+    for (size_t i = 0; i < POOL_WAIT_PERCENTS; i++)
+        if (place == count_longer(count, pool_wait_percents[i]))
+            waits->since[i] = since;
+}
+
+enum error_code pool_read_open_waits(struct store_transaction *transaction, const struct pool *pool,
+                                     uint64_t *budget, struct pool_open_waits *waits,
+                                     struct error *error)
+{
+    uint8_t prefix[JOB_PREFIX_SIZE];
+    struct store_walk *walk;
+    uint64_t count = pool->counts[OPEN_JOB_QUEUED];
+    uint64_t last = count_longer(count, pool_wait_percents[0]); // that of the median
+    *waits = (struct pool_open_waits){.oldest = TIMESTAMP_UNKNOWN};
+    if (count == 0)
+        return ERROR_NONE;
+    memcpy(prefix, pool->id.bytes, POOL_ID_SIZE);
+    prefix[POOL_ID_SIZE] = OPEN_JOB_QUEUED;
+    struct slice from = slice_of_bytes(prefix, sizeof prefix);
+    enum error_code code = store_table_walk(transaction, STORE_TABLE_OPEN_JOBS, from, &walk, error);
+    if (code != ERROR_NONE)
+        return code;
+    for (uint64_t place = 0; place <= last && (*budget > 0 || place == 0);) {
+        struct store_entry entry;
+        code = store_table_next(walk, &entry, error);
+        if (code != ERROR_NONE || !slice_starts_with(entry.key, from))
+            break;
+        *budget -= *budget > 0 ? 1 : 0;
+        if (entry.key.len == JOB_KEY_SIZE)
+            note_wait(waits, count, place++,
+                      (timestamp_ns)bytes_get_be64(entry.key.data + JOB_PREFIX_SIZE));
+        else
+            store_note_unreadable(transaction);
+    }
+    store_table_end_walk(walk);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
 // --- the spelling of a set of labels -------------------------------------------------------------
 
 // Pools and series of jobs have at most so many sets each. At twice that number, at least half of the spellings are

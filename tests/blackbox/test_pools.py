@@ -1,6 +1,8 @@
 """Pools of runners: a queued job, whose runner group is not known yet, and a running one are in one row everywhere."""
 import json
+import math
 import re
+import time
 
 import harness
 from harness import wait_until
@@ -20,11 +22,14 @@ def name_of(labels):
 
 class Pools(harness.BlackBoxTest):
     def deliver_scene(self, daemon, scene=SCENE):
+        self.runs = []
         for number, (labels, group, queued, running, done) in enumerate(scene):
+            self.runs.append([])
             run = Run(age=3000, repository=Repository(f"acme/r{number}"))
             for i in range(queued + running + done):
                 job = run.job(f"job {i}", queue=20 + i)
                 job.labels, job.runner_group = list(labels), group
+                self.runs[-1].append(job)
                 daemon.accept(job.queued())
                 if i >= queued:
                     daemon.accept(job.in_progress())
@@ -57,6 +62,62 @@ class Pools(harness.BlackBoxTest):
             self.assertEqual(sum(row[0] == name for row in rows), 1)
             self.assertIn(str(queued), shown[name])
             self.assertIn(str(running), shown[name])
+
+    def check_open_waits(self, daemon, queued_since):
+        """Against the jobs that were sent: `queued_since`, of each pool when its queued jobs became ready."""
+        before, answer, found, after = time.time(), get_json(daemon, "/api/pools"), metrics(daemon), time.time()
+        pools = answer["pools"]
+        self.assertEqual(answer["ceilings"], [])
+        waits = {name: sorted(before - since for since in times) for name, times in queued_since.items()}
+        self.assertEqual({pool["pool"] for pool in pools if pool["queued"]}, set(waits))
+        oldest = [pool["oldest_wait_seconds"] or 0 for pool in pools]
+        self.assertEqual(oldest, sorted(oldest, reverse=True))
+        for pool in pools:
+            name, times = pool["pool"], waits.get(pool["pool"], [])
+            self.assertEqual((pool["queued"], value(found, "ghatrace_pool_queued", pool=name)), (len(times), len(times)))
+            self.assertEqual(value(found, "ghatrace_pool_running", pool=name), pool["running"])
+            self.assertEqual(value(found, "ghatrace_pool_waiting", pool=name), pool["waiting"])
+            shown = {0.5: pool["open_wait_seconds"]["p50"], 0.9: pool["open_wait_seconds"]["p90"], 0.99: pool["open_wait_seconds"]["p99"],
+                     1: pool["oldest_wait_seconds"]}
+            for quantile, seconds in shown.items():
+                if quantile == 1:
+                    measured = value(found, "ghatrace_pool_oldest_wait_seconds", pool=name)
+                else:
+                    measured = value(found, "ghatrace_pool_open_wait_seconds", pool=name, quantile=str(quantile))
+                if not times:
+                    self.assertEqual((seconds, measured), (None, 0))
+                    continue
+                wanted = times[max(1, math.ceil(round(len(times) * quantile, 6))) - 1]
+                for one in (seconds, measured):
+                    self.assertGreaterEqual(one, wanted - 0.01)
+                    self.assertLessEqual(one, wanted + after - before + 0.01)
+
+    def test_waits_that_have_not_ended_are_shown_by_pool_the_longest_first(self):
+        daemon = self.new_daemon()
+        self.deliver_scene(daemon)
+        now, queued_since = int(time.time()), {}
+        for number, (labels, _, queued, *_) in enumerate(SCENE[:4]):
+            for i in range(queued):
+                job = Run(started=now - 2700 + 300 * number + 37 * i).job("late", offset=0)
+                job.labels = list(labels)
+                daemon.accept(job.queued())
+                queued_since.setdefault(name_of(labels), []).append(job.created)
+        gate = Run(age=500).job("deploy")
+        gate.labels = ["gate, small"]
+        daemon.accept(gate.waiting(at=now - 400))
+        idle = Run(age=500).job("idle")
+        idle.labels = ["idle"]
+        daemon.accept(idle.queued(), idle.completed())
+        for number, (labels, _, queued, running, done) in enumerate(SCENE):
+            run = self.runs[number]
+            queued_since.setdefault(name_of(labels), []).extend(job.created for job in run[:queued])
+        self.check_open_waits(daemon, queued_since)
+        pools = {pool["pool"]: pool for pool in get_json(daemon, "/api/pools")["pools"]}
+        self.assertEqual(pools["gate\\, small"]["waiting"], 1)
+        self.assertEqual(pools["gate\\, small"]["labels"], ["gate, small"])
+        self.assertEqual((pools["idle"]["queued"], pools["idle"]["running"]), (0, 0))
+        daemon.restart(how="kill")
+        self.check_open_waits(daemon, queued_since)
 
     def test_queued_and_running_jobs_of_a_pool_are_one_row_everywhere(self):
         daemon = self.new_daemon()

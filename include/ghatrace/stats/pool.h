@@ -127,6 +127,21 @@ enum error_code pool_seek_job(struct store_transaction *transaction, const struc
 // The place right after `job`, for the next seek.
 void pool_job_increment(struct pool_job *job);
 
+// Since when the queued jobs of a pool wait that have not started.
+#define POOL_WAIT_PERCENTS 3                                  // pool_wait_percents[]
+extern const unsigned pool_wait_percents[POOL_WAIT_PERCENTS]; // 50, 90, 99
+struct pool_open_waits {
+    timestamp_ns oldest; // TIMESTAMP_UNKNOWN: no job is queued
+    // `since` of the job whose wait so many percent of the waits do not exceed (nearest rank); TIMESTAMP_UNKNOWN: no
+    // job is queued, or there are too many to look at
+    timestamp_ns since[POOL_WAIT_PERCENTS];
+};
+// Looks at the older half of the queued jobs, at most at `*budget` of them, and reduces it by those looked at. The
+// longest waits come first, so a small budget leaves the median unknown before the others.
+enum error_code pool_read_open_waits(struct store_transaction *transaction, const struct pool *pool,
+                                     uint64_t *budget, struct pool_open_waits *waits,
+                                     struct error *error) MUST_CHECK;
+
 // --- spelling of sets of labels ------------------------------------------------------------------
 // The display text of sets of labels: the spelling that was seen first, the same in every pool and every series, as
 // long as one of them has the set. Table spellings: first half of SHA-256 of labels_identity() → labels, as returned

@@ -395,6 +395,34 @@ static void the_queue_is_filtered_by_state_and_labels_in_any_order(void **state)
     close_fixture(&f);
 }
 
+static void pools_are_listed_with_their_open_waits_the_longest_first(void **state)
+{
+    struct scenario_delivery other = scenario_job(5, GITHUB_JOB_QUEUED, 1, 1, 1, -1);
+    static const struct slice gpu[] = {{"gpu, big", 8}};
+    struct fixture f;
+    (void)state;
+    open_fixture(&f);
+    assert_int_equal(api_render_pools(call_at(&f, scenario_at(63))), ERROR_NONE);
+    assert_string_equal(text_of(&f), "{\"pools\":[],\"ceilings\":[],\"unreadable\":0}\n");
+    buffer_clear(&f.out);
+    other.event.job.labels = gpu;
+    other.event.job.label_count = 1;
+    deliver(&f, scenario_job(2, GITHUB_JOB_IN_PROGRESS, 20, 2, 12, -1), 7);
+    deliver(&f, scenario_job(3, GITHUB_JOB_QUEUED, 4, 3, 3, -1), 7);
+    deliver(&f, scenario_job(4, GITHUB_JOB_QUEUED, 4, 2, 2, -1), 7);
+    deliver(&f, other, 7);
+    assert_int_equal(api_render_pools(call_at(&f, scenario_at(63))), ERROR_NONE);
+    const char *text = text_of(&f);
+    assert_non_null(strstr(
+        text, "{\"pools\":[{\"pool\":\"gpu\\\\, big\",\"labels\":[\"gpu, big\"],\"groups\":[],"
+              "\"waiting\":0,\"queued\":1,\"running\":0,\"oldest_wait_seconds\":62,"
+              "\"open_wait_seconds\":{\"p50\":62,\"p90\":62,\"p99\":62}"));
+    assert_non_null(strstr(text,
+                           "\"waiting\":0,\"queued\":2,\"running\":1,\"oldest_wait_seconds\":61,"
+                           "\"open_wait_seconds\":{\"p50\":60,\"p90\":61,\"p99\":61}"));
+    close_fixture(&f);
+}
+
 static void latencies_are_those_of_the_window(void **state)
 {
     struct fixture f;
@@ -645,6 +673,7 @@ int main(void)
         cmocka_unit_test(the_error_for_a_missing_attempt_names_those_that_exist),
         cmocka_unit_test(a_missing_run_is_not_found_with_a_message),
         cmocka_unit_test(the_queue_is_filtered_by_state_and_labels_in_any_order),
+        cmocka_unit_test(pools_are_listed_with_their_open_waits_the_longest_first),
         cmocka_unit_test(latencies_are_those_of_the_window),
         cmocka_unit_test(hostile_names_are_returned_unchanged),
         cmocka_unit_test(any_refused_allocation_is_an_error_with_a_message),

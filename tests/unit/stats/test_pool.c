@@ -163,6 +163,77 @@ static void jobs_are_found_oldest_first(void **state)
         ERROR_NOT_FOUND);
 }
 
+// --- waits that have not ended -----------------------------------------------------------------------------
+
+static struct pool_open_waits read_waits(struct world *world, uint64_t *budget)
+{
+    struct pool_open_waits waits;
+    struct pool pool;
+    struct pool_id id = pool_make_id(SLICE("linux"));
+    world_read(world);
+    must(world, pool_seek(world->transaction, &id, &pool, &world->error));
+    must(world, pool_read_open_waits(world->transaction, &pool, budget, &waits, &world->error));
+    world_end(world);
+    return waits;
+}
+
+// Nearest rank: of waits of 1 to `count` seconds it is that of ceil(count * percent / 100) seconds.
+static void assert_percentiles(struct world *world, int count)
+{
+    uint64_t budget = 1000;
+    struct pool_open_waits waits = read_waits(world, &budget);
+    assert_int_equal(waits.oldest, scenario_at(1000 - count));
+    for (size_t i = 0; i < POOL_WAIT_PERCENTS; i++) {
+        int rank = (count * (int)pool_wait_percents[i] + 99) / 100;
+        assert_int_equal(waits.since[i], scenario_at(1000 - rank));
+    }
+    assert_int_equal(budget, 1000 - (count / 2 + 1));
+}
+
+static void the_percentiles_of_open_waits_are_those_of_the_queued_jobs(void **state)
+{
+    struct world *world = *state;
+    for (int count = 1; count <= 250; count++) {
+        world_begin(world);
+        move(world, (uint8_t)count, nowhere, place_in("linux", "", OPEN_JOB_QUEUED, 1000 - count));
+        move(world, (uint8_t)count, nowhere, place_in("linux", "", OPEN_JOB_RUNNING, 1));
+        move(world, (uint8_t)count, nowhere, place_in("linux", "", OPEN_JOB_WAITING, 1));
+        world_commit(world);
+        assert_percentiles(world, count);
+    }
+}
+
+static void where_too_many_jobs_are_queued_the_longest_waits_are_still_known(void **state)
+{
+    struct world *world = *state;
+    uint64_t budget = 50;
+    world_begin(world);
+    for (int job = 1; job <= 200; job++)
+        move(world, (uint8_t)job, nowhere, place_in("linux", "", OPEN_JOB_QUEUED, job));
+    world_commit(world);
+    struct pool_open_waits waits = read_waits(world, &budget);
+    assert_int_equal(budget, 0);
+    assert_int_equal(waits.oldest, scenario_at(1));
+    assert_int_equal(waits.since[2], scenario_at(3));
+    assert_int_equal(waits.since[1], scenario_at(21));
+    assert_int_equal(waits.since[0], TIMESTAMP_UNKNOWN);
+    waits = read_waits(world, &budget);
+    assert_int_equal(waits.oldest, scenario_at(1));
+}
+
+static void a_pool_without_queued_jobs_has_no_open_wait(void **state)
+{
+    static const struct pool_open_waits none;
+    struct world *world = *state;
+    uint64_t budget = 50;
+    world_begin(world);
+    move(world, 1, nowhere, place_in("linux", "", OPEN_JOB_RUNNING, 1));
+    world_commit(world);
+    struct pool_open_waits waits = read_waits(world, &budget);
+    assert_memory_equal(&waits, &none, sizeof none);
+    assert_int_equal(budget, 50);
+}
+
 // --- too many pools ------------------------------------------------------------------------------------------
 
 static struct pool_place nth_pool(int n)
@@ -354,6 +425,9 @@ int main(void)
         TEST(many_moves_in_one_transaction_add_up),
         TEST(an_aborted_transaction_changes_nothing),
         TEST(jobs_are_found_oldest_first),
+        TEST(the_percentiles_of_open_waits_are_those_of_the_queued_jobs),
+        TEST(where_too_many_jobs_are_queued_the_longest_waits_are_still_known),
+        TEST(a_pool_without_queued_jobs_has_no_open_wait),
         TEST(beyond_the_bound_jobs_of_new_sets_are_folded),
         TEST(a_folded_job_is_removed_even_if_its_pool_exists_by_now),
         TEST(a_job_in_no_pool_cannot_be_removed),
