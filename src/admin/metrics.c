@@ -11,6 +11,7 @@
 
 #include "ghatrace/base/log.h"
 #include "ghatrace/base/slice.h"
+#include "ghatrace/stats/latency.h"
 #include "ghatrace/stats/open_runs.h"
 #include "ghatrace/stats/pool.h"
 #include "ghatrace/stats/recent.h"
@@ -361,6 +362,14 @@ static enum error_code put_job_ages(struct queue *queue, timestamp_ns now)
 
 // --- pools by name --------------------------------------------------------------------------------
 
+static const double bounds[SERIES_BOUNDS] = {1,   2,   5,    10,   15,   30,   60,    120,
+                                             300, 600, 1200, 1800, 3600, 7200, 14400, 21600};
+
+static double sum_in_seconds(const struct series_sum *sum)
+{
+    return (double)sum->seconds + (double)sum->nanoseconds / (double)NS_PER_SECOND;
+}
+
 static const struct metrics_label *pool_label(struct metrics_label *label,
                                               const struct pools_view_pool *row)
 {
@@ -432,6 +441,31 @@ static void put_pool_waits(struct metrics_text *text, const struct pools_view *v
         put_open_waits(text, &view->pools[pool], now);
 }
 
+static enum error_code put_ended_waits(struct metrics_text *text, const struct view_reader *reader,
+                                       const struct pools_view *view)
+{
+    metrics_family(
+        text, "ghatrace_pool_queue_wait_seconds", METRICS_HISTOGRAM,
+        "How long jobs of the pool that were ready to run waited for a runner, counted once "
+        "each, when the job starts. Survives restarts.");
+    for (size_t pool = 0; pool < view->count; pool++) {
+        struct pool_waits waits;
+        struct metrics_label label;
+        enum error_code code = latency_read_waits(reader->transaction, &view->pools[pool].pool.id,
+                                                  &waits, reader->error);
+        if (code != ERROR_NONE)
+            return code;
+        const struct metrics_histogram histogram = {.bounds = bounds,
+                                                    .bound_count = SERIES_BOUNDS,
+                                                    .buckets = waits.buckets,
+                                                    .count = waits.count,
+                                                    .sum = sum_in_seconds(&waits.sum)};
+        metrics_put_histogram(text, "ghatrace_pool_queue_wait_seconds",
+                              one_label(pool_label(&label, &view->pools[pool])), &histogram);
+    }
+    return ERROR_NONE;
+}
+
 static enum error_code put_pools(struct metrics_text *text, struct store_transaction *transaction,
                                  struct arena *arena, timestamp_ns now, struct error *error)
 {
@@ -442,7 +476,7 @@ static enum error_code put_pools(struct metrics_text *text, struct store_transac
         return code;
     put_pool_counts(text, &view);
     put_pool_waits(text, &view, now);
-    return ERROR_NONE;
+    return put_ended_waits(text, &reader, &view);
 }
 
 static enum error_code metrics_put_queue(struct metrics_text *text,
@@ -486,9 +520,6 @@ static enum error_code metrics_put_queue(struct metrics_text *text,
 
 // --- metrics series -------------------------------------------------------------------------------
 // Latencies of jobs, runs and steps, counted since the store was created.
-
-static const double bounds[SERIES_BOUNDS] = {1,   2,   5,    10,   15,   30,   60,    120,
-                                             300, 600, 1200, 1800, 3600, 7200, 14400, 21600};
 
 // Limit of /metrics for series: they are rendered in memory, by the loop that also serves everything else, within
 // some 2 s. Five thousand sets with names of usual length and exemplars fit (100 MB); with names of 256 bytes 500 do.
@@ -545,11 +576,6 @@ static size_t fill_labels(const struct series *series, struct metrics_label *lab
     for (size_t i = 0; i < count; i++)
         labels[i] = (struct metrics_label){label_names[series->kind][i], series->labels[i]};
     return count;
-}
-
-static double sum_in_seconds(const struct series_sum *sum)
-{
-    return (double)sum->seconds + (double)sum->nanoseconds / (double)NS_PER_SECOND;
 }
 
 static void put_histogram(struct metrics_text *text, const struct family *family,
@@ -967,6 +993,10 @@ const struct health_family health_families[] = {
     {"ghatrace_events_late", METRICS_COUNTER,
      "Events about spans that had been sent already; they changed nothing. Since the start.",
      FIGURE(engine.late), IN_API("deliveries", "late")},
+    {"ghatrace_pool_wait_disagreements", METRICS_COUNTER,
+     "Waits for a runner that were counted in ghatrace_pool_queue_wait_seconds when the job started, and "
+     "of which a later event had other times, since the start.",
+     FIGURE(engine.wait_disagreements)},
     {"ghatrace_arc_assignments", METRICS_COUNTER,
      "Assignments of jobs that ARC reported and that were taken, since the start.",
      FIGURE(engine.assignments), IN_API("arc", "assignments")},

@@ -133,6 +133,14 @@ static enum error_code place_job(struct engine_work *work, const struct job_stat
     return ERROR_NONE;
 }
 
+static enum error_code find_wait(struct engine_work *work, const struct job_state *state,
+                                 struct latency_wait *wait)
+{
+    return latency_wait_of_job(state, &work->arena, wait) == ERROR_NONE
+               ? ERROR_NONE
+               : error_set(&work->error, ERROR_MEMORY, "count waits: out of memory");
+}
+
 enum error_code work_decode_job(struct engine_work *work, struct slice bytes, struct work_job *job)
 {
     enum error_code code = codec_decode_job(bytes, &work->arena, &job->state, &work->error);
@@ -142,6 +150,8 @@ enum error_code work_decode_job(struct engine_work *work, struct slice bytes, st
                          "stored job is damaged: it is stored under the key of another");
     if (code == ERROR_NONE)
         code = place_job(work, &job->state, &job->place);
+    if (code == ERROR_NONE)
+        code = find_wait(work, &job->state, &job->wait);
     if (code == ERROR_NONE && work->has_receiver)
         job->arc = job->arc_after = arc_place_of_job(work, &job->state);
     work_clamp_future_job_times(work, &job->state);
@@ -194,6 +204,7 @@ static enum error_code load_job_note(struct engine_work *work, const struct run_
     if (code != ERROR_NONE || !is_found)
         return code;
     codec_decode_job_note(payload, &job->state, &has_waited);
+    job->is_measured = true;
     is_assigned = codec_job_note_is_assigned(payload);
     job->state.run_id = name->run_id;
     job->state.run_attempt = name->run_attempt;
@@ -383,6 +394,19 @@ static enum error_code move_job_to_its_pool(struct engine_work *work, struct wor
     return code;
 }
 
+// Once only a note of the job is left, its wait was counted when it was measured.
+static enum error_code count_wait(struct engine_work *work, struct work_job *job)
+{
+    struct latency_wait wait;
+    enum error_code code = find_wait(work, &job->state, &wait);
+    if (code != ERROR_NONE || job->is_measured || job->state.phase == JOB_CLOSED)
+        return code;
+    work->counted.wait_disagreements += latency_waits_disagree(&job->wait, &wait) ? 1 : 0;
+    code = latency_change_wait(work->stats, &job->wait, &wait, &work->error);
+    job->wait = wait;
+    return code;
+}
+
 static enum error_code note_job(struct engine_work *work, struct work_job *job)
 {
     uint8_t payload[STORE_JOB_NOTE_SIZE];
@@ -438,6 +462,8 @@ enum error_code work_save_job(struct engine_work *work, const struct run_state *
                               struct work_job *job)
 {
     enum error_code code = move_job_to_its_pool(work, job);
+    if (code == ERROR_NONE)
+        code = count_wait(work, job);
     if (code == ERROR_NONE && work->has_receiver)
         code = work_note_our_job(work, job);
     if (code == ERROR_NONE)
@@ -468,10 +494,18 @@ enum error_code work_delete_job(struct engine_work *work, struct work_job *job)
                               : code;
 }
 
-static enum error_code count_job(struct engine_work *work, const struct job_sample *measure)
+static enum error_code count_job(struct engine_work *work, struct work_job *job,
+                                 const struct job_sample *measure)
 {
+    const struct latency_wait wait = latency_wait_of_sample(measure);
     enum error_code code = series_count_job(work->stats, measure, &work->error);
-    return code == ERROR_NONE ? latency_count_job(work->stats, measure, &work->error) : code;
+    if (code != ERROR_NONE || measure->is_assignment_only)
+        return code;
+    work->counted.wait_disagreements += latency_waits_disagree(&job->wait, &wait) ? 1 : 0;
+    code = latency_count_job(work->stats, measure, &job->wait, &work->error);
+    job->wait = wait;
+    job->is_measured = true;
+    return code;
 }
 
 // Counts a run once: if it is sent again with corrections, its entry in the list is replaced, but the figures are not
@@ -636,14 +670,15 @@ static enum error_code extend_sent_root(struct engine_work *work, struct work_ru
 }
 
 enum error_code work_add_records(struct engine_work *work, const struct trace_id *trace,
-                                 struct work_run *run, const struct lifecycle_output *output)
+                                 struct work_run *run, struct work_job *job,
+                                 const struct lifecycle_output *output)
 {
     for (size_t i = 0; i < output->finished_count; i++) {
         const struct lifecycle_finished *finished = &output->finished[i];
         struct store_key key = {.trace = *trace, .span = finished->span_id};
         enum error_code code = add_finished(work, &key, finished);
         if (code == ERROR_NONE && finished->job_sample != NULL)
-            code = count_job(work, finished->job_sample);
+            code = count_job(work, job, finished->job_sample);
         if (code == ERROR_NONE && finished->occupancy.exists && work->keeps_job_history)
             code = job_history_add(work->stats, &key, &finished->occupancy, &work->error);
         if (code == ERROR_NONE && finished->run_sample != NULL)
@@ -660,7 +695,7 @@ static enum error_code save_states(struct engine_work *work, const struct lifecy
                                    struct work_run *run, struct work_job *job)
 {
     work->counted.late += output->is_late ? 1 : 0;
-    enum error_code code = work_add_records(work, &run->key.trace, run, output);
+    enum error_code code = work_add_records(work, &run->key.trace, run, job, output);
     if (code == ERROR_NONE && output->job_changed)
         code = work_save_job(work, &run->state, job);
     if (code == ERROR_NONE && output->resend_jobs)
@@ -878,7 +913,7 @@ enum error_code work_apply_assignment(struct engine_work *work,
         work->counted.last_assignment_at = work->now;
     work->counted.assignments_late += output.is_late ? 1 : 0;
     uint64_t written = work->written_bytes;
-    code = work_add_records(work, &run->key.trace, run, &output);
+    code = work_add_records(work, &run->key.trace, run, job, &output);
     if (is_resent)
         work->resend_bytes -= (int64_t)(work->written_bytes - written);
     if (code == ERROR_NONE && output.job_changed)

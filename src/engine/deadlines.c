@@ -66,7 +66,7 @@ static enum error_code expire_job(struct engine_work *work, struct work_job *job
     }
     if (output.delete_state)
         return work_delete_job(work, job);
-    code = work_add_records(work, &job->key.trace, run, &output);
+    code = work_add_records(work, &job->key.trace, run, job, &output);
     if (code == ERROR_NONE)
         code = work_save_job(work, &run->state, job);
     if (code == ERROR_NONE && output.run_changed)
@@ -132,7 +132,7 @@ static enum error_code resend_job(struct engine_work *work, struct work_run *run
     enum error_code code = lifecycle_resend_unnamed_job(&life, work->at, &run->state, &job->state);
     if (code != ERROR_NONE)
         return error_set(&work->error, code, "name job: %s", error_code_text(code));
-    code = work_add_records(work, &run->key.trace, run, &output);
+    code = work_add_records(work, &run->key.trace, run, job, &output);
     if (code == ERROR_NONE && output.job_changed)
         code = work_save_job(work, &run->state, job);
     return code;
@@ -230,7 +230,7 @@ static enum error_code expire_run(struct engine_work *work, struct work_run *run
         return error_set(&work->error, code, "expire run: %s", error_code_text(code));
     if (output.delete_state)
         return work_delete_run(work, run);
-    code = work_add_records(work, &run->key.trace, run, &output);
+    code = work_add_records(work, &run->key.trace, run, NULL, &output);
     if (code == ERROR_NONE && output.sweep_jobs)
         code = sweep_jobs(work, run);
     else if (code == ERROR_NONE && output.run_changed && output.finished_count == 0)

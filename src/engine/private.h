@@ -8,6 +8,7 @@
 #include "ghatrace/base/arena.h"
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/engine/engine.h"
+#include "ghatrace/stats/latency.h"
 #include "ghatrace/stats/pool.h"
 #include "ghatrace/stats/stats.h"
 #include "ghatrace/trace/lifecycle.h"
@@ -173,7 +174,9 @@ struct work_job {
     struct trace_id own_trace; // as in work_run
     struct job_state state;
     struct pool_place place;
-    struct arc_place arc; // as stored
+    struct latency_wait wait; // as it is counted
+    bool is_measured;         // `wait` is final
+    struct arc_place arc;     // as stored
     // With the event that is applied, or as stored: of a job that is closed, whose state has lost it.
     struct arc_place arc_after;
     bool is_stored; // as in work_run
@@ -205,9 +208,9 @@ enum error_code work_save_job(struct engine_work *work, const struct run_state *
 // Removes a state from all of these.
 enum error_code work_delete_run(struct engine_work *work, struct work_run *run) MUST_CHECK;
 enum error_code work_delete_job(struct engine_work *work, struct work_job *job) MUST_CHECK;
-// Encodes, stores and counts the finished spans.
+// Encodes, stores and counts the finished spans. `job`: the one that they are of; NULL if they are the run's.
 enum error_code work_add_records(struct engine_work *work, const struct trace_id *trace,
-                                 struct work_run *run,
+                                 struct work_run *run, struct work_job *job,
                                  const struct lifecycle_output *output) MUST_CHECK;
 
 // Checks for room for a delivery in the store and in the outbox. ERROR_FULL with the message for the client.

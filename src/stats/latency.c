@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "ghatrace/base/utf8.h"
+#include "ghatrace/trace/labels.h"
 #include "private.h"
 
 // --- A log-linear histogram of durations ----------------------------------------------------------
@@ -39,6 +41,30 @@ void histogram_add(struct histogram *histogram, duration_ns value)
     histogram->buckets[histogram_bucket_of(value)]++;
     if (value > histogram->max)
         histogram->max = value;
+}
+
+// What is known of the greatest value: `max`, unless its bucket is empty by now.
+static duration_ns greatest_known(const struct histogram *histogram)
+{
+    size_t last = HISTOGRAM_BUCKETS;
+    while (last > 0 && histogram->buckets[last - 1] == 0)
+        last--;
+    if (last == 0)
+        return 0;
+    if (histogram_bucket_of(histogram->max) < last)
+        return histogram->max;
+    return (duration_ns)histogram_bucket_start(last <= HISTOGRAM_EXACT ? last - 1 : last) *
+           NS_PER_SECOND;
+}
+
+void histogram_remove(struct histogram *histogram, duration_ns value)
+{
+    uint64_t *bucket = &histogram->buckets[histogram_bucket_of(value)];
+    if (*bucket == 0)
+        return;
+    (*bucket)--;
+    histogram->count--;
+    histogram->max = greatest_known(histogram);
 }
 
 void histogram_merge(struct histogram *into, const struct histogram *from)
@@ -200,46 +226,247 @@ enum error_code latency_move(struct stats *stats, const struct pool *from, struc
     return ERROR_NONE;
 }
 
-static enum error_code add_wait(struct stats *stats, const struct job_sample *measure,
-                                timestamp_ns slot, struct pool *pool, struct error *error)
+// The slot of a wait. False: it has expired.
+static bool slot_of_wait(const struct stats *stats, const struct latency_wait *wait,
+                         timestamp_ns *slot)
+{
+    timestamp_ns start = wait->started < stats->now ? wait->started : stats->now;
+    *slot = start - start % LATENCY_SLOT;
+    return *slot >= stats->now - LATENCY_KEPT;
+}
+
+static enum error_code add_wait(struct stats *stats, const struct latency_wait *wait,
+                                struct pool *pool, struct error *error)
 {
     struct histogram *histogram;
+    timestamp_ns slot;
+    if (!wait->exists || !slot_of_wait(stats, wait, &slot))
+        return ERROR_NONE;
     enum error_code code = latency_load(stats, slot, &pool->id, &histogram, error);
     if (code != ERROR_NONE)
         return code;
-    histogram_add(histogram, measure->queue.length);
+    histogram_add(histogram, wait->started - wait->ready);
     if (slot > pool->latency_slot)
         pool->latency_slot = slot;
     return ERROR_NONE;
 }
 
-enum error_code latency_count_job(struct stats *stats, const struct job_sample *measure,
-                                  struct error *error)
+// The pool in which a wait was counted: that of its labels or, if it was folded, "(one-off)". ERROR_NOT_FOUND.
+static enum error_code find_pool(struct stats *stats, const struct latency_wait *wait,
+                                 struct row **row, struct error *error)
 {
     char room[LABELS_TEXT_MAX];
     struct pool_choice choice;
+    pool_rules_choose(&stats->rules, wait->labels, room, &choice);
+    struct pool_id id = pool_make_id(choice.shown);
+    enum error_code code = pool_find_row(stats, &id, row, error);
+    id = pool_make_id(POOL_ONE_OFF);
+    return code == ERROR_NOT_FOUND ? pool_find_row(stats, &id, row, error) : code;
+}
+
+static enum error_code remove_wait(struct stats *stats, const struct latency_wait *wait,
+                                   struct error *error)
+{
+    struct histogram *histogram;
     struct row *row;
-    timestamp_ns start = measure->queue_end < stats->now ? measure->queue_end : stats->now;
-    timestamp_ns slot = start - start % LATENCY_SLOT;
-    bool has_slot = measure->queue.exists && slot >= stats->now - LATENCY_KEPT;
-    bool is_recent = measure->end > stats->now - POOL_DAYS * NS_PER_DAY;
-    if (!measure->execution.exists || (!has_slot && !is_recent))
+    timestamp_ns slot;
+    if (!wait->exists || !slot_of_wait(stats, wait, &slot))
         return ERROR_NONE;
-    pool_rules_choose(&stats->rules, measure->runner_labels, room, &choice);
+    enum error_code code = find_pool(stats, wait, &row, error);
+    if (code == ERROR_NONE)
+        code = latency_load(stats, slot, &row->pool->id, &histogram, error);
+    if (code == ERROR_NONE)
+        histogram_remove(histogram, wait->started - wait->ready);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+// The pool in which a job with these labels runs, created if needed. `*own`: the one that it has by its labels.
+static enum error_code load_pool(struct stats *stats, struct slice labels, struct slice group,
+                                 struct pool_id *own, struct row **row, struct error *error)
+{
+    char room[LABELS_TEXT_MAX];
+    struct pool_choice choice;
+    pool_rules_choose(&stats->rules, labels, room, &choice);
     const struct pool_demand demand = {.labels = choice.shown,
                                        .asked = choice.asked,
-                                       .group = measure->runner_group,
+                                       .group = group,
                                        .is_rule = choice.is_rule,
                                        .is_start = true};
-    enum error_code code = pool_load_row(stats, &demand, &row, error);
+    *own = pool_make_id(choice.shown);
+    return pool_load_row(stats, &demand, row, error);
+}
+
+// --- waits that have ended --------------------------------------------------------------------------------
+
+enum error_code latency_wait_of_job(const struct job_state *job, struct arena *arena,
+                                    struct latency_wait *wait)
+{
+    bool is_completed = job->body_version.rank == GITHUB_JOB_COMPLETED;
+    struct job_timeline timeline;
+    *wait = (struct latency_wait){.exists = false};
+    if (job->phase == JOB_NEW || job->phase == JOB_CLOSED)
+        return ERROR_NONE;
+    timeline_of_job(job, is_completed, TIMESTAMP_UNKNOWN, &timeline);
+    if (!timeline.has_run || !timeline.wait.exists)
+        return ERROR_NONE;
+    *wait = (struct latency_wait){.exists = true,
+                                  .ready = timeline.wait.start,
+                                  .started = timeline.wait.end,
+                                  .group = utf8_cut(job->runner_group_name, SAMPLE_TEXT_MAX)};
+    return labels_join(job->body.labels, job->body.label_count, arena, &wait->labels)
+               ? ERROR_NONE
+               : ERROR_MEMORY;
+}
+
+struct latency_wait latency_wait_of_sample(const struct job_sample *measure)
+{
+    return (struct latency_wait){.exists = measure->execution.exists && measure->queue.exists,
+                                 .ready = measure->queue_end - measure->queue.length,
+                                 .started = measure->queue_end,
+                                 .labels = measure->runner_labels,
+                                 .group = measure->runner_group};
+}
+
+static bool is_same_wait(const struct latency_wait *a, const struct latency_wait *b)
+{
+    return a->exists == b->exists &&
+           (!a->exists || (a->ready == b->ready && a->started == b->started &&
+                           labels_are_same(a->labels, b->labels)));
+}
+
+bool latency_waits_disagree(const struct latency_wait *before, const struct latency_wait *after)
+{
+    return before->exists && after->exists &&
+           (before->ready != after->ready || before->started != after->started);
+}
+
+enum error_code latency_encode_waits(const struct pool_waits *waits, struct buffer *out)
+{
+    struct byte_writer writer = {.out = out};
+    bytes_write_varint(&writer, waits->count);
+    bytes_write_varint(&writer, waits->sum.seconds);
+    bytes_write_varint(&writer, waits->sum.nanoseconds);
+    for (size_t i = 0; i < SERIES_BUCKETS; i++)
+        bytes_write_varint(&writer, waits->buckets[i]);
+    return writer.code;
+}
+
+static bool decode_waits(struct slice bytes, struct pool_waits *waits)
+{
+    struct byte_reader reader = bytes_reader(bytes);
+    waits->count = bytes_read_varint(&reader);
+    waits->sum.seconds = bytes_read_varint(&reader);
+    waits->sum.nanoseconds = (uint32_t)bytes_read_varint(&reader);
+    for (size_t i = 0; i < SERIES_BUCKETS; i++)
+        waits->buckets[i] = bytes_read_varint(&reader);
+    return bytes_is_done(&reader) && waits->sum.nanoseconds < NS_PER_SECOND;
+}
+
+static enum error_code load_waits(struct stats *stats, const struct pool_id *pool,
+                                  struct pool_waits **waits, struct error *error)
+{
+    struct slice key = slice_of_bytes(pool->bytes, POOL_ID_SIZE);
+    struct slice found;
+    struct row *row = rows_find(stats, STORE_TABLE_POOL_WAITS, pool->bytes, POOL_ID_SIZE);
+    if (row != NULL) {
+        *waits = row->waits;
+        return ERROR_NONE;
+    }
+    enum error_code code =
+        store_table_get(stats->transaction, STORE_TABLE_POOL_WAITS, key, &found, error);
+    if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
+        return code;
+    *waits = arena_allocate_array(&stats->arena, 1, sizeof **waits);
+    if (*waits == NULL)
+        return error_set(error, ERROR_MEMORY, "count waits: out of memory");
+    if (code == ERROR_NONE && !decode_waits(found, *waits)) {
+        **waits = (struct pool_waits){.count = 0};
+        code = stats_set_aside(stats, STORE_TABLE_POOL_WAITS, key, error);
+        if (code != ERROR_NOT_FOUND)
+            return code;
+    }
+    row = rows_add(stats, STORE_TABLE_POOL_WAITS, pool->bytes, POOL_ID_SIZE);
+    if (row == NULL)
+        return error_set(error, ERROR_MEMORY, "count waits: out of memory");
+    row->waits = *waits;
+    return ERROR_NONE;
+}
+
+static enum error_code count_for_good(struct stats *stats, const struct latency_wait *wait,
+                                      const struct pool_id *pool, struct error *error)
+{
+    struct pool_waits *waits;
+    duration_ns length = wait->started - wait->ready;
+    enum error_code code = load_waits(stats, pool, &waits, error);
     if (code != ERROR_NONE)
         return code;
-    struct pool_id id = pool_make_id(choice.shown);
-    if (is_recent)
-        pool_count_start(row->pool, measure->end, stats->now);
-    if (is_recent && !pool_id_equals(&id, &row->pool->id))
-        fold_count_start(stats, &id);
-    return has_slot ? add_wait(stats, measure, slot, row->pool, error) : ERROR_NONE;
+    waits->count++;
+    waits->buckets[series_bucket_of(length)]++;
+    series_add_to_sum(&waits->sum, length);
+    return ERROR_NONE;
+}
+
+enum error_code latency_change_wait(struct stats *stats, const struct latency_wait *before,
+                                    const struct latency_wait *after, struct error *error)
+{
+    struct pool_id own;
+    struct row *row;
+    if (is_same_wait(before, after))
+        return ERROR_NONE;
+    enum error_code code = remove_wait(stats, before, error);
+    if (code != ERROR_NONE || !after->exists)
+        return code;
+    code = load_pool(stats, after->labels, after->group, &own, &row, error);
+    if (code == ERROR_NONE)
+        code = add_wait(stats, after, row->pool, error);
+    return code == ERROR_NONE && !before->exists
+               ? count_for_good(stats, after, &row->pool->id, error)
+               : code;
+}
+
+enum error_code latency_drop_waits(struct stats *stats, const struct pool_id *pool,
+                                   struct error *error)
+{
+    enum error_code code = store_table_delete(stats->transaction, STORE_TABLE_POOL_WAITS,
+                                              slice_of_bytes(pool->bytes, POOL_ID_SIZE), error);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+enum error_code latency_read_waits(struct store_transaction *transaction,
+                                   const struct pool_id *pool, struct pool_waits *waits,
+                                   struct error *error)
+{
+    struct slice found;
+    *waits = (struct pool_waits){.count = 0};
+    enum error_code code =
+        store_table_get(transaction, STORE_TABLE_POOL_WAITS,
+                        slice_of_bytes(pool->bytes, POOL_ID_SIZE), &found, error);
+    if (code == ERROR_NONE && !decode_waits(found, waits)) {
+        *waits = (struct pool_waits){.count = 0};
+        store_note_unreadable(transaction);
+    }
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+enum error_code latency_count_job(struct stats *stats, const struct job_sample *measure,
+                                  const struct latency_wait *before, struct error *error)
+{
+    const struct latency_wait wait = latency_wait_of_sample(measure);
+    bool is_recent = measure->end > stats->now - POOL_DAYS * NS_PER_DAY;
+    struct pool_id own;
+    struct row *row;
+    if (measure->is_assignment_only)
+        return ERROR_NONE;
+    enum error_code code = latency_change_wait(stats, before, &wait, error);
+    if (code != ERROR_NONE || !measure->execution.exists || !is_recent)
+        return code;
+    code = load_pool(stats, measure->runner_labels, measure->runner_group, &own, &row, error);
+    if (code != ERROR_NONE)
+        return code;
+    pool_count_start(row->pool, measure->end, stats->now);
+    if (!pool_id_equals(&own, &row->pool->id))
+        fold_count_start(stats, &own);
+    return ERROR_NONE;
 }
 
 // The slots are ordered by time. One further in the future than slots are kept dates from before the clock was set

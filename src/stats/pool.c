@@ -607,6 +607,14 @@ static enum error_code clamp_pool_times(struct stats *stats, struct pool *pool, 
                            buffer_slice(&stats->bytes), error);
 }
 
+static enum error_code drop_pool(struct stats *stats, const struct pool_id *id, struct error *error)
+{
+    enum error_code code = latency_drop_waits(stats, id, error);
+    return code == ERROR_NONE
+               ? store_table_delete(stats->transaction, STORE_TABLE_POOLS, pool_id_key(id), error)
+               : code;
+}
+
 enum error_code pool_expire(struct stats *stats, struct pool_id *from, size_t max, bool *is_end,
                             struct error *error)
 {
@@ -630,8 +638,7 @@ enum error_code pool_expire(struct stats *stats, struct pool_id *from, size_t ma
             return ERROR_NONE;
         }
         if (code == ERROR_NONE && is_unused(&pool, stats->now))
-            code = store_table_delete(stats->transaction, STORE_TABLE_POOLS, pool_id_key(&pool.id),
-                                      error);
+            code = drop_pool(stats, &pool.id, error);
         else if (code == ERROR_NONE)
             code = clamp_pool_times(stats, &pool, error);
         if (code != ERROR_NONE)
@@ -754,7 +761,7 @@ enum error_code pool_read_open_waits(struct store_transaction *transaction, cons
                                      uint64_t *budget, struct pool_open_waits *waits,
                                      struct error *error)
 {
-    uint8_t prefix[JOB_PREFIX_SIZE];
+    uint8_t prefix[POOL_JOB_PREFIX_SIZE];
     struct store_walk *walk;
     uint64_t count = pool->counts[OPEN_JOB_QUEUED];
     uint64_t last = count_longer(count, pool_wait_percents[0]); // that of the median
@@ -773,9 +780,9 @@ enum error_code pool_read_open_waits(struct store_transaction *transaction, cons
         if (code != ERROR_NONE || !slice_starts_with(entry.key, from))
             break;
         *budget -= *budget > 0 ? 1 : 0;
-        if (entry.key.len == JOB_KEY_SIZE)
+        if (entry.key.len == POOL_JOB_KEY_SIZE)
             note_wait(waits, count, place++,
-                      (timestamp_ns)bytes_get_be64(entry.key.data + JOB_PREFIX_SIZE));
+                      (timestamp_ns)bytes_get_be64(entry.key.data + POOL_JOB_PREFIX_SIZE));
         else
             store_note_unreadable(transaction);
     }

@@ -229,6 +229,8 @@ static enum error_code fold_pool(struct stats *stats, const struct pool_id *id, 
         code = move_jobs(stats, id, one_off->pool, error);
     if (code == ERROR_NONE)
         code = latency_move(stats, pool, one_off->pool, error);
+    if (code == ERROR_NONE)
+        code = latency_drop_waits(stats, id, error);
     if (code != ERROR_NONE)
         return code;
     one_off->pool->changed_at = stats->now;

@@ -27,6 +27,7 @@ struct row {
     union {
         struct pool *pool;           // STORE_TABLE_POOLS
         struct histogram *histogram; // STORE_TABLE_LATENCY
+        struct pool_waits *waits;    // STORE_TABLE_POOL_WAITS
         struct series_row *series;   // the three tables of series
     };
 };
@@ -193,6 +194,14 @@ enum error_code latency_move(struct stats *stats, const struct pool *from, struc
                              struct error *error) MUST_CHECK;
 // False: it is damaged.
 bool histogram_add_stored(struct slice bytes, struct histogram *into) MUST_CHECK;
+
+enum error_code latency_encode_waits(const struct pool_waits *waits, struct buffer *out) MUST_CHECK;
+// Forgets what was counted for good of a pool that is dropped.
+enum error_code latency_drop_waits(struct stats *stats, const struct pool_id *pool,
+                                   struct error *error) MUST_CHECK;
+// The place of a value in the buckets of series_bounds.
+size_t series_bucket_of(duration_ns value);
+void series_add_to_sum(struct series_sum *sum, duration_ns value);
 
 // --- folding (pool_fold.c) ---
 

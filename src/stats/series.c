@@ -537,14 +537,14 @@ static void series_add_sum(struct series_sum *sum, const struct series_sum *from
     sum->nanoseconds = (uint32_t)(nanoseconds % (uint64_t)NS_PER_SECOND);
 }
 
-static void add_to_sum(struct series_sum *sum, duration_ns value)
+void series_add_to_sum(struct series_sum *sum, duration_ns value)
 {
     const struct series_sum one = {.seconds = (uint64_t)(value / NS_PER_SECOND),
                                    .nanoseconds = (uint32_t)(value % NS_PER_SECOND)};
     series_add_sum(sum, &one);
 }
 
-static size_t series_bucket_of(duration_ns value)
+size_t series_bucket_of(duration_ns value)
 {
     size_t bucket = 0;
     while (bucket < SERIES_BOUNDS && value > series_bounds[bucket] * NS_PER_SECOND)
@@ -568,7 +568,7 @@ static void observe(struct series_histogram *histogram, duration_ns value, times
     size_t bucket = series_bucket_of(value);
     histogram->count++;
     histogram->buckets[bucket]++;
-    add_to_sum(&histogram->sum, value);
+    series_add_to_sum(&histogram->sum, value);
     if (series_is_newer(&exemplar, &histogram->exemplars[bucket]))
         histogram->exemplars[bucket] = exemplar;
 }
@@ -593,7 +593,7 @@ static enum error_code count_step(struct stats *stats, const struct job_sample *
     if (code != ERROR_NONE)
         return code;
     row->count++;
-    add_to_sum(&row->sum, step->length);
+    series_add_to_sum(&row->sum, step->length);
     return ERROR_NONE;
 }
 

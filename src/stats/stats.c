@@ -252,6 +252,8 @@ static enum error_code encode_row(const struct row *row, struct buffer *out)
         return pool_encode(row->pool, out);
     if (row->table == STORE_TABLE_LATENCY)
         return histogram_encode(row->histogram, out);
+    if (row->table == STORE_TABLE_POOL_WAITS)
+        return latency_encode_waits(row->waits, out);
     return series_encode(row->series, out);
 }
 

@@ -612,6 +612,7 @@ static const char *const database_names[DATABASE_COUNT] = {
     [DATABASE_TABLES + (int) STORE_TABLE_HELD] = "held",
     [DATABASE_TABLES + (int) STORE_TABLE_HELD_BY_TRACE] = "held_by_trace",
     [DATABASE_TABLES + (int) STORE_TABLE_JOB_HISTORY] = "job_history",
+    [DATABASE_TABLES + (int) STORE_TABLE_POOL_WAITS] = "pool_waits",
     [DATABASE_SET_ASIDE] = "set_aside",
 };
 

@@ -54,7 +54,14 @@ class Pools(harness.BlackBoxTest):
         self.assertEqual(value(found, "ghatrace_series", kind="pool"), len(scene))
         latency = get_json(daemon, "/api/latency?window=24h")["pools"]
         self.assertEqual({pool["pool"]: pool["count"] for pool in latency},
-                         {name_of(labels): done for labels, _, _, _, done in scene if done > 0})
+                         {name_of(labels): running + done for labels, _, _, running, done in scene})
+        for labels, _, queued, running, done in scene:
+            waits = [20 + i for i in range(queued, queued + running + done)]
+            self.assertEqual(value(found, "ghatrace_pool_queue_wait_seconds_count", pool=name_of(labels)), running + done)
+            self.assertEqual(value(found, "ghatrace_pool_queue_wait_seconds_sum", pool=name_of(labels)), sum(waits))
+            self.assertEqual(value(found, "ghatrace_pool_queue_wait_seconds_bucket", pool=name_of(labels), le="30.0"),
+                             sum(wait <= 30 for wait in waits))
+        self.assertEqual(value(found, "ghatrace_pool_wait_disagreements_total"), 0)
         rows = [re.split(r" {2,}", line.strip()) for line in daemon.command("top").stdout.splitlines()]
         shown = {row[0]: row for row in rows if row[0] in wanted}
         self.assertEqual(sorted(shown), sorted(wanted))
@@ -126,6 +133,40 @@ class Pools(harness.BlackBoxTest):
         daemon.restart(how="kill")
         self.check_scene(daemon)
 
+    def test_a_wait_counts_when_the_job_starts_and_is_corrected_when_it_completes(self):
+        daemon = self.new_daemon()
+
+        def figures():
+            latency = {pool["pool"]: (pool["count"], pool["p50"]) for pool in get_json(daemon, "/api/latency?window=24h")["pools"]}
+            found, pool = metrics(daemon), "ubuntu-latest,x64"
+            return (latency.get(pool), value(found, "ghatrace_pool_queue_wait_seconds_count", pool=pool),
+                    value(found, "ghatrace_pool_queue_wait_seconds_sum", pool=pool), value(found, "ghatrace_pool_wait_disagreements_total"))
+
+        job = Run(age=600).job("build", queue=9)
+        daemon.accept(job.queued())
+        self.assertEqual(figures(), (None, 0, 0, 0))
+        daemon.accept(job.in_progress())
+        self.assertEqual(figures(), ((1, 9), 1, 9, 0))
+        daemon.restart(how="kill")
+        daemon.accept(job.completed())
+        self.assertEqual(figures(), ((1, 9), 1, 9, 0))
+
+        other = Run(age=500).job("build", queue=0)  # starts, as GitHub says at first, when it was queued
+        daemon.accept(other.queued(), other.in_progress())
+        self.assertEqual(figures(), ((1, 9), 1, 9, 0))
+        other.started += 9
+        daemon.accept(other.completed())
+        self.assertEqual(figures(), ((2, 9), 2, 18, 0))
+
+        moved = Run(age=400).job("build", queue=5)
+        daemon.accept(moved.in_progress())
+        self.assertEqual(figures()[1:], (3, 23, 0))
+        moved.started += 4
+        daemon.accept(moved.completed())
+        self.assertEqual(figures(), ((3, 9), 3, 23, 1))
+        daemon.accept(moved.in_progress(), moved.completed())
+        self.assertEqual(figures(), ((3, 9), 3, 23, 1))
+
     def test_rules_name_pools_and_leave_ids_out_of_them(self):
         daemon = self.new_daemon()
         self.deliver_scene(daemon)
@@ -142,7 +183,7 @@ class Pools(harness.BlackBoxTest):
         self.assertEqual(pools["hosted"]["labels"], ["macos-14", "ubuntu-latest", "windows-latest"])
         self.assertEqual(pools["hosted"]["runner_labels"], ["hosted"])
         latency = {pool["pool"]: pool["count"] for pool in get_json(daemon, "/api/latency?window=24h")["pools"]}
-        self.assertEqual(latency, {"gpu": 3, "hosted": 6, "linux,self-hosted,x64": 2})
+        self.assertEqual(latency, {"gpu": 10, "hosted": 19, "linux,self-hosted,x64": 6, "arm64,self-hosted": 1})
         found = metrics(daemon)
         self.assertEqual(value(found, "ghatrace_jobs", state="running", runner_labels="hosted"), 13)
         jobs = get_json(daemon, "/api/queue?limit=500&state=running&runner_labels=hosted")["jobs"]

@@ -142,6 +142,7 @@ extern const uint64_t engine_batch_bounds[ENGINE_BATCH_BOUNDS];      // 1 to 100
     /* Spans of other programs. Held ones are counted again when they are released or dropped. */  \
     ROW(forwarded, [FORWARD_OUTCOMES])                                                             \
     ROW(forwarded_foreseen, ) /* passed on with an ID that a span of ours was given later */       \
+    ROW(wait_disagreements, ) /* of jobs whose wait was known, and became another */               \
     ROW(commits, )                                                                                 \
     ROW(records, )   /* put into the outbox or the history */                                      \
     ROW(set_aside, ) /* entries of the store that could not be read or written (store/store.h) */  \

@@ -15,6 +15,7 @@
 #include "ghatrace/base/slice.h"
 #include "ghatrace/base/time.h"
 #include "ghatrace/stats/pool.h"
+#include "ghatrace/stats/series.h"
 #include "ghatrace/stats/stats.h"
 #include "ghatrace/store/store.h"
 #include "ghatrace/trace/spans.h"
@@ -32,6 +33,9 @@ struct histogram {
 };
 
 void histogram_add(struct histogram *histogram, duration_ns value);
+// Takes back a value that was added. If it was the greatest, `max` becomes what is known of the next: exact to the
+// second below 16 s, above that the end of its bucket.
+void histogram_remove(struct histogram *histogram, duration_ns value);
 void histogram_merge(struct histogram *into, const struct histogram *from);
 
 // The value that `percent` of 100 values do not exceed (nearest rank): exact to the second below 16 s; above, it is
@@ -48,6 +52,43 @@ enum error_code histogram_encode(const struct histogram *histogram, struct buffe
 // Adds the encoded histogram. False: it is damaged, and `into` must be discarded.
 bool histogram_decode_into(struct slice bytes, struct histogram *into) MUST_CHECK;
 
+// --- waits that have ended ------------------------------------------------------------------------
+// A job's wait for a runner is counted when it ends: when the job is first known to run, if its start is later than
+// when it was ready, else when it is completed. What the store keeps by time (below) is corrected if a later event
+// disagrees, so it does not depend on the order of events. What is counted for good is not: each wait once, as it was
+// known first. Table pool_waits: pool id → varints of count, seconds and nanoseconds of the sum, and of each bucket, in
+// the buckets of series_bounds; kept as long as the pool, and begun anew when the rules for pools change.
+
+struct latency_wait {
+    bool exists; // it has ended, and its times are known
+    timestamp_ns ready;
+    timestamp_ns started;
+    struct slice labels; // labels_join(), as spelled by the job
+    struct slice group;
+};
+
+// That of a job, by its state; none once only a note of it is left. Texts point into the state or the arena.
+// ERROR_MEMORY.
+enum error_code latency_wait_of_job(const struct job_state *job, struct arena *arena,
+                                    struct latency_wait *wait) MUST_CHECK;
+// True if both exist, and their times differ.
+bool latency_waits_disagree(const struct latency_wait *before, const struct latency_wait *after);
+// Counts what is known of one job after an event, in the place of what was known before.
+enum error_code latency_change_wait(struct stats *stats, const struct latency_wait *before,
+                                    const struct latency_wait *after,
+                                    struct error *error) MUST_CHECK;
+
+struct pool_waits {
+    uint64_t count;
+    struct series_sum sum;
+    uint64_t buckets[SERIES_BUCKETS]; // not cumulative
+};
+
+// What was counted for good of a pool; all zero if nothing was.
+enum error_code latency_read_waits(struct store_transaction *transaction,
+                                   const struct pool_id *pool, struct pool_waits *waits,
+                                   struct error *error) MUST_CHECK;
+
 // --- latency --------------------------------------------------------------------------------------
 // Recent queue times of each pool's jobs. Table latency: be64 start of a slot of five minutes ‖ pool id → struct
 // histogram of queue times, by the end of the queue, that is: the start of the job. Slots are kept for 25 hours.
@@ -55,9 +96,12 @@ bool histogram_decode_into(struct slice bytes, struct histogram *into) MUST_CHEC
 #define LATENCY_SLOT (5 * NS_PER_MINUTE)
 #define LATENCY_KEPT (25 * NS_PER_HOUR)
 
-// Counts the job in the pool in which it ran. Not counted are jobs that never ran, jobs without a queue, and jobs
-// whose slot has expired; a start in the future counts as now.
+// The wait of a completed job, in the pool in which it ran.
+struct latency_wait latency_wait_of_sample(const struct job_sample *measure);
+// Counts the start of a completed job, and its wait in the place of `before`. Waits of jobs that never ran, of jobs
+// without a queue, and waits whose slot has expired are not counted; a start in the future counts as now.
 enum error_code latency_count_job(struct stats *stats, const struct job_sample *measure,
+                                  const struct latency_wait *before,
                                   struct error *error) MUST_CHECK;
 // Drops up to `max` rows of expired slots; `*dropped` is their number. After stats_flush().
 enum error_code latency_expire(struct store_transaction *transaction, timestamp_ns now, size_t max,

@@ -35,6 +35,7 @@ enum store_table {
     STORE_TABLE_HELD,           // engine/forward.c
     STORE_TABLE_HELD_BY_TRACE,  // engine/forward.c
     STORE_TABLE_JOB_HISTORY,    // stats/job_history.h
+    STORE_TABLE_POOL_WAITS,     // stats/latency.h
     STORE_TABLE_COUNT,
 };
 

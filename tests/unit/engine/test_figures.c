@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "ghatrace/stats/latency.h"
 #include "ghatrace/stats/open_runs.h"
 #include "ghatrace/stats/pool.h"
 #include "ghatrace/stats/recent.h"
@@ -99,6 +100,66 @@ static void a_job_that_is_given_up_is_removed_and_counts_when_it_completes(void 
     assert_int_equal(counted(bench, SERIES_JOB), 0);
     deliver(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
     assert_int_equal(counted(bench, SERIES_JOB), 1);
+}
+
+// Waits of the pool of all jobs, by the slots in the store and as counted for good.
+static void assert_waits(struct engine_bench *bench, uint64_t stored, unsigned longest,
+                         uint64_t counted_for_good, uint64_t seconds)
+{
+    struct store_transaction *transaction = begin(bench, false);
+    struct pool_id id = {{0}};
+    struct pool pool;
+    struct histogram histogram = {0};
+    struct pool_waits waits;
+    struct error error = {0};
+    assert_int_equal(pool_seek(transaction, &id, &pool, &error), ERROR_NONE);
+    const struct latency_query query = {0, INT64_MAX, &pool, 1};
+    assert_int_equal(latency_read(transaction, &query, &histogram, &error), ERROR_NONE);
+    assert_int_equal(latency_read_waits(transaction, &pool.id, &waits, &error), ERROR_NONE);
+    store_abort(transaction);
+    assert_int_equal(histogram.count, stored);
+    assert_int_equal(histogram_percentile(&histogram, 100) / NS_PER_SECOND, longest);
+    assert_int_equal(waits.count, counted_for_good);
+    assert_int_equal(waits.sum.seconds, seconds);
+}
+
+static uint64_t disagreements(struct engine_bench *bench)
+{
+    struct engine_counters counters;
+    engine_read_counters(bench->engine, &counters);
+    return counters.wait_disagreements;
+}
+
+static void a_wait_is_counted_when_the_job_starts_and_corrected_when_it_completes(void **state)
+{
+    struct engine_bench *bench = *state;
+    deliver(bench, scenario_job(1, GITHUB_JOB_QUEUED, 2, 2, 2, -1));
+    assert_waits(bench, 0, 0, 0, 0);
+    deliver(bench, scenario_job(1, GITHUB_JOB_IN_PROGRESS, 6, 2, 6, -1));
+    assert_waits(bench, 1, 4, 1, 4);
+    deliver(bench, scenario_job(1, GITHUB_JOB_IN_PROGRESS, 7, 2, 6, -1));
+    deliver(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
+    deliver(bench, scenario_job(1, GITHUB_JOB_IN_PROGRESS, 8, 2, 6, -1));
+    deliver(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 70, 2, 6, 70));
+    assert_waits(bench, 1, 4, 1, 4);
+    deliver(bench, scenario_job(2, GITHUB_JOB_IN_PROGRESS, 6, 2, 5, -1));
+    assert_waits(bench, 2, 4, 2, 7);
+    assert_int_equal(disagreements(bench), 0);
+    deliver(bench, scenario_job(2, GITHUB_JOB_COMPLETED, 60, 2, 14, 60));
+    assert_waits(bench, 2, 12, 2, 7);
+    assert_int_equal(disagreements(bench), 1);
+}
+
+static void a_start_that_is_not_later_than_ready_counts_when_the_job_completes(void **state)
+{
+    struct engine_bench *bench = *state;
+    deliver(bench, scenario_job(1, GITHUB_JOB_IN_PROGRESS, 6, 2, 2, -1));
+    assert_waits(bench, 0, 0, 0, 0);
+    deliver(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 9, 60));
+    assert_waits(bench, 1, 7, 1, 7);
+    deliver(bench, scenario_job(2, GITHUB_JOB_COMPLETED, 60, 2, 2, 60));
+    assert_waits(bench, 2, 7, 2, 7);
+    assert_int_equal(disagreements(bench), 0);
 }
 
 static void jobs_swept_with_their_run_are_removed_too(void **state)
@@ -377,6 +438,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(each_event_moves_its_job_immediately),
         TEST(a_job_that_is_given_up_is_removed_and_counts_when_it_completes),
+        TEST(a_wait_is_counted_when_the_job_starts_and_corrected_when_it_completes),
+        TEST(a_start_that_is_not_later_than_ready_counts_when_the_job_completes),
         TEST(jobs_swept_with_their_run_are_removed_too),
         TEST(a_root_that_is_sent_again_is_counted_once),
         TEST(a_run_that_ends_twice_is_counted_once_and_listed_with_its_last_end),

@@ -226,6 +226,19 @@ static void a_re_run_of_failed_jobs_in_every_order(void **state)
     play_all_permutations(&sequence);
 }
 
+static void a_wait_that_is_corrected_in_every_order(void **state)
+{
+    struct sequence sequence = {.name = "corrected"};
+    (void)state;
+    add(&sequence, scenario_job(1, QUEUED, 2, 2, 2, -1));
+    add(&sequence, scenario_job(1, IN_PROGRESS, 16, 2, 15, -1));
+    add(&sequence, scenario_job(1, COMPLETED, 60, 2, 6, 60));
+    add(&sequence, scenario_job(2, IN_PROGRESS, 9, 2, 9, -1));
+    add(&sequence, scenario_job(3, IN_PROGRESS, 9, 2, 2, -1));
+    add(&sequence, scenario_job(3, COMPLETED, 50, 2, 3, 50));
+    play_all_permutations(&sequence);
+}
+
 // A matrix with a gated job behind it: too many orders for all of them.
 static void a_large_run_in_many_orders(void **state)
 {
@@ -291,6 +304,7 @@ int main(void)
         cmocka_unit_test(jobs_that_never_ran_in_every_order),
         cmocka_unit_test(jobs_without_a_runner_at_their_end_in_every_order),
         cmocka_unit_test(a_re_run_of_failed_jobs_in_every_order),
+        cmocka_unit_test(a_wait_that_is_corrected_in_every_order),
         cmocka_unit_test(a_large_run_in_many_orders),
         cmocka_unit_test(pools_that_rules_name_in_many_orders),
     };

@@ -46,6 +46,29 @@ static void seconds_below_16_are_exact(void **state)
     assert_int_equal(histogram_percentile(&histogram, 0), 0);
 }
 
+static void a_value_that_is_taken_back_leaves_the_others(void **state)
+{
+    static const int values[] = {3, 9, 14, 100};
+    struct histogram histogram = {.count = 0}, empty = {.count = 0};
+    (void)state;
+    for (size_t i = 0; i < 4; i++)
+        histogram_add(&histogram, values[i] * NS_PER_SECOND);
+    histogram_remove(&histogram, 100 * NS_PER_SECOND);
+    assert_int_equal(histogram.max, 14 * NS_PER_SECOND);
+    histogram_remove(&histogram, 9 * NS_PER_SECOND);
+    histogram_remove(&histogram, 9 * NS_PER_SECOND); // not there
+    assert_int_equal(histogram.count, 2);
+    assert_int_equal(histogram.max, 14 * NS_PER_SECOND);
+    histogram_add(&histogram, 101 * NS_PER_SECOND);
+    histogram_add(&histogram, 1000 * NS_PER_SECOND);
+    histogram_remove(&histogram, 1000 * NS_PER_SECOND);
+    assert_in_range(histogram.max / NS_PER_SECOND, 101, 101 + 101 / 8);
+    histogram_remove(&histogram, 101 * NS_PER_SECOND);
+    histogram_remove(&histogram, 14 * NS_PER_SECOND);
+    histogram_remove(&histogram, 3 * NS_PER_SECOND);
+    assert_memory_equal(&histogram, &empty, sizeof empty);
+}
+
 static void an_empty_histogram_has_no_percentiles(void **state)
 {
     struct histogram histogram = {.count = 0};
@@ -164,6 +187,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(buckets_are_contiguous),
         cmocka_unit_test(seconds_below_16_are_exact),
+        cmocka_unit_test(a_value_that_is_taken_back_leaves_the_others),
         cmocka_unit_test(an_empty_histogram_has_no_percentiles),
         cmocka_unit_test(a_percentile_never_exceeds_the_greatest_value),
         cmocka_unit_test(percentiles_are_within_an_eighth_of_the_exact_ones),

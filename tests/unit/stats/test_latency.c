@@ -18,7 +18,8 @@ static void count(struct world *world, const char *labels, duration_ns queue, ti
                                        .execution = {true, NS_PER_SECOND},
                                        .queue_end = start};
     world_begin(world);
-    must(world, latency_count_job(world->stats, &measure, &world->error));
+    must(world,
+         latency_count_job(world->stats, &measure, &(struct latency_wait){0}, &world->error));
     world_commit(world);
 }
 
@@ -60,8 +61,10 @@ static void jobs_without_a_start_or_a_queue_are_not_counted(void **state)
     struct job_sample never_ran = {.queue = {true, NS_PER_SECOND}, .queue_end = world->now};
     struct job_sample unknown = {.execution = {true, NS_PER_SECOND}};
     world_begin(world);
-    must(world, latency_count_job(world->stats, &never_ran, &world->error));
-    must(world, latency_count_job(world->stats, &unknown, &world->error));
+    must(world,
+         latency_count_job(world->stats, &never_ran, &(struct latency_wait){0}, &world->error));
+    must(world,
+         latency_count_job(world->stats, &unknown, &(struct latency_wait){0}, &world->error));
     world_commit(world);
     assert_int_equal(rows(world), 0);
 }

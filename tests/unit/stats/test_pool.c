@@ -341,7 +341,8 @@ static void a_pool_is_kept_as_long_as_its_latencies(void **state)
                                  .execution = {true, NS_PER_SECOND},
                                  .queue_end = world->now};
     world_begin(world);
-    must(world, latency_count_job(world->stats, &measure, &world->error));
+    must(world,
+         latency_count_job(world->stats, &measure, &(struct latency_wait){0}, &world->error));
     world_commit(world);
     world->now += LATENCY_KEPT;
     expire(world);

@@ -70,7 +70,8 @@ static void finish(struct world *world, uint32_t job, const char *labels)
                                        .queue_end = world->now,
                                        .end = world->now};
     move(world, job, place_of(world, labels, OPEN_JOB_RUNNING), nowhere);
-    must(world, latency_count_job(world->stats, &measure, &world->error));
+    must(world,
+         latency_count_job(world->stats, &measure, &(struct latency_wait){0}, &world->error));
 }
 
 static void run_whole(struct world *world, uint32_t job, const char *labels)
@@ -355,7 +356,8 @@ static void pools_are_not_folded_because_of_repositories_or_workflows(void **sta
         start(world, i, pools[i % 3]);
         if (i >= 900) { // the others are open in the end
             move(world, i, place_of(world, pools[i % 3], OPEN_JOB_RUNNING), nowhere);
-            must(world, latency_count_job(world->stats, &measure, &world->error));
+            must(world, latency_count_job(world->stats, &measure, &(struct latency_wait){0},
+                                          &world->error));
         }
         must(world, series_count_job(world->stats, &measure, &world->error));
         stats_read_overflow(world->stats, &overflow);

@@ -55,7 +55,8 @@ static void finish_job(struct world *world, const char *repository, const char *
 {
     struct job_sample measure = a_job(world, repository, labels);
     must(world, series_count_job(world->stats, &measure, &world->error));
-    must(world, latency_count_job(world->stats, &measure, &world->error));
+    must(world,
+         latency_count_job(world->stats, &measure, &(struct latency_wait){0}, &world->error));
 }
 
 // How often a set is shown, by pools and series: each time in this spelling.
