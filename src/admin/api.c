@@ -15,6 +15,7 @@
 #include "ghatrace/stats/latency.h"
 #include "ghatrace/stats/open_runs.h"
 #include "ghatrace/stats/pool.h"
+#include "ghatrace/stats/pool_minutes.h"
 #include "ghatrace/stats/recent.h"
 #include "ghatrace/trace/labels.h"
 #include "ghatrace/trace/spans.h"
@@ -782,6 +783,96 @@ enum error_code api_render_pools(const struct api_call *call)
     json_out_close_array(&object.json);
     put_unreadable(&object);
     return end_object(&object, code);
+}
+
+static void put_mean(struct json_out *json, const char *name, double value)
+{
+    json_out_seconds(json, name, (duration_ns)(value * (double)NS_PER_SECOND + 0.5)); // 3 decimals
+}
+
+static void put_wait_percentile(struct json_out *json, const char *name,
+                                const struct histogram *waits, unsigned percent)
+{
+    if (waits != NULL)
+        json_out_seconds(json, name, histogram_percentile(waits, percent));
+    else
+        json_out_null(json, name);
+}
+
+static void put_minute(struct json_out *json, timestamp_ns start, const struct pool_minute *minute)
+{
+    json_out_open_object(json, NULL);
+    json_out_time(json, "start", start);
+    json_out_count(json, "arrivals", minute->arrivals);
+    json_out_count(json, "starts", minute->starts);
+    json_out_count(json, "queued_max", minute->queued_max);
+    put_mean(json, "queued_mean", minute->queued_mean);
+    json_out_count(json, "running_max", minute->running_max);
+    put_mean(json, "running_mean", minute->running_mean);
+    json_out_open_object(json, "wait_seconds");
+    json_out_count(json, "count", minute->waits != NULL ? minute->waits->count : 0);
+    put_wait_percentile(json, "p50", minute->waits, 50);
+    put_wait_percentile(json, "p90", minute->waits, 90);
+    put_wait_percentile(json, "p99", minute->waits, 99);
+    json_out_close_object(json);
+    json_out_close_object(json);
+}
+
+// By its name in any case, or its labels in any order. ERROR_NOT_FOUND, with a message.
+static enum error_code find_pool(const struct view_reader *reader, struct slice name,
+                                 struct pool *pool)
+{
+    struct slice *labels, joined;
+    size_t count;
+    if (!labels_split(name, reader->arena, &labels, &count) ||
+        !labels_join(labels, count, reader->arena, &joined))
+        return error_set(reader->error, ERROR_MEMORY, "find a pool: out of memory");
+    const struct pool_id wanted[] = {pool_make_id(name), pool_make_id(joined)};
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
+        struct pool_id id = wanted[i];
+        enum error_code code = pool_seek(reader->transaction, &id, pool, reader->error);
+        if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
+            return code;
+        if (code == ERROR_NONE && memcmp(&id, &wanted[i], sizeof id) == 0)
+            return ERROR_NONE;
+    }
+    return error_set(reader->error, ERROR_NOT_FOUND, "there is no such pool");
+}
+
+static enum error_code put_history(struct api_object *object, const struct api_history_query *query)
+{
+    struct json_out *json = &object->json;
+    const struct view_reader *reader = &object->reader;
+    size_t count = (size_t)(query->window / NS_PER_MINUTE);
+    struct pool pool;
+    struct pool_minute *minutes;
+    char room[LABELS_TEXT_MAX];
+    enum error_code code = find_pool(reader, query->pool, &pool);
+    if (code == ERROR_NONE)
+        code = pool_minutes_read(reader->transaction, &pool, object->call->now, count,
+                                 reader->arena, &minutes, reader->error);
+    if (code != ERROR_NONE)
+        return code;
+    timestamp_ns last = object->call->now - object->call->now % NS_PER_MINUTE;
+    json_out_text(json, "pool", pool_name(&pool, room));
+    json_out_count(json, "slot_seconds", 60);
+    json_out_open_array(json, "slots");
+    for (size_t i = 0; i < count; i++)
+        put_minute(json, last - (duration_ns)(count - 1 - i) * NS_PER_MINUTE, &minutes[i]);
+    json_out_close_array(json);
+    put_unreadable(object);
+    return ERROR_NONE;
+}
+
+enum error_code api_render_history(const struct api_call *call,
+                                   const struct api_history_query *query)
+{
+    struct api_object object;
+    if (query->window < NS_PER_MINUTE || query->window > POOL_MINUTES_DAY * NS_PER_MINUTE ||
+        query->pool.len > LABELS_TEXT_MAX)
+        return error_set(call->error, ERROR_USAGE, "window: want a time from 1m to 24h");
+    enum error_code code = begin_object(call, &object);
+    return code == ERROR_NONE ? end_object(&object, put_history(&object, query)) : code;
 }
 
 // --- recent queue times of jobs -------------------------------------------------------------------

@@ -73,6 +73,15 @@ enum error_code api_render_latency(const struct api_call *call, bool is_day) MUS
 // Every pool with its open jobs and the waits that have not ended, the longest wait first.
 enum error_code api_render_pools(const struct api_call *call) MUST_CHECK;
 
+// Queued and running jobs of a pool in each minute up to now, with arrivals, starts and waits. `window`: at most a day.
+// ERROR_NOT_FOUND, ERROR_USAGE, with a message.
+struct api_history_query {
+    struct slice pool; // its name, in any case
+    duration_ns window;
+};
+enum error_code api_render_history(const struct api_call *call,
+                                   const struct api_history_query *query) MUST_CHECK;
+
 // Health of the daemon, and whether it has lost data.
 enum error_code api_render_status(const struct api_call *call) MUST_CHECK;
 

@@ -13,6 +13,7 @@
 
 #define RESPONSE_MAX_BYTES ((size_t)256 * 1024 * 1024)
 #define ARENA_BLOCK_BYTES ((size_t)256 * 1024)
+#define HISTORY_SUFFIX SLICE("/history")
 #define RUN_PREFIX "/api/runs/"
 #define FIXED_ROUTES 10
 #define PAGE_ROUTES_MAX 16
@@ -202,6 +203,40 @@ static void handle_pools(void *context, const struct admin_request *request,
     end_json(&turn);
 }
 
+static duration_ns get_window(struct turn *turn, duration_ns usual)
+{
+    struct slice text = get_parameter(turn, "window");
+    duration_ns window = usual;
+    if (turn->code == ERROR_NONE && text.len > 0 && !duration_parse(text, &window))
+        turn->code = error_set(&turn->error, ERROR_USAGE, "window: want a time, as 90m or 24h");
+    return window;
+}
+
+static void handle_history(void *context, const struct admin_request *request,
+                           struct admin_response *reply)
+{
+    struct turn turn;
+    begin_call(context, request, reply, &turn);
+    struct api_history_query query = {.window = get_window(&turn, NS_PER_HOUR)};
+    if (turn.code == ERROR_NONE)
+        turn.code = pool_path_read(request->path, HISTORY_SUFFIX, turn.call.arena, &query.pool,
+                                   &turn.error);
+    if (turn.code == ERROR_NONE)
+        turn.code = api_render_history(&turn.call, &query);
+    end_json(&turn);
+}
+
+// What is asked of one pool.
+static void handle_pool(void *context, const struct admin_request *request,
+                        struct admin_response *reply)
+{
+    struct view *view = context;
+    if (slice_ends_with(request->path, HISTORY_SUFFIX))
+        handle_history(view, request, reply);
+    else
+        whatif_api_handle(view->whatif, request, reply);
+}
+
 static void handle_quarantine(void *context, const struct admin_request *request,
                               struct admin_response *reply)
 {
@@ -279,7 +314,7 @@ enum error_code view_create(struct net_loop *loop, const struct view_sources *so
     add_route(view, "/api/status", handle_status, view);
     add_route(view, "/api/quarantine", handle_quarantine, view);
     add_route(view, "/api/live", live_handle, &view->live);
-    add_route(view, POOLS_PREFIX, whatif_api_handle, view->whatif);
+    add_route(view, POOLS_PREFIX, handle_pool, view);
     view->routes[view->route_count - 1].is_slow = true;
     for (size_t i = 0; i < page_file_count && i < PAGE_ROUTES_MAX; i++)
         add_route(view, page_files[i].path, handle_page, &page_files[i]);

@@ -102,21 +102,27 @@ static void answer_request(void *context)
 
 // --- the request ----------------------------------------------------------------------------------
 
-// The pool's name in "/api/pools/NAME/whatif", with %XX decoded.
-static enum error_code read_pool(struct whatif_api *api, struct slice path, struct error *error)
+enum error_code pool_path_read(struct slice path, struct slice suffix, struct arena *arena,
+                               struct slice *pool, struct error *error)
 {
     size_t prefix = sizeof POOLS_PREFIX - 1;
-    if (!slice_ends_with(path, SUFFIX) || path.len <= prefix + SUFFIX.len)
-        return error_set(error, ERROR_NOT_FOUND, "want " POOLS_PREFIX "NAME/whatif");
-    struct slice raw = {path.data + prefix, path.len - prefix - SUFFIX.len};
-    char *name = arena_allocate(&api->arena, raw.len);
+    if (!slice_ends_with(path, suffix) || path.len <= prefix + suffix.len)
+        return error_set(error, ERROR_NOT_FOUND,
+                         "want " POOLS_PREFIX "NAME/whatif or " POOLS_PREFIX "NAME/history");
+    struct slice raw = {path.data + prefix, path.len - prefix - suffix.len};
+    char *name = arena_allocate(arena, raw.len);
     if (name == NULL)
         return error_set(error, ERROR_MEMORY, "out of memory");
     ptrdiff_t len = admin_percent_decode(raw, false, name);
     if (len < 0)
         return error_set(error, ERROR_USAGE, "the name of the pool is encoded wrongly");
-    api->question.pool = (struct slice){name, (size_t)len};
+    *pool = (struct slice){name, (size_t)len};
     return ERROR_NONE;
+}
+
+static enum error_code read_pool(struct whatif_api *api, struct slice path, struct error *error)
+{
+    return pool_path_read(path, SUFFIX, &api->arena, &api->question.pool, error);
 }
 
 static enum error_code read_time_parameter(struct whatif_api *api, struct slice query,

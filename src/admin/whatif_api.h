@@ -4,10 +4,17 @@
 #define GHATRACE_ADMIN_WHATIF_API_H
 
 #include "ghatrace/admin/admin.h"
+#include "ghatrace/base/arena.h"
+#include "ghatrace/base/slice.h"
 
 #define POOLS_PREFIX "/api/pools/"
 // Of a pool, read for one request: 20 MB.
 #define WHATIF_API_JOBS_MAX 100000
+
+// The pool's name in POOLS_PREFIX "NAME" `suffix`, with %XX decoded. In the arena. ERROR_NOT_FOUND: not such a path;
+// ERROR_USAGE; ERROR_MEMORY.
+enum error_code pool_path_read(struct slice path, struct slice suffix, struct arena *arena,
+                               struct slice *pool, struct error *error) MUST_CHECK;
 
 struct whatif_api;
 

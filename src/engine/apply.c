@@ -134,9 +134,10 @@ static enum error_code place_job(struct engine_work *work, const struct job_stat
 }
 
 static enum error_code find_wait(struct engine_work *work, const struct job_state *state,
-                                 struct latency_wait *wait)
+                                 struct latency_wait *wait, struct job_times *times)
 {
-    return latency_wait_of_job(state, &work->arena, wait) == ERROR_NONE
+    return latency_wait_of_job(state, &work->arena, wait) == ERROR_NONE &&
+                   job_times_of_state(state, &work->arena, times) == ERROR_NONE
                ? ERROR_NONE
                : error_set(&work->error, ERROR_MEMORY, "count waits: out of memory");
 }
@@ -151,7 +152,7 @@ enum error_code work_decode_job(struct engine_work *work, struct slice bytes, st
     if (code == ERROR_NONE)
         code = place_job(work, &job->state, &job->place);
     if (code == ERROR_NONE)
-        code = find_wait(work, &job->state, &job->wait);
+        code = find_wait(work, &job->state, &job->wait, &job->times);
     if (code == ERROR_NONE && work->has_receiver)
         job->arc = job->arc_after = arc_place_of_job(work, &job->state);
     work_clamp_future_job_times(work, &job->state);
@@ -398,12 +399,16 @@ static enum error_code move_job_to_its_pool(struct engine_work *work, struct wor
 static enum error_code count_wait(struct engine_work *work, struct work_job *job)
 {
     struct latency_wait wait;
-    enum error_code code = find_wait(work, &job->state, &wait);
+    struct job_times times;
+    enum error_code code = find_wait(work, &job->state, &wait, &times);
     if (code != ERROR_NONE || job->is_measured || job->state.phase == JOB_CLOSED)
         return code;
     work->counted.wait_disagreements += latency_waits_disagree(&job->wait, &wait) ? 1 : 0;
     code = latency_change_wait(work->stats, &job->wait, &wait, &work->error);
+    if (code == ERROR_NONE)
+        code = pool_minutes_change(work->stats, &job->times, &times, &work->error);
     job->wait = wait;
+    job->times = times;
     return code;
 }
 
@@ -485,6 +490,11 @@ enum error_code work_delete_job(struct engine_work *work, struct work_job *job)
     static const struct pool_place nowhere;
     enum error_code code =
         pool_move_job(work->stats, &job->key, &job->place, &nowhere, &work->error);
+    if (code == ERROR_NONE && job->state.phase == JOB_OPEN && !job->is_measured) {
+        struct job_times ended = job->times;
+        ended.ended = work->now;
+        code = pool_minutes_change(work->stats, &job->times, &ended, &work->error);
+    }
     if (code == ERROR_NONE && job->arc.is_listed)
         code = work_unlist_job(work, job);
     if (code == ERROR_NONE && job->state.deadline != TIMESTAMP_UNKNOWN)
@@ -503,7 +513,11 @@ static enum error_code count_job(struct engine_work *work, struct work_job *job,
         return code;
     work->counted.wait_disagreements += latency_waits_disagree(&job->wait, &wait) ? 1 : 0;
     code = latency_count_job(work->stats, measure, &job->wait, &work->error);
+    const struct job_times times = job_times_of_sample(measure);
+    if (code == ERROR_NONE)
+        code = pool_minutes_change(work->stats, &job->times, &times, &work->error);
     job->wait = wait;
+    job->times = times;
     job->is_measured = true;
     return code;
 }

@@ -515,12 +515,17 @@ static enum error_code expire_notes_and_figures(struct engine *engine, struct up
 {
     struct engine_work *work = &engine->work;
     size_t slots = 0;
+    bool has_more = false;
     enum error_code code = expire_notes(work, upkeep);
     if (code == ERROR_NONE)
         code = latency_expire(work->transaction, work->now, upkeep->max, &slots, &work->error);
+    upkeep->has_leftovers |= slots == upkeep->max;
+    if (code == ERROR_NONE)
+        code =
+            pool_minutes_expire(work->stats, POOLS_PER_BATCH, upkeep->max, &has_more, &work->error);
+    upkeep->has_leftovers |= has_more;
     if (code == ERROR_NONE)
         code = drop_pools(engine);
-    upkeep->has_leftovers |= slots == upkeep->max;
     return code;
 }
 

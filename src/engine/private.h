@@ -10,6 +10,7 @@
 #include "ghatrace/engine/engine.h"
 #include "ghatrace/stats/latency.h"
 #include "ghatrace/stats/pool.h"
+#include "ghatrace/stats/pool_minutes.h"
 #include "ghatrace/stats/stats.h"
 #include "ghatrace/trace/lifecycle.h"
 
@@ -175,7 +176,8 @@ struct work_job {
     struct job_state state;
     struct pool_place place;
     struct latency_wait wait; // as it is counted
-    bool is_measured;         // `wait` is final
+    struct job_times times;   // as they are counted
+    bool is_measured;         // `wait` and `times` are final
     struct arc_place arc;     // as stored
     // With the event that is applied, or as stored: of a job that is closed, whose state has lost it.
     struct arc_place arc_after;

@@ -28,6 +28,7 @@ struct row {
         struct pool *pool;           // STORE_TABLE_POOLS
         struct histogram *histogram; // STORE_TABLE_LATENCY
         struct pool_waits *waits;    // STORE_TABLE_POOL_WAITS
+        struct minute_row *minute;   // STORE_TABLE_POOL_MINUTES
         struct series_row *series;   // the three tables of series
     };
 };
@@ -114,6 +115,7 @@ struct stats {
     struct candidates candidates[SERIES_KINDS];
     struct stats_overflow overflow; // of this transaction
     struct new_jobs new_jobs;
+    struct pool_id next_minutes; // whose rows of minutes are looked at next for old ones
     // During a rebuild of the tables (rebuild.h): states at or behind the cursor are not in them yet.
     bool is_rebuilding;
     struct store_key cursor;
@@ -199,6 +201,11 @@ enum error_code latency_encode_waits(const struct pool_waits *waits, struct buff
 // Forgets what was counted for good of a pool that is dropped.
 enum error_code latency_drop_waits(struct stats *stats, const struct pool_id *pool,
                                    struct error *error) MUST_CHECK;
+struct minute_row;
+enum error_code pool_minutes_encode(const struct minute_row *row, struct buffer *out) MUST_CHECK;
+// Adds the minutes of one pool to those of another.
+enum error_code pool_minutes_move(struct stats *stats, const struct pool_id *from,
+                                  const struct pool_id *to, struct error *error) MUST_CHECK;
 // The place of a value in the buckets of series_bounds.
 size_t series_bucket_of(duration_ns value);
 void series_add_to_sum(struct series_sum *sum, duration_ns value);

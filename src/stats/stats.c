@@ -254,6 +254,8 @@ static enum error_code encode_row(const struct row *row, struct buffer *out)
         return histogram_encode(row->histogram, out);
     if (row->table == STORE_TABLE_POOL_WAITS)
         return latency_encode_waits(row->waits, out);
+    if (row->table == STORE_TABLE_POOL_MINUTES)
+        return pool_minutes_encode(row->minute, out);
     return series_encode(row->series, out);
 }
 

@@ -1,6 +1,8 @@
 """Pools of runners: a queued job, whose runner group is not known yet, and a running one are in one row everywhere."""
+import datetime
 import json
 import math
+import random
 import re
 import time
 
@@ -8,7 +10,7 @@ import harness
 from harness import wait_until
 from payloads import Repository, Run
 import test_admin
-from test_admin import get_json, metrics, value
+from test_admin import get, get_json, metrics, value
 
 # labels, group, jobs queued, jobs running, jobs done
 SCENE = [(["gpu-a100"], "gpu farm", 9, 7, 3), (["ubuntu-latest"], "GitHub Actions", 10, 8, 5),
@@ -166,6 +168,48 @@ class Pools(harness.BlackBoxTest):
         self.assertEqual(figures(), ((3, 9), 3, 23, 1))
         daemon.accept(moved.in_progress(), moved.completed())
         self.assertEqual(figures(), ((3, 9), 3, 23, 1))
+
+    def test_history_has_each_minute_of_a_pool(self):
+        daemon = self.new_daemon()
+        rng, base = random.Random(5), int(time.time()) // 60 * 60 - 40 * 60
+        events, jobs = [], []
+        for i in range(60):
+            job = Run(started=base + rng.randrange(2000)).job("train", offset=0, queue=rng.randrange(1, 400), duration=rng.randrange(5, 600))
+            job.labels, job.runner_group = ["GPU", "Linux"], "farm"
+            job.steps = []
+            if job.started > time.time():
+                continue
+            jobs.append(job)
+            sent = [job.queued(), job.in_progress(), job.completed()]
+            job.last = rng.choice((1, 2, 3)) if job.completed_at <= time.time() - 5 else 2
+            events += sent[:job.last]
+        rng.shuffle(events)
+        daemon.accept(*events)
+
+        def check():
+            answer = get_json(daemon, "/api/pools/linux%2Cgpu/history?window=45m")
+            self.assertEqual((answer["pool"], answer["slot_seconds"], len(answer["slots"])), ("gpu,linux", 60, 45))
+            for slot in answer["slots"][:-1]:
+                begin = int(datetime.datetime.fromisoformat(slot["start"].replace("Z", "+00:00")).timestamp())
+                queued = [sum(job.created <= second and (job.last == 1 or second < job.started) for job in jobs)
+                          for second in range(begin, begin + 60)]
+                running = [sum(job.last > 1 and job.started <= second and (job.last == 2 or second < job.completed_at) for job in jobs)
+                           for second in range(begin, begin + 60)]
+                self.assertEqual((slot["queued_max"], slot["running_max"]), (max(queued), max(running)), slot)
+                self.assertAlmostEqual(slot["queued_mean"], sum(queued) / 60, delta=0.001)
+                self.assertAlmostEqual(slot["running_mean"], sum(running) / 60, delta=0.001)
+                self.assertEqual(slot["arrivals"], sum(begin <= job.created < begin + 60 for job in jobs))
+                started = [job for job in jobs if job.last > 1 and begin <= job.started < begin + 60]
+                self.assertEqual((slot["starts"], slot["wait_seconds"]["count"]), (len(started), len(started)))
+
+        self.assertGreater(len(jobs), 40)
+        check()
+        daemon.restart(how="kill")
+        check()
+        self.assertEqual(get(daemon, "/api/pools/nosuch/history").status, 404)
+        self.assertEqual(get(daemon, "/api/pools/gpu%2Clinux/history?window=25h").status, 400)
+        self.assertEqual(get(daemon, "/api/pools/gpu%2Clinux/history?window=x").status, 400)
+        self.assertEqual(len(get_json(daemon, "/api/pools/gpu%2Clinux/history?window=24h")["slots"]), 1440)
 
     def test_rules_name_pools_and_leave_ids_out_of_them(self):
         daemon = self.new_daemon()

@@ -250,6 +250,28 @@ static void write_pools(struct verifier *verifier, struct buffer *text)
     }
 }
 
+// The rows of minutes as they are stored, but for those in which nothing remains.
+static void write_minutes(struct verifier *verifier, struct buffer *text)
+{
+    struct store_walk *walk;
+    struct store_entry entry;
+    assert_int_equal(store_table_walk(verifier->transaction, STORE_TABLE_POOL_MINUTES, SLICE_EMPTY,
+                                      &walk, &verifier->error),
+                     ERROR_NONE);
+    while (store_table_next(walk, &entry, &verifier->error) == ERROR_NONE) {
+        bool is_empty = true;
+        for (size_t i = 0; i < entry.value.len; i++)
+            is_empty = is_empty && entry.value.data[i] == 0;
+        for (size_t i = 0; !is_empty && i < entry.key.len + entry.value.len; i++)
+            write_format(text, "%02x",
+                         (unsigned char)(i < entry.key.len ? entry.key.data[i]
+                                                           : entry.value.data[i - entry.key.len]));
+        if (!is_empty)
+            write_format(text, "\n");
+    }
+    store_table_end_walk(walk);
+}
+
 static void write_runs(struct verifier *verifier, struct buffer *text)
 {
     struct stored_run open = {.run_id = 0};
@@ -275,6 +297,7 @@ void stats_write(struct store *store, struct buffer *text)
     for (int kind = 0; kind < SERIES_KINDS; kind++)
         write_series(&verifier, (enum series_kind)kind, text);
     write_pools(&verifier, text);
+    write_minutes(&verifier, text);
     write_runs(&verifier, text);
     end(&verifier);
 }

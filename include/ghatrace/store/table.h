@@ -36,6 +36,7 @@ enum store_table {
     STORE_TABLE_HELD_BY_TRACE,  // engine/forward.c
     STORE_TABLE_JOB_HISTORY,    // stats/job_history.h
     STORE_TABLE_POOL_WAITS,     // stats/latency.h
+    STORE_TABLE_POOL_MINUTES,   // stats/pool_minutes.h
     STORE_TABLE_COUNT,
 };
 

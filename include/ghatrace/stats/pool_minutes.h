@@ -1,0 +1,64 @@
+// How many jobs of each pool were queued and how many ran, in every minute of the last day.
+//
+// Stored are changes, by the time at which they happened: a job adds one to the queue when it is ready, moves from the
+// queue to the running ones when it starts, and leaves them when it ends. Sums of changes do not depend on the order of
+// events, and if a later event has other times, what a job added is taken back first. How many there were is counted
+// back from how many there are now. Table pool_minutes: pool id ‖ be64 minute → layout in pool_minutes.c, kept for 25
+// hours.
+#ifndef GHATRACE_STATS_POOL_MINUTES_H
+#define GHATRACE_STATS_POOL_MINUTES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ghatrace/base/arena.h"
+#include "ghatrace/base/error.h"
+#include "ghatrace/base/slice.h"
+#include "ghatrace/base/time.h"
+#include "ghatrace/stats/latency.h"
+#include "ghatrace/stats/pool.h"
+#include "ghatrace/stats/stats.h"
+#include "ghatrace/trace/spans.h"
+#include "ghatrace/trace/state.h"
+
+#define POOL_MINUTES_KEPT (25 * NS_PER_HOUR)
+#define POOL_MINUTES_DAY 1440
+
+// What is known of a job. TIMESTAMP_UNKNOWN: it has not happened, or it is not known when.
+struct job_times {
+    timestamp_ns ready;
+    timestamp_ns started;
+    timestamp_ns ended;
+    struct slice labels; // labels_join(), as spelled by the job
+    struct slice group;
+};
+
+// By its state; nothing once only a note of it is left. Texts point into the state or the arena. ERROR_MEMORY.
+enum error_code job_times_of_state(const struct job_state *job, struct arena *arena,
+                                   struct job_times *times) MUST_CHECK;
+struct job_times job_times_of_sample(const struct job_sample *measure);
+
+// Counts what is known of one job after an event, in the place of what was known before.
+enum error_code pool_minutes_change(struct stats *stats, const struct job_times *before,
+                                    const struct job_times *after, struct error *error) MUST_CHECK;
+// Drops up to `max` rows that are no longer kept, of the next `pools` pools, in turn; `*has_more`: call it again. After
+// stats_flush().
+enum error_code pool_minutes_expire(struct stats *stats, size_t pools, size_t max, bool *has_more,
+                                    struct error *error) MUST_CHECK;
+
+struct pool_minute {
+    uint64_t arrivals; // jobs that became ready
+    uint64_t starts;
+    uint64_t queued_max, running_max;
+    double queued_mean, running_mean; // weighted by time
+    struct histogram *waits;          // of the starts; NULL if there are none
+};
+
+// The `count` whole minutes up to the one of `now`, the oldest first. Of the current one, up to its end as it is now.
+// In the arena. ERROR_MEMORY.
+enum error_code pool_minutes_read(struct store_transaction *transaction, const struct pool *pool,
+                                  timestamp_ns now, size_t count, struct arena *arena,
+                                  struct pool_minute **minutes, struct error *error) MUST_CHECK;
+
+#endif
