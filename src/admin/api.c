@@ -750,7 +750,19 @@ static void put_open_waits(struct json_out *json, const struct pool_open_waits *
     json_out_close_object(json);
 }
 
-static void put_pool(struct json_out *json, const struct pools_view_pool *row, timestamp_ns now)
+// The most of a week is not kept yet.
+static void put_day(struct json_out *json, const struct pool_day *day)
+{
+    if (day->is_known)
+        json_out_count(json, "busy_max_day", day->busy_max);
+    else
+        json_out_null(json, "busy_max_day");
+    json_out_null(json, "busy_max_week");
+    json_out_time(json, "last_start_at", day->last_start);
+}
+
+static void put_pool(struct json_out *json, const struct pools_view_pool *row,
+                     const struct pool_day *day, timestamp_ns now)
 {
     const struct pool *pool = &row->pool;
     json_out_open_object(json, NULL);
@@ -761,6 +773,7 @@ static void put_pool(struct json_out *json, const struct pools_view_pool *row, t
     json_out_count(json, "queued", pool->counts[OPEN_JOB_QUEUED]);
     json_out_count(json, "running", pool->counts[OPEN_JOB_RUNNING]);
     put_open_waits(json, &row->waits, now);
+    put_day(json, day);
     json_out_null(json, "state");
     json_out_null(json, "since");
     json_out_null(json, "ceiling");
@@ -771,13 +784,19 @@ enum error_code api_render_pools(const struct api_call *call)
 {
     struct api_object object;
     struct pools_view view;
+    uint64_t minutes = API_POOL_MINUTES_MAX;
     enum error_code code = begin_object(call, &object);
     if (code != ERROR_NONE)
         return code;
     code = pools_view_load(&object.reader, &view);
     json_out_open_array(&object.json, "pools");
-    for (size_t i = 0; code == ERROR_NONE && i < view.count; i++)
-        put_pool(&object.json, &view.pools[i], call->now);
+    for (size_t i = 0; code == ERROR_NONE && i < view.count; i++) {
+        struct pool_day day;
+        code = pool_minutes_read_day(object.reader.transaction, &view.pools[i].pool, call->now,
+                                     &minutes, &day, call->error);
+        if (code == ERROR_NONE)
+            put_pool(&object.json, &view.pools[i], &day, call->now);
+    }
     json_out_close_array(&object.json);
     json_out_open_array(&object.json, "ceilings");
     json_out_close_array(&object.json);

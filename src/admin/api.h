@@ -31,7 +31,8 @@ struct api_call {
 #define API_RUNS_LOOKED_AT 20000 // runs read for one request, whatever its limit is
 #define API_QUARANTINE_LIMIT 100
 #define API_QUARANTINE_LIMIT_MAX 1000
-#define API_RUN_JOBS_MAX 10000 // of one run
+#define API_POOL_MINUTES_MAX 200000 // of all pools, read for one request
+#define API_RUN_JOBS_MAX 10000      // of one run
 
 // Pools of runners with their open jobs, and the jobs that have been in their state for longest: queued ones first,
 // then waiting, then running.

@@ -1,6 +1,7 @@
 // Changes of the numbers of queued and running jobs of each pool, by minute.
 #include "ghatrace/stats/pool_minutes.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "ghatrace/base/utf8.h"
@@ -107,25 +108,32 @@ enum error_code pool_minutes_encode(const struct minute_row *row, struct buffer 
     return writer.code == ERROR_NONE ? histogram_encode(&row->waits, out) : writer.code;
 }
 
+// All but the histogram. False: damaged.
+static bool decode_changes(struct byte_reader *reader, struct minute_row *row)
+{
+    row->arrivals += bytes_read_varint(reader);
+    row->starts += bytes_read_varint(reader);
+    uint64_t changed = bytes_read_varint(reader);
+    if (changed > SECONDS)
+        return false;
+    for (uint64_t i = 0; i < changed; i++) {
+        uint64_t second = bytes_read_varint(reader);
+        if (second >= SECONDS)
+            return false;
+        row->queued[second] += unzigzag(bytes_read_varint(reader));
+        row->running[second] += unzigzag(bytes_read_varint(reader));
+    }
+    return !reader->failed;
+}
+
 // Adds to `row`. False: damaged, and `row` must be discarded.
 static bool decode_into(struct slice bytes, struct minute_row *row)
 {
     struct byte_reader reader = bytes_reader(bytes);
-    row->arrivals += bytes_read_varint(&reader);
-    row->starts += bytes_read_varint(&reader);
-    uint64_t changed = bytes_read_varint(&reader);
-    if (changed > SECONDS)
+    if (!decode_changes(&reader, row))
         return false;
-    for (uint64_t i = 0; i < changed; i++) {
-        uint64_t second = bytes_read_varint(&reader);
-        if (second >= SECONDS)
-            return false;
-        row->queued[second] += unzigzag(bytes_read_varint(&reader));
-        row->running[second] += unzigzag(bytes_read_varint(&reader));
-    }
-    return !reader.failed &&
-           histogram_decode_into(slice_of_bytes(reader.next, (size_t)(reader.end - reader.next)),
-                                 &row->waits);
+    struct slice rest = slice_of_bytes(reader.next, (size_t)(reader.end - reader.next));
+    return histogram_decode_into(rest, &row->waits);
 }
 
 static void put_key(uint8_t key[KEY_SIZE], timestamp_ns minute, const struct pool_id *pool)
@@ -474,5 +482,77 @@ enum error_code pool_minutes_read(struct store_transaction *transaction, const s
         if (!keep_counts(arena, row, of))
             return error_set(error, ERROR_MEMORY, "read jobs by minute: out of memory");
     }
+    return ERROR_NONE;
+}
+
+// --- the last day ---------------------------------------------------------------------------------
+
+// Running jobs after each change, relative to how many there were before the first.
+struct course {
+    timestamp_ns from; // when the day begins
+    bool has_begun;
+    int64_t running;
+    int64_t most; // since `from`
+    timestamp_ns last_start;
+};
+
+static void follow(struct course *course, timestamp_ns minute, const struct minute_row *row)
+{
+    for (size_t i = 0; i < SECONDS; i++) {
+        timestamp_ns at = minute + (timestamp_ns)i * NS_PER_SECOND;
+        if (at > course->from && !course->has_begun) {
+            course->has_begun = true;
+            course->most = course->running;
+        }
+        course->running += row->running[i];
+        if (at >= course->from && course->running > course->most)
+            course->most = course->running;
+    }
+    if (row->starts > 0)
+        course->last_start = minute;
+}
+
+static enum error_code follow_rows(struct store_walk *walk, const struct pool_id *pool,
+                                   uint64_t *budget, struct course *course, struct error *error)
+{
+    enum error_code code;
+    struct store_entry entry;
+    while ((code = store_table_next(walk, &entry, error)) == ERROR_NONE) {
+        struct minute_row row;
+        struct byte_reader reader = bytes_reader(entry.value);
+        if (entry.key.len != KEY_SIZE || memcmp(entry.key.data, pool->bytes, POOL_ID_SIZE) != 0)
+            return ERROR_NONE;
+        if (*budget == 0)
+            return ERROR_TOO_LARGE;
+        (*budget)--;
+        memset(&row, 0, offsetof(struct minute_row, waits));
+        if (decode_changes(&reader, &row))
+            follow(course, (timestamp_ns)bytes_get_be64(entry.key.data + POOL_ID_SIZE), &row);
+    }
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+enum error_code pool_minutes_read_day(struct store_transaction *transaction,
+                                      const struct pool *pool, timestamp_ns now, uint64_t *budget,
+                                      struct pool_day *day, struct error *error)
+{
+    struct course course = {.from = now - POOL_MINUTES_DAY * NS_PER_MINUTE};
+    struct store_walk *walk;
+    *day = (struct pool_day){.is_known = false};
+    enum error_code code =
+        store_table_walk(transaction, STORE_TABLE_POOL_MINUTES,
+                         slice_of_bytes(pool->id.bytes, POOL_ID_SIZE), &walk, error);
+    if (code != ERROR_NONE)
+        return code;
+    code = follow_rows(walk, &pool->id, budget, &course, error);
+    store_table_end_walk(walk);
+    if (code != ERROR_NONE)
+        return code == ERROR_TOO_LARGE ? ERROR_NONE : code;
+    int64_t most = course.has_begun && course.most > course.running ? course.most : course.running;
+    int64_t before = (int64_t)pool->counts[OPEN_JOB_RUNNING] - course.running;
+    *day = (struct pool_day){.is_known = true,
+                             .busy_max = not_negative(before + most),
+                             .last_start = course.last_start >= course.from ? course.last_start
+                                                                            : TIMESTAMP_UNKNOWN};
     return ERROR_NONE;
 }

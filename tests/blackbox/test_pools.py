@@ -202,8 +202,18 @@ class Pools(harness.BlackBoxTest):
                 started = [job for job in jobs if job.last > 1 and begin <= job.started < begin + 60]
                 self.assertEqual((slot["starts"], slot["wait_seconds"]["count"]), (len(started), len(started)))
 
+        def check_day():
+            pool, = get_json(daemon, "/api/pools")["pools"]
+            seconds = range(base, int(time.time()) + 1)
+            most = max(sum(job.last > 1 and job.started <= second and (job.last == 2 or second < job.completed_at) for job in jobs)
+                       for second in seconds)
+            last = max(job.started for job in jobs if job.last > 1) // 60 * 60
+            self.assertEqual(pool["busy_max_day"], most)
+            self.assertEqual(datetime.datetime.fromisoformat(pool["last_start_at"].replace("Z", "+00:00")).timestamp(), last)
+
         self.assertGreater(len(jobs), 40)
         check()
+        check_day()
         daemon.restart(how="kill")
         check()
         self.assertEqual(get(daemon, "/api/pools/nosuch/history").status, 404)

@@ -61,4 +61,15 @@ enum error_code pool_minutes_read(struct store_transaction *transaction, const s
                                   timestamp_ns now, size_t count, struct arena *arena,
                                   struct pool_minute **minutes, struct error *error) MUST_CHECK;
 
+struct pool_day {
+    bool is_known;           // not if there are too many minutes to look at
+    uint64_t busy_max;       // most jobs that ran at once, of those at the end of each second
+    timestamp_ns last_start; // the minute of the last start; TIMESTAMP_UNKNOWN: none
+};
+
+// Of the last 24 hours. Looks at no more than `*budget` minutes, and reduces it by those looked at.
+enum error_code pool_minutes_read_day(struct store_transaction *transaction,
+                                      const struct pool *pool, timestamp_ns now, uint64_t *budget,
+                                      struct pool_day *day, struct error *error) MUST_CHECK;
+
 #endif
