@@ -750,19 +750,23 @@ static void put_open_waits(struct json_out *json, const struct pool_open_waits *
     json_out_close_object(json);
 }
 
-// The most of a week is not kept yet.
-static void put_day(struct json_out *json, const struct pool_day *day)
+static void put_busiest(struct json_out *json, const char *name, bool is_known, uint64_t count)
 {
-    if (day->is_known)
-        json_out_count(json, "busy_max_day", day->busy_max);
+    if (is_known)
+        json_out_count(json, name, count);
     else
-        json_out_null(json, "busy_max_day");
-    json_out_null(json, "busy_max_week");
+        json_out_null(json, name);
+}
+
+static void put_day(struct json_out *json, const struct pool_day *day, uint64_t week)
+{
+    put_busiest(json, "busy_max_day", day->is_known, day->busy_max);
+    put_busiest(json, "busy_max_week", day->is_known, week > day->busy_max ? week : day->busy_max);
     json_out_time(json, "last_start_at", day->last_start);
 }
 
 static void put_pool(struct json_out *json, const struct pools_view_pool *row,
-                     const struct pool_day *day, timestamp_ns now)
+                     const struct pool_day *day, uint64_t week, timestamp_ns now)
 {
     const struct pool *pool = &row->pool;
     json_out_open_object(json, NULL);
@@ -773,7 +777,7 @@ static void put_pool(struct json_out *json, const struct pools_view_pool *row,
     json_out_count(json, "queued", pool->counts[OPEN_JOB_QUEUED]);
     json_out_count(json, "running", pool->counts[OPEN_JOB_RUNNING]);
     put_open_waits(json, &row->waits, now);
-    put_day(json, day);
+    put_day(json, day, week);
     json_out_null(json, "state");
     json_out_null(json, "since");
     json_out_null(json, "ceiling");
@@ -792,10 +796,14 @@ enum error_code api_render_pools(const struct api_call *call)
     json_out_open_array(&object.json, "pools");
     for (size_t i = 0; code == ERROR_NONE && i < view.count; i++) {
         struct pool_day day;
+        uint64_t week = 0;
         code = pool_minutes_read_day(object.reader.transaction, &view.pools[i].pool, call->now,
                                      &minutes, &day, call->error);
         if (code == ERROR_NONE)
-            put_pool(&object.json, &view.pools[i], &day, call->now);
+            code = pool_hours_read_busiest(object.reader.transaction, &view.pools[i].pool.id,
+                                           call->now, &week, call->error);
+        if (code == ERROR_NONE)
+            put_pool(&object.json, &view.pools[i], &day, week, call->now);
     }
     json_out_close_array(&object.json);
     json_out_open_array(&object.json, "ceilings");

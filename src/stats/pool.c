@@ -610,6 +610,8 @@ static enum error_code clamp_pool_times(struct stats *stats, struct pool *pool, 
 static enum error_code drop_pool(struct stats *stats, const struct pool_id *id, struct error *error)
 {
     enum error_code code = latency_drop_waits(stats, id, error);
+    if (code == ERROR_NONE)
+        code = pool_hours_drop(stats, id, error);
     return code == ERROR_NONE
                ? store_table_delete(stats->transaction, STORE_TABLE_POOLS, pool_id_key(id), error)
                : code;

@@ -303,13 +303,14 @@ enum error_code pool_minutes_change(struct stats *stats, const struct job_times 
 }
 
 // The first row of a pool at or after a minute. ERROR_NOT_FOUND.
-static enum error_code seek_row(struct stats *stats, const struct pool_id *pool, timestamp_ns from,
+static enum error_code seek_row(struct stats *stats, enum store_table table,
+                                const struct pool_id *pool, timestamp_ns from,
                                 uint8_t key[KEY_SIZE], struct slice *value, struct error *error)
 {
     struct store_entry entry;
     put_key(key, from, pool);
-    enum error_code code = store_table_seek(stats->transaction, STORE_TABLE_POOL_MINUTES,
-                                            slice_of_bytes(key, KEY_SIZE), &entry, error);
+    enum error_code code =
+        store_table_seek(stats->transaction, table, slice_of_bytes(key, KEY_SIZE), &entry, error);
     if (code != ERROR_NONE)
         return code;
     if (entry.key.len != KEY_SIZE || memcmp(entry.key.data, pool->bytes, POOL_ID_SIZE) != 0)
@@ -328,7 +329,8 @@ enum error_code pool_minutes_move(struct stats *stats, const struct pool_id *fro
         struct slice found;
         if (moved == NULL)
             return error_set(error, ERROR_MEMORY, "fold pools: out of memory");
-        enum error_code code = seek_row(stats, from, 0, key, &found, error);
+        enum error_code code =
+            seek_row(stats, STORE_TABLE_POOL_MINUTES, from, 0, key, &found, error);
         if (code != ERROR_NONE)
             return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
         bool is_sound = decode_into(found, moved);
@@ -343,65 +345,6 @@ enum error_code pool_minutes_move(struct stats *stats, const struct pool_id *fro
             add_row(row, moved);
     }
 }
-
-static bool is_old(const struct stats *stats, const void *key)
-{
-    const uint8_t *minute = (const uint8_t *)key + POOL_ID_SIZE;
-    return (timestamp_ns)bytes_get_be64(minute) < stats->now - POOL_MINUTES_KEPT;
-}
-
-// Drops the rows of one pool that are too old. `*left`: how many may still be.
-static enum error_code expire_pool(struct stats *stats, const struct pool_id *pool, size_t *left,
-                                   struct error *error)
-{
-    while (*left > 0) {
-        uint8_t key[KEY_SIZE];
-        struct slice value;
-        enum error_code code = seek_row(stats, pool, 0, key, &value, error);
-        if (code != ERROR_NONE)
-            return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
-        if (!is_old(stats, key))
-            return ERROR_NONE;
-        code = store_table_delete(stats->transaction, STORE_TABLE_POOL_MINUTES,
-                                  slice_of_bytes(key, KEY_SIZE), error);
-        if (code != ERROR_NONE)
-            return code;
-        (*left)--;
-    }
-    return ERROR_NONE;
-}
-
-enum error_code pool_minutes_expire(struct stats *stats, size_t pools, size_t max, bool *has_more,
-                                    struct error *error)
-{
-    struct pool_id *next = &stats->next_minutes;
-    size_t left = max;
-    enum error_code code = ERROR_NONE;
-    for (size_t i = 0; i < pools && left > 0 && code == ERROR_NONE; i++) {
-        struct store_entry entry;
-        code = store_table_seek(stats->transaction, STORE_TABLE_POOL_MINUTES,
-                                slice_of_bytes(next->bytes, POOL_ID_SIZE), &entry, error);
-        if (code == ERROR_NOT_FOUND) {
-            *next = (struct pool_id){{0}};
-            code = ERROR_NONE;
-            break;
-        }
-        if (code == ERROR_NONE && entry.key.len != KEY_SIZE)
-            code = store_table_set_aside(stats->transaction, STORE_TABLE_POOL_MINUTES, entry.key,
-                                         SLICE("key of a wrong length"), error);
-        else if (code == ERROR_NONE) {
-            memcpy(next->bytes, entry.key.data, POOL_ID_SIZE);
-            if (is_old(stats, entry.key.data))
-                code = expire_pool(stats, next, &left, error);
-            if (left > 0)
-                pool_id_increment(next);
-        }
-    }
-    *has_more = left == 0;
-    return code;
-}
-
-// --- reading --------------------------------------------------------------------------------------
 
 // Jobs at the end of what is still to be read.
 struct level {
@@ -448,6 +391,209 @@ static enum error_code read_row(struct store_transaction *transaction, timestamp
     }
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
+
+// --- hours ----------------------------------------------------------------------------------------
+
+static timestamp_ns time_of(const void *key)
+{
+    return (timestamp_ns)bytes_get_be64((const uint8_t *)key + POOL_ID_SIZE);
+}
+
+static timestamp_ns hour_of(timestamp_ns at)
+{
+    return at - at % NS_PER_HOUR;
+}
+
+// True if its whole hour is no longer kept by minute.
+static bool is_old(const struct stats *stats, const void *key)
+{
+    return hour_of(time_of(key)) + NS_PER_HOUR <= stats->now - POOL_MINUTES_KEPT;
+}
+
+static enum error_code drop_rows(struct stats *stats, enum store_table table,
+                                 const struct pool_id *pool, timestamp_ns before, size_t *dropped,
+                                 struct error *error)
+{
+    for (;; (*dropped)++) {
+        uint8_t key[KEY_SIZE];
+        struct slice value;
+        enum error_code code = seek_row(stats, table, pool, 0, key, &value, error);
+        if (code != ERROR_NONE)
+            return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+        if (time_of(key) >= before)
+            return ERROR_NONE;
+        code = store_table_delete(stats->transaction, table, slice_of_bytes(key, KEY_SIZE), error);
+        if (code != ERROR_NONE)
+            return code;
+    }
+}
+
+enum error_code pool_hours_drop(struct stats *stats, const struct pool_id *pool,
+                                struct error *error)
+{
+    size_t dropped = 0;
+    return drop_rows(stats, STORE_TABLE_POOL_HOURS, pool, INT64_MAX, &dropped, error);
+}
+
+// Takes the changes from `from` on off the level.
+static enum error_code count_back_to(struct stats *stats, const struct pool_id *pool,
+                                     timestamp_ns from, struct level *level, struct error *error)
+{
+    uint8_t key[KEY_SIZE];
+    struct store_walk *walk;
+    struct store_entry entry;
+    put_key(key, from, pool);
+    enum error_code code = store_table_walk(stats->transaction, STORE_TABLE_POOL_MINUTES,
+                                            slice_of_bytes(key, KEY_SIZE), &walk, error);
+    if (code != ERROR_NONE)
+        return code;
+    while ((code = store_table_next(walk, &entry, error)) == ERROR_NONE &&
+           entry.key.len == KEY_SIZE && memcmp(entry.key.data, pool->bytes, POOL_ID_SIZE) == 0) {
+        struct minute_row row = {.arrivals = 0};
+        struct byte_reader reader = bytes_reader(entry.value);
+        if (!decode_changes(&reader, &row))
+            continue;
+        for (size_t i = 0; i < SECONDS; i++) {
+            level->queued -= row.queued[i];
+            level->running -= row.running[i];
+        }
+    }
+    store_table_end_walk(walk);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+struct hour {
+    struct pool_minute sum; // the means: in job-seconds
+    struct histogram waits;
+};
+
+static uint64_t greater(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static enum error_code sum_up(struct stats *stats, const struct pool_id *pool, timestamp_ns start,
+                              struct level *level, struct hour *hour, struct error *error)
+{
+    for (timestamp_ns at = start + NS_PER_HOUR; at > start; at -= NS_PER_MINUTE) {
+        struct minute_row row;
+        struct pool_minute minute = {.arrivals = 0};
+        enum error_code code = read_row(stats->transaction, at - NS_PER_MINUTE, pool, &row, error);
+        if (code != ERROR_NONE)
+            return code;
+        count_back(&row, level, &minute);
+        hour->sum.arrivals += row.arrivals;
+        hour->sum.starts += row.starts;
+        hour->sum.queued_max = greater(hour->sum.queued_max, minute.queued_max);
+        hour->sum.running_max = greater(hour->sum.running_max, minute.running_max);
+        hour->sum.queued_mean += minute.queued_mean * SECONDS;
+        hour->sum.running_mean += minute.running_mean * SECONDS;
+        histogram_merge(&hour->waits, &row.waits);
+    }
+    return ERROR_NONE;
+}
+
+static enum error_code put_hour(struct stats *stats, const struct pool_id *pool, timestamp_ns start,
+                                const struct hour *hour, struct error *error)
+{
+    uint8_t key[KEY_SIZE];
+    struct byte_writer writer = {.out = &stats->bytes};
+    buffer_clear(&stats->bytes);
+    put_key(key, start, pool);
+    bytes_write_varint(&writer, hour->sum.arrivals);
+    bytes_write_varint(&writer, hour->sum.starts);
+    bytes_write_varint(&writer, hour->sum.queued_max);
+    bytes_write_varint(&writer, hour->sum.running_max);
+    bytes_write_varint(&writer, (uint64_t)(hour->sum.queued_mean + 0.5));
+    bytes_write_varint(&writer, (uint64_t)(hour->sum.running_mean + 0.5));
+    enum error_code code = writer.code;
+    if (code == ERROR_NONE)
+        code = histogram_encode(&hour->waits, &stats->bytes);
+    if (code != ERROR_NONE)
+        return error_set(error, code, "encode figures: %s", error_code_text(code));
+    return store_table_put(stats->transaction, STORE_TABLE_POOL_HOURS,
+                           slice_of_bytes(key, KEY_SIZE), buffer_slice(&stats->bytes), error);
+}
+
+// Makes one row of the minutes of an hour. Those of a pool that no longer exists are dropped.
+static enum error_code fold_hour(struct stats *stats, const struct pool_id *id, timestamp_ns start,
+                                 size_t *dropped, struct error *error)
+{
+    struct pool pool;
+    struct pool_id found = *id;
+    struct hour hour = {.sum = {.arrivals = 0}};
+    size_t hours = 0;
+    enum error_code code = pool_seek(stats->transaction, &found, &pool, error);
+    if (code == ERROR_NONE && memcmp(&found, id, sizeof found) == 0) {
+        struct level level = {(int64_t)pool.counts[OPEN_JOB_QUEUED],
+                              (int64_t)pool.counts[OPEN_JOB_RUNNING]};
+        code = count_back_to(stats, id, start + NS_PER_HOUR, &level, error);
+        if (code == ERROR_NONE)
+            code = sum_up(stats, id, start, &level, &hour, error);
+        if (code == ERROR_NONE)
+            code = put_hour(stats, id, start, &hour, error);
+        if (code == ERROR_NONE)
+            code = drop_rows(stats, STORE_TABLE_POOL_HOURS, id, stats->now - POOL_HOURS_KEPT,
+                             &hours, error);
+    }
+    if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
+        return code;
+    return drop_rows(stats, STORE_TABLE_POOL_MINUTES, id, start + NS_PER_HOUR, dropped, error);
+}
+
+// The hours of one pool that are too old to be kept by minute. `*left`: how many rows may still be dropped.
+static enum error_code expire_pool(struct stats *stats, const struct pool_id *pool, size_t *left,
+                                   struct error *error)
+{
+    while (*left > 0) {
+        uint8_t key[KEY_SIZE];
+        struct slice value;
+        size_t dropped = 0;
+        enum error_code code =
+            seek_row(stats, STORE_TABLE_POOL_MINUTES, pool, 0, key, &value, error);
+        if (code != ERROR_NONE)
+            return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+        if (!is_old(stats, key))
+            return ERROR_NONE;
+        code = fold_hour(stats, pool, hour_of(time_of(key)), &dropped, error);
+        if (code != ERROR_NONE)
+            return code;
+        *left -= dropped < *left ? dropped : *left;
+    }
+    return ERROR_NONE;
+}
+
+enum error_code pool_minutes_expire(struct stats *stats, size_t pools, size_t max, bool *has_more,
+                                    struct error *error)
+{
+    struct pool_id *next = &stats->next_minutes;
+    size_t left = max;
+    enum error_code code = ERROR_NONE;
+    for (size_t i = 0; i < pools && left > 0 && code == ERROR_NONE; i++) {
+        struct store_entry entry;
+        code = store_table_seek(stats->transaction, STORE_TABLE_POOL_MINUTES,
+                                slice_of_bytes(next->bytes, POOL_ID_SIZE), &entry, error);
+        if (code == ERROR_NOT_FOUND) {
+            *next = (struct pool_id){{0}};
+            code = ERROR_NONE;
+            break;
+        }
+        if (code == ERROR_NONE && entry.key.len != KEY_SIZE)
+            code = store_table_set_aside(stats->transaction, STORE_TABLE_POOL_MINUTES, entry.key,
+                                         SLICE("key of a wrong length"), error);
+        else if (code == ERROR_NONE) {
+            memcpy(next->bytes, entry.key.data, POOL_ID_SIZE);
+            if (is_old(stats, entry.key.data))
+                code = expire_pool(stats, next, &left, error);
+            if (left > 0)
+                pool_id_increment(next);
+        }
+    }
+    *has_more = left == 0;
+    return code;
+}
+
+// --- reading --------------------------------------------------------------------------------------
 
 static bool keep_counts(struct arena *arena, const struct minute_row *row,
                         struct pool_minute *minute)
@@ -555,4 +701,30 @@ enum error_code pool_minutes_read_day(struct store_transaction *transaction,
                              .last_start = course.last_start >= course.from ? course.last_start
                                                                             : TIMESTAMP_UNKNOWN};
     return ERROR_NONE;
+}
+
+enum error_code pool_hours_read_busiest(struct store_transaction *transaction,
+                                        const struct pool_id *pool, timestamp_ns now,
+                                        uint64_t *busy_max, struct error *error)
+{
+    uint8_t key[KEY_SIZE];
+    struct store_walk *walk;
+    struct store_entry entry;
+    timestamp_ns from = now - 7 * NS_PER_DAY;
+    *busy_max = 0;
+    put_key(key, from > 0 ? hour_of(from) : 0, pool);
+    enum error_code code = store_table_walk(transaction, STORE_TABLE_POOL_HOURS,
+                                            slice_of_bytes(key, KEY_SIZE), &walk, error);
+    if (code != ERROR_NONE)
+        return code;
+    while ((code = store_table_next(walk, &entry, error)) == ERROR_NONE &&
+           entry.key.len == KEY_SIZE && memcmp(entry.key.data, pool->bytes, POOL_ID_SIZE) == 0) {
+        struct byte_reader reader = bytes_reader(entry.value);
+        for (int i = 0; i < 3; i++)
+            bytes_read_varint(&reader);
+        uint64_t most = bytes_read_varint(&reader);
+        *busy_max = reader.failed ? *busy_max : greater(*busy_max, most);
+    }
+    store_table_end_walk(walk);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }

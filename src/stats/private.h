@@ -206,6 +206,9 @@ enum error_code pool_minutes_encode(const struct minute_row *row, struct buffer 
 // Adds the minutes of one pool to those of another.
 enum error_code pool_minutes_move(struct stats *stats, const struct pool_id *from,
                                   const struct pool_id *to, struct error *error) MUST_CHECK;
+// Drops the hours of a pool that is dropped or folded.
+enum error_code pool_hours_drop(struct stats *stats, const struct pool_id *pool,
+                                struct error *error) MUST_CHECK;
 // The place of a value in the buckets of series_bounds.
 size_t series_bucket_of(duration_ns value);
 void series_add_to_sum(struct series_sum *sum, duration_ns value);

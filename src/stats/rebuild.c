@@ -178,6 +178,8 @@ static enum error_code begin_rebuild(struct stats *stats, enum stored_figures fi
         code = store_table_clear(stats->transaction, STORE_TABLE_POOL_WAITS, error);
     if (code == ERROR_NONE)
         code = store_table_clear(stats->transaction, STORE_TABLE_POOL_MINUTES, error);
+    if (code == ERROR_NONE)
+        code = store_table_clear(stats->transaction, STORE_TABLE_POOL_HOURS, error);
     memset(stats->known_servers, 0, sizeof stats->known_servers);
     stats->cursor = (struct store_key){.trace = {{0}}};
     if (code == ERROR_NONE)

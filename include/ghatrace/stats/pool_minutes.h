@@ -4,7 +4,10 @@
 // queue to the running ones when it starts, and leaves them when it ends. Sums of changes do not depend on the order of
 // events, and if a later event has other times, what a job added is taken back first. How many there were is counted
 // back from how many there are now. Table pool_minutes: pool id ‖ be64 minute → layout in pool_minutes.c, kept for 25
-// hours.
+// hours. Then the minutes of an hour become one row of table pool_hours: pool id ‖ be64 hour → varints of arrivals,
+// starts, the most queued and the most running jobs, and the seconds of all queued and of all running jobs, then the
+// histogram of waits; kept for 35 days, or as long as the pool. An hour without any change has no row. Hours of a pool
+// that is folded are dropped.
 #ifndef GHATRACE_STATS_POOL_MINUTES_H
 #define GHATRACE_STATS_POOL_MINUTES_H
 
@@ -24,6 +27,7 @@
 
 #define POOL_MINUTES_KEPT (25 * NS_PER_HOUR)
 #define POOL_MINUTES_DAY 1440
+#define POOL_HOURS_KEPT (35 * NS_PER_DAY)
 
 // What is known of a job. TIMESTAMP_UNKNOWN: it has not happened, or it is not known when.
 struct job_times {
@@ -71,5 +75,10 @@ struct pool_day {
 enum error_code pool_minutes_read_day(struct store_transaction *transaction,
                                       const struct pool *pool, timestamp_ns now, uint64_t *budget,
                                       struct pool_day *day, struct error *error) MUST_CHECK;
+
+// The most jobs that ran at once in an hour of the last seven days that is no longer kept by minute.
+enum error_code pool_hours_read_busiest(struct store_transaction *transaction,
+                                        const struct pool_id *pool, timestamp_ns now,
+                                        uint64_t *busy_max, struct error *error) MUST_CHECK;
 
 #endif

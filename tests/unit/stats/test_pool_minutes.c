@@ -1,0 +1,113 @@
+// Minutes of pools become hours, which keep the most, the means and the waits.
+#include "world.h"
+
+#include "ghatrace/stats/pool_minutes.h"
+
+static int set_up(void **state)
+{
+    struct world *world = test_calloc(1, sizeof *world);
+    world_open(world, 0);
+    *state = world;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    world_close(*state);
+    test_free(*state);
+    return 0;
+}
+
+static timestamp_ns minutes_from(timestamp_ns start, int minutes)
+{
+    return start + minutes * NS_PER_MINUTE;
+}
+
+// Three jobs run at once for ten minutes, each after five minutes in the queue.
+static timestamp_ns play(struct world *world)
+{
+    static const struct job_times none;
+    timestamp_ns start = world->now - world->now % NS_PER_HOUR;
+    world->now = start + NS_PER_HOUR;
+    world_begin(world);
+    for (int i = 0; i < 3; i++) {
+        const struct job_times times = {minutes_from(start, 10 + i), minutes_from(start, 15 + i),
+                                        minutes_from(start, 25 + i), SLICE("linux"), SLICE("")};
+        must(world, pool_minutes_change(world->stats, &none, &times, &world->error));
+    }
+    world_commit(world);
+    return start;
+}
+
+static uint64_t expire(struct world *world, duration_ns later)
+{
+    bool has_more;
+    world->now += later;
+    world_begin(world);
+    must(world, pool_minutes_expire(world->stats, 64, 1000, &has_more, &world->error));
+    world_commit(world);
+    assert_false(has_more);
+    world_read(world);
+    uint64_t left = store_table_count(world->transaction, STORE_TABLE_POOL_MINUTES);
+    world_end(world);
+    return left;
+}
+
+static uint64_t busiest(struct world *world)
+{
+    struct pool_id id = pool_make_id(SLICE("linux"));
+    uint64_t most;
+    world_read(world);
+    must(world, pool_hours_read_busiest(world->transaction, &id, world->now, &most, &world->error));
+    world_end(world);
+    return most;
+}
+
+static void an_hour_is_made_of_its_minutes_when_they_expire(void **state)
+{
+    struct world *world = *state;
+    static const uint8_t figures[] = {
+        3, 3, 3, 3, 900 % 128 + 128, 900 / 128, 1800 % 128 + 128, 1800 / 128};
+    timestamp_ns start = play(world);
+    assert_int_equal(expire(world, 24 * NS_PER_HOUR), 9);
+    assert_int_equal(busiest(world), 0);
+    assert_int_equal(expire(world, NS_PER_HOUR), 0);
+    assert_int_equal(busiest(world), 3);
+    struct store_entry entry;
+    world_read(world);
+    must(world, store_table_seek(world->transaction, STORE_TABLE_POOL_HOURS, SLICE_EMPTY, &entry,
+                                 &world->error));
+    assert_int_equal(entry.key.len, POOL_ID_SIZE + 8);
+    assert_memory_equal(entry.value.data, figures, sizeof figures);
+    uint64_t hour = 0;
+    for (int i = 0; i < 8; i++)
+        hour = hour << 8 | (uint8_t)entry.key.data[POOL_ID_SIZE + i];
+    assert_int_equal(hour, start);
+    world_end(world);
+    world->now += 7 * NS_PER_DAY;
+    assert_int_equal(busiest(world), 0);
+}
+
+static void hours_are_dropped_after_35_days(void **state)
+{
+    struct world *world = *state;
+    play(world);
+    assert_int_equal(expire(world, 26 * NS_PER_HOUR), 0);
+    world->now += 36 * NS_PER_DAY;
+    play(world);
+    assert_int_equal(expire(world, 26 * NS_PER_HOUR), 0);
+    world_read(world);
+    assert_int_equal(store_table_count(world->transaction, STORE_TABLE_POOL_HOURS), 1);
+    world_end(world);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(an_hour_is_made_of_its_minutes_when_they_expire),
+        TEST(hours_are_dropped_after_35_days),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
