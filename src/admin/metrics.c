@@ -9,11 +9,13 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "api.h"
 #include "ghatrace/base/log.h"
 #include "ghatrace/base/slice.h"
 #include "ghatrace/stats/latency.h"
 #include "ghatrace/stats/open_runs.h"
 #include "ghatrace/stats/pool.h"
+#include "ghatrace/stats/pool_minutes.h"
 #include "ghatrace/stats/recent.h"
 #include "ghatrace/view/pools_view.h"
 
@@ -441,6 +443,33 @@ static void put_pool_waits(struct metrics_text *text, const struct pools_view *v
         put_open_waits(text, &view->pools[pool], now);
 }
 
+// The sample of a pool is left out if there is too much to look at.
+static enum error_code put_busiest(struct metrics_text *text, const struct view_reader *reader,
+                                   const struct pools_view *view, timestamp_ns now)
+{
+    uint64_t minutes = API_POOL_MINUTES_MAX;
+    metrics_family(text, "ghatrace_pool_busy_max", METRICS_GAUGE,
+                   "The most jobs of the pool that ran at once in the last 7 days.");
+    for (size_t i = 0; i < view->count; i++) {
+        const struct pool *pool = &view->pools[i].pool;
+        struct pool_day day;
+        struct metrics_label label;
+        uint64_t week = 0;
+        enum error_code code =
+            pool_minutes_read_day(reader->transaction, pool, now, &minutes, &day, reader->error);
+        if (code == ERROR_NONE)
+            code =
+                pool_hours_read_busiest(reader->transaction, &pool->id, now, &week, reader->error);
+        if (code != ERROR_NONE)
+            return code;
+        if (day.is_known)
+            metrics_sample(text, "ghatrace_pool_busy_max", "",
+                           one_label(pool_label(&label, &view->pools[i])),
+                           (double)(week > day.busy_max ? week : day.busy_max));
+    }
+    return ERROR_NONE;
+}
+
 static enum error_code put_ended_waits(struct metrics_text *text, const struct view_reader *reader,
                                        const struct pools_view *view)
 {
@@ -476,7 +505,8 @@ static enum error_code put_pools(struct metrics_text *text, struct store_transac
         return code;
     put_pool_counts(text, &view);
     put_pool_waits(text, &view, now);
-    return put_ended_waits(text, &reader, &view);
+    code = put_busiest(text, &reader, &view, now);
+    return code == ERROR_NONE ? put_ended_waits(text, &reader, &view) : code;
 }
 
 static enum error_code metrics_put_queue(struct metrics_text *text,

@@ -208,7 +208,8 @@ class Pools(harness.BlackBoxTest):
             most = max(sum(job.last > 1 and job.started <= second and (job.last == 2 or second < job.completed_at) for job in jobs)
                        for second in seconds)
             last = max(job.started for job in jobs if job.last > 1) // 60 * 60
-            self.assertEqual(pool["busy_max_day"], most)
+            self.assertEqual((pool["busy_max_day"], pool["busy_max_week"]), (most, most))
+            self.assertEqual(value(metrics(daemon), "ghatrace_pool_busy_max", pool="gpu,linux"), most)
             self.assertEqual(datetime.datetime.fromisoformat(pool["last_start_at"].replace("Z", "+00:00")).timestamp(), last)
 
         self.assertGreater(len(jobs), 40)
