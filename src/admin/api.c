@@ -739,8 +739,8 @@ static void put_open_wait(struct json_out *json, const char *name, timestamp_ns 
         json_out_null(json, name);
 }
 
-static void put_open_waits(struct json_out *json, const struct pool_open_waits *waits,
-                           timestamp_ns now)
+static void put_waits_of_queued(struct json_out *json, const struct pool_open_waits *waits,
+                                timestamp_ns now)
 {
     static const char *const names[POOL_WAIT_PERCENTS] = {"p50", "p90", "p99"};
     put_open_wait(json, "oldest_wait_seconds", waits->oldest, now);
@@ -758,15 +758,15 @@ static void put_busiest(struct json_out *json, const char *name, bool is_known, 
         json_out_null(json, name);
 }
 
-static void put_day(struct json_out *json, const struct pool_day *day, uint64_t week)
+static void put_recent_of_pool(struct json_out *json, const struct pool_recent *recent)
 {
-    put_busiest(json, "busy_max_day", day->is_known, day->busy_max);
-    put_busiest(json, "busy_max_week", day->is_known, week > day->busy_max ? week : day->busy_max);
-    json_out_time(json, "last_start_at", day->last_start);
+    put_busiest(json, "busy_max_day", recent->is_known, recent->busy_max_day);
+    put_busiest(json, "busy_max_week", recent->is_known, recent->busy_max_week);
+    json_out_time(json, "last_start_at", recent->last_start);
 }
 
-static void put_pool(struct json_out *json, const struct pools_view_pool *row,
-                     const struct pool_day *day, uint64_t week, timestamp_ns now)
+static void put_pool_now(struct json_out *json, const struct pools_view_pool *row,
+                         const struct pool_recent *recent, timestamp_ns now)
 {
     const struct pool *pool = &row->pool;
     json_out_open_object(json, NULL);
@@ -776,8 +776,8 @@ static void put_pool(struct json_out *json, const struct pools_view_pool *row,
     json_out_count(json, "waiting", pool->counts[OPEN_JOB_WAITING]);
     json_out_count(json, "queued", pool->counts[OPEN_JOB_QUEUED]);
     json_out_count(json, "running", pool->counts[OPEN_JOB_RUNNING]);
-    put_open_waits(json, &row->waits, now);
-    put_day(json, day, week);
+    put_waits_of_queued(json, &row->waits, now);
+    put_recent_of_pool(json, recent);
     json_out_null(json, "state");
     json_out_null(json, "since");
     json_out_null(json, "ceiling");
@@ -795,15 +795,12 @@ enum error_code api_render_pools(const struct api_call *call)
     code = pools_view_load(&object.reader, &view);
     json_out_open_array(&object.json, "pools");
     for (size_t i = 0; code == ERROR_NONE && i < view.count; i++) {
-        struct pool_day day;
-        uint64_t week = 0;
-        code = pool_minutes_read_day(object.reader.transaction, &view.pools[i].pool, call->now,
-                                     &minutes, &day, call->error);
+        const struct pool_reader reader = {object.reader.transaction, &view.pools[i].pool,
+                                           call->now, call->error};
+        struct pool_recent recent;
+        code = pool_recent_read(&reader, &minutes, &recent);
         if (code == ERROR_NONE)
-            code = pool_hours_read_busiest(object.reader.transaction, &view.pools[i].pool.id,
-                                           call->now, &week, call->error);
-        if (code == ERROR_NONE)
-            put_pool(&object.json, &view.pools[i], &day, week, call->now);
+            put_pool_now(&object.json, &view.pools[i], &recent, call->now);
     }
     json_out_close_array(&object.json);
     json_out_open_array(&object.json, "ceilings");
@@ -846,8 +843,8 @@ static void put_minute(struct json_out *json, timestamp_ns start, const struct p
 }
 
 // By its name in any case, or its labels in any order. ERROR_NOT_FOUND, with a message.
-static enum error_code find_pool(const struct view_reader *reader, struct slice name,
-                                 struct pool *pool)
+static enum error_code find_named_pool(const struct view_reader *reader, struct slice name,
+                                       struct pool *pool)
 {
     struct slice *labels, joined;
     size_t count;
@@ -870,17 +867,18 @@ static enum error_code put_history(struct api_object *object, const struct api_h
 {
     struct json_out *json = &object->json;
     const struct view_reader *reader = &object->reader;
+    timestamp_ns now = object->call->now;
     size_t count = (size_t)(query->window / NS_PER_MINUTE);
     struct pool pool;
     struct pool_minute *minutes;
     char room[LABELS_TEXT_MAX];
-    enum error_code code = find_pool(reader, query->pool, &pool);
+    const struct pool_reader of_pool = {reader->transaction, &pool, now, reader->error};
+    enum error_code code = find_named_pool(reader, query->pool, &pool);
     if (code == ERROR_NONE)
-        code = pool_minutes_read(reader->transaction, &pool, object->call->now, count,
-                                 reader->arena, &minutes, reader->error);
+        code = pool_minutes_read(&of_pool, count, reader->arena, &minutes);
     if (code != ERROR_NONE)
         return code;
-    timestamp_ns last = object->call->now - object->call->now % NS_PER_MINUTE;
+    timestamp_ns last = now - now % NS_PER_MINUTE;
     json_out_text(json, "pool", pool_name(&pool, room));
     json_out_count(json, "slot_seconds", 60);
     json_out_open_array(json, "slots");

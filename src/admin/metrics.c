@@ -379,7 +379,7 @@ static const struct metrics_label *pool_label(struct metrics_label *label,
     return label;
 }
 
-static void put_pool_counts(struct metrics_text *text, const struct pools_view *view)
+static void put_counts_of_pools(struct metrics_text *text, const struct pools_view *view)
 {
     static const struct {
         const char *name, *help;
@@ -407,8 +407,8 @@ static double open_wait_seconds(timestamp_ns since, timestamp_ns now)
 }
 
 // The sample of a wait that is not known is left out; without queued jobs it is 0.
-static void put_open_waits(struct metrics_text *text, const struct pools_view_pool *row,
-                           timestamp_ns now)
+static void put_wait_quantiles(struct metrics_text *text, const struct pools_view_pool *row,
+                               timestamp_ns now)
 {
     static const char *const quantiles[POOL_WAIT_PERCENTS] = {"0.5", "0.9", "0.99"};
     for (size_t i = 0; i < POOL_WAIT_PERCENTS; i++) {
@@ -440,32 +440,28 @@ static void put_pool_waits(struct metrics_text *text, const struct pools_view *v
                    "How long the queued jobs of the pool have waited for a runner up to now, by "
                    "quantile; 0 where none is queued.");
     for (size_t pool = 0; pool < view->count; pool++)
-        put_open_waits(text, &view->pools[pool], now);
+        put_wait_quantiles(text, &view->pools[pool], now);
 }
 
 // The sample of a pool is left out if there is too much to look at.
-static enum error_code put_busiest(struct metrics_text *text, const struct view_reader *reader,
-                                   const struct pools_view *view, timestamp_ns now)
+static enum error_code put_busy_max(struct metrics_text *text, const struct view_reader *reader,
+                                    const struct pools_view *view, timestamp_ns now)
 {
     uint64_t minutes = API_POOL_MINUTES_MAX;
     metrics_family(text, "ghatrace_pool_busy_max", METRICS_GAUGE,
                    "The most jobs of the pool that ran at once in the last 7 days.");
     for (size_t i = 0; i < view->count; i++) {
-        const struct pool *pool = &view->pools[i].pool;
-        struct pool_day day;
+        const struct pool_reader of_pool = {reader->transaction, &view->pools[i].pool, now,
+                                            reader->error};
+        struct pool_recent recent;
         struct metrics_label label;
-        uint64_t week = 0;
-        enum error_code code =
-            pool_minutes_read_day(reader->transaction, pool, now, &minutes, &day, reader->error);
-        if (code == ERROR_NONE)
-            code =
-                pool_hours_read_busiest(reader->transaction, &pool->id, now, &week, reader->error);
+        enum error_code code = pool_recent_read(&of_pool, &minutes, &recent);
         if (code != ERROR_NONE)
             return code;
-        if (day.is_known)
+        if (recent.is_known)
             metrics_sample(text, "ghatrace_pool_busy_max", "",
                            one_label(pool_label(&label, &view->pools[i])),
-                           (double)(week > day.busy_max ? week : day.busy_max));
+                           (double)recent.busy_max_week);
     }
     return ERROR_NONE;
 }
@@ -495,17 +491,18 @@ static enum error_code put_ended_waits(struct metrics_text *text, const struct v
     return ERROR_NONE;
 }
 
-static enum error_code put_pools(struct metrics_text *text, struct store_transaction *transaction,
-                                 struct arena *arena, timestamp_ns now, struct error *error)
+static enum error_code put_named_pools(struct metrics_text *text,
+                                       struct store_transaction *transaction, struct arena *arena,
+                                       timestamp_ns now, struct error *error)
 {
     const struct view_reader reader = {transaction, arena, error};
     struct pools_view view;
     enum error_code code = pools_view_load(&reader, &view);
     if (code != ERROR_NONE)
         return code;
-    put_pool_counts(text, &view);
+    put_counts_of_pools(text, &view);
     put_pool_waits(text, &view, now);
-    code = put_busiest(text, &reader, &view, now);
+    code = put_busy_max(text, &reader, &view, now);
     return code == ERROR_NONE ? put_ended_waits(text, &reader, &view) : code;
 }
 
@@ -524,7 +521,7 @@ static enum error_code metrics_put_queue(struct metrics_text *text,
         put_counts(&queue);
         code = put_job_ages(&queue, now);
         if (code == ERROR_NONE)
-            code = put_pools(text, queue.transaction, &arena, now, error);
+            code = put_named_pools(text, queue.transaction, &arena, now, error);
         metrics_single(text, "ghatrace_runs_open", METRICS_GAUGE, "Runs that are not over.",
                        (double)open_runs_count(queue.transaction));
         metrics_family(text, "ghatrace_series", METRICS_GAUGE,

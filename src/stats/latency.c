@@ -251,19 +251,6 @@ static enum error_code add_wait(struct stats *stats, const struct latency_wait *
     return ERROR_NONE;
 }
 
-// The pool in which a wait was counted: that of its labels or, if it was folded, "(one-off)". ERROR_NOT_FOUND.
-static enum error_code find_pool(struct stats *stats, const struct latency_wait *wait,
-                                 struct row **row, struct error *error)
-{
-    char room[LABELS_TEXT_MAX];
-    struct pool_choice choice;
-    pool_rules_choose(&stats->rules, wait->labels, room, &choice);
-    struct pool_id id = pool_make_id(choice.shown);
-    enum error_code code = pool_find_row(stats, &id, row, error);
-    id = pool_make_id(POOL_ONE_OFF);
-    return code == ERROR_NOT_FOUND ? pool_find_row(stats, &id, row, error) : code;
-}
-
 static enum error_code remove_wait(struct stats *stats, const struct latency_wait *wait,
                                    struct error *error)
 {
@@ -272,28 +259,12 @@ static enum error_code remove_wait(struct stats *stats, const struct latency_wai
     timestamp_ns slot;
     if (!wait->exists || !slot_of_wait(stats, wait, &slot))
         return ERROR_NONE;
-    enum error_code code = find_pool(stats, wait, &row, error);
+    enum error_code code = pool_find_counted(stats, wait->labels, &row, error);
     if (code == ERROR_NONE)
         code = latency_load(stats, slot, &row->pool->id, &histogram, error);
     if (code == ERROR_NONE)
         histogram_remove(histogram, wait->started - wait->ready);
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
-}
-
-// The pool in which a job with these labels runs, created if needed. `*own`: the one that it has by its labels.
-static enum error_code load_pool(struct stats *stats, struct slice labels, struct slice group,
-                                 struct pool_id *own, struct row **row, struct error *error)
-{
-    char room[LABELS_TEXT_MAX];
-    struct pool_choice choice;
-    pool_rules_choose(&stats->rules, labels, room, &choice);
-    const struct pool_demand demand = {.labels = choice.shown,
-                                       .asked = choice.asked,
-                                       .group = group,
-                                       .is_rule = choice.is_rule,
-                                       .is_start = true};
-    *own = pool_make_id(choice.shown);
-    return pool_load_row(stats, &demand, row, error);
 }
 
 // --- waits that have ended --------------------------------------------------------------------------------
@@ -409,14 +380,17 @@ static enum error_code count_for_good(struct stats *stats, const struct latency_
 enum error_code latency_change_wait(struct stats *stats, const struct latency_wait *before,
                                     const struct latency_wait *after, struct error *error)
 {
-    struct pool_id own;
+    char room[LABELS_TEXT_MAX];
     struct row *row;
     if (is_same_wait(before, after))
         return ERROR_NONE;
     enum error_code code = remove_wait(stats, before, error);
     if (code != ERROR_NONE || !after->exists)
         return code;
-    code = load_pool(stats, after->labels, after->group, &own, &row, error);
+    struct pool_demand demand = pool_demand_of(stats, after->labels, room);
+    demand.group = after->group;
+    demand.is_start = true;
+    code = pool_load_row(stats, &demand, &row, error);
     if (code == ERROR_NONE)
         code = add_wait(stats, after, row->pool, error);
     return code == ERROR_NONE && !before->exists
@@ -453,14 +427,18 @@ enum error_code latency_count_job(struct stats *stats, const struct job_sample *
 {
     const struct latency_wait wait = latency_wait_of_sample(measure);
     bool is_recent = measure->end > stats->now - POOL_DAYS * NS_PER_DAY;
-    struct pool_id own;
+    char room[LABELS_TEXT_MAX];
     struct row *row;
     if (measure->is_assignment_only)
         return ERROR_NONE;
     enum error_code code = latency_change_wait(stats, before, &wait, error);
     if (code != ERROR_NONE || !measure->execution.exists || !is_recent)
         return code;
-    code = load_pool(stats, measure->runner_labels, measure->runner_group, &own, &row, error);
+    struct pool_demand demand = pool_demand_of(stats, measure->runner_labels, room);
+    const struct pool_id own = pool_make_id(demand.labels);
+    demand.group = measure->runner_group;
+    demand.is_start = true;
+    code = pool_load_row(stats, &demand, &row, error);
     if (code != ERROR_NONE)
         return code;
     pool_count_start(row->pool, measure->end, stats->now);

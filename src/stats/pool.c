@@ -385,6 +385,25 @@ enum error_code pool_load_row(struct stats *stats, const struct pool_demand *dem
     return code == ERROR_NONE ? note_detail(stats, (*row)->pool, demand, error) : code;
 }
 
+struct pool_demand pool_demand_of(const struct stats *stats, struct slice labels,
+                                  char room[LABELS_TEXT_MAX])
+{
+    struct pool_choice choice;
+    pool_rules_choose(&stats->rules, labels, room, &choice);
+    return (struct pool_demand){
+        .labels = choice.shown, .asked = choice.asked, .is_rule = choice.is_rule};
+}
+
+enum error_code pool_find_counted(struct stats *stats, struct slice labels, struct row **row,
+                                  struct error *error)
+{
+    char room[LABELS_TEXT_MAX];
+    struct pool_id id = pool_make_id(pool_demand_of(stats, labels, room).labels);
+    enum error_code code = pool_find_row(stats, &id, row, error);
+    id = pool_make_id(POOL_ONE_OFF);
+    return code == ERROR_NOT_FOUND ? pool_find_row(stats, &id, row, error) : code;
+}
+
 // Adds to `into` what another pool of the same name has, but for open jobs.
 static bool merge_pool(struct stats *stats, struct pool *into, const struct pool *from)
 {

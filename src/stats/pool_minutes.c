@@ -204,15 +204,25 @@ static uint64_t add_sign(uint64_t count, int sign)
     return sign > 0 ? count + 1 : count > 0 ? count - 1 : 0;
 }
 
-static enum error_code apply(struct stats *stats, const struct pool_id *pool,
-                             const struct job_times *times, const struct change *change, int sign,
-                             struct error *error)
+// One job that is counted, or taken back, in one pool.
+struct counting {
+    struct stats *stats;
+    const struct pool_id *pool;
+    const struct job_times *times;
+    int sign; // 1 or -1
+    struct error *error;
+};
+
+static enum error_code apply(const struct counting *counting, const struct change *change)
 {
+    struct stats *stats = counting->stats;
+    const struct job_times *times = counting->times;
+    int sign = counting->sign;
     struct minute_row *row;
     timestamp_ns minute = minute_of(change->at);
     if (change->at <= 0 || minute < stats->now - POOL_MINUTES_KEPT)
         return ERROR_NONE;
-    enum error_code code = load_row(stats, minute, pool, &row, error);
+    enum error_code code = load_row(stats, minute, counting->pool, &row, counting->error);
     if (code != ERROR_NONE)
         return code;
     size_t second = (size_t)((change->at - minute) / NS_PER_SECOND);
@@ -229,9 +239,9 @@ static enum error_code apply(struct stats *stats, const struct pool_id *pool,
     return ERROR_NONE;
 }
 
-static enum error_code count_times(struct stats *stats, const struct pool_id *pool,
-                                   const struct job_times *times, int sign, struct error *error)
+static enum error_code count_times(const struct counting *counting)
 {
+    const struct job_times *times = counting->times;
     bool was_ready = times->ready != TIMESTAMP_UNKNOWN;
     bool has_run = times->started != TIMESTAMP_UNKNOWN;
     const struct change changes[] = {
@@ -241,7 +251,7 @@ static enum error_code count_times(struct stats *stats, const struct pool_id *po
     };
     enum error_code code = ERROR_NONE;
     for (size_t i = 0; i < sizeof changes / sizeof changes[0] && code == ERROR_NONE; i++)
-        code = apply(stats, pool, times, &changes[i], sign, error);
+        code = apply(counting, &changes[i]);
     return code;
 }
 
@@ -250,23 +260,10 @@ static bool has_any(const struct job_times *times)
     return times->ready != TIMESTAMP_UNKNOWN || times->started != TIMESTAMP_UNKNOWN;
 }
 
-static bool is_same(const struct job_times *a, const struct job_times *b)
+static bool are_same_times(const struct job_times *a, const struct job_times *b)
 {
     return a->ready == b->ready && a->started == b->started && a->ended == b->ended &&
            labels_are_same(a->labels, b->labels);
-}
-
-// The pool in which they were counted: that of the labels or, if it was folded, "(one-off)". ERROR_NOT_FOUND.
-static enum error_code find_row(struct stats *stats, const struct job_times *times,
-                                struct row **row, struct error *error)
-{
-    char room[LABELS_TEXT_MAX];
-    struct pool_choice choice;
-    pool_rules_choose(&stats->rules, times->labels, room, &choice);
-    struct pool_id id = pool_make_id(choice.shown);
-    enum error_code code = pool_find_row(stats, &id, row, error);
-    id = pool_make_id(POOL_ONE_OFF);
-    return code == ERROR_NOT_FOUND ? pool_find_row(stats, &id, row, error) : code;
 }
 
 static enum error_code take_back(struct stats *stats, const struct job_times *times,
@@ -275,70 +272,109 @@ static enum error_code take_back(struct stats *stats, const struct job_times *ti
     struct row *row;
     if (!has_any(times))
         return ERROR_NONE;
-    enum error_code code = find_row(stats, times, &row, error);
+    enum error_code code = pool_find_counted(stats, times->labels, &row, error);
     if (code != ERROR_NONE)
         return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
-    return count_times(stats, &row->pool->id, times, -1, error);
+    const struct counting counting = {stats, &row->pool->id, times, -1, error};
+    return count_times(&counting);
 }
 
 enum error_code pool_minutes_change(struct stats *stats, const struct job_times *before,
                                     const struct job_times *after, struct error *error)
 {
     char room[LABELS_TEXT_MAX];
-    struct pool_choice choice;
     struct row *row;
-    if (is_same(before, after))
+    if (are_same_times(before, after))
         return ERROR_NONE;
     enum error_code code = take_back(stats, before, error);
     if (code != ERROR_NONE || !has_any(after))
         return code;
-    pool_rules_choose(&stats->rules, after->labels, room, &choice);
-    const struct pool_demand demand = {.labels = choice.shown,
-                                       .asked = choice.asked,
-                                       .group = after->group,
-                                       .is_rule = choice.is_rule,
-                                       .is_start = after->started != TIMESTAMP_UNKNOWN};
+    struct pool_demand demand = pool_demand_of(stats, after->labels, room);
+    demand.group = after->group;
+    demand.is_start = after->started != TIMESTAMP_UNKNOWN;
     code = pool_load_row(stats, &demand, &row, error);
-    return code == ERROR_NONE ? count_times(stats, &row->pool->id, after, 1, error) : code;
-}
-
-// The first row of a pool at or after a minute. ERROR_NOT_FOUND.
-static enum error_code seek_row(struct stats *stats, enum store_table table,
-                                const struct pool_id *pool, timestamp_ns from,
-                                uint8_t key[KEY_SIZE], struct slice *value, struct error *error)
-{
-    struct store_entry entry;
-    put_key(key, from, pool);
-    enum error_code code =
-        store_table_seek(stats->transaction, table, slice_of_bytes(key, KEY_SIZE), &entry, error);
     if (code != ERROR_NONE)
         return code;
-    if (entry.key.len != KEY_SIZE || memcmp(entry.key.data, pool->bytes, POOL_ID_SIZE) != 0)
+    const struct counting counting = {stats, &row->pool->id, after, 1, error};
+    return count_times(&counting);
+}
+
+// The rows of one pool in one table, ordered by time.
+struct pool_rows {
+    struct store_transaction *transaction;
+    enum store_table table;
+    const struct pool_id *pool;
+    struct error *error;
+};
+
+static bool is_of_pool(struct slice key, const struct pool_id *pool)
+{
+    return key.len == KEY_SIZE && memcmp(key.data, pool->bytes, POOL_ID_SIZE) == 0;
+}
+
+static timestamp_ns time_of_key(const void *key)
+{
+    return (timestamp_ns)bytes_get_be64((const uint8_t *)key + POOL_ID_SIZE);
+}
+
+// The first row. Its value is valid until the next change. ERROR_NOT_FOUND.
+static enum error_code first_row(const struct pool_rows *rows, uint8_t key[KEY_SIZE],
+                                 struct slice *value)
+{
+    struct store_entry entry;
+    put_key(key, 0, rows->pool);
+    enum error_code code = store_table_seek(rows->transaction, rows->table,
+                                            slice_of_bytes(key, KEY_SIZE), &entry, rows->error);
+    if (code != ERROR_NONE)
+        return code;
+    if (!is_of_pool(entry.key, rows->pool))
         return ERROR_NOT_FOUND;
     memcpy(key, entry.key.data, KEY_SIZE);
     *value = entry.value;
     return ERROR_NONE;
 }
 
+static enum error_code delete_row(const struct pool_rows *rows, const uint8_t key[KEY_SIZE])
+{
+    return store_table_delete(rows->transaction, rows->table, slice_of_bytes(key, KEY_SIZE),
+                              rows->error);
+}
+
+// A walk from a time on. It may run into the next pool.
+static enum error_code walk_rows(const struct pool_rows *rows, timestamp_ns from,
+                                 struct store_walk **walk)
+{
+    uint8_t key[KEY_SIZE];
+    put_key(key, from, rows->pool);
+    return store_table_walk(rows->transaction, rows->table, slice_of_bytes(key, KEY_SIZE), walk,
+                            rows->error);
+}
+
+// ERROR_NOT_FOUND at the end of the pool.
+static enum error_code next_row(const struct pool_rows *rows, struct store_walk *walk,
+                                struct store_entry *entry)
+{
+    enum error_code code = store_table_next(walk, entry, rows->error);
+    return code == ERROR_NONE && !is_of_pool(entry->key, rows->pool) ? ERROR_NOT_FOUND : code;
+}
+
 enum error_code pool_minutes_move(struct stats *stats, const struct pool_id *from,
                                   const struct pool_id *to, struct error *error)
 {
+    const struct pool_rows rows = {stats->transaction, STORE_TABLE_POOL_MINUTES, from, error};
     for (;;) {
         uint8_t key[KEY_SIZE];
         struct minute_row *row, *moved = arena_allocate_array(&stats->arena, 1, sizeof *moved);
         struct slice found;
         if (moved == NULL)
             return error_set(error, ERROR_MEMORY, "fold pools: out of memory");
-        enum error_code code =
-            seek_row(stats, STORE_TABLE_POOL_MINUTES, from, 0, key, &found, error);
+        enum error_code code = first_row(&rows, key, &found);
         if (code != ERROR_NONE)
             return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
         bool is_sound = decode_into(found, moved);
-        timestamp_ns minute = (timestamp_ns)bytes_get_be64(key + POOL_ID_SIZE);
-        code = store_table_delete(stats->transaction, STORE_TABLE_POOL_MINUTES,
-                                  slice_of_bytes(key, KEY_SIZE), error);
+        code = delete_row(&rows, key);
         if (code == ERROR_NONE && is_sound)
-            code = load_row(stats, minute, to, &row, error);
+            code = load_row(stats, time_of_key(key), to, &row, error);
         if (code != ERROR_NONE)
             return code;
         if (is_sound)
@@ -375,29 +411,24 @@ static void count_back(const struct minute_row *row, struct level *level,
     minute->running_mean = (double)running / SECONDS;
 }
 
-static enum error_code read_row(struct store_transaction *transaction, timestamp_ns minute,
-                                const struct pool_id *pool, struct minute_row *row,
-                                struct error *error)
+// All zero if there is none.
+static enum error_code read_row(const struct pool_rows *rows, timestamp_ns minute,
+                                struct minute_row *row)
 {
     uint8_t key[KEY_SIZE];
     struct slice found;
-    put_key(key, minute, pool);
+    put_key(key, minute, rows->pool);
     *row = (struct minute_row){.arrivals = 0};
-    enum error_code code = store_table_get(transaction, STORE_TABLE_POOL_MINUTES,
-                                           slice_of_bytes(key, KEY_SIZE), &found, error);
+    enum error_code code = store_table_get(rows->transaction, rows->table,
+                                           slice_of_bytes(key, KEY_SIZE), &found, rows->error);
     if (code == ERROR_NONE && !decode_into(found, row)) {
         *row = (struct minute_row){.arrivals = 0};
-        store_note_unreadable(transaction);
+        store_note_unreadable(rows->transaction);
     }
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
 // --- hours ----------------------------------------------------------------------------------------
-
-static timestamp_ns time_of(const void *key)
-{
-    return (timestamp_ns)bytes_get_be64((const uint8_t *)key + POOL_ID_SIZE);
-}
 
 static timestamp_ns hour_of(timestamp_ns at)
 {
@@ -407,22 +438,20 @@ static timestamp_ns hour_of(timestamp_ns at)
 // True if its whole hour is no longer kept by minute.
 static bool is_old(const struct stats *stats, const void *key)
 {
-    return hour_of(time_of(key)) + NS_PER_HOUR <= stats->now - POOL_MINUTES_KEPT;
+    return hour_of(time_of_key(key)) + NS_PER_HOUR <= stats->now - POOL_MINUTES_KEPT;
 }
 
-static enum error_code drop_rows(struct stats *stats, enum store_table table,
-                                 const struct pool_id *pool, timestamp_ns before, size_t *dropped,
-                                 struct error *error)
+static enum error_code drop_rows(const struct pool_rows *rows, timestamp_ns before, size_t *dropped)
 {
     for (;; (*dropped)++) {
         uint8_t key[KEY_SIZE];
         struct slice value;
-        enum error_code code = seek_row(stats, table, pool, 0, key, &value, error);
+        enum error_code code = first_row(rows, key, &value);
         if (code != ERROR_NONE)
             return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
-        if (time_of(key) >= before)
+        if (time_of_key(key) >= before)
             return ERROR_NONE;
-        code = store_table_delete(stats->transaction, table, slice_of_bytes(key, KEY_SIZE), error);
+        code = delete_row(rows, key);
         if (code != ERROR_NONE)
             return code;
     }
@@ -431,26 +460,24 @@ static enum error_code drop_rows(struct stats *stats, enum store_table table,
 enum error_code pool_hours_drop(struct stats *stats, const struct pool_id *pool,
                                 struct error *error)
 {
+    const struct pool_rows hours = {stats->transaction, STORE_TABLE_POOL_HOURS, pool, error};
     size_t dropped = 0;
-    return drop_rows(stats, STORE_TABLE_POOL_HOURS, pool, INT64_MAX, &dropped, error);
+    return drop_rows(&hours, INT64_MAX, &dropped);
 }
 
 // Takes the changes from `from` on off the level.
-static enum error_code count_back_to(struct stats *stats, const struct pool_id *pool,
-                                     timestamp_ns from, struct level *level, struct error *error)
+static enum error_code count_back_to(const struct pool_rows *minutes, timestamp_ns from,
+                                     struct level *level)
 {
-    uint8_t key[KEY_SIZE];
     struct store_walk *walk;
     struct store_entry entry;
-    put_key(key, from, pool);
-    enum error_code code = store_table_walk(stats->transaction, STORE_TABLE_POOL_MINUTES,
-                                            slice_of_bytes(key, KEY_SIZE), &walk, error);
+    enum error_code code = walk_rows(minutes, from, &walk);
     if (code != ERROR_NONE)
         return code;
-    while ((code = store_table_next(walk, &entry, error)) == ERROR_NONE &&
-           entry.key.len == KEY_SIZE && memcmp(entry.key.data, pool->bytes, POOL_ID_SIZE) == 0) {
-        struct minute_row row = {.arrivals = 0};
+    while ((code = next_row(minutes, walk, &entry)) == ERROR_NONE) {
+        struct minute_row row;
         struct byte_reader reader = bytes_reader(entry.value);
+        memset(&row, 0, offsetof(struct minute_row, waits));
         if (!decode_changes(&reader, &row))
             continue;
         for (size_t i = 0; i < SECONDS; i++) {
@@ -472,13 +499,13 @@ static uint64_t greater(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-static enum error_code sum_up(struct stats *stats, const struct pool_id *pool, timestamp_ns start,
-                              struct level *level, struct hour *hour, struct error *error)
+static enum error_code sum_up(const struct pool_rows *minutes, timestamp_ns start,
+                              struct level *level, struct hour *hour)
 {
     for (timestamp_ns at = start + NS_PER_HOUR; at > start; at -= NS_PER_MINUTE) {
         struct minute_row row;
         struct pool_minute minute = {.arrivals = 0};
-        enum error_code code = read_row(stats->transaction, at - NS_PER_MINUTE, pool, &row, error);
+        enum error_code code = read_row(minutes, at - NS_PER_MINUTE, &row);
         if (code != ERROR_NONE)
             return code;
         count_back(&row, level, &minute);
@@ -515,47 +542,52 @@ static enum error_code put_hour(struct stats *stats, const struct pool_id *pool,
                            slice_of_bytes(key, KEY_SIZE), buffer_slice(&stats->bytes), error);
 }
 
-// Makes one row of the minutes of an hour. Those of a pool that no longer exists are dropped.
-static enum error_code fold_hour(struct stats *stats, const struct pool_id *id, timestamp_ns start,
-                                 size_t *dropped, struct error *error)
+static struct level level_of(const struct pool *pool)
+{
+    return (struct level){(int64_t)pool->counts[OPEN_JOB_QUEUED],
+                          (int64_t)pool->counts[OPEN_JOB_RUNNING]};
+}
+
+// Makes one row of the minutes of an hour. ERROR_NOT_FOUND: the pool no longer exists.
+static enum error_code fold_hour(struct stats *stats, const struct pool_rows *minutes,
+                                 timestamp_ns start)
 {
     struct pool pool;
-    struct pool_id found = *id;
+    struct pool_id found = *minutes->pool;
     struct hour hour = {.sum = {.arrivals = 0}};
-    size_t hours = 0;
-    enum error_code code = pool_seek(stats->transaction, &found, &pool, error);
-    if (code == ERROR_NONE && memcmp(&found, id, sizeof found) == 0) {
-        struct level level = {(int64_t)pool.counts[OPEN_JOB_QUEUED],
-                              (int64_t)pool.counts[OPEN_JOB_RUNNING]};
-        code = count_back_to(stats, id, start + NS_PER_HOUR, &level, error);
-        if (code == ERROR_NONE)
-            code = sum_up(stats, id, start, &level, &hour, error);
-        if (code == ERROR_NONE)
-            code = put_hour(stats, id, start, &hour, error);
-        if (code == ERROR_NONE)
-            code = drop_rows(stats, STORE_TABLE_POOL_HOURS, id, stats->now - POOL_HOURS_KEPT,
-                             &hours, error);
-    }
-    if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
-        return code;
-    return drop_rows(stats, STORE_TABLE_POOL_MINUTES, id, start + NS_PER_HOUR, dropped, error);
+    struct pool_rows hours = *minutes;
+    size_t dropped = 0;
+    hours.table = STORE_TABLE_POOL_HOURS;
+    enum error_code code = pool_seek(stats->transaction, &found, &pool, minutes->error);
+    if (code != ERROR_NONE || !pool_id_equals(&found, minutes->pool))
+        return code == ERROR_NONE ? ERROR_NOT_FOUND : code;
+    struct level level = level_of(&pool);
+    code = count_back_to(minutes, start + NS_PER_HOUR, &level);
+    if (code == ERROR_NONE)
+        code = sum_up(minutes, start, &level, &hour);
+    if (code == ERROR_NONE)
+        code = put_hour(stats, minutes->pool, start, &hour, minutes->error);
+    return code == ERROR_NONE ? drop_rows(&hours, stats->now - POOL_HOURS_KEPT, &dropped) : code;
 }
 
 // The hours of one pool that are too old to be kept by minute. `*left`: how many rows may still be dropped.
 static enum error_code expire_pool(struct stats *stats, const struct pool_id *pool, size_t *left,
                                    struct error *error)
 {
+    const struct pool_rows minutes = {stats->transaction, STORE_TABLE_POOL_MINUTES, pool, error};
     while (*left > 0) {
         uint8_t key[KEY_SIZE];
         struct slice value;
         size_t dropped = 0;
-        enum error_code code =
-            seek_row(stats, STORE_TABLE_POOL_MINUTES, pool, 0, key, &value, error);
+        enum error_code code = first_row(&minutes, key, &value);
         if (code != ERROR_NONE)
             return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
         if (!is_old(stats, key))
             return ERROR_NONE;
-        code = fold_hour(stats, pool, hour_of(time_of(key)), &dropped, error);
+        timestamp_ns hour = hour_of(time_of_key(key));
+        code = fold_hour(stats, &minutes, hour);
+        if (code == ERROR_NONE || code == ERROR_NOT_FOUND)
+            code = drop_rows(&minutes, hour + NS_PER_HOUR, &dropped);
         if (code != ERROR_NONE)
             return code;
         *left -= dropped < *left ? dropped : *left;
@@ -608,30 +640,30 @@ static bool keep_counts(struct arena *arena, const struct minute_row *row,
     return minute->waits != NULL;
 }
 
-enum error_code pool_minutes_read(struct store_transaction *transaction, const struct pool *pool,
-                                  timestamp_ns now, size_t count, struct arena *arena,
-                                  struct pool_minute **minutes, struct error *error)
+enum error_code pool_minutes_read(const struct pool_reader *reader, size_t count,
+                                  struct arena *arena, struct pool_minute **minutes)
 {
-    struct level level = {(int64_t)pool->counts[OPEN_JOB_QUEUED],
-                          (int64_t)pool->counts[OPEN_JOB_RUNNING]};
+    const struct pool_rows rows = {reader->transaction, STORE_TABLE_POOL_MINUTES, &reader->pool->id,
+                                   reader->error};
+    struct level level = level_of(reader->pool);
     struct minute_row *row = arena_allocate_array(arena, 1, sizeof *row);
     *minutes = arena_allocate_array(arena, count + 1, sizeof **minutes);
     if (*minutes == NULL || row == NULL)
-        return error_set(error, ERROR_MEMORY, "read jobs by minute: out of memory");
+        return error_set(reader->error, ERROR_MEMORY, "read jobs by minute: out of memory");
     for (size_t i = 0; i < count; i++) {
-        timestamp_ns minute = minute_of(now) - (duration_ns)i * NS_PER_MINUTE;
+        timestamp_ns minute = minute_of(reader->now) - (duration_ns)i * NS_PER_MINUTE;
         struct pool_minute *of = &(*minutes)[count - 1 - i];
-        enum error_code code = read_row(transaction, minute, &pool->id, row, error);
+        enum error_code code = read_row(&rows, minute, row);
         if (code != ERROR_NONE)
             return code;
         count_back(row, &level, of);
         if (!keep_counts(arena, row, of))
-            return error_set(error, ERROR_MEMORY, "read jobs by minute: out of memory");
+            return error_set(reader->error, ERROR_MEMORY, "read jobs by minute: out of memory");
     }
     return ERROR_NONE;
 }
 
-// --- the last day ---------------------------------------------------------------------------------
+// --- the last day and week ------------------------------------------------------------------------
 
 // Running jobs after each change, relative to how many there were before the first.
 struct course {
@@ -658,67 +690,39 @@ static void follow(struct course *course, timestamp_ns minute, const struct minu
         course->last_start = minute;
 }
 
-static enum error_code follow_rows(struct store_walk *walk, const struct pool_id *pool,
-                                   uint64_t *budget, struct course *course, struct error *error)
+// ERROR_TOO_LARGE: there are more than `*budget`.
+static enum error_code follow_rows(const struct pool_rows *minutes, uint64_t *budget,
+                                   struct course *course)
 {
-    enum error_code code;
+    struct store_walk *walk;
     struct store_entry entry;
-    while ((code = store_table_next(walk, &entry, error)) == ERROR_NONE) {
+    enum error_code code = walk_rows(minutes, 0, &walk);
+    if (code != ERROR_NONE)
+        return code;
+    while ((code = next_row(minutes, walk, &entry)) == ERROR_NONE && *budget > 0) {
         struct minute_row row;
         struct byte_reader reader = bytes_reader(entry.value);
-        if (entry.key.len != KEY_SIZE || memcmp(entry.key.data, pool->bytes, POOL_ID_SIZE) != 0)
-            return ERROR_NONE;
-        if (*budget == 0)
-            return ERROR_TOO_LARGE;
         (*budget)--;
         memset(&row, 0, offsetof(struct minute_row, waits));
         if (decode_changes(&reader, &row))
-            follow(course, (timestamp_ns)bytes_get_be64(entry.key.data + POOL_ID_SIZE), &row);
+            follow(course, time_of_key(entry.key.data), &row);
     }
-    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
-}
-
-enum error_code pool_minutes_read_day(struct store_transaction *transaction,
-                                      const struct pool *pool, timestamp_ns now, uint64_t *budget,
-                                      struct pool_day *day, struct error *error)
-{
-    struct course course = {.from = now - POOL_MINUTES_DAY * NS_PER_MINUTE};
-    struct store_walk *walk;
-    *day = (struct pool_day){.is_known = false};
-    enum error_code code =
-        store_table_walk(transaction, STORE_TABLE_POOL_MINUTES,
-                         slice_of_bytes(pool->id.bytes, POOL_ID_SIZE), &walk, error);
-    if (code != ERROR_NONE)
-        return code;
-    code = follow_rows(walk, &pool->id, budget, &course, error);
     store_table_end_walk(walk);
-    if (code != ERROR_NONE)
-        return code == ERROR_TOO_LARGE ? ERROR_NONE : code;
-    int64_t most = course.has_begun && course.most > course.running ? course.most : course.running;
-    int64_t before = (int64_t)pool->counts[OPEN_JOB_RUNNING] - course.running;
-    *day = (struct pool_day){.is_known = true,
-                             .busy_max = not_negative(before + most),
-                             .last_start = course.last_start >= course.from ? course.last_start
-                                                                            : TIMESTAMP_UNKNOWN};
-    return ERROR_NONE;
+    return code == ERROR_NONE ? ERROR_TOO_LARGE : code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-enum error_code pool_hours_read_busiest(struct store_transaction *transaction,
-                                        const struct pool_id *pool, timestamp_ns now,
-                                        uint64_t *busy_max, struct error *error)
+// The most jobs that ran at once in an hour of the last seven days that is no longer kept by minute.
+static enum error_code read_busiest_hour(const struct pool_rows *hours, timestamp_ns now,
+                                         uint64_t *busy_max)
 {
-    uint8_t key[KEY_SIZE];
     struct store_walk *walk;
     struct store_entry entry;
     timestamp_ns from = now - 7 * NS_PER_DAY;
     *busy_max = 0;
-    put_key(key, from > 0 ? hour_of(from) : 0, pool);
-    enum error_code code = store_table_walk(transaction, STORE_TABLE_POOL_HOURS,
-                                            slice_of_bytes(key, KEY_SIZE), &walk, error);
+    enum error_code code = walk_rows(hours, from > 0 ? hour_of(from) : 0, &walk);
     if (code != ERROR_NONE)
         return code;
-    while ((code = store_table_next(walk, &entry, error)) == ERROR_NONE &&
-           entry.key.len == KEY_SIZE && memcmp(entry.key.data, pool->bytes, POOL_ID_SIZE) == 0) {
+    while ((code = next_row(hours, walk, &entry)) == ERROR_NONE) {
         struct byte_reader reader = bytes_reader(entry.value);
         for (int i = 0; i < 3; i++)
             bytes_read_varint(&reader);
@@ -727,4 +731,29 @@ enum error_code pool_hours_read_busiest(struct store_transaction *transaction,
     }
     store_table_end_walk(walk);
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+enum error_code pool_recent_read(const struct pool_reader *reader, uint64_t *budget,
+                                 struct pool_recent *recent)
+{
+    struct course course = {.from = reader->now - POOL_MINUTES_DAY * NS_PER_MINUTE};
+    struct pool_rows rows = {reader->transaction, STORE_TABLE_POOL_MINUTES, &reader->pool->id,
+                             reader->error};
+    uint64_t hours_max;
+    *recent = (struct pool_recent){.is_known = false};
+    enum error_code code = follow_rows(&rows, budget, &course);
+    if (code != ERROR_NONE)
+        return code == ERROR_TOO_LARGE ? ERROR_NONE : code;
+    rows.table = STORE_TABLE_POOL_HOURS;
+    code = read_busiest_hour(&rows, reader->now, &hours_max);
+    if (code != ERROR_NONE)
+        return code;
+    int64_t before = (int64_t)reader->pool->counts[OPEN_JOB_RUNNING] - course.running;
+    int64_t most = course.has_begun && course.most > course.running ? course.most : course.running;
+    recent->is_known = true;
+    recent->busy_max_day = not_negative(before + most);
+    recent->busy_max_week = greater(recent->busy_max_day, hours_max);
+    if (course.last_start >= course.from)
+        recent->last_start = course.last_start;
+    return ERROR_NONE;
 }

@@ -10,6 +10,7 @@
 #include "ghatrace/stats/series.h"
 #include "ghatrace/stats/stats.h"
 #include "ghatrace/store/table.h"
+#include "ghatrace/trace/labels.h"
 
 #define HASH_SIZE 16 // of ids made from labels
 #define ROW_KEY_MAX 24
@@ -167,6 +168,10 @@ struct pool_demand {
     bool is_rule;
     bool is_start; // the job runs, or has run
 };
+// What a job with these labels asks of its pool by the rules: all but `group` and `is_start`. Texts may point into
+// `room`.
+struct pool_demand pool_demand_of(const struct stats *stats, struct slice labels,
+                                  char room[LABELS_TEXT_MAX]);
 // The row of a pool, or that of "(one-off)" if there are too many. The pool is created if needed, and has the group
 // among its groups.
 enum error_code pool_load_row(struct stats *stats, const struct pool_demand *demand,
@@ -177,6 +182,10 @@ bool pool_decode(struct slice bytes, struct pool *pool) MUST_CHECK;
 // The row of an existing pool. ERROR_NOT_FOUND, also for a damaged one, which is set aside.
 enum error_code pool_find_row(struct stats *stats, const struct pool_id *id, struct row **row,
                               struct error *error) MUST_CHECK;
+// The row of the pool in which a job with these labels was counted: that of the labels or, if it was folded,
+// "(one-off)". ERROR_NOT_FOUND.
+enum error_code pool_find_counted(struct stats *stats, struct slice labels, struct row **row,
+                                  struct error *error) MUST_CHECK;
 // The row of "(one-off)", created if needed.
 enum error_code pool_load_one_off(struct stats *stats, struct row **row,
                                   struct error *error) MUST_CHECK;

@@ -14,8 +14,8 @@ duration_ns pools_view_wait(timestamp_ns since, timestamp_ns now)
     return since != TIMESTAMP_UNKNOWN && since < now ? now - since : 0;
 }
 
-static enum error_code load_pool(const struct view_reader *reader, const struct pool *pool,
-                                 uint64_t *left, struct pools_view_pool *row)
+static enum error_code load_waits_of(const struct view_reader *reader, const struct pool *pool,
+                                     uint64_t *left, struct pools_view_pool *row)
 {
     char room[LABELS_TEXT_MAX];
     uint64_t budget = *left < POOLS_VIEW_LOOKED_AT_EACH ? *left : POOLS_VIEW_LOOKED_AT_EACH;
@@ -64,7 +64,7 @@ enum error_code pools_view_load(const struct view_reader *reader, struct pools_v
     if (view->pools == NULL)
         return refuse_memory(reader);
     for (; view->count < count && code == ERROR_NONE; view->count++)
-        code = load_pool(reader, &pools[view->count], &left, &view->pools[view->count]);
+        code = load_waits_of(reader, &pools[view->count], &left, &view->pools[view->count]);
     if (view->count > 1)
         qsort(view->pools, view->count, sizeof *view->pools, compare_pools);
     return code;

@@ -59,26 +59,30 @@ struct pool_minute {
     struct histogram *waits;          // of the starts; NULL if there are none
 };
 
-// The `count` whole minutes up to the one of `now`, the oldest first. Of the current one, up to its end as it is now.
-// In the arena. ERROR_MEMORY.
-enum error_code pool_minutes_read(struct store_transaction *transaction, const struct pool *pool,
-                                  timestamp_ns now, size_t count, struct arena *arena,
-                                  struct pool_minute **minutes, struct error *error) MUST_CHECK;
-
-struct pool_day {
-    bool is_known;           // not if there are too many minutes to look at
-    uint64_t busy_max;       // most jobs that ran at once, of those at the end of each second
-    timestamp_ns last_start; // the minute of the last start; TIMESTAMP_UNKNOWN: none
+// What is asked of one pool.
+struct pool_reader {
+    struct store_transaction *transaction;
+    const struct pool *pool; // as it is in the transaction
+    timestamp_ns now;
+    struct error *error;
 };
 
-// Of the last 24 hours. Looks at no more than `*budget` minutes, and reduces it by those looked at.
-enum error_code pool_minutes_read_day(struct store_transaction *transaction,
-                                      const struct pool *pool, timestamp_ns now, uint64_t *budget,
-                                      struct pool_day *day, struct error *error) MUST_CHECK;
+// The `count` whole minutes up to the one of `now`, the oldest first. Of the current one, up to its end as it is now.
+// In the arena. ERROR_MEMORY.
+enum error_code pool_minutes_read(const struct pool_reader *reader, size_t count,
+                                  struct arena *arena, struct pool_minute **minutes) MUST_CHECK;
 
-// The most jobs that ran at once in an hour of the last seven days that is no longer kept by minute.
-enum error_code pool_hours_read_busiest(struct store_transaction *transaction,
-                                        const struct pool_id *pool, timestamp_ns now,
-                                        uint64_t *busy_max, struct error *error) MUST_CHECK;
+struct pool_recent {
+    bool is_known; // not if there are too many minutes to look at
+    uint64_t
+        busy_max_day; // most jobs that ran at once in the last 24 hours, of those at the end of each second
+    uint64_t busy_max_week; // in the last 7 days
+    timestamp_ns
+        last_start; // the minute of the last start in the last 24 hours; TIMESTAMP_UNKNOWN: none
+};
+
+// Looks at no more than `*budget` minutes, and reduces it by those looked at.
+enum error_code pool_recent_read(const struct pool_reader *reader, uint64_t *budget,
+                                 struct pool_recent *recent) MUST_CHECK;
 
 #endif

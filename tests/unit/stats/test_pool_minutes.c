@@ -53,14 +53,29 @@ static uint64_t expire(struct world *world, duration_ns later)
     return left;
 }
 
-static uint64_t busiest(struct world *world)
+static struct pool_reader reader_of(struct world *world, struct pool *pool)
 {
     struct pool_id id = pool_make_id(SLICE("linux"));
-    uint64_t most;
+    must(world, pool_seek(world->transaction, &id, pool, &world->error));
+    return (struct pool_reader){world->transaction, pool, world->now, &world->error};
+}
+
+static struct pool_recent recent(struct world *world)
+{
+    struct pool pool;
+    struct pool_recent found;
+    uint64_t budget = 10000;
     world_read(world);
-    must(world, pool_hours_read_busiest(world->transaction, &id, world->now, &most, &world->error));
+    const struct pool_reader reader = reader_of(world, &pool);
+    must(world, pool_recent_read(&reader, &budget, &found));
     world_end(world);
-    return most;
+    assert_true(found.is_known);
+    return found;
+}
+
+static uint64_t busiest(struct world *world)
+{
+    return recent(world).busy_max_week;
 }
 
 static void an_hour_is_made_of_its_minutes_when_they_expire(void **state)
