@@ -133,11 +133,10 @@ static enum error_code place_job(struct engine_work *work, const struct job_stat
     return ERROR_NONE;
 }
 
-static enum error_code find_wait(struct engine_work *work, const struct job_state *state,
-                                 struct latency_wait *wait, struct job_times *times)
+static enum error_code find_times(struct engine_work *work, const struct job_state *state,
+                                  struct job_times *times)
 {
-    return latency_wait_of_job(state, &work->arena, wait) == ERROR_NONE &&
-                   job_times_of_state(state, &work->arena, times) == ERROR_NONE
+    return job_times_of_state(state, &work->arena, times) == ERROR_NONE
                ? ERROR_NONE
                : error_set(&work->error, ERROR_MEMORY, "count waits: out of memory");
 }
@@ -152,7 +151,10 @@ enum error_code work_decode_job(struct engine_work *work, struct slice bytes, st
     if (code == ERROR_NONE)
         code = place_job(work, &job->state, &job->place);
     if (code == ERROR_NONE)
-        code = find_wait(work, &job->state, &job->wait, &job->times);
+        code = find_times(work, &job->state, &job->times);
+    if (code == ERROR_NONE)
+        code = pool_is_folded(work->stats, &job->key, &job->place, &job->times.is_folded,
+                              &work->error);
     if (code == ERROR_NONE && work->has_receiver)
         job->arc = job->arc_after = arc_place_of_job(work, &job->state);
     work_clamp_future_job_times(work, &job->state);
@@ -395,21 +397,30 @@ static enum error_code move_job_to_its_pool(struct engine_work *work, struct wor
     return code;
 }
 
-// Once only a note of the job is left, its wait was counted when it was measured.
-static enum error_code count_wait(struct engine_work *work, struct work_job *job)
+// Counts a job's times in the place of those known before. The wait is counted by the caller.
+static enum error_code count_job_times(struct engine_work *work, struct work_job *job,
+                                       struct job_times *times)
 {
-    struct latency_wait wait;
-    struct job_times times;
-    enum error_code code = find_wait(work, &job->state, &wait, &times);
-    if (code != ERROR_NONE || job->is_measured || job->state.phase == JOB_CLOSED)
-        return code;
-    work->counted.wait_disagreements += latency_waits_disagree(&job->wait, &wait) ? 1 : 0;
-    code = latency_change_wait(work->stats, &job->wait, &wait, &work->error);
-    if (code == ERROR_NONE)
-        code = pool_minutes_change(work->stats, &job->times, &times, &work->error);
-    job->wait = wait;
-    job->times = times;
+    const struct latency_wait before = job_times_wait(&job->times), after = job_times_wait(times);
+    work->counted.wait_disagreements += latency_waits_disagree(&before, &after) ? 1 : 0;
+    enum error_code code =
+        pool_minutes_change(work->stats, &job->key, &job->times, times, &work->error);
+    job->times = *times;
     return code;
+}
+
+// Once only a note of the job is left, its times were counted when it was measured.
+static enum error_code count_open_job(struct engine_work *work, struct work_job *job)
+{
+    struct job_times times;
+    if (job->is_measured || job->state.phase == JOB_CLOSED)
+        return ERROR_NONE;
+    enum error_code code = find_times(work, &job->state, &times);
+    if (code != ERROR_NONE)
+        return code;
+    const struct latency_wait before = job_times_wait(&job->times), after = job_times_wait(&times);
+    code = latency_change_wait(work->stats, &before, &after, &work->error);
+    return code == ERROR_NONE ? count_job_times(work, job, &times) : code;
 }
 
 static enum error_code note_job(struct engine_work *work, struct work_job *job)
@@ -468,7 +479,7 @@ enum error_code work_save_job(struct engine_work *work, const struct run_state *
 {
     enum error_code code = move_job_to_its_pool(work, job);
     if (code == ERROR_NONE)
-        code = count_wait(work, job);
+        code = count_open_job(work, job);
     if (code == ERROR_NONE && work->has_receiver)
         code = work_note_our_job(work, job);
     if (code == ERROR_NONE)
@@ -493,7 +504,7 @@ enum error_code work_delete_job(struct engine_work *work, struct work_job *job)
     if (code == ERROR_NONE && job->state.phase == JOB_OPEN && !job->is_measured) {
         struct job_times ended = job->times;
         ended.ended = work->now;
-        code = pool_minutes_change(work->stats, &job->times, &ended, &work->error);
+        code = pool_minutes_change(work->stats, &job->key, &job->times, &ended, &work->error);
     }
     if (code == ERROR_NONE && job->arc.is_listed)
         code = work_unlist_job(work, job);
@@ -507,17 +518,14 @@ enum error_code work_delete_job(struct engine_work *work, struct work_job *job)
 static enum error_code count_job(struct engine_work *work, struct work_job *job,
                                  const struct job_sample *measure)
 {
-    const struct latency_wait wait = latency_wait_of_sample(measure);
+    const struct latency_wait before = job_times_wait(&job->times);
+    struct job_times times = job_times_of_sample(measure);
     enum error_code code = series_count_job(work->stats, measure, &work->error);
     if (code != ERROR_NONE || measure->is_assignment_only)
         return code;
-    work->counted.wait_disagreements += latency_waits_disagree(&job->wait, &wait) ? 1 : 0;
-    code = latency_count_job(work->stats, measure, &job->wait, &work->error);
-    const struct job_times times = job_times_of_sample(measure);
+    code = latency_count_job(work->stats, measure, &before, &work->error);
     if (code == ERROR_NONE)
-        code = pool_minutes_change(work->stats, &job->times, &times, &work->error);
-    job->wait = wait;
-    job->times = times;
+        code = count_job_times(work, job, &times);
     job->is_measured = true;
     return code;
 }

@@ -175,10 +175,9 @@ struct work_job {
     struct trace_id own_trace; // as in work_run
     struct job_state state;
     struct pool_place place;
-    struct latency_wait wait; // as it is counted
-    struct job_times times;   // as they are counted
-    bool is_measured;         // `wait` and `times` are final
-    struct arc_place arc;     // as stored
+    struct job_times times; // as they are counted
+    bool is_measured;       // `times` are final
+    struct arc_place arc;   // as stored
     // With the event that is applied, or as stored: of a job that is closed, whose state has lost it.
     struct arc_place arc_after;
     bool is_stored; // as in work_run

@@ -269,26 +269,6 @@ static enum error_code remove_wait(struct stats *stats, const struct latency_wai
 
 // --- waits that have ended --------------------------------------------------------------------------------
 
-enum error_code latency_wait_of_job(const struct job_state *job, struct arena *arena,
-                                    struct latency_wait *wait)
-{
-    bool is_completed = job->body_version.rank == GITHUB_JOB_COMPLETED;
-    struct job_timeline timeline;
-    *wait = (struct latency_wait){.exists = false};
-    if (job->phase == JOB_NEW || job->phase == JOB_CLOSED)
-        return ERROR_NONE;
-    timeline_of_job(job, is_completed, TIMESTAMP_UNKNOWN, &timeline);
-    if (!timeline.has_run || !timeline.wait.exists)
-        return ERROR_NONE;
-    *wait = (struct latency_wait){.exists = true,
-                                  .ready = timeline.wait.start,
-                                  .started = timeline.wait.end,
-                                  .group = utf8_cut(job->runner_group_name, SAMPLE_TEXT_MAX)};
-    return labels_join(job->body.labels, job->body.label_count, arena, &wait->labels)
-               ? ERROR_NONE
-               : ERROR_MEMORY;
-}
-
 struct latency_wait latency_wait_of_sample(const struct job_sample *measure)
 {
     return (struct latency_wait){.exists = measure->execution.exists && measure->queue.exists,

@@ -555,6 +555,22 @@ enum error_code pool_move_job(struct stats *stats, const struct store_key *job,
     return code;
 }
 
+enum error_code pool_is_folded(struct stats *stats, const struct store_key *job,
+                               const struct pool_place *place, bool *is_folded, struct error *error)
+{
+    const struct pool_id one_off = pool_make_id(POOL_ONE_OFF);
+    uint8_t key[POOL_JOB_KEY_SIZE];
+    struct slice found;
+    *is_folded = false;
+    if (place->open_state.state == OPEN_JOB_NONE || stats->folding.is_unlikely)
+        return ERROR_NONE;
+    put_job_key(key, &one_off, place->open_state.state, place->open_state.since, job);
+    enum error_code code = store_table_get(stats->transaction, STORE_TABLE_OPEN_JOBS,
+                                           slice_of_bytes(key, sizeof key), &found, error);
+    *is_folded = code == ERROR_NONE;
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
 static bool is_of_job(struct slice key, const struct store_key *job)
 {
     return key.len == POOL_JOB_KEY_SIZE &&
@@ -595,8 +611,11 @@ enum error_code pool_remove_unreadable_job(struct stats *stats, const struct sto
         .state = key[POOL_ID_SIZE] < OPEN_JOB_STATES ? (enum open_job_kind)key[POOL_ID_SIZE]
                                                      : OPEN_JOB_NONE,
         .since = (timestamp_ns)bytes_get_be64(key + POOL_JOB_PREFIX_SIZE)};
+    const struct open_job_state until = {.state = open_state.state, .since = stats->now};
     memcpy(pool.bytes, key, POOL_ID_SIZE);
     code = leave_pool(stats, &pool, &open_state, job, error);
+    if (code == ERROR_NONE) // its times are lost with its state
+        code = pool_minutes_shift(stats, &pool, &until, -1, error);
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 

@@ -309,6 +309,18 @@ static enum error_code seek_folded(struct stats *stats, const struct pool_id *on
     return ERROR_NONE;
 }
 
+static enum error_code settle_minutes(struct stats *stats, const uint8_t key[POOL_JOB_KEY_SIZE],
+                                      const struct pool_id *from, const struct pool_id *to,
+                                      struct error *error)
+{
+    const struct open_job_state since = {
+        .state = key[POOL_ID_SIZE] < OPEN_JOB_STATES ? (enum open_job_kind)key[POOL_ID_SIZE]
+                                                     : OPEN_JOB_NONE,
+        .since = (timestamp_ns)bytes_get_be64(key + POOL_JOB_PREFIX_SIZE)};
+    enum error_code code = pool_minutes_shift(stats, from, &since, -1, error);
+    return code == ERROR_NONE ? pool_minutes_shift(stats, to, &since, 1, error) : code;
+}
+
 // Moves the job at `settled` to its own pool, if there is one.
 static enum error_code settle_job(struct stats *stats, const struct pool_id *one_off,
                                   const struct pool_id *own, struct error *error)
@@ -325,7 +337,8 @@ static enum error_code settle_job(struct stats *stats, const struct pool_id *one
     memcpy(key, stats->folding.settled, sizeof key);
     uint64_t *count = &from->pool->counts[key[POOL_ID_SIZE] % OPEN_JOB_STATES];
     *count -= *count > 0 ? 1 : 0;
-    return move_open_job(stats, key, to->pool, NULL, error);
+    code = settle_minutes(stats, key, &from->pool->id, &to->pool->id, error);
+    return code == ERROR_NONE ? move_open_job(stats, key, to->pool, NULL, error) : code;
 }
 
 static enum error_code settle_jobs(struct stats *stats, size_t max, struct error *error)

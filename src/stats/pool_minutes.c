@@ -10,6 +10,7 @@
 
 #define KEY_SIZE (8 + POOL_ID_SIZE)
 #define SECONDS 60
+#define CHANGE_MAX UINT32_MAX // of one second, zigzag: more is damage
 
 // Layout: varints of arrivals and starts, the number of seconds with changes, of each its number and the changes of
 // queued and of running jobs (zigzag); then the histogram of waits, as histogram_encode() writes it.
@@ -76,6 +77,16 @@ struct job_times job_times_of_sample(const struct job_sample *measure)
     return times;
 }
 
+struct latency_wait job_times_wait(const struct job_times *times)
+{
+    return (struct latency_wait){.exists = times->ready != TIMESTAMP_UNKNOWN &&
+                                           times->started != TIMESTAMP_UNKNOWN,
+                                 .ready = times->ready,
+                                 .started = times->started,
+                                 .labels = times->labels,
+                                 .group = times->group};
+}
+
 // --- rows -----------------------------------------------------------------------------------------
 
 static uint64_t zigzag(int64_t value)
@@ -114,14 +125,15 @@ static bool decode_changes(struct byte_reader *reader, struct minute_row *row)
     row->arrivals += bytes_read_varint(reader);
     row->starts += bytes_read_varint(reader);
     uint64_t changed = bytes_read_varint(reader);
-    if (changed > SECONDS)
-        return false;
-    for (uint64_t i = 0; i < changed; i++) {
+    for (uint64_t i = 0, least = 0; i < changed && !reader->failed; i++) {
         uint64_t second = bytes_read_varint(reader);
-        if (second >= SECONDS)
+        uint64_t queued = bytes_read_varint(reader);
+        uint64_t running = bytes_read_varint(reader);
+        if (second < least || second >= SECONDS || queued > CHANGE_MAX || running > CHANGE_MAX)
             return false;
-        row->queued[second] += unzigzag(bytes_read_varint(reader));
-        row->running[second] += unzigzag(bytes_read_varint(reader));
+        row->queued[second] += unzigzag(queued);
+        row->running[second] += unzigzag(running);
+        least = second + 1;
     }
     return !reader->failed;
 }
@@ -220,7 +232,8 @@ static enum error_code apply(const struct counting *counting, const struct chang
     int sign = counting->sign;
     struct minute_row *row;
     timestamp_ns minute = minute_of(change->at);
-    if (change->at <= 0 || minute < stats->now - POOL_MINUTES_KEPT)
+    if (change->at <= 0 || minute < stats->now - POOL_MINUTES_KEPT ||
+        minute > stats->now + POOL_MINUTES_KEPT)
         return ERROR_NONE;
     enum error_code code = load_row(stats, minute, counting->pool, &row, counting->error);
     if (code != ERROR_NONE)
@@ -269,22 +282,26 @@ static bool are_same_times(const struct job_times *a, const struct job_times *b)
 static enum error_code take_back(struct stats *stats, const struct job_times *times,
                                  struct error *error)
 {
+    const struct pool_id one_off = pool_make_id(POOL_ONE_OFF);
     struct row *row;
     if (!has_any(times))
         return ERROR_NONE;
-    enum error_code code = pool_find_counted(stats, times->labels, &row, error);
+    enum error_code code = times->is_folded ? pool_find_row(stats, &one_off, &row, error)
+                                            : pool_find_counted(stats, times->labels, &row, error);
     if (code != ERROR_NONE)
         return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
     const struct counting counting = {stats, &row->pool->id, times, -1, error};
     return count_times(&counting);
 }
 
-enum error_code pool_minutes_change(struct stats *stats, const struct job_times *before,
-                                    const struct job_times *after, struct error *error)
+enum error_code pool_minutes_change(struct stats *stats, const struct store_key *job,
+                                    const struct job_times *before, struct job_times *after,
+                                    struct error *error)
 {
     char room[LABELS_TEXT_MAX];
     struct row *row;
-    if (are_same_times(before, after))
+    after->is_folded = before->is_folded;
+    if (are_same_times(before, after) || !stats_covers(stats, job))
         return ERROR_NONE;
     enum error_code code = take_back(stats, before, error);
     if (code != ERROR_NONE || !has_any(after))
@@ -295,8 +312,22 @@ enum error_code pool_minutes_change(struct stats *stats, const struct job_times 
     code = pool_load_row(stats, &demand, &row, error);
     if (code != ERROR_NONE)
         return code;
+    const struct pool_id own = pool_make_id(demand.labels);
     const struct counting counting = {stats, &row->pool->id, after, 1, error};
+    after->is_folded = !pool_id_equals(&own, &row->pool->id);
     return count_times(&counting);
+}
+
+enum error_code pool_minutes_shift(struct stats *stats, const struct pool_id *pool,
+                                   const struct open_job_state *since, int sign,
+                                   struct error *error)
+{
+    static const struct job_times unknown;
+    const struct counting counting = {stats, pool, &unknown, sign, error};
+    const struct change change = {.at = since->since,
+                                  .queued = since->state == OPEN_JOB_QUEUED ? 1 : 0,
+                                  .running = since->state == OPEN_JOB_RUNNING ? 1 : 0};
+    return change.queued + change.running > 0 ? apply(&counting, &change) : ERROR_NONE;
 }
 
 // The rows of one pool in one table, ordered by time.
@@ -650,17 +681,17 @@ enum error_code pool_minutes_read(const struct pool_reader *reader, size_t count
     *minutes = arena_allocate_array(arena, count + 1, sizeof **minutes);
     if (*minutes == NULL || row == NULL)
         return error_set(reader->error, ERROR_MEMORY, "read jobs by minute: out of memory");
-    for (size_t i = 0; i < count; i++) {
+    enum error_code code = count_back_to(&rows, minute_of(reader->now) + NS_PER_MINUTE, &level);
+    for (size_t i = 0; i < count && code == ERROR_NONE; i++) {
         timestamp_ns minute = minute_of(reader->now) - (duration_ns)i * NS_PER_MINUTE;
         struct pool_minute *of = &(*minutes)[count - 1 - i];
-        enum error_code code = read_row(&rows, minute, row);
-        if (code != ERROR_NONE)
-            return code;
-        count_back(row, &level, of);
-        if (!keep_counts(arena, row, of))
-            return error_set(reader->error, ERROR_MEMORY, "read jobs by minute: out of memory");
+        code = read_row(&rows, minute, row);
+        if (code == ERROR_NONE)
+            count_back(row, &level, of);
+        if (code == ERROR_NONE && !keep_counts(arena, row, of))
+            code = error_set(reader->error, ERROR_MEMORY, "read jobs by minute: out of memory");
     }
-    return ERROR_NONE;
+    return code;
 }
 
 // --- the last day and week ------------------------------------------------------------------------
@@ -670,7 +701,8 @@ struct course {
     timestamp_ns from; // when the day begins
     bool has_begun;
     int64_t running;
-    int64_t most; // since `from`
+    int64_t most;         // since `from`
+    int64_t most_of_rows; // since the first row, with those before it
     timestamp_ns last_start;
 };
 
@@ -685,6 +717,8 @@ static void follow(struct course *course, timestamp_ns minute, const struct minu
         course->running += row->running[i];
         if (at >= course->from && course->running > course->most)
             course->most = course->running;
+        if (course->running > course->most_of_rows)
+            course->most_of_rows = course->running;
     }
     if (row->starts > 0)
         course->last_start = minute;
@@ -752,7 +786,7 @@ enum error_code pool_recent_read(const struct pool_reader *reader, uint64_t *bud
     int64_t most = course.has_begun && course.most > course.running ? course.most : course.running;
     recent->is_known = true;
     recent->busy_max_day = not_negative(before + most);
-    recent->busy_max_week = greater(recent->busy_max_day, hours_max);
+    recent->busy_max_week = greater(not_negative(before + course.most_of_rows), hours_max);
     if (course.last_start >= course.from)
         recent->last_start = course.last_start;
     return ERROR_NONE;

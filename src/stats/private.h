@@ -215,6 +215,10 @@ enum error_code pool_minutes_encode(const struct minute_row *row, struct buffer 
 // Adds the minutes of one pool to those of another.
 enum error_code pool_minutes_move(struct stats *stats, const struct pool_id *from,
                                   const struct pool_id *to, struct error *error) MUST_CHECK;
+// Adds a job to those that are queued or run in a pool since then; `sign` -1: takes it off. It is no arrival or start.
+enum error_code pool_minutes_shift(struct stats *stats, const struct pool_id *pool,
+                                   const struct open_job_state *since, int sign,
+                                   struct error *error) MUST_CHECK;
 // Drops the hours of a pool that is dropped or folded.
 enum error_code pool_hours_drop(struct stats *stats, const struct pool_id *pool,
                                 struct error *error) MUST_CHECK;

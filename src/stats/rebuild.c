@@ -5,6 +5,7 @@
 
 #include "ghatrace/stats/open_runs.h"
 #include "ghatrace/stats/pool.h"
+#include "ghatrace/stats/pool_minutes.h"
 #include "ghatrace/stats/series.h"
 #include "ghatrace/store/codec.h"
 #include "ghatrace/store/versions.h"
@@ -174,12 +175,9 @@ static enum error_code begin_rebuild(struct stats *stats, enum stored_figures fi
         if (has_statistics(table) && (!is_known || is_of_open))
             code = store_table_clear(stats->transaction, (enum store_table)table, error);
     }
-    if (code == ERROR_NONE)
-        code = store_table_clear(stats->transaction, STORE_TABLE_POOL_WAITS, error);
-    if (code == ERROR_NONE)
-        code = store_table_clear(stats->transaction, STORE_TABLE_POOL_MINUTES, error);
-    if (code == ERROR_NONE)
-        code = store_table_clear(stats->transaction, STORE_TABLE_POOL_HOURS, error);
+    for (int table = STORE_TABLE_POOL_WAITS; table <= STORE_TABLE_POOL_HOURS && code == ERROR_NONE;
+         table++)
+        code = store_table_clear(stats->transaction, (enum store_table)table, error);
     memset(stats->known_servers, 0, sizeof stats->known_servers);
     stats->cursor = (struct store_key){.trace = {{0}}};
     if (code == ERROR_NONE)
@@ -233,17 +231,22 @@ static enum error_code rebuild_from_job(struct stats *stats, const struct store_
                                         struct slice bytes, struct error *error)
 {
     static const struct pool_place nowhere;
+    static const struct job_times none;
     struct job_state job;
     struct pool_place place;
+    struct job_times times;
     enum error_code code = codec_decode_job(bytes, &stats->scratch, &job, error);
     if (code == ERROR_CORRUPT)
         return set_state_aside(stats, key, error);
     if (code != ERROR_NONE)
         return code;
     code = pool_place_job(&stats->rules, &job, &stats->scratch, &place);
+    if (code == ERROR_NONE)
+        code = job_times_of_state(&job, &stats->scratch, &times);
     if (code != ERROR_NONE)
         return error_set(error, code, "count open jobs: %s", error_code_text(code));
-    return pool_move_job(stats, key, &nowhere, &place, error);
+    code = pool_move_job(stats, key, &nowhere, &place, error);
+    return code == ERROR_NONE ? pool_minutes_change(stats, key, &none, &times, error) : code;
 }
 
 static enum error_code rebuild_from_run(struct stats *stats, const struct store_key *key,
@@ -279,6 +282,9 @@ static enum error_code rebuild_from_state(struct stats *stats, const struct stor
     return set_state_aside(stats, key, error);
 }
 
+// States whose rows are in memory at a time: each has up to three minutes of 2 KB.
+#define FLUSH_EVERY 1000
+
 enum error_code rebuild_continue(struct stats *stats, size_t max, bool *is_done,
                                  struct error *error)
 {
@@ -296,6 +302,8 @@ enum error_code rebuild_continue(struct stats *stats, size_t max, bool *is_done,
         stats->cursor = key;
         store_key_increment(&stats->cursor);
         code = rebuild_from_state(stats, &key, found, error);
+        if (code == ERROR_NONE && i % FLUSH_EVERY == FLUSH_EVERY - 1)
+            code = stats_flush(stats, error);
     }
     if (code == ERROR_NONE && stats->is_rebuilding && max > 0)
         code = write_cursor(stats, error);

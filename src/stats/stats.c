@@ -284,10 +284,13 @@ static struct slice row_key(const struct row *row)
     return slice_of_bytes(row->key, row->key_len);
 }
 
-// Keys end in a hash.
+// Keys have a hash and perhaps a time, whose last byte is always the same.
 static size_t chain_of(enum store_table table, const uint8_t *key, size_t key_len)
 {
-    return (key[key_len - 1] + (size_t)table * 37) % ROW_CHAINS;
+    size_t sum = (size_t)table;
+    for (size_t i = 0; i < key_len; i++)
+        sum = sum * 31 + key[i];
+    return sum % ROW_CHAINS;
 }
 
 struct row *rows_find(const struct stats *stats, enum store_table table, const void *key,

@@ -45,6 +45,74 @@ static void end(struct verifier *verifier)
 
 const struct pool_rules *stats_verify_rules;
 
+// --- minutes of pools ----------------------------------------------------------------------------------------
+
+static uint64_t take_varint(struct slice *bytes)
+{
+    uint64_t value = 0;
+    for (unsigned shift = 0; bytes->len > 0; shift += 7) {
+        uint8_t byte = (uint8_t)*bytes->data;
+        *bytes = (struct slice){bytes->data + 1, bytes->len - 1};
+        value |= (uint64_t)(byte & 127) << shift;
+        if (byte < 128)
+            break;
+    }
+    return value;
+}
+
+static int64_t take_change(struct slice *bytes)
+{
+    uint64_t value = take_varint(bytes);
+    return value % 2 == 1 ? -(int64_t)(value / 2) - 1 : (int64_t)(value / 2);
+}
+
+// The layout is documented in stats/pool_minutes.c.
+static void add_changes(struct slice row, int64_t *queued, int64_t *running)
+{
+    take_varint(&row);
+    take_varint(&row);
+    for (uint64_t left = take_varint(&row); left > 0; left--) {
+        take_varint(&row);
+        *queued += take_change(&row);
+        *running += take_change(&row);
+    }
+}
+
+static void check_minutes(struct verifier *verifier, const struct pool *pool)
+{
+    struct store_walk *walk;
+    struct store_entry entry;
+    int64_t queued = 0, running = 0;
+    assert_int_equal(store_table_walk(verifier->transaction, STORE_TABLE_POOL_MINUTES,
+                                      slice_of_bytes(pool->id.bytes, POOL_ID_SIZE), &walk,
+                                      &verifier->error),
+                     ERROR_NONE);
+    while (store_table_next(walk, &entry, &verifier->error) == ERROR_NONE &&
+           memcmp(entry.key.data, pool->id.bytes, POOL_ID_SIZE) == 0)
+        add_changes(entry.value, &queued, &running);
+    store_table_end_walk(walk);
+    if (queued != (int64_t)pool->counts[OPEN_JOB_QUEUED] ||
+        running != (int64_t)pool->counts[OPEN_JOB_RUNNING])
+        fail_msg("pool %.*s: %" PRIu64 " queued and %" PRIu64 " running, by minute %" PRId64
+                 " and %" PRId64,
+                 SLICE_ARGS(pool->labels), pool->counts[OPEN_JOB_QUEUED],
+                 pool->counts[OPEN_JOB_RUNNING], queued, running);
+}
+
+void stats_verify_minutes(struct store *store)
+{
+    struct verifier verifier;
+    struct pool *pools;
+    size_t count;
+    begin(&verifier, store);
+    assert_int_equal(
+        pool_list(verifier.transaction, &verifier.arena, &pools, &count, &verifier.error),
+        ERROR_NONE);
+    for (size_t i = 0; i < count; i++)
+        check_minutes(&verifier, &pools[i]);
+    end(&verifier);
+}
+
 // --- against the states --------------------------------------------------------------------------------------
 
 static bool stands_in(struct verifier *verifier, const struct store_key *key,

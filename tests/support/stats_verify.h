@@ -14,6 +14,10 @@ extern const struct pool_rules *stats_verify_rules;
 // once each.
 void stats_verify(struct store *store);
 
+// Sums up the changes of queued and running jobs of each pool over all minutes: they are the jobs that it has now. While
+// every change is as new as minutes are kept.
+void stats_verify_minutes(struct store *store);
+
 // Appends all that was counted, as text: series, latencies, pools with jobs, open and finished runs. Times of
 // processing are left out, so that runs of the program can be compared.
 void stats_write(struct store *store, struct buffer *text);

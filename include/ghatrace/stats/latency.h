@@ -67,10 +67,6 @@ struct latency_wait {
     struct slice group;
 };
 
-// That of a job, by its state; none once only a note of it is left. Texts point into the state or the arena.
-// ERROR_MEMORY.
-enum error_code latency_wait_of_job(const struct job_state *job, struct arena *arena,
-                                    struct latency_wait *wait) MUST_CHECK;
 // True if both exist, and their times differ.
 bool latency_waits_disagree(const struct latency_wait *before, const struct latency_wait *after);
 // Counts what is known of one job after an event, in the place of what was known before.

@@ -124,6 +124,10 @@ struct pool_job {
 enum error_code pool_seek_job(struct store_transaction *transaction, const struct pool_id *pool,
                               enum open_job_kind state, struct pool_job *job,
                               struct error *error) MUST_CHECK;
+// True if an open job is counted in "(one-off)" and not in the pool of its place. `place`: as it is stored.
+enum error_code pool_is_folded(struct stats *stats, const struct store_key *job,
+                               const struct pool_place *place, bool *is_folded,
+                               struct error *error) MUST_CHECK;
 // The place right after `job`, for the next seek.
 void pool_job_increment(struct pool_job *job);
 

@@ -4,10 +4,11 @@
 // queue to the running ones when it starts, and leaves them when it ends. Sums of changes do not depend on the order of
 // events, and if a later event has other times, what a job added is taken back first. How many there were is counted
 // back from how many there are now. Table pool_minutes: pool id ‖ be64 minute → layout in pool_minutes.c, kept for 25
-// hours. Then the minutes of an hour become one row of table pool_hours: pool id ‖ be64 hour → varints of arrivals,
+// hours; changes that are further in the future, as by a wrong clock, are left out. Then the minutes of an hour become one row of table pool_hours: pool id ‖ be64 hour → varints of arrivals,
 // starts, the most queued and the most running jobs, and the seconds of all queued and of all running jobs, then the
-// histogram of waits; kept for 35 days, or as long as the pool. An hour without any change has no row. Hours of a pool
-// that is folded are dropped.
+// histogram of waits; kept for 35 days, or as long as the pool. An hour without any change has no row. Of a pool that is
+// folded, the minutes are added to those of "(one-off)", and the hours are dropped. A rebuild (rebuild.h) begins both
+// tables anew, with the jobs whose states are stored.
 #ifndef GHATRACE_STATS_POOL_MINUTES_H
 #define GHATRACE_STATS_POOL_MINUTES_H
 
@@ -36,16 +37,21 @@ struct job_times {
     timestamp_ns ended;
     struct slice labels; // labels_join(), as spelled by the job
     struct slice group;
+    bool is_folded; // it is counted in "(one-off)", though its labels have a pool by now
 };
 
 // By its state; nothing once only a note of it is left. Texts point into the state or the arena. ERROR_MEMORY.
 enum error_code job_times_of_state(const struct job_state *job, struct arena *arena,
                                    struct job_times *times) MUST_CHECK;
 struct job_times job_times_of_sample(const struct job_sample *measure);
+// Its wait for a runner, if that has ended.
+struct latency_wait job_times_wait(const struct job_times *times);
 
-// Counts what is known of one job after an event, in the place of what was known before.
-enum error_code pool_minutes_change(struct stats *stats, const struct job_times *before,
-                                    const struct job_times *after, struct error *error) MUST_CHECK;
+// Counts what is known of one job after an event, in the place of what was known before, and sets `after->is_folded`.
+// During a rebuild, a job whose state it has yet to read is left to it.
+enum error_code pool_minutes_change(struct stats *stats, const struct store_key *job,
+                                    const struct job_times *before, struct job_times *after,
+                                    struct error *error) MUST_CHECK;
 // Drops up to `max` rows that are no longer kept, of the next `pools` pools, in turn; `*has_more`: call it again. After
 // stats_flush().
 enum error_code pool_minutes_expire(struct stats *stats, size_t pools, size_t max, bool *has_more,

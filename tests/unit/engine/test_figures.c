@@ -6,13 +6,18 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
+
+#include "ghatrace/base/log.h"
 #include "ghatrace/stats/latency.h"
 #include "ghatrace/stats/open_runs.h"
 #include "ghatrace/stats/pool.h"
 #include "ghatrace/stats/recent.h"
 #include "ghatrace/stats/series.h"
 #include "ghatrace/store/table.h"
+#include "ghatrace/trace/ids.h"
 #include "support/engine_bench.h"
+#include "support/orders.h"
 #include "support/stats_verify.h"
 
 static void deliver(struct engine_bench *bench, struct scenario_delivery delivery)
@@ -88,6 +93,7 @@ static void each_event_moves_its_job_immediately(void **state)
     assert_int_equal(engine_bench_count_entries(bench, STORE_TABLE_RECENT), 1);
     assert_int_equal(counted(bench, SERIES_JOB), 2);
     assert_int_equal(counted(bench, SERIES_RUN), 1);
+    stats_verify_minutes(bench->store);
 }
 
 static void a_job_that_is_given_up_is_removed_and_counts_when_it_completes(void **state)
@@ -174,8 +180,78 @@ static void jobs_swept_with_their_run_are_removed_too(void **state)
     assert_int_equal(open_state(bench, OPEN_JOB_QUEUED), 600);
     engine_bench_advance(bench, NS_PER_HOUR);
     stats_verify(bench->store);
+    stats_verify_minutes(bench->store);
     assert_int_equal(open_state(bench, OPEN_JOB_QUEUED), 0);
     assert_int_equal(counted(bench, SERIES_JOB), 0);
+}
+
+static void damage_job(struct engine_bench *bench, int64_t job_id)
+{
+    const struct job_key name = {.job_id = job_id};
+    const struct store_key key = {trace_id_of_run(ID_SCHEME_ARC, SCENARIO_RUN_ID, 1),
+                                  span_id_of_job(ID_SCHEME_ARC, &name)};
+    struct store_transaction *transaction = begin(bench, true);
+    struct error error = {0};
+    assert_int_equal(store_put_span(transaction, &key, SLICE("J damaged"), &error), ERROR_NONE);
+    assert_int_equal(store_commit(transaction, &error), ERROR_NONE);
+}
+
+static void a_job_whose_state_is_lost_leaves_its_pool_and_the_minutes(void **state)
+{
+    struct engine_bench *bench = *state;
+    struct scenario_delivery begun = scenario_job(1, GITHUB_JOB_IN_PROGRESS, 9, 2, 9, -1);
+    struct scenario_delivery ended = scenario_job(3, GITHUB_JOB_COMPLETED, 60, 2, 6, 60);
+    struct scenario_delivery over = scenario_run(GITHUB_RUN_COMPLETED, 62, "cancelled");
+    deliver(bench, scenario_job(1, GITHUB_JOB_QUEUED, 2, 2, 2, -1));
+    deliver(bench, scenario_job(2, GITHUB_JOB_IN_PROGRESS, 6, 2, 6, -1));
+    deliver(bench, scenario_job(3, GITHUB_JOB_IN_PROGRESS, 6, 2, 6, -1));
+    for (int64_t id = 1; id <= 3; id++)
+        damage_job(bench, id);
+    log_configure(LOG_ERROR + 1, LOG_FORMAT_TEXT);
+    engine_bench_accept(bench, &begun);
+    engine_bench_accept(bench, &ended);
+    engine_bench_advance(bench, NS_PER_MINUTE);
+    stats_verify_minutes(bench->store);
+    assert_int_equal(open_state(bench, OPEN_JOB_RUNNING), 2); // the second has had no event since
+    engine_bench_accept(bench, &over);
+    engine_bench_advance(bench, 2 * NS_PER_HOUR);
+    stats_verify(bench->store);
+    stats_verify_minutes(bench->store);
+    assert_int_equal(open_state(bench, OPEN_JOB_RUNNING), 0);
+}
+
+// More sets of labels than there may be pools: they are folded, and some get their pool back.
+static void minutes_agree_with_the_open_jobs_while_pools_are_folded(void **state)
+{
+    struct engine_bench *bench = *state;
+    static char names[12][8];
+    static struct slice labels[12];
+    uint32_t seed = 5;
+    unsigned next[40] = {0};
+    bench->options.max_pools = 4;
+    engine_bench_restart(bench);
+    for (int i = 0; i < 400; i++) {
+        static const enum github_job_action actions[] = {GITHUB_JOB_QUEUED, GITHUB_JOB_IN_PROGRESS,
+                                                         GITHUB_JOB_COMPLETED};
+        uint32_t job = next_random(&seed) % 40;
+        size_t set = job % 12;
+        if (next[job] == 3)
+            continue;
+        struct scenario_delivery delivery =
+            scenario_job(1 + job, actions[next[job]], 2 + 10 * next[job], 2,
+                         next[job] == 0 ? 2 : 12, next[job] == 2 ? 22 : -1);
+        next[job]++;
+        (void)snprintf(names[set], sizeof names[set], "set%zu", set);
+        labels[set] = slice_from_string(names[set]);
+        delivery.event.job.labels = &labels[set];
+        delivery.event.job.label_count = 1;
+        deliver(bench, delivery);
+        stats_verify_minutes(bench->store);
+        engine_bench_advance(bench, next_random(&seed) % 3 * NS_PER_SECOND);
+        if (next_random(&seed) % 20 == 0)
+            engine_bench_restart(bench);
+        stats_verify_minutes(bench->store);
+    }
 }
 
 static void a_root_that_is_sent_again_is_counted_once(void **state)
@@ -365,9 +441,15 @@ static void clear_figures(struct engine_bench *bench)
     assert_int_equal(store_commit(transaction, &error), ERROR_NONE);
 }
 
+static timestamp_ns clock_of_the_start(void)
+{
+    return scenario_at(70);
+}
+
 static void an_older_store_gets_its_figures_at_the_next_start(void **state)
 {
     struct engine_bench *bench = *state;
+    bench->options.now = clock_of_the_start;
     fill(bench);
     stats_verify(bench->store);
     assert_int_equal(open_state(bench, OPEN_JOB_QUEUED), 30);
@@ -379,6 +461,7 @@ static void an_older_store_gets_its_figures_at_the_next_start(void **state)
     assert_int_equal(open_state(bench, OPEN_JOB_RUNNING), 60);
     assert_int_equal(engine_bench_count_entries(bench, STORE_TABLE_OPEN_RUNS), 30);
     assert_int_equal(counted(bench, SERIES_JOB), 0); // cannot be rebuilt
+    stats_verify_minutes(bench->store);
 }
 
 static void a_large_older_store_gets_its_figures_while_deliveries_are_accepted(void **state)
@@ -392,6 +475,7 @@ static void a_large_older_store_gets_its_figures_while_deliveries_are_accepted(v
     deliver(bench, scenario_job(1, GITHUB_JOB_QUEUED, 2, 2, 2, -1));
     engine_bench_advance(bench, NS_PER_SECOND);
     stats_verify(bench->store);
+    stats_verify_minutes(bench->store);
     assert_int_equal(open_state(bench, OPEN_JOB_QUEUED), 31);
     assert_int_equal(open_state(bench, OPEN_JOB_RUNNING), 60);
 }
@@ -441,6 +525,8 @@ int main(void)
         TEST(a_wait_is_counted_when_the_job_starts_and_corrected_when_it_completes),
         TEST(a_start_that_is_not_later_than_ready_counts_when_the_job_completes),
         TEST(jobs_swept_with_their_run_are_removed_too),
+        TEST(a_job_whose_state_is_lost_leaves_its_pool_and_the_minutes),
+        TEST(minutes_agree_with_the_open_jobs_while_pools_are_folded),
         TEST(a_root_that_is_sent_again_is_counted_once),
         TEST(a_run_that_ends_twice_is_counted_once_and_listed_with_its_last_end),
         TEST(events_repeated_after_linger_are_not_counted_again),

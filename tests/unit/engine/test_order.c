@@ -60,10 +60,12 @@ static void play(const struct sequence *sequence, const size_t *order, uint32_t 
         if (seed != 0 && next_random(&seed) % 4 == 0)
             engine_bench_restart(&bench);
         stats_verify(bench.store);
+        stats_verify_minutes(bench.store);
         bench.now += 10 * NS_PER_MS;
     }
     engine_bench_advance(&bench, NS_PER_MINUTE);
     stats_verify(bench.store);
+    stats_verify_minutes(bench.store);
     engine_bench_records(&bench, records);
     stats_write(bench.store, records);
     engine_bench_close(&bench);

@@ -27,13 +27,18 @@ static timestamp_ns minutes_from(timestamp_ns start, int minutes)
 static timestamp_ns play(struct world *world)
 {
     static const struct job_times none;
+    static const struct store_key key;
     timestamp_ns start = world->now - world->now % NS_PER_HOUR;
     world->now = start + NS_PER_HOUR;
     world_begin(world);
     for (int i = 0; i < 3; i++) {
-        const struct job_times times = {minutes_from(start, 10 + i), minutes_from(start, 15 + i),
-                                        minutes_from(start, 25 + i), SLICE("linux"), SLICE("")};
-        must(world, pool_minutes_change(world->stats, &none, &times, &world->error));
+        struct job_times times = {minutes_from(start, 10 + i),
+                                  minutes_from(start, 15 + i),
+                                  minutes_from(start, 25 + i),
+                                  SLICE("linux"),
+                                  SLICE(""),
+                                  false};
+        must(world, pool_minutes_change(world->stats, &key, &none, &times, &world->error));
     }
     world_commit(world);
     return start;
@@ -85,7 +90,7 @@ static void an_hour_is_made_of_its_minutes_when_they_expire(void **state)
         3, 3, 3, 3, 900 % 128 + 128, 900 / 128, 1800 % 128 + 128, 1800 / 128};
     timestamp_ns start = play(world);
     assert_int_equal(expire(world, 24 * NS_PER_HOUR), 9);
-    assert_int_equal(busiest(world), 0);
+    assert_int_equal(busiest(world), 3);
     assert_int_equal(expire(world, NS_PER_HOUR), 0);
     assert_int_equal(busiest(world), 3);
     struct store_entry entry;
@@ -101,6 +106,62 @@ static void an_hour_is_made_of_its_minutes_when_they_expire(void **state)
     world_end(world);
     world->now += 7 * NS_PER_DAY;
     assert_int_equal(busiest(world), 0);
+}
+
+static void the_busiest_of_the_week_includes_minutes_that_are_older_than_a_day(void **state)
+{
+    struct world *world = *state;
+    play(world);
+    assert_int_equal(recent(world).busy_max_day, 3);
+    for (int i = 0; i < 30; i++) {
+        expire(world, NS_PER_HOUR);
+        assert_int_equal(recent(world).busy_max_week, 3);
+    }
+    assert_int_equal(recent(world).busy_max_day, 0);
+    assert_int_equal(recent(world).last_start, TIMESTAMP_UNKNOWN);
+}
+
+// As by a clock of ours that is slow.
+static void what_has_yet_to_happen_is_in_no_minute_up_to_now(void **state)
+{
+    struct world *world = *state;
+    static const struct job_times none;
+    static const struct store_key key;
+    timestamp_ns now = world->now - world->now % NS_PER_MINUTE + NS_PER_SECOND;
+    struct job_times times = {
+        now, minutes_from(now, 10), minutes_from(now, 20), SLICE("linux"), SLICE(""), false};
+    struct pool pool;
+    struct pool_minute *minutes;
+    world->now = now;
+    world_begin(world);
+    must(world, pool_minutes_change(world->stats, &key, &none, &times, &world->error));
+    world_commit(world);
+    world_read(world);
+    const struct pool_reader reader = reader_of(world, &pool);
+    must(world, pool_minutes_read(&reader, 3, &world->arena, &minutes));
+    assert_int_equal(minutes[2].queued_max, 1);
+    assert_int_equal(minutes[2].running_max, 0);
+    assert_int_equal(minutes[1].queued_max, 0);
+    world_end(world);
+}
+
+static void changes_far_in_the_future_are_left_out(void **state)
+{
+    struct world *world = *state;
+    static const struct job_times none;
+    static const struct store_key key;
+    struct job_times times = {world->now,
+                              world->now + NS_PER_MINUTE,
+                              world->now + 26 * NS_PER_HOUR,
+                              SLICE("linux"),
+                              SLICE(""),
+                              false};
+    world_begin(world);
+    must(world, pool_minutes_change(world->stats, &key, &none, &times, &world->error));
+    world_commit(world);
+    world_read(world);
+    assert_int_equal(store_table_count(world->transaction, STORE_TABLE_POOL_MINUTES), 2);
+    world_end(world);
 }
 
 static void hours_are_dropped_after_35_days(void **state)
@@ -122,6 +183,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(an_hour_is_made_of_its_minutes_when_they_expire),
+        TEST(the_busiest_of_the_week_includes_minutes_that_are_older_than_a_day),
+        TEST(what_has_yet_to_happen_is_in_no_minute_up_to_now),
+        TEST(changes_far_in_the_future_are_left_out),
         TEST(hours_are_dropped_after_35_days),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
