@@ -318,14 +318,14 @@ static void write_pools(struct verifier *verifier, struct buffer *text)
     }
 }
 
-// The rows of minutes as they are stored, but for those in which nothing remains.
-static void write_minutes(struct verifier *verifier, struct buffer *text)
+// The rows as they are stored, but for those in which nothing remains.
+static void write_rows(struct verifier *verifier, enum store_table table, struct buffer *text)
 {
     struct store_walk *walk;
     struct store_entry entry;
-    assert_int_equal(store_table_walk(verifier->transaction, STORE_TABLE_POOL_MINUTES, SLICE_EMPTY,
-                                      &walk, &verifier->error),
-                     ERROR_NONE);
+    assert_int_equal(
+        store_table_walk(verifier->transaction, table, SLICE_EMPTY, &walk, &verifier->error),
+        ERROR_NONE);
     while (store_table_next(walk, &entry, &verifier->error) == ERROR_NONE) {
         bool is_empty = true;
         for (size_t i = 0; i < entry.value.len; i++)
@@ -365,7 +365,8 @@ void stats_write(struct store *store, struct buffer *text)
     for (int kind = 0; kind < SERIES_KINDS; kind++)
         write_series(&verifier, (enum series_kind)kind, text);
     write_pools(&verifier, text);
-    write_minutes(&verifier, text);
+    write_rows(&verifier, STORE_TABLE_POOL_MINUTES, text);
+    write_rows(&verifier, STORE_TABLE_POOL_HOURS, text);
     write_runs(&verifier, text);
     end(&verifier);
 }

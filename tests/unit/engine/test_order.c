@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 
+#include "ghatrace/store/table.h"
 #include "support/engine_bench.h"
 #include "support/orders.h"
 #include "support/stats_verify.h"
@@ -67,6 +68,9 @@ static void play(const struct sequence *sequence, const size_t *order, uint32_t 
     stats_verify(bench.store);
     stats_verify_minutes(bench.store);
     engine_bench_records(&bench, records);
+    stats_write(bench.store, records);
+    engine_bench_advance(&bench, 5 * NS_PER_HOUR); // the minutes become hours
+    assert_int_equal(engine_bench_count_entries(&bench, STORE_TABLE_POOL_MINUTES), 0);
     stats_write(bench.store, records);
     engine_bench_close(&bench);
 }
