@@ -108,6 +108,35 @@ static void an_hour_is_made_of_its_minutes_when_they_expire(void **state)
     assert_int_equal(busiest(world), 0);
 }
 
+// Two jobs run into the next hour, in which another waits and runs.
+static void an_hour_ends_with_the_jobs_of_the_next(void **state)
+{
+    struct world *world = *state;
+    static const struct job_times none;
+    static const struct store_key key;
+    static const uint8_t figures[] = {2, 2, 0, 2, 0, 3600 % 128 + 128, 3600 / 128};
+    timestamp_ns start = world->now - world->now % NS_PER_HOUR;
+    struct store_entry entry;
+    world->now = start + 2 * NS_PER_HOUR;
+    world_begin(world);
+    for (int i = 0; i < 3; i++) {
+        struct job_times times = {minutes_from(start, i < 2 ? 30 : 70),
+                                  minutes_from(start, i < 2 ? 30 : 80),
+                                  minutes_from(start, 90),
+                                  SLICE("linux"),
+                                  SLICE(""),
+                                  false};
+        must(world, pool_minutes_change(world->stats, &key, &none, &times, &world->error));
+    }
+    world_commit(world);
+    assert_int_equal(expire(world, 24 * NS_PER_HOUR), 3);
+    world_read(world);
+    must(world, store_table_seek(world->transaction, STORE_TABLE_POOL_HOURS, SLICE_EMPTY, &entry,
+                                 &world->error));
+    assert_memory_equal(entry.value.data, figures, sizeof figures);
+    world_end(world);
+}
+
 static void the_busiest_of_the_week_includes_minutes_that_are_older_than_a_day(void **state)
 {
     struct world *world = *state;
@@ -183,6 +212,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(an_hour_is_made_of_its_minutes_when_they_expire),
+        TEST(an_hour_ends_with_the_jobs_of_the_next),
         TEST(the_busiest_of_the_week_includes_minutes_that_are_older_than_a_day),
         TEST(what_has_yet_to_happen_is_in_no_minute_up_to_now),
         TEST(changes_far_in_the_future_are_left_out),
