@@ -501,11 +501,6 @@ enum error_code work_delete_job(struct engine_work *work, struct work_job *job)
     static const struct pool_place nowhere;
     enum error_code code =
         pool_move_job(work->stats, &job->key, &job->place, &nowhere, &work->error);
-    if (code == ERROR_NONE && job->state.phase == JOB_OPEN && !job->is_measured) {
-        struct job_times ended = job->times;
-        ended.ended = work->now;
-        code = pool_minutes_change(work->stats, &job->key, &job->times, &ended, &work->error);
-    }
     if (code == ERROR_NONE && job->arc.is_listed)
         code = work_unlist_job(work, job);
     if (code == ERROR_NONE && job->state.deadline != TIMESTAMP_UNKNOWN)

@@ -2,6 +2,7 @@
 #include "world.h"
 
 #include "ghatrace/stats/open_runs.h"
+#include "ghatrace/stats/pool_minutes.h"
 #include "ghatrace/stats/rebuild.h"
 #include "ghatrace/stats/series.h"
 #include "ghatrace/store/codec.h"
@@ -67,6 +68,7 @@ static void change_job(struct job_state *job, int64_t id, uint32_t *seed)
     job->run_attempt = 1;
     job->job_id = 1000 + id;
     job->phase = phases[next_random(seed) % 6];
+    job->closed_at = job->phase == JOB_OPEN ? TIMESTAMP_UNKNOWN : scenario_at(100);
     job->created_at = scenario_at(next_random(seed) % 100);
     job->last_queued = scenario_at(next_random(seed) % 100);
     job->last_waiting = next_random(seed) % 3 == 0 ? scenario_at(next_random(seed) % 100) : 0;
@@ -125,10 +127,14 @@ static void apply_job(struct world *world, const struct job_state *before,
 {
     struct pool_place from;
     struct pool_place to;
+    struct job_times was, is;
     struct store_key key = job_key(after);
     must(world, pool_place_job(NULL, before, &world->arena, &from));
     must(world, pool_place_job(NULL, after, &world->arena, &to));
     must(world, pool_move_job(world->stats, &key, &from, &to, &world->error));
+    must(world, job_times_of_state(before, &world->arena, &was));
+    must(world, job_times_of_state(after, &world->arena, &is));
+    must(world, pool_minutes_change(world->stats, &key, &was, &is, &world->error));
     store_job(world, after);
 }
 
@@ -217,6 +223,7 @@ static void changes_aborts_and_restarts_meanwhile_make_no_difference(void **stat
         }
         assert_true(pieces > 10);
         stats_verify(world->store);
+        stats_verify_minutes(world->store);
     }
     test_free(changed);
 }
