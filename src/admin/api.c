@@ -848,6 +848,8 @@ static enum error_code find_named_pool(const struct view_reader *reader, struct 
 {
     struct slice *labels, joined;
     size_t count;
+    if (name.len > LABELS_TEXT_MAX)
+        return error_set(reader->error, ERROR_NOT_FOUND, "there is no such pool");
     if (!labels_split(name, reader->arena, &labels, &count) ||
         !labels_join(labels, count, reader->arena, &joined))
         return error_set(reader->error, ERROR_MEMORY, "find a pool: out of memory");
@@ -893,8 +895,7 @@ enum error_code api_render_history(const struct api_call *call,
                                    const struct api_history_query *query)
 {
     struct api_object object;
-    if (query->window < NS_PER_MINUTE || query->window > POOL_MINUTES_DAY * NS_PER_MINUTE ||
-        query->pool.len > LABELS_TEXT_MAX)
+    if (query->window < NS_PER_MINUTE || query->window > POOL_MINUTES_DAY * NS_PER_MINUTE)
         return error_set(call->error, ERROR_USAGE, "window: want a time from 1m to 24h");
     enum error_code code = begin_object(call, &object);
     return code == ERROR_NONE ? end_object(&object, put_history(&object, query)) : code;

@@ -37,7 +37,7 @@ struct job_times {
     timestamp_ns ended;
     struct slice labels; // labels_join(), as spelled by the job
     struct slice group;
-    bool is_folded; // it is counted in "(one-off)", though its labels have a pool by now
+    bool is_folded; // it is counted in "(one-off)", even if its labels have a pool by now
 };
 
 // By its state; nothing once only a note of it is left. Texts point into the state or the arena. ERROR_MEMORY.

@@ -423,6 +423,23 @@ static void pools_are_listed_with_their_open_waits_the_longest_first(void **stat
     close_fixture(&f);
 }
 
+static void the_history_of_a_pool_that_does_not_exist_is_not_found(void **state)
+{
+    static char long_name[LABELS_TEXT_MAX + 1];
+    const struct slice names[] = {SLICE("gpu"), SLICE(""), {long_name, sizeof long_name}};
+    struct fixture f;
+    (void)state;
+    memset(long_name, 'a', sizeof long_name);
+    open_fixture(&f);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const struct api_history_query query = {names[i], NS_PER_HOUR};
+        assert_int_equal(api_render_history(call_at(&f, scenario_at(63)), &query), ERROR_NOT_FOUND);
+        assert_string_equal(f.error.message, "there is no such pool");
+        buffer_clear(&f.out);
+    }
+    close_fixture(&f);
+}
+
 static void latencies_are_those_of_the_window(void **state)
 {
     struct fixture f;
@@ -674,6 +691,7 @@ int main(void)
         cmocka_unit_test(a_missing_run_is_not_found_with_a_message),
         cmocka_unit_test(the_queue_is_filtered_by_state_and_labels_in_any_order),
         cmocka_unit_test(pools_are_listed_with_their_open_waits_the_longest_first),
+        cmocka_unit_test(the_history_of_a_pool_that_does_not_exist_is_not_found),
         cmocka_unit_test(latencies_are_those_of_the_window),
         cmocka_unit_test(hostile_names_are_returned_unchanged),
         cmocka_unit_test(any_refused_allocation_is_an_error_with_a_message),
