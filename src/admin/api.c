@@ -15,6 +15,7 @@
 #include "ghatrace/stats/latency.h"
 #include "ghatrace/stats/open_runs.h"
 #include "ghatrace/stats/pool.h"
+#include "ghatrace/stats/pool_history.h"
 #include "ghatrace/stats/pool_minutes.h"
 #include "ghatrace/stats/recent.h"
 #include "ghatrace/trace/labels.h"
@@ -823,21 +824,40 @@ static void put_wait_percentile(struct json_out *json, const char *name,
         json_out_null(json, name);
 }
 
-static void put_minute(struct json_out *json, timestamp_ns start, const struct pool_minute *minute)
+static void put_slot_count(struct json_out *json, const char *name, const struct pool_slot *slot,
+                           uint64_t value)
+{
+    if (slot->is_known)
+        json_out_count(json, name, value);
+    else
+        json_out_null(json, name);
+}
+
+static void put_slot_mean(struct json_out *json, const char *name, const struct pool_slot *slot,
+                          double value)
+{
+    if (slot->is_known)
+        put_mean(json, name, value);
+    else
+        json_out_null(json, name);
+}
+
+static void put_history_slot(struct json_out *json, timestamp_ns start,
+                             const struct pool_slot *slot)
 {
     json_out_open_object(json, NULL);
     json_out_time(json, "start", start);
-    json_out_count(json, "arrivals", minute->arrivals);
-    json_out_count(json, "starts", minute->starts);
-    json_out_count(json, "queued_max", minute->queued_max);
-    put_mean(json, "queued_mean", minute->queued_mean);
-    json_out_count(json, "running_max", minute->running_max);
-    put_mean(json, "running_mean", minute->running_mean);
+    put_slot_count(json, "arrivals", slot, slot->arrivals);
+    put_slot_count(json, "starts", slot, slot->starts);
+    put_slot_count(json, "queued_max", slot, slot->queued_max);
+    put_slot_mean(json, "queued_mean", slot, slot->queued_mean);
+    put_slot_count(json, "running_max", slot, slot->running_max);
+    put_slot_mean(json, "running_mean", slot, slot->running_mean);
     json_out_open_object(json, "wait_seconds");
-    json_out_count(json, "count", minute->waits != NULL ? minute->waits->count : 0);
-    put_wait_percentile(json, "p50", minute->waits, 50);
-    put_wait_percentile(json, "p90", minute->waits, 90);
-    put_wait_percentile(json, "p99", minute->waits, 99);
+    put_slot_count(json, "count", slot, slot->waits != NULL ? slot->waits->count : 0);
+    put_wait_percentile(json, "p50", slot->waits, 50);
+    put_wait_percentile(json, "p90", slot->waits, 90);
+    put_wait_percentile(json, "p99", slot->waits, 99);
     json_out_close_object(json);
     json_out_close_object(json);
 }
@@ -865,40 +885,43 @@ static enum error_code find_named_pool(const struct view_reader *reader, struct 
     return error_set(reader->error, ERROR_NOT_FOUND, "there is no such pool");
 }
 
-static enum error_code put_history(struct api_object *object, const struct api_history_query *query)
+static enum error_code put_history(struct api_object *object, const struct pool *pool,
+                                   const struct pool_history_slots *slots)
 {
     struct json_out *json = &object->json;
     const struct view_reader *reader = &object->reader;
-    timestamp_ns now = object->call->now;
-    size_t count = (size_t)(query->window / NS_PER_MINUTE);
-    struct pool pool;
-    struct pool_minute *minutes;
+    const struct pool_reader of_pool = {reader->transaction, pool, object->call->now,
+                                        reader->error};
+    struct pool_history history;
     char room[LABELS_TEXT_MAX];
-    const struct pool_reader of_pool = {reader->transaction, &pool, now, reader->error};
-    enum error_code code = find_named_pool(reader, query->pool, &pool);
-    if (code == ERROR_NONE)
-        code = pool_minutes_read(&of_pool, count, reader->arena, &minutes);
+    enum error_code code = pool_history_read(&of_pool, slots, reader->arena, &history);
     if (code != ERROR_NONE)
         return code;
-    timestamp_ns last = now - now % NS_PER_MINUTE;
-    json_out_text(json, "pool", pool_name(&pool, room));
-    json_out_count(json, "slot_seconds", 60);
+    json_out_text(json, "pool", pool_name(pool, room));
+    json_out_count(json, "slot_seconds", (uint64_t)(slots->length / NS_PER_SECOND));
+    json_out_time(json, "known_since", history.known_since);
     json_out_open_array(json, "slots");
-    for (size_t i = 0; i < count; i++)
-        put_minute(json, last - (duration_ns)(count - 1 - i) * NS_PER_MINUTE, &minutes[i]);
+    for (size_t i = 0; i < slots->count; i++)
+        put_history_slot(json, slots->first + (duration_ns)i * slots->length, &history.slots[i]);
     json_out_close_array(json);
     put_unreadable(object);
     return ERROR_NONE;
 }
 
-enum error_code api_render_history(const struct api_call *call,
-                                   const struct api_history_query *query)
+enum error_code api_render_history(const struct api_call *call, struct slice name,
+                                   const struct pool_history_span *span)
 {
     struct api_object object;
-    if (query->window < NS_PER_MINUTE || query->window > POOL_MINUTES_DAY * NS_PER_MINUTE)
-        return error_set(call->error, ERROR_USAGE, "window: want a time from 1m to 24h");
-    enum error_code code = begin_object(call, &object);
-    return code == ERROR_NONE ? end_object(&object, put_history(&object, query)) : code;
+    struct pool_history_slots slots;
+    struct pool pool;
+    enum error_code code = pool_history_slots_of(span, call->now, &slots, call->error);
+    if (code != ERROR_NONE)
+        return code;
+    code = begin_object(call, &object);
+    if (code != ERROR_NONE)
+        return code;
+    code = find_named_pool(&object.reader, name, &pool);
+    return end_object(&object, code == ERROR_NONE ? put_history(&object, &pool, &slots) : code);
 }
 
 // --- recent queue times of jobs -------------------------------------------------------------------

@@ -6,6 +6,7 @@
 #include "ghatrace/base/arena.h"
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/base/error.h"
+#include "ghatrace/stats/pool_history.h"
 #include "ghatrace/trace/timeline.h"
 #include "ghatrace/view/run_view.h"
 
@@ -74,14 +75,10 @@ enum error_code api_render_latency(const struct api_call *call, bool is_day) MUS
 // Every pool with its open jobs and the waits that have not ended, the longest wait first.
 enum error_code api_render_pools(const struct api_call *call) MUST_CHECK;
 
-// Queued and running jobs of a pool in each minute up to now, with arrivals, starts and waits. `window`: at most a day.
-// ERROR_NOT_FOUND, ERROR_USAGE, with a message.
-struct api_history_query {
-    struct slice pool; // its name, in any case
-    duration_ns window;
-};
-enum error_code api_render_history(const struct api_call *call,
-                                   const struct api_history_query *query) MUST_CHECK;
+// Queued and running jobs of a pool by minute or by hour, with arrivals, starts and waits. `name`: in any case, or labels
+// in any order. ERROR_NOT_FOUND, ERROR_USAGE, with a message.
+enum error_code api_render_history(const struct api_call *call, struct slice name,
+                                   const struct pool_history_span *span) MUST_CHECK;
 
 // Health of the daemon, and whether it has lost data.
 enum error_code api_render_status(const struct api_call *call) MUST_CHECK;

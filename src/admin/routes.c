@@ -203,12 +203,29 @@ static void handle_pools(void *context, const struct admin_request *request,
     end_json(&turn);
 }
 
-static duration_ns get_window(struct turn *turn, duration_ns usual)
+// A time, as RFC 3339 has it or in seconds since 1970. TIMESTAMP_UNKNOWN: it is not given.
+static timestamp_ns get_time(struct turn *turn, const char *name)
+{
+    struct slice text = get_parameter(turn, name);
+    timestamp_ns time = TIMESTAMP_UNKNOWN;
+    long long seconds;
+    if (turn->code != ERROR_NONE || text.len == 0)
+        return TIMESTAMP_UNKNOWN;
+    if (slice_parse_int64(text, &seconds) && seconds >= 0 && seconds < INT64_MAX / NS_PER_SECOND)
+        time = seconds * NS_PER_SECOND;
+    else if (!timestamp_parse_rfc3339(text, &time))
+        turn->code =
+            error_set(&turn->error, ERROR_USAGE,
+                      "%s: want a time, as 2026-01-31T09:00:00Z or in seconds since 1970", name);
+    return time > 0 ? time : 1; // 1970 is a time, too
+}
+
+static duration_ns get_window(struct turn *turn)
 {
     struct slice text = get_parameter(turn, "window");
-    duration_ns window = usual;
-    if (turn->code == ERROR_NONE && text.len > 0 && !duration_parse(text, &window))
-        turn->code = error_set(&turn->error, ERROR_USAGE, "window: want a time, as 90m or 24h");
+    duration_ns window = 0;
+    if (turn->code == ERROR_NONE && text.len > 0 && (!duration_parse(text, &window) || window <= 0))
+        turn->code = error_set(&turn->error, ERROR_USAGE, "window: want a time, as 90m, 24h or 7d");
     return window;
 }
 
@@ -216,13 +233,15 @@ static void handle_history(void *context, const struct admin_request *request,
                            struct admin_response *reply)
 {
     struct turn turn;
+    struct slice pool = SLICE_EMPTY;
     begin_call(context, request, reply, &turn);
-    struct api_history_query query = {.window = get_window(&turn, NS_PER_HOUR)};
+    const struct pool_history_span span = {
+        .from = get_time(&turn, "from"), .window = get_window(&turn), .to = get_time(&turn, "to")};
     if (turn.code == ERROR_NONE)
-        turn.code = pool_path_read(request->path, HISTORY_SUFFIX, turn.call.arena, &query.pool,
-                                   &turn.error);
+        turn.code =
+            pool_path_read(request->path, HISTORY_SUFFIX, turn.call.arena, &pool, &turn.error);
     if (turn.code == ERROR_NONE)
-        turn.code = api_render_history(&turn.call, &query);
+        turn.code = api_render_history(&turn.call, pool, &span);
     end_json(&turn);
 }
 

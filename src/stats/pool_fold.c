@@ -232,7 +232,7 @@ static enum error_code fold_pool(struct stats *stats, const struct pool_id *id, 
     if (code == ERROR_NONE)
         code = latency_drop_waits(stats, id, error);
     if (code == ERROR_NONE)
-        code = pool_minutes_move(stats, id, &one_off->pool->id, error);
+        code = pool_minutes_move(stats, pool, &one_off->pool->id, error);
     if (code == ERROR_NONE)
         code = pool_hours_drop(stats, id, error);
     if (code != ERROR_NONE)

@@ -212,8 +212,8 @@ enum error_code latency_drop_waits(struct stats *stats, const struct pool_id *po
                                    struct error *error) MUST_CHECK;
 struct minute_row;
 enum error_code pool_minutes_encode(const struct minute_row *row, struct buffer *out) MUST_CHECK;
-// Adds the minutes of one pool to those of another.
-enum error_code pool_minutes_move(struct stats *stats, const struct pool_id *from,
+// Adds the minutes of a pool that is folded to those of another. The rows of `from` are not loaded.
+enum error_code pool_minutes_move(struct stats *stats, const struct pool *from,
                                   const struct pool_id *to, struct error *error) MUST_CHECK;
 // Adds a job to those that are queued or run in a pool since then; `sign` -1: takes it off. It is no arrival or start.
 enum error_code pool_minutes_shift(struct stats *stats, const struct pool_id *pool,

@@ -18,6 +18,10 @@ SCENE = [(["gpu-a100"], "gpu farm", 9, 7, 3), (["ubuntu-latest"], "GitHub Action
          (["macos-14"], "GitHub Actions", 6, 2, 1), (["self-hosted", "arm64"], "arm, small", 3, 1, 0)]
 
 
+def unix(text):
+    return int(datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp())
+
+
 def name_of(labels):
     return ",".join(sorted(labels)).lower()
 
@@ -189,8 +193,15 @@ class Pools(harness.BlackBoxTest):
         def check():
             answer = get_json(daemon, "/api/pools/linux%2Cgpu/history?window=45m")
             self.assertEqual((answer["pool"], answer["slot_seconds"], len(answer["slots"])), ("gpu,linux", 60, 45))
+            since = unix(answer["known_since"])
+            self.assertEqual(since, min(job.created for job in jobs) // 60 * 60)
             for slot in answer["slots"][:-1]:
-                begin = int(datetime.datetime.fromisoformat(slot["start"].replace("Z", "+00:00")).timestamp())
+                begin = unix(slot["start"])
+                if begin + 60 <= since:  # nothing is known of the pool, which is not the same as no jobs
+                    self.assertEqual({name: slot[name] for name in slot if name not in ("start", "wait_seconds")},
+                                     dict.fromkeys(("arrivals", "starts", "queued_max", "queued_mean", "running_max", "running_mean")))
+                    self.assertIsNone(slot["wait_seconds"]["count"])
+                    continue
                 queued = [sum(job.created <= second and (job.last == 1 or second < job.started) for job in jobs)
                           for second in range(begin, begin + 60)]
                 running = [sum(job.last > 1 and job.started <= second and (job.last == 2 or second < job.completed_at) for job in jobs)
@@ -218,9 +229,45 @@ class Pools(harness.BlackBoxTest):
         daemon.restart(how="kill")
         check()
         self.assertEqual(get(daemon, "/api/pools/nosuch/history").status, 404)
-        self.assertEqual(get(daemon, "/api/pools/gpu%2Clinux/history?window=25h").status, 400)
-        self.assertEqual(get(daemon, "/api/pools/gpu%2Clinux/history?window=x").status, 400)
         self.assertEqual(len(get_json(daemon, "/api/pools/gpu%2Clinux/history?window=24h")["slots"]), 1440)
+
+    def test_history_of_up_to_35_days_is_by_hour(self):
+        daemon = self.new_daemon()
+        time.sleep(max(0, 15 - (3600 - time.time() % 3600)))  # within one hour
+        now = int(time.time())
+        hour, path = now // 3600 * 3600, "/api/pools/gpu/history"
+
+        def at(seconds):
+            return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        job = Run(started=hour - 7000).job("train", offset=0, queue=100, duration=3600)  # from 200 s after an hour begins
+        job.labels = ["gpu"]
+        daemon.accept(job.queued(), job.in_progress(), job.completed())
+        answer = get_json(daemon, f"{path}?window=35d")
+        self.assertEqual((answer["slot_seconds"], len(answer["slots"]), unix(answer["known_since"])),
+                         (3600, 840, job.created // 60 * 60))
+        self.assertEqual({slot["arrivals"] for slot in answer["slots"][:837]}, {None})
+        first, second, this = answer["slots"][837:]
+        self.assertEqual([unix(slot["start"]) for slot in (first, second, this)], [hour - 7200, hour - 3600, hour])
+        self.assertEqual((first["arrivals"], first["starts"], first["queued_max"], first["running_max"]), (1, 1, 1, 1))
+        self.assertAlmostEqual(first["queued_mean"], 100 / 3600, delta=0.001)
+        self.assertAlmostEqual(first["running_mean"], 3300 / 3600, delta=0.001)
+        self.assertEqual(first["wait_seconds"], {"count": 1, "p50": 100, "p90": 100, "p99": 100})
+        self.assertEqual((second["arrivals"], second["starts"], second["running_max"]), (0, 0, 1))
+        self.assertAlmostEqual(second["running_mean"], 300 / 3600, delta=0.001)
+        self.assertEqual((this["queued_max"], this["running_max"]), (0, 0))
+        for span in (f"from={hour - 30 * 3600}&to={hour}", f"from={at(hour - 30 * 3600)}&to={at(hour)}", f"window=30h&to={at(hour)}"):
+            slots = get_json(daemon, f"{path}?{span}")["slots"]
+            self.assertEqual((len(slots), slots[-2:]), (30, [first, second]), span)
+        minutes = get_json(daemon, f"{path}?from={at(hour - 3600)}&to={hour - 3000}")
+        self.assertEqual((minutes["slot_seconds"], [slot["running_max"] for slot in minutes["slots"]]), (60, [1] * 5 + [0] * 5))
+        for query, message in (("window=x", "window: want a time, as 90m, 24h or 7d"), ("window=36d", "window: want a time from 1m to 35d"),
+                               ("window=30s", "window: want a time from 1m to 35d"), ("from=yesterday", "from: want a time, as "),
+                               ("to=-5", "to: want a time, as "), (f"from={hour - 60}&window=1h", "want either from or window"),
+                               (f"from={now + 900}", "from: is in the future"), (f"from={hour - 60}&to={hour - 60}", "to: is not later than from"),
+                               ("from=0", "from: there is no history from before 35 days ago")):
+            answer = get(daemon, f"{path}?{query}")
+            self.assertEqual(answer.status, 400, query)
+            self.assertIn(message, answer.text)
 
     def test_rules_name_pools_and_leave_ids_out_of_them(self):
         daemon = self.new_daemon()

@@ -1,14 +1,20 @@
-// How many jobs of each pool were queued and how many ran, in every minute of the last day.
+// How many jobs of each pool were queued and how many ran, in every minute of the last day and every hour of 35 days.
+// They are read by pool_history.h.
 //
 // Stored are changes, by the time at which they happened: a job adds one to the queue when it is ready, moves from the
 // queue to the running ones when it starts, and leaves them when it ends. Sums of changes do not depend on the order of
 // events, and if a later event has other times, what a job added is taken back first. How many there were is counted
-// back from how many there are now. Table pool_minutes: pool id ‖ be64 minute → layout in pool_minutes.c, kept for 25
-// hours; changes that are further in the future, as by a wrong clock, are left out. Then the minutes of an hour become one row of table pool_hours: pool id ‖ be64 hour → varints of arrivals,
-// starts, the most queued and the most running jobs, and the seconds of all queued and of all running jobs, then the
-// histogram of waits; kept for 35 days, or as long as the pool. An hour without any change has no row. Of a pool that is
-// folded, the minutes are added to those of "(one-off)", and the hours are dropped. A rebuild (rebuild.h) begins both
-// tables anew, with the jobs whose states are stored.
+// back from how many there are now. Table pool_minutes: pool id ‖ be64 minute → layout in pool_rows.h, kept for 25 to 26
+// hours, in whole hours. Changes that are further in the future, as by a wrong clock, are left out.
+//
+// Then the minutes of an hour become one row of table pool_hours: pool id ‖ be64 hour → layout in pool_rows.h, kept for
+// 35 days, or as long as the pool. It is their sum, and final: what is learnt of that hour later does not change it,
+// whether its minutes are still there or not. If that changes how many jobs there are, as the late end of a job that was
+// taken for running, they change when the first hour begins that is still kept by minute. So between two rows there were
+// as many jobs as at the begin of the second one, and hours in which nothing changed have no row.
+//
+// Of a pool that is folded, the minutes are added to those of "(one-off)", and the hours are dropped. A rebuild
+// (rebuild.h) begins both tables anew, with the jobs whose states are stored.
 #ifndef GHATRACE_STATS_POOL_MINUTES_H
 #define GHATRACE_STATS_POOL_MINUTES_H
 
@@ -52,18 +58,10 @@ struct latency_wait job_times_wait(const struct job_times *times);
 enum error_code pool_minutes_change(struct stats *stats, const struct store_key *job,
                                     const struct job_times *before, struct job_times *after,
                                     struct error *error) MUST_CHECK;
-// Drops up to `max` rows that are no longer kept, of the next `pools` pools, in turn; `*has_more`: call it again. After
-// stats_flush().
+// Makes hours of up to `max` rows of minutes that are no longer kept, of the next `pools` pools, in turn; `*has_more`:
+// call it again. After stats_flush().
 enum error_code pool_minutes_expire(struct stats *stats, size_t pools, size_t max, bool *has_more,
                                     struct error *error) MUST_CHECK;
-
-struct pool_minute {
-    uint64_t arrivals; // jobs that became ready
-    uint64_t starts;
-    uint64_t queued_max, running_max;
-    double queued_mean, running_mean; // weighted by time
-    struct histogram *waits;          // of the starts; NULL if there are none
-};
 
 // What is asked of one pool.
 struct pool_reader {
@@ -72,11 +70,6 @@ struct pool_reader {
     timestamp_ns now;
     struct error *error;
 };
-
-// The `count` whole minutes up to the one of `now`, the oldest first. Of the current one, up to its end as it is now.
-// In the arena. ERROR_MEMORY.
-enum error_code pool_minutes_read(const struct pool_reader *reader, size_t count,
-                                  struct arena *arena, struct pool_minute **minutes) MUST_CHECK;
 
 struct pool_recent {
     bool is_known; // not if there are too many minutes to look at

@@ -1,6 +1,7 @@
 // Minutes of pools become hours, which keep the most, the means and the waits.
 #include "world.h"
 
+#include "ghatrace/stats/pool_history.h"
 #include "ghatrace/stats/pool_minutes.h"
 
 static int set_up(void **state)
@@ -159,18 +160,20 @@ static void what_has_yet_to_happen_is_in_no_minute_up_to_now(void **state)
     timestamp_ns now = world->now - world->now % NS_PER_MINUTE + NS_PER_SECOND;
     struct job_times times = {
         now, minutes_from(now, 10), minutes_from(now, 20), SLICE("linux"), SLICE(""), false};
+    const struct pool_history_slots slots = {minutes_from(now - NS_PER_SECOND, -2), NS_PER_MINUTE,
+                                             3};
     struct pool pool;
-    struct pool_minute *minutes;
+    struct pool_history history;
     world->now = now;
     world_begin(world);
     must(world, pool_minutes_change(world->stats, &key, &none, &times, &world->error));
     world_commit(world);
     world_read(world);
     const struct pool_reader reader = reader_of(world, &pool);
-    must(world, pool_minutes_read(&reader, 3, &world->arena, &minutes));
-    assert_int_equal(minutes[2].queued_max, 1);
-    assert_int_equal(minutes[2].running_max, 0);
-    assert_int_equal(minutes[1].queued_max, 0);
+    must(world, pool_history_read(&reader, &slots, &world->arena, &history));
+    assert_int_equal(history.slots[2].queued_max, 1);
+    assert_int_equal(history.slots[2].running_max, 0);
+    assert_int_equal(history.slots[1].queued_max, 0);
     world_end(world);
 }
 
