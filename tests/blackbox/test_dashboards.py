@@ -22,9 +22,10 @@ RULES = ROOT / "conf/prometheus"
 BOARDS = {path.stem: json.loads(path.read_text()) for path in sorted(GRAFANA.glob("*.json"))}
 # What Grafana puts in place of variables. Rates look back on the whole test: however slow it goes, the load is in them.
 TIMES = {"$__rate_interval": "1h", "$__range": "1h", "$window": "1h"}
-ALL = {"$repository": ".*", "$workflow": ".*", "$runner_labels": ".*", "$runner_group": ".*"}
+ALL = {"$repository": ".*", "$workflow": ".*", "$runner_labels": ".*", "$runner_group": ".*", "$pool": ".*"}
 CHOSEN = {"$repository": "(acme/rocket_engine|acme/telemetry)", "$workflow": "(CI|Release)",
-          "$runner_labels": "(ubuntu-latest,x64|gpu,self-hosted)", "$runner_group": "(GitHub Actions|gpu farm)"}
+          "$runner_labels": "(ubuntu-latest,x64|gpu,self-hosted)", "$runner_group": "(GitHub Actions|gpu farm)",
+          "$pool": "(ubuntu-latest,x64|gpu,self-hosted)"}
 METRIC = re.compile(r"\b(?:ghatrace|gha|process)_[a-z_]+\b")
 # A line of metrics: name and labels, value, exemplar.
 SAMPLE = re.compile(r'([a-z_]+(?:\{(?:[^"}]|"(?:[^"\\]|\\.)*")*\})?) (\S+)( # .*)?')
@@ -299,6 +300,16 @@ class Dashboards(harness.BlackBoxTest):
         self.assertGreater(value("runner-latency", "Oldest in the queue", gpu), 900)
         median = value("runner-latency", "Time in the queue: median", gpu, runner_labels="gpu,self-hosted")
         self.assertTrue(300 <= median <= 600, median)  # the bucket of 400 s
+        pool, ubuntu = {"$pool": "gpu,self-hosted"}, {"$pool": "ubuntu-latest,x64"}
+        self.assertEqual(value("runner-latency", "Queued in each pool", pool), 2)
+        self.assertGreater(value("runner-latency", "Oldest wait that has not ended", pool), 900)
+        for index in range(3):
+            self.assertGreater(value("runner-latency", "Waits that have not ended", pool, index), 900)
+        self.assertEqual(value("runner-latency", "Running in each pool, and the most in a week", ubuntu), 2)
+        # One job ran at the first scrape, two at the last: completed ones count for nothing now.
+        most = value("runner-latency", "Running in each pool, and the most in a week", ubuntu, 1)
+        self.assertTrue(1 / most <= value("runner-latency", "Utilization of pools", ubuntu) <= 2 / most)
+        self.assertEqual(value("runner-latency", "Utilization of pools", pool), 0)
         self.assertEqual(value("pipeline-health", "Failure rate of runs", {}, repository="acme/telemetry", workflow="Release"), 0)
         self.assertEqual(value("pipeline-health", "Failure rate of runs", {}, workflow="Nightly"), 1)
         self.assertAlmostEqual(value("pipeline-health", "Failure rate of runs", {}, workflow="CI"), 0.5)
