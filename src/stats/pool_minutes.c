@@ -91,6 +91,14 @@ static int64_t unzigzag(uint64_t value)
     return value % 2 == 1 ? -half - 1 : half;
 }
 
+bool pool_minutes_is_empty(const struct minute_row *row)
+{
+    bool is_empty = row->arrivals == 0 && row->starts == 0 && row->waits.count == 0;
+    for (size_t i = 0; i < SECONDS && is_empty; i++)
+        is_empty = row->queued[i] == 0 && row->running[i] == 0;
+    return is_empty;
+}
+
 enum error_code pool_minutes_encode(const struct minute_row *row, struct buffer *out)
 {
     struct byte_writer writer = {.out = out};

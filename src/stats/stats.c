@@ -261,15 +261,26 @@ static enum error_code encode_row(const struct row *row, struct buffer *out)
 
 static struct slice row_key(const struct row *row);
 
+// A minute of which nothing remains is deleted, so that what is stored does not depend on the order of events.
+static enum error_code write_row(struct stats *stats, const struct row *row, struct error *error)
+{
+    if (row->table == STORE_TABLE_POOL_MINUTES && pool_minutes_is_empty(row->minute)) {
+        enum error_code code =
+            store_table_delete(stats->transaction, row->table, row_key(row), error);
+        return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+    }
+    buffer_clear(&stats->bytes);
+    enum error_code code = encode_row(row, &stats->bytes);
+    if (code != ERROR_NONE)
+        return error_set(error, code, "encode figures: %s", error_code_text(code));
+    return store_table_put(stats->transaction, row->table, row_key(row),
+                           buffer_slice(&stats->bytes), error);
+}
+
 enum error_code stats_flush(struct stats *stats, struct error *error)
 {
     for (const struct row *row = stats->first; row != NULL; row = row->next) {
-        buffer_clear(&stats->bytes);
-        enum error_code code = encode_row(row, &stats->bytes);
-        if (code != ERROR_NONE)
-            return error_set(error, code, "encode figures: %s", error_code_text(code));
-        code = store_table_put(stats->transaction, row->table, row_key(row),
-                               buffer_slice(&stats->bytes), error);
+        enum error_code code = write_row(stats, row, error);
         if (code != ERROR_NONE)
             return code;
     }

@@ -432,8 +432,9 @@ static void the_history_of_a_pool_that_does_not_exist_is_not_found(void **state)
     memset(long_name, 'a', sizeof long_name);
     open_fixture(&f);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        const struct api_history_query query = {names[i], NS_PER_HOUR};
-        assert_int_equal(api_render_history(call_at(&f, scenario_at(63)), &query), ERROR_NOT_FOUND);
+        const struct pool_history_span span = {.window = NS_PER_HOUR};
+        assert_int_equal(api_render_history(call_at(&f, scenario_at(63)), names[i], &span),
+                         ERROR_NOT_FOUND);
         assert_string_equal(f.error.message, "there is no such pool");
         buffer_clear(&f.out);
     }
