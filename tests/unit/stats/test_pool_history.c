@@ -297,6 +297,68 @@ static void a_slot_that_has_not_ended_is_that_up_to_now(void **state)
     assert_true(history.slots[slots.count - 1].queued_mean == 0.5);
 }
 
+// Of which only its begin and its end are changes.
+static void a_job_of_many_hours_is_in_each_of_them(void **state)
+{
+    struct world *world = *state;
+    struct pool_history_slots slots;
+    struct pool_history history;
+    timestamp_ns start = world->now - world->now % NS_PER_HOUR;
+    struct job_times job = {.ready = start, .started = start, .labels = SLICE("linux")};
+    world_begin(world);
+    learn(world, 1, &nothing, &job);
+    world_commit(world);
+    for (int hour = 1; hour <= 60; hour++) {
+        world->now = start + hour * NS_PER_HOUR;
+        if (hour == 50) {
+            struct job_times ended = job;
+            ended.ended = world->now;
+            world_begin(world);
+            learn(world, 1, &job, &ended);
+            world_commit(world);
+        }
+        expire(world);
+        read_history(world, &(struct pool_history_span){.window = 5 * NS_PER_DAY}, &slots,
+                     &history);
+        for (size_t i = 0; i < slots.count; i++) {
+            timestamp_ns at = slots.first + (duration_ns)i * NS_PER_HOUR;
+            bool runs = at >= start && at < start + 50 * NS_PER_HOUR;
+            assert_int_equal(history.slots[i].is_known, at >= start);
+            assert_int_equal(history.slots[i].running_max, runs ? 1 : 0);
+            assert_true(history.slots[i].running_mean == (runs ? 1 : 0));
+        }
+    }
+}
+
+// It is in the hours that were final when its end became known, and in none after them.
+static void
+an_end_that_becomes_known_days_later_counts_from_the_first_hour_that_is_not_final(void **state)
+{
+    struct world *world = *state;
+    struct pool_history_slots slots;
+    struct pool_history history;
+    timestamp_ns start = world->now - world->now % NS_PER_HOUR;
+    struct job_times job = {.ready = start, .started = start, .labels = SLICE("linux")};
+    struct job_times ended = job;
+    ended.ended = start + 3 * NS_PER_HOUR;
+    world_begin(world);
+    learn(world, 1, &nothing, &job);
+    world_commit(world);
+    world->now = start + 80 * NS_PER_HOUR;
+    for (int i = 0; i < 40; i++, world->now += NS_PER_HOUR) {
+        if (i == 1) {
+            world_begin(world);
+            learn(world, 1, &job, &ended);
+            world_commit(world);
+        }
+        read_history(world, &(struct pool_history_span){.from = start}, &slots, &history);
+        for (size_t k = 0; k + 1 < slots.count; k++)
+            assert_int_equal(history.slots[k].running_max, i == 0 || k < 81 - 25 ? 1 : 0);
+        if (i % 7 == 0)
+            expire(world);
+    }
+}
+
 // The jobs of a pool that is folded were not in "(one-off)" before: hours that are final do not change.
 static void a_folded_pool_goes_on_in_the_hours_that_are_not_final(void **state)
 {
@@ -413,6 +475,8 @@ int main(void)
         TEST(hours_are_the_same_while_they_are_still_minutes),
         TEST(before_its_first_change_nothing_is_known_of_a_pool),
         TEST(a_slot_that_has_not_ended_is_that_up_to_now),
+        TEST(a_job_of_many_hours_is_in_each_of_them),
+        TEST(an_end_that_becomes_known_days_later_counts_from_the_first_hour_that_is_not_final),
         TEST(a_folded_pool_goes_on_in_the_hours_that_are_not_final),
         cmocka_unit_test(a_day_is_shown_by_minute_and_what_is_longer_or_older_by_hour),
         cmocka_unit_test(what_cannot_be_shown_is_refused_in_a_sentence),
