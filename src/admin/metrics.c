@@ -146,7 +146,7 @@ static void put_bound(struct metrics_text *text, double bound)
 {
     char number[NUMBER_SIZE];
     bool is_whole = floor(bound) == bound;
-    (void)snprintf(number, sizeof number, is_whole ? "%.1f" : "%g", bound);
+    (void)snprintf(number, sizeof number, is_whole ? "%.1f" : "%.10g", bound);
     put_chars(text, number);
 }
 
@@ -364,8 +364,22 @@ static enum error_code put_job_ages(struct queue *queue, timestamp_ns now)
 
 // --- pools by name --------------------------------------------------------------------------------
 
-static const double bounds[SERIES_BOUNDS] = {1,   2,   5,    10,   15,   30,   60,    120,
-                                             300, 600, 1200, 1800, 3600, 7200, 14400, 21600};
+// The stored bounds, in seconds.
+struct bounds {
+    double at[SERIES_BOUNDS_MAX];
+    size_t count;
+};
+
+static enum error_code read_bounds(struct store_transaction *transaction, struct bounds *bounds,
+                                   struct error *error)
+{
+    struct series_bounds stored;
+    enum error_code code = series_read_bounds(transaction, &stored, error);
+    bounds->count = code == ERROR_NONE ? stored.count : 0;
+    for (size_t i = 0; i < bounds->count; i++)
+        bounds->at[i] = (double)stored.at[i] / (double)NS_PER_SECOND;
+    return code;
+}
 
 static double sum_in_seconds(const struct series_sum *sum)
 {
@@ -469,26 +483,28 @@ static enum error_code put_busy_max(struct metrics_text *text, const struct view
 static enum error_code put_ended_waits(struct metrics_text *text, const struct view_reader *reader,
                                        const struct pools_view *view)
 {
+    struct bounds bounds;
+    enum error_code code = read_bounds(reader->transaction, &bounds, reader->error);
     metrics_family(
         text, "ghatrace_pool_queue_wait_seconds", METRICS_HISTOGRAM,
         "How long jobs of the pool that were ready to run waited for a runner, counted once "
         "each, when the job starts. Survives restarts.");
-    for (size_t pool = 0; pool < view->count; pool++) {
+    for (size_t pool = 0; pool < view->count && code == ERROR_NONE; pool++) {
         struct pool_waits waits;
         struct metrics_label label;
-        enum error_code code = latency_read_waits(reader->transaction, &view->pools[pool].pool.id,
-                                                  &waits, reader->error);
+        code = latency_read_waits(reader->transaction, &view->pools[pool].pool.id, &waits,
+                                  reader->error);
         if (code != ERROR_NONE)
             return code;
-        const struct metrics_histogram histogram = {.bounds = bounds,
-                                                    .bound_count = SERIES_BOUNDS,
+        const struct metrics_histogram histogram = {.bounds = bounds.at,
+                                                    .bound_count = bounds.count,
                                                     .buckets = waits.buckets,
                                                     .count = waits.count,
                                                     .sum = sum_in_seconds(&waits.sum)};
         metrics_put_histogram(text, "ghatrace_pool_queue_wait_seconds",
                               one_label(pool_label(&label, &view->pools[pool])), &histogram);
     }
-    return ERROR_NONE;
+    return code;
 }
 
 static enum error_code put_named_pools(struct metrics_text *text,
@@ -586,32 +602,30 @@ static const struct family families[] = {
      "How long jobs that were assigned to a scale set waited until a runner started them, where "
      "ARC reported it. Survives restarts. The other part.",
      SERIES_JOB, SERIES_JOB_PROVISION},
+    {"ghatrace_job_duration_seconds",
+     "How long jobs took from when they were ready for a runner to their end: queue, start-up and "
+     "execution together. Survives restarts.",
+     SERIES_JOB, SERIES_JOB_DURATION},
     {"ghatrace_run_duration_seconds", "How long runs took, from start to end. Survives restarts.",
      SERIES_RUN, 0},
 };
 
-// Indexed by kind and position.
-static const char *const label_names[SERIES_KINDS][SERIES_LABELS_MAX] = {
-    [SERIES_JOB] = {"repository", "workflow", "runner_group", "runner_labels", "result"},
-    [SERIES_RUN] = {"repository", "workflow", "result"},
-    [SERIES_STEP] = {"repository", "workflow", "step", "result"},
-};
-
 static size_t fill_labels(const struct series *series, struct metrics_label *labels)
 {
-    size_t count = series_label_count(series->kind);
-    for (size_t i = 0; i < count; i++)
-        labels[i] = (struct metrics_label){label_names[series->kind][i], series->labels[i]};
+    size_t count = 0;
+    for (size_t i = 0; i < SERIES_LABELS; i++)
+        if ((series->has & SERIES_HAS(i)) != 0)
+            labels[count++] = (struct metrics_label){series_label_names[i], series->labels[i]};
     return count;
 }
 
 static void put_histogram(struct metrics_text *text, const struct family *family,
-                          const struct series *series)
+                          const struct series *series, const struct bounds *bounds)
 {
     const struct series_histogram *from = &series->histograms[family->position];
-    struct metrics_label labels[SERIES_LABELS_MAX];
-    const struct metrics_histogram histogram = {.bounds = bounds,
-                                                .bound_count = SERIES_BOUNDS,
+    struct metrics_label labels[SERIES_LABELS];
+    const struct metrics_histogram histogram = {.bounds = bounds->at,
+                                                .bound_count = bounds->count,
                                                 .buckets = from->buckets,
                                                 .count = from->count,
                                                 .sum = sum_in_seconds(&from->sum),
@@ -624,7 +638,7 @@ static void put_histogram(struct metrics_text *text, const struct family *family
 
 static void put_step(struct metrics_text *text, const char *name, const struct series *series)
 {
-    struct metrics_label labels[SERIES_LABELS_MAX];
+    struct metrics_label labels[SERIES_LABELS];
     size_t count = fill_labels(series, labels);
     metrics_sample(text, name, "_sum", (struct metrics_labels){labels, count},
                    sum_in_seconds(&series->sum));
@@ -635,6 +649,7 @@ static void put_step(struct metrics_text *text, const char *name, const struct s
 struct series_sums {
     uint64_t overflow[SERIES_KINDS]; // counted beyond the limit
     uint64_t left_out;               // sets omitted for lack of space
+    struct bounds bounds;
 };
 
 static enum error_code put_family(struct metrics_text *text, struct store_transaction *transaction,
@@ -652,7 +667,7 @@ static enum error_code put_family(struct metrics_text *text, struct store_transa
         else if (family->kind == SERIES_STEP)
             put_step(text, family->name, &series);
         else
-            put_histogram(text, family, &series);
+            put_histogram(text, family, &series, &sums->bounds);
         if (series_is_other(&series))
             sums->overflow[family->kind] = series.count;
         series_id_increment(&id);
@@ -688,6 +703,7 @@ static enum error_code metrics_put_series(struct metrics_text *text,
     enum error_code code = store_begin(sources->store, false, &transaction, error);
     if (code != ERROR_NONE)
         return code;
+    code = read_bounds(transaction, &sums.bounds, error);
     for (size_t i = 0; i < sizeof families / sizeof families[0] && code == ERROR_NONE; i++)
         code = put_family(text, transaction, &families[i], &sums, error);
     if (code == ERROR_NONE)

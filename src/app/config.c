@@ -717,6 +717,16 @@ static enum error_code read_pools(struct config *config, const struct settings *
     return config_read_pools(config, &sources, settings->arena, error);
 }
 
+static enum error_code read_series(struct config *config, const struct settings *settings,
+                                   struct error *error)
+{
+    const struct config_series_sources from = {
+        .labels = source_of_setting(settings, OPTION_ID_METRICS_LABELS),
+        .bounds = source_of_setting(settings, OPTION_ID_METRICS_BOUNDS),
+        .preset_labels = options[OPTION_ID_METRICS_LABELS].preset};
+    return config_read_series(config, &from, error);
+}
+
 static uint64_t default_ingress_threads(void)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -990,6 +1000,8 @@ enum error_code config_build(struct config *config, const struct settings *setti
         code = read_runners(config, settings, error);
     if (code == ERROR_NONE && option_set_has(wanted, OPTION_ID_RUNNER_POOL))
         code = read_pools(config, settings, error);
+    if (code == ERROR_NONE && option_set_has(wanted, OPTION_ID_METRICS_LABELS))
+        code = read_series(config, settings, error);
     if (code == ERROR_NONE)
         code = check_listeners(config, settings, wanted, error);
     if (code == ERROR_NONE && option_set_has(wanted, OPTION_ID_LISTEN))

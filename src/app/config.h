@@ -60,6 +60,8 @@ struct config {
     bool admin_tls;
     const char *admin_client_ca;
     const char *trace_url;
+    const char *metrics_labels; // this and the next: read into engine.series
+    const char *metrics_bounds;
     const char *db;
     uint64_t db_max_size;
     const char *otlp_endpoint; // the otlp_ fields are the source of `exporting`
@@ -121,6 +123,16 @@ struct config_pool_sources {
 // Splits them (config_pools.c). ERROR_USAGE, ERROR_MEMORY.
 enum error_code config_read_pools(struct config *config, const struct config_pool_sources *sources,
                                   struct arena *arena, struct error *error) MUST_CHECK;
+
+// Where labels and bounds were set, for messages; and the labels of kinds that the setting does not name.
+struct config_series_sources {
+    const char *labels;
+    const char *bounds;
+    const char *preset_labels;
+};
+// Reads them (config_series.c). ERROR_USAGE.
+enum error_code config_read_series(struct config *config, const struct config_series_sources *from,
+                                   struct error *error) MUST_CHECK;
 
 // The next word of "a, b c"; empty at the end.
 struct slice config_next_word(struct slice *rest);

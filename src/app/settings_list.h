@@ -45,6 +45,17 @@ SETTING(METRICS_MAX_SERIES, "metrics-max-series", COUNT(engine.max_series), "100
         "sets of labels of jobs, of runs and of steps; beyond it the one unused for longest is added "
         "to \"other\"",
         .least = 1, .most = 5000, .why_most = "/metrics would take seconds and hundreds of megabytes")
+SETTING(METRICS_LABELS, "metrics-labels", TEXT(metrics_labels),
+        "job: pool runner_labels result; run: event default_branch result; step: off", "KIND: LABEL...; ...",
+        "labels of the histograms of jobs, runs and steps, of each kind that is named; or off: job and run: repository, "
+        "workflow, default_branch, result; job: pool, runner_labels, runner_group; run: event; step: repository, "
+        "workflow, step, result")
+SETTING(METRICS_BOUNDS, "metrics-bounds", TEXT(metrics_bounds),
+        "1s 2s 5s 10s 15s 30s 1m 2m 5m 10m 20m 30m 1h 2h 4h 6h", "TIME...",
+        "upper bounds of the buckets of jobs, runs and waits, ascending, at most 20; when they change, these begin anew")
+SETTING(METRICS_IDLE, "metrics-idle", DURATION(engine.series.idle), "7d", "TIME",
+        "a set of labels that nothing was counted in for longer is dropped; 0: none is",
+        .least = 0, .most = NEVER)
 SETTING(METRICS_MAX_POOLS, "metrics-max-pools", COUNT(engine.max_pools), "2000", "N",
         "pools of runners; beyond it sets of labels that no rule names and where few jobs started are "
         "one pool, \"(one-off)\"",

@@ -513,12 +513,13 @@ enum error_code work_delete_job(struct engine_work *work, struct work_job *job)
 static enum error_code count_job(struct engine_work *work, struct work_job *job,
                                  const struct job_sample *measure)
 {
+    if (measure->is_assignment_only)
+        return series_count_job(work->stats, measure, &work->error);
     const struct latency_wait before = job_times_wait(&job->times);
     struct job_times times = job_times_of_sample(measure);
-    enum error_code code = series_count_job(work->stats, measure, &work->error);
-    if (code != ERROR_NONE || measure->is_assignment_only)
-        return code;
-    code = latency_count_job(work->stats, measure, &before, &work->error);
+    enum error_code code = latency_count_job(work->stats, measure, &before, &work->error);
+    if (code == ERROR_NONE) // by the pool that it is in now
+        code = series_count_job(work->stats, measure, &work->error);
     if (code == ERROR_NONE)
         code = count_job_times(work, job, &times);
     job->is_measured = true;

@@ -359,9 +359,10 @@ static enum error_code work_expire(struct engine_work *work, size_t max, timesta
 #define NOTES_OF_A_BLOCK 200
 // Blocks shed between two checks of the free space.
 #define SHED_BLOCKS 4
-// Pools checked in one batch, and the interval at which all of them are checked.
+// Pools, and series, checked in one batch, and the interval at which all of them are checked.
 #define POOLS_PER_BATCH 64
 #define FOLDED_PER_BATCH 256
+#define SERIES_PER_BATCH 64
 #define POOLS_EVERY (10 * NS_PER_MINUTE)
 // While room runs short, jobs that a note can replace are not kept as states. How often to look for such jobs after a
 // search that found none.
@@ -467,6 +468,21 @@ static enum error_code drop_pools(struct engine *engine)
     return code;
 }
 
+// Likewise.
+static enum error_code drop_idle_series(struct engine *engine)
+{
+    struct engine_work *work = &engine->work;
+    bool is_end = false;
+    duration_ns since = work->now - engine->series_looked;
+    if (since >= 0 && since < POOLS_EVERY)
+        return ERROR_NONE;
+    enum error_code code =
+        series_expire(work->stats, &engine->next_series, SERIES_PER_BATCH, &is_end, &work->error);
+    if (is_end)
+        engine->series_looked = work->now;
+    return code;
+}
+
 // The share of the store that completed jobs may take when room runs short.
 #define JOB_HISTORY_SHARE 64
 #define JOB_HISTORY_BYTES 50 // of one that is stored alone
@@ -526,7 +542,7 @@ static enum error_code expire_notes_and_figures(struct engine *engine, struct up
     upkeep->has_leftovers |= has_more;
     if (code == ERROR_NONE)
         code = drop_pools(engine);
-    return code;
+    return code == ERROR_NONE ? drop_idle_series(engine) : code;
 }
 
 // A small piece, and no more than necessary: some of an older version's notes of deliveries, otherwise a few blocks.

@@ -108,6 +108,18 @@ static void engine_note_overflow(struct engine *engine)
                  LOG_INT("since_start", sets));
 }
 
+// After a commit: reports that series are stored in another way than before, because of what is set now.
+static void engine_log_series_change(const struct engine *engine)
+{
+    struct stats_series_change change;
+    stats_read_series_change(engine->work.stats, &change);
+    if (change.has_other_labels)
+        log_info("metrics: jobs, runs and steps were counted by other labels than metrics-labels "
+                 "has; their sums were added up by those that remain");
+    if (change.has_other_bounds)
+        log_warn("metrics: histograms had other bounds than metrics-bounds has; they begin anew");
+}
+
 void engine_read_overflow(struct engine *engine, struct engine_overflow *overflow)
 {
     pthread_mutex_lock(&engine->mutex);
@@ -305,6 +317,7 @@ static enum error_code commit_batch(struct engine *engine, struct engine_task *t
     engine->has_all_figures = has_all_figures;
     counters_add_commit(engine, count, timestamp_monotonic() - begun);
     engine_note_overflow(engine);
+    engine_log_series_change(engine);
     engine_report_drops(engine);
     if (work->counted.records > 0 && engine->options.on_outbox != NULL)
         engine->options.on_outbox(engine->options.on_outbox_context);
@@ -463,8 +476,8 @@ static enum error_code check_figures(struct engine *engine)
     enum error_code code = store_begin(work->store, false, &transaction, &work->error);
     if (code != ERROR_NONE)
         return code;
-    code =
-        rebuild_is_done_by_rules(work->stats, transaction, &engine->has_all_figures, &work->error);
+    code = rebuild_is_done_by_options(work->stats, transaction, &engine->has_all_figures,
+                                      &work->error);
     store_abort(transaction);
     return code;
 }
@@ -480,9 +493,11 @@ static enum error_code compute_some_figures(struct engine *engine, bool *is_done
     if (code == ERROR_NONE)
         code = stats_flush(work->stats, &work->error);
     code = end_work(work, code, &set_aside);
-    if (code == ERROR_NONE)
-        engine_log_set_aside(engine, &set_aside);
-    return code;
+    if (code != ERROR_NONE)
+        return code;
+    engine_log_set_aside(engine, &set_aside);
+    engine_log_series_change(engine);
+    return ERROR_NONE;
 }
 
 // At startup: in transactions of its own, as many as the time limit permits. Batches compute what remains or failed.
@@ -660,7 +675,8 @@ enum error_code engine_create(struct store *store, const struct engine_options *
     made->work.forwarder = forwarder_create(options->forwarded_max);
     const struct stats_options figures = {.max_series = options->max_series,
                                           .max_pools = options->max_pools,
-                                          .rules = options->pool_rules};
+                                          .rules = options->pool_rules,
+                                          .series = options->series};
     enum error_code code = made->work.forwarder != NULL
                                ? stats_create(&figures, &made->work.stats, error)
                                : error_set(error, ERROR_MEMORY, "create engine: out of memory");

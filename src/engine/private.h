@@ -11,6 +11,7 @@
 #include "ghatrace/stats/latency.h"
 #include "ghatrace/stats/pool.h"
 #include "ghatrace/stats/pool_minutes.h"
+#include "ghatrace/stats/series.h"
 #include "ghatrace/stats/stats.h"
 #include "ghatrace/trace/lifecycle.h"
 
@@ -103,9 +104,11 @@ struct engine {
     // wall clock jumped ahead.
     timestamp_ns last_wall, last_steady, clock_trusted_from, readers_checked;
 
-    bool has_all_figures;      // nothing is left to compute from the states
-    struct pool_id next_pool;  // where the search for unused pools continues
-    timestamp_ns pools_looked; // when the last search ended
+    bool has_all_figures;            // nothing is left to compute from the states
+    struct pool_id next_pool;        // where the search for unused pools continues
+    timestamp_ns pools_looked;       // when the last search ended
+    struct series_place next_series; // the same for unused series
+    timestamp_ns series_looked;
 
     // Where the check of the list of jobs for ARC continues (arc_reports.c).
     struct arc_check {

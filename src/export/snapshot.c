@@ -24,8 +24,9 @@ struct collection {
     struct snapshot *snapshot;
     struct store_transaction *transaction;
     struct arena arena;
-    struct otlp_interval counted; // since the figures are counted
-    struct otlp_metrics *part;    // NULL: none is begun
+    struct otlp_interval counted; // since the figures are counted; of a series, since it is
+    struct series_bounds bounds;
+    struct otlp_metrics *part; // NULL: none is begun
     const struct otlp_metric *metric;
     enum error_code code; // the first error
     struct error *error;
@@ -102,7 +103,7 @@ static void put_count(struct collection *collection, const struct attributes *at
 
 // --- attributes -----------------------------------------------------------------------------------
 
-#define POINT_ATTRIBUTES_MAX 8
+#define POINT_ATTRIBUTES_MAX 12
 
 struct point_attributes {
     struct attribute items[POINT_ATTRIBUTES_MAX];
@@ -132,10 +133,16 @@ static void add_pipeline(struct point_attributes *point, struct slice repository
     add(point, "cicd.pipeline.name", workflow);
 }
 
-// `labels`: as they are shown, or the name of the pool's rule.
-static void add_pool_name(struct point_attributes *point, struct slice labels)
+static void add_pool_name(struct point_attributes *point, struct slice name)
 {
-    add(point, "ghatrace.pool", labels);
+    add(point, "ghatrace.pool", name);
+}
+
+// `room` is used as long as the attributes.
+static void add_pool_of_row(struct point_attributes *point, const struct pool *pool,
+                            char room[LABELS_TEXT_MAX])
+{
+    add_pool_name(point, pool_name(pool, room));
 }
 
 // error.type of a run's span with this result, which is its conclusion (trace/spans.c); empty: no failure.
@@ -164,11 +171,12 @@ static double in_seconds(int64_t ns)
 static void put_series_histogram(struct collection *collection, const struct attributes *attributes,
                                  const struct series_histogram *from)
 {
-    double bounds[SERIES_BOUNDS];
+    const struct series_bounds *chosen = &collection->bounds;
+    double bounds[SERIES_BOUNDS_MAX];
     struct otlp_exemplar exemplars[SERIES_BUCKETS];
-    for (size_t i = 0; i < SERIES_BOUNDS; i++)
-        bounds[i] = series_bounds[i];
-    for (size_t i = 0; i < SERIES_BUCKETS; i++)
+    for (size_t i = 0; i < chosen->count; i++)
+        bounds[i] = in_seconds(chosen->at[i]);
+    for (size_t i = 0; i <= chosen->count; i++)
         exemplars[i] = (struct otlp_exemplar){.at = from->exemplars[i].at,
                                               .value = in_seconds(from->exemplars[i].value),
                                               .trace = from->exemplars[i].trace};
@@ -176,7 +184,7 @@ static void put_series_histogram(struct collection *collection, const struct att
                                              .sum = (double)from->sum.seconds +
                                                     in_seconds(from->sum.nanoseconds),
                                              .bounds = bounds,
-                                             .bound_count = SERIES_BOUNDS,
+                                             .bound_count = chosen->count,
                                              .buckets = from->buckets,
                                              .exemplars = exemplars};
     if (from->count > 0 && make_part_room(collection))
@@ -193,16 +201,32 @@ static void put_series_metric(struct collection *collection, const struct otlp_m
     struct series_id id = {{0}};
     struct series series;
     enum error_code code = ERROR_NONE;
+    const timestamp_ns since = collection->counted.start;
     begin_metric(collection, metric);
     while (collection->code == ERROR_NONE &&
            (code = series_seek(collection->transaction, kind, &id, &series, collection->error)) ==
                ERROR_NONE) {
+        collection->counted.start = timestamp_first_known(series.started_at, since);
         put(collection, &series, position);
         series_id_increment(&id);
     }
+    collection->counted.start = since;
     if (collection->code == ERROR_NONE && code != ERROR_NOT_FOUND)
         collection->code = code;
     end_metric(collection);
+}
+
+// Its labels but the result; what it does not have is left out.
+static void begin_series(struct point_attributes *point, const struct series *series)
+{
+    const struct slice *labels = series->labels;
+    begin_attributes(point);
+    add_pipeline(point, labels[SERIES_REPOSITORY], labels[SERIES_WORKFLOW]);
+    add(point, "github.event_name", labels[SERIES_EVENT]);
+    add(point, "ghatrace.default_branch", labels[SERIES_DEFAULT_BRANCH]);
+    add_pool_name(point, labels[SERIES_POOL]);
+    add(point, "ghatrace.runner_labels", labels[SERIES_RUNNER_LABELS]);
+    add(point, "github.runner_group_name", labels[SERIES_RUNNER_GROUP]);
 }
 
 // GitHub reports no end of a run's pending state: the duration is that from its start to its end.
@@ -210,30 +234,20 @@ static void put_run_series(struct collection *collection, const struct series *s
                            size_t position)
 {
     struct point_attributes point;
-    struct slice result = series->labels[SERIES_RUN_RESULT];
-    begin_attributes(&point);
-    add_pipeline(&point, series->labels[SERIES_RUN_REPOSITORY],
-                 series->labels[SERIES_RUN_WORKFLOW]);
+    struct slice result = series->labels[SERIES_RESULT];
+    begin_series(&point, series);
     add(&point, "cicd.pipeline.run.state", SLICE("executing"));
     add(&point, "cicd.pipeline.result", result);
     add(&point, "error.type", error_type_of(result));
     put_series_histogram(collection, &point.list, &series->histograms[position]);
 }
 
-static void begin_job(struct point_attributes *point, const struct series *series)
-{
-    begin_attributes(point);
-    add_pipeline(point, series->labels[SERIES_JOB_REPOSITORY], series->labels[SERIES_JOB_WORKFLOW]);
-    add_pool_name(point, series->labels[SERIES_JOB_LABELS]);
-    add(point, "github.runner_group_name", series->labels[SERIES_JOB_GROUP]);
-}
-
 static void put_job_series(struct collection *collection, const struct series *series,
                            size_t position)
 {
     struct point_attributes point;
-    begin_job(&point, series);
-    add(&point, "cicd.pipeline.task.run.result", series->labels[SERIES_JOB_RESULT]);
+    begin_series(&point, series);
+    add(&point, "cicd.pipeline.task.run.result", series->labels[SERIES_RESULT]);
     put_series_histogram(collection, &point.list, &series->histograms[position]);
 }
 
@@ -242,12 +256,12 @@ static void put_job_errors(struct collection *collection, const struct series *s
                            size_t position)
 {
     struct point_attributes point;
-    struct slice result = series->labels[SERIES_JOB_RESULT];
+    struct slice result = series->labels[SERIES_RESULT];
     struct slice type = error_type_of(result);
     (void)position;
     if (type.len == 0 || slice_equals(result, SLICE("error")) || series->count == 0)
         return;
-    begin_job(&point, series);
+    begin_series(&point, series);
     add(&point, "error.type", type);
     put_count(collection, &point.list, series->count);
 }
@@ -258,7 +272,7 @@ static void put_system_error(struct collection *collection, const struct series 
     struct point_attributes point;
     if (count == 0)
         return;
-    begin_job(&point, series);
+    begin_series(&point, series);
     add(&point, "cicd.system.component", component);
     add(&point, "error.type", type);
     put_count(collection, &point.list, count);
@@ -272,7 +286,7 @@ static void put_system_errors(struct collection *collection, const struct series
     uint64_t executions = series->histograms[SERIES_JOB_EXECUTION].count;
     uint64_t lost = startups > executions ? startups : executions;
     (void)position;
-    if (!slice_equals(series->labels[SERIES_JOB_RESULT], SLICE("error")))
+    if (!slice_equals(series->labels[SERIES_RESULT], SLICE("error")))
         return;
     if (lost > series->count)
         lost = series->count;
@@ -305,6 +319,9 @@ static void put_all_series(struct collection *collection)
                                   "How long jobs that ARC assigned waited until a runner started "
                                   "them.",
                                   OTLP_HISTOGRAM},
+        [SERIES_JOB_DURATION] =
+            {"ghatrace.job.duration", "s",
+             "How long jobs took from when they were ready to run to their end.", OTLP_HISTOGRAM},
     };
     static const struct otlp_metric run = {
         "cicd.pipeline.run.duration", "s",
@@ -338,8 +355,9 @@ static void put_pool_counts(struct collection *collection, const struct pools *p
     begin_metric(collection, metric);
     for (size_t i = 0; i < pools->count; i++) {
         struct point_attributes point;
+        char room[LABELS_TEXT_MAX];
         begin_attributes(&point);
-        add_pool_name(&point, pools->items[i].labels);
+        add_pool_of_row(&point, &pools->items[i], room);
         put_count(collection, &point.list, pools->items[i].counts[state]);
     }
     end_metric(collection);
@@ -369,9 +387,10 @@ static void put_oldest_waits(struct collection *collection, const struct pools *
     begin_metric(collection, &metric);
     for (size_t i = 0; i < pools->count && collection->code == ERROR_NONE; i++) {
         struct point_attributes point;
+        char room[LABELS_TEXT_MAX];
         double seconds = oldest_wait(collection, &pools->items[i]);
         begin_attributes(&point);
-        add_pool_name(&point, pools->items[i].labels);
+        add_pool_of_row(&point, &pools->items[i], room);
         if (make_part_room(collection))
             otlp_metric_put_double(collection->part, &point.list, &now, seconds);
     }
@@ -588,6 +607,8 @@ enum error_code snapshot_take(const struct snapshot_options *options, struct sna
         return collection.code;
     arena_init(&collection.arena, ARENA_BLOCK);
     collection.code = series_since(collection.transaction, &collection.counted.start, error);
+    if (collection.code == ERROR_NONE)
+        collection.code = series_read_bounds(collection.transaction, &collection.bounds, error);
     if (collection.code == ERROR_NONE)
         collection.code =
             pool_list(collection.transaction, &collection.arena, &pools.items, &pools.count, error);

@@ -11,12 +11,14 @@
 //   cicd.worker.count                up-down counter {worker}  pools: running jobs, each on a busy runner
 //   ghatrace.job.PHASE.duration      histogram       s         series of jobs; waiting, queue, startup, execution, assign,
 //                                                              provision
+//   ghatrace.job.duration            histogram       s         series of jobs: from ready to run to the end
 //   ghatrace.pool.queued, .running,  up-down counter {job}     pools
 //     .waiting
 //   ghatrace.pool.oldest_wait        gauge           s         pools: age of the oldest queued job
 //
 // Each series and pool has points of its own: adding several up could make a counter fall when a series is moved to
-// "other" (stats/series.h). All of it is cumulative, and counted since the same time, which is stored.
+// "other" or deleted (stats/series.h). All of it is cumulative; each series is counted since its own start, which is
+// stored. Attributes are the labels that series have; errors are counted only where the result is one of them.
 #ifndef GHATRACE_SRC_EXPORT_SNAPSHOT_H
 #define GHATRACE_SRC_EXPORT_SNAPSHOT_H
 

@@ -297,7 +297,10 @@ enum error_code latency_encode_waits(const struct pool_waits *waits, struct buff
     bytes_write_varint(&writer, waits->count);
     bytes_write_varint(&writer, waits->sum.seconds);
     bytes_write_varint(&writer, waits->sum.nanoseconds);
-    for (size_t i = 0; i < SERIES_BUCKETS; i++)
+    size_t used = SERIES_BUCKETS;
+    while (used > 0 && waits->buckets[used - 1] == 0)
+        used--;
+    for (size_t i = 0; i < used; i++)
         bytes_write_varint(&writer, waits->buckets[i]);
     return writer.code;
 }
@@ -308,7 +311,7 @@ static bool decode_waits(struct slice bytes, struct pool_waits *waits)
     waits->count = bytes_read_varint(&reader);
     waits->sum.seconds = bytes_read_varint(&reader);
     waits->sum.nanoseconds = (uint32_t)bytes_read_varint(&reader);
-    for (size_t i = 0; i < SERIES_BUCKETS; i++)
+    for (size_t i = 0; i < SERIES_BUCKETS && reader.next < reader.end; i++)
         waits->buckets[i] = bytes_read_varint(&reader);
     return bytes_is_done(&reader) && waits->sum.nanoseconds < NS_PER_SECOND;
 }
@@ -352,7 +355,7 @@ static enum error_code count_for_good(struct stats *stats, const struct latency_
     if (code != ERROR_NONE)
         return code;
     waits->count++;
-    waits->buckets[series_bucket_of(length)]++;
+    waits->buckets[series_bucket_of(&stats->series.bounds, length)]++;
     series_add_to_sum(&waits->sum, length);
     return ERROR_NONE;
 }

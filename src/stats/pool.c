@@ -41,11 +41,21 @@ bool pool_is_one_off(const struct pool_id *id)
     return pool_id_equals(id, &one_off);
 }
 
+static struct slice pool_name_of(struct slice labels, bool is_rule, char room[LABELS_TEXT_MAX])
+{
+    if (labels.len == 0)
+        return POOL_UNLABELED;
+    return is_rule ? labels : labels_identity(labels, room);
+}
+
 struct slice pool_name(const struct pool *pool, char room[LABELS_TEXT_MAX])
 {
-    if (pool->labels.len == 0)
-        return POOL_UNLABELED;
-    return pool->is_rule ? pool->labels : labels_identity(pool->labels, room);
+    return pool_name_of(pool->labels, pool->is_rule, room);
+}
+
+struct slice pool_name_of_choice(const struct pool_choice *choice, char room[LABELS_TEXT_MAX])
+{
+    return pool_name_of(choice->shown, choice->is_rule, room);
 }
 
 void pool_id_increment(struct pool_id *id)
@@ -55,7 +65,7 @@ void pool_id_increment(struct pool_id *id)
 }
 
 // --- rows --------------------------------------------------------------------------------------------------
-// Layout, of figures 3:
+// Layout, since figures 3:
 //
 //   3 (1 byte) ‖ 1 if a rule names it, else 0 ‖ be64 jobs waiting ‖ be64 queued ‖ be64 running ‖ be64 changed at
 //   ‖ be64 last slot in `latency` ‖ be32 day ‖ be32 started jobs of it and the days before, POOL_DAYS of them
@@ -68,6 +78,8 @@ void pool_id_increment(struct pool_id *id)
 //
 // and the id was made from the labels' identity ‖ 00 ‖ group; in figures 1, from the labels as spelled ‖ 00 ‖ group.
 
+#define POOL_LAYOUT 3 // its first byte: the figures that began it
+
 static void write_text(struct byte_writer *writer, struct slice text)
 {
     bytes_write_be(writer, text.len, 2);
@@ -77,7 +89,7 @@ static void write_text(struct byte_writer *writer, struct slice text)
 enum error_code pool_encode(const struct pool *pool, struct buffer *out)
 {
     struct byte_writer writer = {.out = out};
-    bytes_write_be(&writer, STORE_FIGURES_LAYOUT, 1);
+    bytes_write_be(&writer, POOL_LAYOUT, 1);
     bytes_write_be(&writer, pool->is_rule ? 1 : 0, 1);
     for (int state = OPEN_JOB_WAITING; state < OPEN_JOB_STATES; state++)
         bytes_write_be(&writer, pool->counts[state], 8);
@@ -147,7 +159,7 @@ bool pool_decode(struct slice bytes, struct pool *pool)
         pool->groups = bytes_read(&reader, (size_t)(reader.end - reader.next));
         return bytes_is_done(&reader);
     }
-    bool is_ours = bytes_read_be(&reader, 1) == STORE_FIGURES_LAYOUT;
+    bool is_ours = bytes_read_be(&reader, 1) == POOL_LAYOUT;
     pool->is_rule = bytes_read_be(&reader, 1) == 1;
     read_counts(&reader, pool);
     pool->day = bytes_read_be(&reader, 4);
@@ -944,7 +956,7 @@ static enum error_code collect_used(struct stats *stats, struct sets *used, stru
     }
     while (code == ERROR_NONE && (code = series_seek(stats->transaction, SERIES_JOB, &series_id,
                                                      &series, error)) == ERROR_NONE) {
-        struct set_id id = id_of(series.labels[SERIES_JOB_LABELS]);
+        struct set_id id = id_of(series.labels[SERIES_RUNNER_LABELS]);
         add_set(used, &id);
         series_id_increment(&series_id);
     }

@@ -15,7 +15,7 @@
 #define HASH_SIZE 16 // of ids made from labels
 #define ROW_KEY_MAX 24
 #define KNOWN_SERVERS 16
-#define STATS_OWN_KEYS 4 // of the table stats: "version", "rules", "cursor" and "since" (rebuild.h)
+#define STATS_OWN_KEYS 5 // of the table stats, beside servers (rebuild.h)
 #define ROW_CHAINS 256
 
 // A row of a table, read or created by this transaction, changed in memory, written by stats_flush().
@@ -37,9 +37,12 @@ struct row {
 // A series that only has space for the histograms of its kind.
 struct series_row {
     enum series_kind kind;
-    struct slice labels[SERIES_LABELS_MAX];
+    unsigned has;                       // which labels
+    struct slice labels[SERIES_LABELS]; // the others are empty
     uint64_t count;
     struct series_sum sum;
+    timestamp_ns
+        started_at;       // when its sums began at 0; TIMESTAMP_UNKNOWN: an older version began it
     timestamp_ns used_at; // when it was last counted; TIMESTAMP_UNKNOWN: by an older version
     struct series_histogram *histograms; // series_histogram_count() of them
 };
@@ -104,6 +107,8 @@ struct stats {
     size_t max_pools;
     struct pool_rules rules;
     uint8_t rules_hash[HASH_SIZE];
+    struct series_options series;             // without zeros that mean a default
+    struct stats_series_change series_change; // in this transaction
     struct folding folding;
     struct store_transaction *transaction;
     timestamp_ns now;
@@ -120,7 +125,7 @@ struct stats {
     // During a rebuild of the tables (rebuild.h): states at or behind the cursor are not in them yet.
     bool is_rebuilding;
     struct store_key cursor;
-    struct arena scratch; // one state
+    struct arena scratch; // one state, or two series
     // Hashes of servers that are known to be in the store (stats.c).
     uint8_t known_servers[KNOWN_SERVERS][HASH_SIZE];
     size_t next_server;  // the next one to be replaced
@@ -157,6 +162,8 @@ enum error_code job_history_flush(struct stats *stats, struct error *error) MUST
 // --- contents of rows ---
 
 bool pool_id_equals(const struct pool_id *a, const struct pool_id *b);
+// pool_name() of the pool that a choice is.
+struct slice pool_name_of_choice(const struct pool_choice *choice, char room[LABELS_TEXT_MAX]);
 // Its key in the table, which points into it.
 struct slice pool_id_key(const struct pool_id *id);
 
@@ -223,8 +230,6 @@ enum error_code pool_minutes_shift(struct stats *stats, const struct pool_id *po
 // Drops the hours of a pool that is dropped or folded.
 enum error_code pool_hours_drop(struct stats *stats, const struct pool_id *pool,
                                 struct error *error) MUST_CHECK;
-// The place of a value in the buckets of series_bounds.
-size_t series_bucket_of(duration_ns value);
 void series_add_to_sum(struct series_sum *sum, duration_ns value);
 
 // --- folding (pool_fold.c) ---
@@ -237,11 +242,24 @@ enum error_code fold_make_room(struct stats *stats, const struct pool_id *id,
 void fold_count_start(struct stats *stats, const struct pool_id *id);
 uint32_t fold_estimate(const struct stats *stats, const struct pool_id *id);
 
-struct series_id series_make_id(enum series_kind kind, const struct slice *labels);
+enum store_table series_table(enum series_kind kind);
+// The labels that earlier versions had.
+unsigned series_labels_before(enum series_kind kind);
+struct series_id series_make_id(unsigned has, const struct slice labels[SERIES_LABELS]);
+void series_name_other(unsigned has, struct slice labels[SERIES_LABELS]);
+bool series_row_is_other(const struct series_row *row);
 // Adds the counts of one series to another of its kind.
 void series_add_row(struct series_row *into, const struct series_row *from);
-struct series_row *series_allocate_row(struct stats *stats, enum series_kind kind);
+struct series_row *series_allocate_row(struct arena *arena, enum series_kind kind);
 enum error_code series_encode(const struct series_row *row, struct buffer *out) MUST_CHECK;
+// False: written by figures 1 to 3, or damaged.
+bool series_has_layout_of_now(struct slice bytes);
+// Makes the stored series those of the options (series_options.c): adds them up by the labels that are chosen, or begins anew if
+// the bounds differ. Before the first change of a transaction.
+enum error_code series_adopt_options(struct stats *stats, struct error *error) MUST_CHECK;
+// True if they are.
+enum error_code series_are_adopted(const struct stats *stats, struct store_transaction *transaction,
+                                   bool *are_adopted, struct error *error) MUST_CHECK;
 // Stores since when series are counted, if that is not stored: of a store that has series already, the time of the
 // oldest observation that is still known, else the time of the batch. Not while the store is tight: that must not keep it
 // from being emptied.

@@ -24,7 +24,8 @@ enum stored_figures {
     FIGURES_UNKNOWN, // of no use: none, or of a newer version
     FIGURES_1,
     FIGURES_2,
-    FIGURES_OF_OTHER_RULES, // of this version, but jobs are in other pools
+    FIGURES_OF_OTHER_RULES, // of version 3 or this one, but jobs are in other pools
+    FIGURES_3,              // series have another layout
     FIGURES_OURS,
 };
 
@@ -56,6 +57,8 @@ static enum error_code read_version(struct store_transaction *transaction,
         return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
     if (slice_equals(found, slice_of_bytes(our_version, sizeof our_version)))
         *figures = FIGURES_OURS;
+    else if (slice_equals(found, SLICE("\0\0\0\3")))
+        *figures = FIGURES_3;
     else if (slice_equals(found, SLICE("\0\0\0\2")))
         *figures = FIGURES_2;
     else if (slice_equals(found, SLICE("\0\0\0\1")))
@@ -73,7 +76,7 @@ static enum error_code compare_rules(const struct stats *stats,
                                      enum stored_figures *figures, struct error *error)
 {
     struct slice found;
-    if (*figures != FIGURES_OURS)
+    if (*figures != FIGURES_OURS && *figures != FIGURES_3)
         return ERROR_NONE;
     enum error_code code =
         store_table_get(transaction, STORE_TABLE_STATS, rules_key(), &found, error);
@@ -143,16 +146,25 @@ enum error_code rebuild_is_done(struct store_transaction *transaction, bool *is_
                                                          : code;
 }
 
-enum error_code rebuild_is_done_by_rules(const struct stats *stats,
-                                         struct store_transaction *transaction, bool *is_done,
-                                         struct error *error)
+enum error_code rebuild_is_done_by_options(const struct stats *stats,
+                                           struct store_transaction *transaction, bool *is_done,
+                                           struct error *error)
 {
     enum stored_figures figures = FIGURES_OURS;
     enum error_code code = rebuild_is_done(transaction, is_done, error);
+    bool are_adopted = false;
     if (code == ERROR_NONE && *is_done)
         code = compare_rules(stats, transaction, &figures, error);
-    *is_done = *is_done && figures == FIGURES_OURS;
+    if (code == ERROR_NONE && *is_done)
+        code = series_are_adopted(stats, transaction, &are_adopted, error);
+    *is_done = *is_done && figures == FIGURES_OURS && are_adopted;
     return code;
+}
+
+static enum error_code write_version(struct stats *stats, struct error *error)
+{
+    return store_table_put(stats->transaction, STORE_TABLE_STATS, version_key(),
+                           slice_of_bytes(our_version, sizeof our_version), error);
 }
 
 static enum error_code stats_upgrade(struct stats *stats, enum stored_figures figures,
@@ -183,8 +195,7 @@ static enum error_code begin_rebuild(struct stats *stats, enum stored_figures fi
     if (code == ERROR_NONE)
         code = write_cursor(stats, error);
     if (code == ERROR_NONE)
-        code = store_table_put(stats->transaction, STORE_TABLE_STATS, version_key(),
-                               slice_of_bytes(our_version, sizeof our_version), error);
+        code = write_version(stats, error);
     if (code == ERROR_NONE)
         code = store_table_put(stats->transaction, STORE_TABLE_STATS, rules_key(),
                                hash_of_rules(stats), error);
@@ -207,12 +218,20 @@ static enum error_code look_up_progress(struct stats *stats, struct error *error
     enum error_code code = read_version(stats->transaction, &figures, error);
     if (code == ERROR_NONE)
         code = compare_rules(stats, stats->transaction, &figures, error);
-    if (code == ERROR_NONE && figures != FIGURES_OURS)
+    if (code == ERROR_NONE && figures == FIGURES_3)
+        code = write_version(stats, error);
+    else if (code == ERROR_NONE && figures != FIGURES_OURS)
         code = begin_rebuild(stats, figures, error);
     if (code == ERROR_NONE)
         code = read_cursor(stats->transaction, &stats->cursor, &is_damaged, error);
     if (is_damaged) // counted and uncounted states cannot be distinguished
         code = begin_rebuild(stats, FIGURES_UNKNOWN, error);
+    if (code == ERROR_NONE || code == ERROR_NOT_FOUND) {
+        enum error_code adopted = series_note_start(stats, error);
+        if (adopted == ERROR_NONE)
+            adopted = series_adopt_options(stats, error);
+        code = adopted == ERROR_NONE ? code : adopted;
+    }
     stats->is_rebuilding = code == ERROR_NONE;
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
@@ -307,8 +326,6 @@ enum error_code rebuild_continue(struct stats *stats, size_t max, bool *is_done,
     }
     if (code == ERROR_NONE && stats->is_rebuilding && max > 0)
         code = write_cursor(stats, error);
-    if (code == ERROR_NONE)
-        code = series_note_start(stats, error);
     *is_done = code == ERROR_NONE && !stats->is_rebuilding;
     return code;
 }
@@ -544,7 +561,7 @@ static enum error_code keep_series_spellings(struct upgrade *upgrade, struct old
     while (*count < most && (code = series_seek(transaction, SERIES_JOB, &id, &series,
                                                 upgrade->error)) == ERROR_NONE) {
         struct old_series *old = &(*found)[*count];
-        *old = (struct old_series){id, series.labels[SERIES_JOB_LABELS]};
+        *old = (struct old_series){id, series.labels[SERIES_RUNNER_LABELS]};
         if (!arena_copy_slice(upgrade->arena, old->labels, &old->labels))
             return refuse_memory_for_upgrade(upgrade);
         code = convert_labels(upgrade, &old->labels);
@@ -568,7 +585,7 @@ static enum error_code get_series(struct upgrade *upgrade, const struct series_i
                         slice_of_bytes(id->bytes, sizeof id->bytes), &value, upgrade->error);
     if (code != ERROR_NONE)
         return code;
-    *row = series_allocate_row(upgrade->stats, SERIES_JOB);
+    *row = series_allocate_row(&upgrade->stats->arena, SERIES_JOB);
     if (*row == NULL || !arena_copy_slice(upgrade->arena, value, &value))
         return refuse_memory_for_upgrade(upgrade);
     return series_decode(value, *row) ? ERROR_NONE : ERROR_NOT_FOUND;
@@ -581,11 +598,11 @@ static enum error_code upgrade_series(struct upgrade *upgrade, const struct old_
     enum error_code code = get_series(upgrade, &old->id, &row);
     if (code != ERROR_NONE)
         return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
-    struct slice *labels = &row->labels[SERIES_JOB_LABELS];
+    struct slice *labels = &row->labels[SERIES_RUNNER_LABELS];
     code = spelling_choose(stats, old->labels, labels, upgrade->error);
     if (code != ERROR_NONE)
         return code;
-    struct series_id id = series_make_id(SERIES_JOB, row->labels);
+    struct series_id id = series_make_id(row->has, row->labels);
     if (memcmp(&id, &old->id, sizeof id) != 0) {
         code = get_series(upgrade, &id, &there);
         if (code == ERROR_NONE) {

@@ -9,15 +9,22 @@
 #include "private.h"
 
 // --- series codec ---------------------------------------------------------------------------------
-// Encoding of a series: its labels, each prefixed with its length, then varints:
+// Encoding of a series:
 //
-//   count ‖ sum ‖ for each histogram: count ‖ sum ‖ number of buckets in use ‖ for each of these:
-//   its position (1 byte) ‖ count ‖ exemplar
-//   then be64 when it was last counted, then more histograms: earlier versions wrote neither, or only the time
+//   ff ff 7f ‖ varint of the labels that it has, a bit each ‖ be64 when its sums began at 0 ‖ be64 when it was last
+//   counted ‖ these labels, each prefixed with its length ‖ varint of its count ‖ sum ‖ its histograms; a later version
+//   may add more
 //
+//   histogram: count ‖ sum ‖ number of buckets in use ‖ for each of these: its position (1 byte) ‖ count ‖ exemplar
 //   sum: seconds ‖ nanoseconds · exemplar: at ‖ value ‖ trace (16 bytes)
+//
+// Figures 1 to 3 have no labels by choice: labels (of the form) ‖ count ‖ sum ‖ the first histograms, then, of later ones of
+// these versions, be64 when it was last counted, then more histograms. No label is as long as the first three bytes
+// would mean.
 
-#define USED_AT_SIZE 8
+#define TIME_SIZE 8
+#define MARK "\xff\xff\x7f"
+#define MARK_SIZE (sizeof MARK - 1)
 
 static size_t old_histogram_count(enum series_kind kind);
 
@@ -50,14 +57,16 @@ static void write_histogram(struct byte_writer *writer, const struct series_hist
 enum error_code series_encode(const struct series_row *row, struct buffer *out)
 {
     struct byte_writer writer = {.out = out};
-    for (size_t i = 0; i < series_label_count(row->kind); i++)
-        bytes_write_text(&writer, row->labels[i]);
+    bytes_write(&writer, MARK, MARK_SIZE);
+    bytes_write_varint(&writer, row->has);
+    bytes_write_be(&writer, (uint64_t)row->started_at, TIME_SIZE);
+    bytes_write_be(&writer, (uint64_t)row->used_at, TIME_SIZE);
+    for (size_t i = 0; i < SERIES_LABELS; i++)
+        if ((row->has & SERIES_HAS(i)) != 0)
+            bytes_write_text(&writer, row->labels[i]);
     bytes_write_varint(&writer, row->count);
     write_sum(&writer, &row->sum);
-    for (size_t i = 0; i < old_histogram_count(row->kind); i++)
-        write_histogram(&writer, &row->histograms[i]);
-    bytes_write_be(&writer, (uint64_t)row->used_at, USED_AT_SIZE);
-    for (size_t i = old_histogram_count(row->kind); i < series_histogram_count(row->kind); i++)
+    for (size_t i = 0; i < series_histogram_count(row->kind); i++)
         write_histogram(&writer, &row->histograms[i]);
     return writer.code;
 }
@@ -92,21 +101,60 @@ static void read_histogram(struct byte_reader *reader, struct series_histogram *
         read_bucket(reader, histogram);
 }
 
+static void read_head(struct byte_reader *reader, struct series_row *row)
+{
+    (void)bytes_read(reader, MARK_SIZE);
+    row->has = (unsigned)bytes_read_varint(reader);
+    row->started_at = (timestamp_ns)bytes_read_be(reader, TIME_SIZE);
+    row->used_at = (timestamp_ns)bytes_read_be(reader, TIME_SIZE);
+    if (row->has == 0 || (row->has & ~series_labels_allowed(row->kind)) != 0)
+        reader->failed = true;
+}
+
+static void read_labels(struct byte_reader *reader, struct series_row *row)
+{
+    for (size_t i = 0; i < SERIES_LABELS; i++)
+        row->labels[i] = (row->has & SERIES_HAS(i)) != 0 ? bytes_read_text(reader) : SLICE_EMPTY;
+    row->count = bytes_read_varint(reader);
+    read_sum(reader, &row->sum);
+}
+
+// Histograms that an older version did not have stay empty.
+static void read_histograms(struct byte_reader *reader, struct series_row *row, size_t next)
+{
+    for (; next < series_histogram_count(row->kind) && reader->next < reader->end; next++)
+        read_histogram(reader, &row->histograms[next]);
+}
+
+static void read_old_series(struct byte_reader *reader, struct series_row *row)
+{
+    size_t first = old_histogram_count(row->kind);
+    row->has = series_labels_before(row->kind);
+    row->started_at = TIMESTAMP_UNKNOWN;
+    read_labels(reader, row);
+    for (size_t i = 0; i < first; i++)
+        read_histogram(reader, &row->histograms[i]);
+    row->used_at = !reader->failed && reader->next == reader->end
+                       ? TIMESTAMP_UNKNOWN
+                       : (timestamp_ns)bytes_read_be(reader, TIME_SIZE);
+    read_histograms(reader, row, first);
+}
+
+bool series_has_layout_of_now(struct slice bytes)
+{
+    return slice_starts_with(bytes, (struct slice){MARK, MARK_SIZE});
+}
+
 bool series_decode(struct slice bytes, struct series_row *row)
 {
     struct byte_reader reader = bytes_reader(bytes);
-    for (size_t i = 0; i < series_label_count(row->kind); i++)
-        row->labels[i] = bytes_read_text(&reader);
-    row->count = bytes_read_varint(&reader);
-    read_sum(&reader, &row->sum);
-    size_t next = old_histogram_count(row->kind);
-    for (size_t i = 0; i < next; i++)
-        read_histogram(&reader, &row->histograms[i]);
-    row->used_at = !reader.failed && reader.next == reader.end
-                       ? TIMESTAMP_UNKNOWN
-                       : (timestamp_ns)bytes_read_be(&reader, USED_AT_SIZE);
-    for (; next < series_histogram_count(row->kind) && reader.next < reader.end; next++)
-        read_histogram(&reader, &row->histograms[next]);
+    if (!series_has_layout_of_now(bytes)) {
+        read_old_series(&reader, row);
+    } else {
+        read_head(&reader, row);
+        read_labels(&reader, row);
+        read_histograms(&reader, row, 0);
+    }
     return bytes_is_done(&reader);
 }
 
@@ -139,14 +187,12 @@ static timestamp_ns trusted_time(const struct stats *stats, timestamp_ns used_at
     return used_at > stats->now + CLOCK_TOLERANCE ? TIMESTAMP_UNKNOWN : used_at;
 }
 
-static bool is_other(const struct series_row *row)
+bool series_row_is_other(const struct series_row *row)
 {
-    struct series series = {.kind = row->kind};
+    struct series series = {.kind = row->kind, .has = row->has};
     memcpy(series.labels, row->labels, sizeof series.labels);
     return series_is_other(&series);
 }
-
-static enum store_table series_table(enum series_kind kind);
 
 // A scan for sets that may be evicted.
 struct scan {
@@ -180,7 +226,8 @@ static enum error_code collect_candidates(struct stats *stats, enum series_kind 
             memcpy(scan->damaged, entry.key.data, entry.key.len);
             break;
         }
-        if (is_other(&row) || rows_find(stats, table, entry.key.data, entry.key.len) != NULL)
+        if (series_row_is_other(&row) ||
+            rows_find(stats, table, entry.key.data, entry.key.len) != NULL)
             continue;
         memcpy(candidate->id.bytes, entry.key.data, entry.key.len);
         candidate->used_at = trusted_time(stats, row.used_at);
@@ -247,8 +294,6 @@ void series_add_row(struct series_row *into, const struct series_row *from)
         add_series_histogram(&into->histograms[i], &from->histograms[i]);
 }
 
-static const char *series_kind_name(enum series_kind kind);
-
 // Evicts one into `other`, which is of its kind. `*is_done` stays false if it was counted in, or deleted, since it was found.
 static enum error_code evict_candidate(struct stats *stats, const struct candidate *candidate,
                                        struct series_row *other, bool *is_done, struct error *error)
@@ -261,7 +306,7 @@ static enum error_code evict_candidate(struct stats *stats, const struct candida
     enum error_code code = store_table_get(stats->transaction, table, key, &value, error);
     if (code != ERROR_NONE)
         return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
-    struct series_row *row = series_allocate_row(stats, other->kind);
+    struct series_row *row = series_allocate_row(&stats->arena, other->kind);
     if (row == NULL)
         return refuse_memory_for_room(error);
     if (!series_decode(value, row)) {
@@ -273,8 +318,7 @@ static enum error_code evict_candidate(struct stats *stats, const struct candida
         return ERROR_NONE;
     series_add_row(other, row);
     if (candidate->used_at > stats->now - IN_USE)
-        stats_note_overflow(stats, series_kind_name(row->kind), row->labels,
-                            series_label_count(row->kind));
+        stats_note_overflow(stats, series_kind_name(row->kind), row->labels, SERIES_LABELS);
     *is_done = true;
     return store_table_delete(stats->transaction, table, key, error);
 }
@@ -304,34 +348,64 @@ static enum error_code series_evict(struct stats *stats, struct series_row *othe
 
 // --- counting jobs, runs and steps into the series of their labels --------------------------------
 
-const unsigned series_bounds[SERIES_BOUNDS] = {1,   2,   5,    10,   15,   30,   60,    120,
-                                               300, 600, 1200, 1800, 3600, 7200, 14400, 21600};
+#define SECONDS(n) ((n)*NS_PER_SECOND)
+
+const struct series_bounds series_bounds_before = {
+    .count = 16,
+    .at = {SECONDS(1), SECONDS(2), SECONDS(5), SECONDS(10), SECONDS(15), SECONDS(30), SECONDS(60),
+           SECONDS(120), SECONDS(300), SECONDS(600), SECONDS(1200), SECONDS(1800), SECONDS(3600),
+           SECONDS(7200), SECONDS(14400), SECONDS(21600)}};
+
+const char *const series_label_names[SERIES_LABELS] = {
+    [SERIES_REPOSITORY] = "repository",
+    [SERIES_WORKFLOW] = "workflow",
+    [SERIES_EVENT] = "event",
+    [SERIES_DEFAULT_BRANCH] = "default_branch",
+    [SERIES_POOL] = "pool",
+    [SERIES_RUNNER_GROUP] = "runner_group",
+    [SERIES_RUNNER_LABELS] = "runner_labels",
+    [SERIES_STEP_NAME] = "step",
+    [SERIES_RESULT] = "result",
+};
+
+#define HAS_PIPELINE (SERIES_HAS(SERIES_REPOSITORY) | SERIES_HAS(SERIES_WORKFLOW))
+#define HAS_RUNNER (SERIES_HAS(SERIES_RUNNER_GROUP) | SERIES_HAS(SERIES_RUNNER_LABELS))
+#define HAS_RESULT SERIES_HAS(SERIES_RESULT)
 
 static const struct series_form {
     const char *name;
     enum store_table table;
-    size_t labels;
+    unsigned before; // the labels that earlier versions had
+    unsigned more;   // others that there may be
     size_t histograms;
     size_t old_histograms; // that every version wrote
 } forms[SERIES_KINDS] = {
-    [SERIES_JOB] = {"job", STORE_TABLE_JOB_SERIES, 5, 6, 4},
-    [SERIES_RUN] = {"run", STORE_TABLE_RUN_SERIES, 3, 1, 1},
-    [SERIES_STEP] = {"step", STORE_TABLE_STEP_SERIES, 4, 0, 0},
+    [SERIES_JOB] = {"job", STORE_TABLE_JOB_SERIES, HAS_PIPELINE | HAS_RUNNER | HAS_RESULT,
+                    SERIES_HAS(SERIES_DEFAULT_BRANCH) | SERIES_HAS(SERIES_POOL), 7, 4},
+    [SERIES_RUN] = {"run", STORE_TABLE_RUN_SERIES, HAS_PIPELINE | HAS_RESULT,
+                    SERIES_HAS(SERIES_EVENT) | SERIES_HAS(SERIES_DEFAULT_BRANCH), 1, 1},
+    [SERIES_STEP] = {"step", STORE_TABLE_STEP_SERIES,
+                     HAS_PIPELINE | SERIES_HAS(SERIES_STEP_NAME) | HAS_RESULT, 0, 0, 0},
 };
 
-static enum store_table series_table(enum series_kind kind)
+enum store_table series_table(enum series_kind kind)
 {
     return forms[kind].table;
 }
 
-static const char *series_kind_name(enum series_kind kind)
+const char *series_kind_name(enum series_kind kind)
 {
     return forms[kind].name;
 }
 
-size_t series_label_count(enum series_kind kind)
+unsigned series_labels_before(enum series_kind kind)
 {
-    return forms[kind].labels;
+    return forms[kind].before;
+}
+
+unsigned series_labels_allowed(enum series_kind kind)
+{
+    return forms[kind].before | forms[kind].more;
 }
 
 static size_t old_histogram_count(enum series_kind kind)
@@ -346,15 +420,19 @@ size_t series_histogram_count(enum series_kind kind)
 
 // --- identity --------------------------------------------------------------------------------------------
 
-struct series_id series_make_id(enum series_kind kind, const struct slice *labels)
+struct series_id series_make_id(unsigned has, const struct slice labels[SERIES_LABELS])
 {
-    char text[SERIES_LABELS_MAX * (SAMPLE_TEXT_MAX + 1)];
+    char text[2 + SERIES_LABELS * (SAMPLE_TEXT_MAX + 1)];
     char room[LABELS_TEXT_MAX];
     struct series_id id;
-    size_t len = 0;
-    for (size_t i = 0; i < series_label_count(kind); i++) {
-        bool is_set = kind == SERIES_JOB && i == SERIES_JOB_LABELS;
-        struct slice part = is_set ? labels_identity(labels[i], room) : labels[i];
+    size_t len = 2;
+    bytes_put_be((uint8_t *)text, has, len);
+    for (size_t i = 0; i < SERIES_LABELS; i++) {
+        if ((has & SERIES_HAS(i)) == 0)
+            continue;
+        struct slice part =
+            i == SERIES_RUNNER_LABELS ? labels_identity(labels[i], room) : labels[i];
+        part.len = part.len < SAMPLE_TEXT_MAX ? part.len : SAMPLE_TEXT_MAX;
         if (part.len > 0)
             memcpy(text + len, part.data, part.len);
         len += part.len;
@@ -364,18 +442,17 @@ struct series_id series_make_id(enum series_kind kind, const struct slice *label
     return id;
 }
 
-static void name_other(struct slice labels[SERIES_LABELS_MAX], size_t count)
+void series_name_other(unsigned has, struct slice labels[SERIES_LABELS])
 {
-    for (size_t i = 0; i < count; i++)
-        labels[i] = STATS_OTHER;
+    for (size_t i = 0; i < SERIES_LABELS; i++)
+        labels[i] = (has & SERIES_HAS(i)) != 0 ? STATS_OTHER : SLICE_EMPTY;
 }
 
 bool series_is_other(const struct series *series)
 {
-    for (size_t i = 0; i < series_label_count(series->kind); i++) {
-        if (!slice_equals(series->labels[i], STATS_OTHER))
+    for (size_t i = 0; i < SERIES_LABELS; i++)
+        if ((series->has & SERIES_HAS(i)) != 0 && !slice_equals(series->labels[i], STATS_OTHER))
             return false;
-    }
     return true;
 }
 
@@ -387,30 +464,39 @@ void series_id_increment(struct series_id *id)
 
 // --- rows --------------------------------------------------------------------------------------------------
 
-struct series_row *series_allocate_row(struct stats *stats, enum series_kind kind)
+struct series_row *series_allocate_row(struct arena *arena, enum series_kind kind)
 {
     size_t histograms = series_histogram_count(kind);
-    struct series_row *row = arena_allocate_array(&stats->arena, 1, sizeof *row);
+    struct series_row *row = arena_allocate_array(arena, 1, sizeof *row);
     if (row == NULL)
         return NULL;
     row->kind = kind;
-    row->histograms = arena_allocate_array(&stats->arena, histograms + 1, sizeof *row->histograms);
+    row->histograms = arena_allocate_array(arena, histograms + 1, sizeof *row->histograms);
     return row->histograms != NULL ? row : NULL;
 }
 
 // A label set.
 struct label_set {
     enum series_kind kind;
-    const struct slice *labels; // series_label_count() of them
-    struct series_id id;        // series_make_id()
+    unsigned has;
+    struct slice labels[SERIES_LABELS]; // those that it does not have are empty
+    struct series_id id;                // series_make_id()
 };
+
+static void make_label_set(const struct stats *stats, enum series_kind kind,
+                           const struct slice labels[SERIES_LABELS], struct label_set *set)
+{
+    *set = (struct label_set){.kind = kind, .has = stats->series.labels[kind]};
+    for (size_t i = 0; i < SERIES_LABELS; i++)
+        set->labels[i] = (set->has & SERIES_HAS(i)) != 0 ? labels[i] : SLICE_EMPTY;
+    set->id = series_make_id(set->has, set->labels);
+}
 
 static bool keep_labels(struct arena *arena, struct series_row *row)
 {
-    for (size_t i = 0; i < series_label_count(row->kind); i++) {
+    for (size_t i = 0; i < SERIES_LABELS; i++)
         if (!arena_copy_slice(arena, row->labels[i], &row->labels[i]))
             return false;
-    }
     return true;
 }
 
@@ -434,7 +520,7 @@ static enum error_code find_series(struct stats *stats, const struct label_set *
     enum error_code code = store_table_get(stats->transaction, table, key, &value, error);
     if (code != ERROR_NONE)
         return code;
-    *content = series_allocate_row(stats, set->kind);
+    *content = series_allocate_row(&stats->arena, set->kind);
     if (*content == NULL)
         return refuse_memory_for_series(error);
     if (!series_decode(value, *content))
@@ -450,12 +536,14 @@ static enum error_code make_series(struct stats *stats, const struct label_set *
                                    struct series_row **content, struct error *error)
 {
     enum store_table table = series_table(set->kind);
-    *content = series_allocate_row(stats, set->kind);
+    *content = series_allocate_row(&stats->arena, set->kind);
     if (*content == NULL)
         return refuse_memory_for_series(error);
-    memcpy((*content)->labels, set->labels, series_label_count(set->kind) * sizeof *set->labels);
-    if (set->kind == SERIES_JOB) {
-        struct slice *shown = &(*content)->labels[SERIES_JOB_LABELS];
+    (*content)->has = set->has;
+    (*content)->started_at = stats->now;
+    memcpy((*content)->labels, set->labels, sizeof set->labels);
+    struct slice *shown = &(*content)->labels[SERIES_RUNNER_LABELS];
+    if ((set->has & SERIES_HAS(SERIES_RUNNER_LABELS)) != 0 && !slice_equals(*shown, POOL_ONE_OFF)) {
         enum error_code code = spelling_choose(stats, *shown, shown, error);
         if (code != ERROR_NONE)
             return code;
@@ -473,9 +561,10 @@ static enum error_code make_series(struct stats *stats, const struct label_set *
 static enum error_code load_other_series(struct stats *stats, enum series_kind kind,
                                          struct series_row **row, struct error *error)
 {
-    struct slice others[SERIES_LABELS_MAX];
-    name_other(others, series_label_count(kind));
-    const struct label_set set = {kind, others, series_make_id(kind, others)};
+    struct slice others[SERIES_LABELS];
+    struct label_set set;
+    series_name_other(stats->series.labels[kind], others);
+    make_label_set(stats, kind, others, &set);
     enum error_code code = find_series(stats, &set, row, error);
     if (code == ERROR_NOT_FOUND)
         code = make_series(stats, &set, row, error);
@@ -507,10 +596,11 @@ static enum error_code make_room_for_series(struct stats *stats, struct series_r
 
 // The row of these labels, or that of "other" if there are too many.
 static enum error_code load_series(struct stats *stats, enum series_kind kind,
-                                   const struct slice *labels, struct series_row **row,
-                                   struct error *error)
+                                   const struct slice labels[SERIES_LABELS],
+                                   struct series_row **row, struct error *error)
 {
-    const struct label_set set = {kind, labels, series_make_id(kind, labels)};
+    struct label_set set;
+    make_label_set(stats, kind, labels, &set);
     bool has_room = rows_may_grow(stats, series_table(kind));
     enum error_code code = find_series(stats, &set, row, error);
     if (code == ERROR_NOT_FOUND && !has_room) {
@@ -518,7 +608,7 @@ static enum error_code load_series(struct stats *stats, enum series_kind kind,
         if (code == ERROR_NONE)
             code = make_room_for_series(stats, *row, &has_room, error);
         if (code == ERROR_NONE && !has_room)
-            stats_note_overflow(stats, series_kind_name(kind), labels, series_label_count(kind));
+            stats_note_overflow(stats, series_kind_name(kind), set.labels, SERIES_LABELS);
         code = code == ERROR_NONE && has_room ? ERROR_NOT_FOUND : code;
     }
     if (code == ERROR_NOT_FOUND)
@@ -544,10 +634,10 @@ void series_add_to_sum(struct series_sum *sum, duration_ns value)
     series_add_sum(sum, &one);
 }
 
-size_t series_bucket_of(duration_ns value)
+size_t series_bucket_of(const struct series_bounds *bounds, duration_ns value)
 {
     size_t bucket = 0;
-    while (bucket < SERIES_BOUNDS && value > series_bounds[bucket] * NS_PER_SECOND)
+    while (bucket < bounds->count && value > bounds->at[bucket])
         bucket++;
     return bucket;
 }
@@ -561,16 +651,20 @@ static bool series_is_newer(const struct series_exemplar *a, const struct series
     return order != 0 ? order > 0 : a->value > b->value;
 }
 
-static void observe(struct series_histogram *histogram, duration_ns value, timestamp_ns at,
-                    const struct trace_id *trace)
+static void observe(const struct stats *stats, struct series_histogram *histogram,
+                    const struct series_exemplar *observed)
 {
-    struct series_exemplar exemplar = {.at = at, .value = value, .trace = *trace};
-    size_t bucket = series_bucket_of(value);
+    size_t bucket = series_bucket_of(&stats->series.bounds, observed->value);
     histogram->count++;
     histogram->buckets[bucket]++;
-    series_add_to_sum(&histogram->sum, value);
-    if (series_is_newer(&exemplar, &histogram->exemplars[bucket]))
-        histogram->exemplars[bucket] = exemplar;
+    series_add_to_sum(&histogram->sum, observed->value);
+    if (series_is_newer(observed, &histogram->exemplars[bucket]))
+        histogram->exemplars[bucket] = *observed;
+}
+
+static bool is_off(const struct stats *stats, enum series_kind kind)
+{
+    return stats->series.labels[kind] == SERIES_LABELS_OFF;
 }
 
 // In Prometheus an empty label equals a missing one, so workflows without a name are labeled as unknown.
@@ -582,11 +676,11 @@ static struct slice workflow_label(struct slice workflow)
 static enum error_code count_step(struct stats *stats, const struct job_sample *job,
                                   const struct sample_step *step, struct error *error)
 {
-    const struct slice labels[] = {
-        [SERIES_STEP_REPOSITORY] = job->repository,
-        [SERIES_STEP_WORKFLOW] = workflow_label(job->workflow),
+    const struct slice labels[SERIES_LABELS] = {
+        [SERIES_REPOSITORY] = job->repository,
+        [SERIES_WORKFLOW] = workflow_label(job->workflow),
         [SERIES_STEP_NAME] = step->name,
-        [SERIES_STEP_RESULT] = step->result,
+        [SERIES_RESULT] = step->result,
     };
     struct series_row *row;
     enum error_code code = load_series(stats, SERIES_STEP, labels, &row, error);
@@ -597,33 +691,70 @@ static enum error_code count_step(struct stats *stats, const struct job_sample *
     return ERROR_NONE;
 }
 
-enum error_code series_count_job(struct stats *stats, const struct job_sample *measure,
-                                 struct error *error)
+struct job_labels {
+    struct slice all[SERIES_LABELS];
+    char asked[LABELS_TEXT_MAX], pool[LABELS_TEXT_MAX]; // what the texts may point into
+};
+
+// Of a pool that was folded there is no row. A pool without one, of a job that never ran, is known by its labels.
+static enum error_code name_pool(struct stats *stats, const struct job_sample *measure,
+                                 struct job_labels *labels, struct error *error)
 {
-    char room[LABELS_TEXT_MAX];
     struct pool_choice choice;
-    pool_rules_choose(&stats->rules, measure->runner_labels, room, &choice);
-    const struct slice labels[] = {
-        [SERIES_JOB_REPOSITORY] = measure->repository,
-        [SERIES_JOB_WORKFLOW] = workflow_label(measure->workflow),
-        [SERIES_JOB_GROUP] = measure->runner_group,
-        [SERIES_JOB_LABELS] = choice.asked,
-        [SERIES_JOB_RESULT] = measure->result,
-    };
+    struct row *row;
+    pool_rules_choose(&stats->rules, measure->runner_labels, labels->asked, &choice);
+    struct pool_id id = pool_make_id(choice.shown), one_off = pool_make_id(POOL_ONE_OFF);
+    enum error_code code = pool_find_row(stats, &id, &row, error);
+    bool is_absent = code == ERROR_NOT_FOUND;
+    if (is_absent)
+        code = pool_find_row(stats, &one_off, &row, error);
+    bool is_folded = is_absent && code == ERROR_NONE;
+    labels->all[SERIES_POOL] =
+        is_folded ? POOL_ONE_OFF : pool_name_of_choice(&choice, labels->pool);
+    labels->all[SERIES_RUNNER_LABELS] = is_folded ? POOL_ONE_OFF : choice.asked;
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+static enum error_code count_phases(struct stats *stats, const struct job_sample *measure,
+                                    struct error *error)
+{
     const struct sample_span *const spans[] = {
-        [SERIES_JOB_WAITING] = &measure->waiting, [SERIES_JOB_QUEUE] = &measure->queue,
-        [SERIES_JOB_STARTUP] = &measure->startup, [SERIES_JOB_EXECUTION] = &measure->execution,
-        [SERIES_JOB_ASSIGN] = &measure->assign,   [SERIES_JOB_PROVISION] = &measure->provision,
+        [SERIES_JOB_WAITING] = &measure->waiting,   [SERIES_JOB_QUEUE] = &measure->queue,
+        [SERIES_JOB_STARTUP] = &measure->startup,   [SERIES_JOB_EXECUTION] = &measure->execution,
+        [SERIES_JOB_ASSIGN] = &measure->assign,     [SERIES_JOB_PROVISION] = &measure->provision,
+        [SERIES_JOB_DURATION] = &measure->duration,
     };
+    struct job_labels labels = {.all = {
+                                    [SERIES_REPOSITORY] = measure->repository,
+                                    [SERIES_WORKFLOW] = workflow_label(measure->workflow),
+                                    [SERIES_DEFAULT_BRANCH] = measure->default_branch,
+                                    [SERIES_RUNNER_GROUP] = measure->runner_group,
+                                    [SERIES_RESULT] = measure->result,
+                                }};
     struct series_row *row;
-    enum error_code code = load_series(stats, SERIES_JOB, labels, &row, error);
+    enum error_code code = name_pool(stats, measure, &labels, error);
+    if (code == ERROR_NONE)
+        code = load_series(stats, SERIES_JOB, labels.all, &row, error);
     if (code != ERROR_NONE)
         return code;
     row->count += measure->is_assignment_only ? 0 : 1;
     for (size_t i = 0; i < sizeof spans / sizeof spans[0]; i++) {
+        const struct series_exemplar observed = {
+            .at = measure->end, .value = spans[i]->length, .trace = measure->trace};
         if (spans[i]->exists)
-            observe(&row->histograms[i], spans[i]->length, measure->end, &measure->trace);
+            observe(stats, &row->histograms[i], &observed);
     }
+    return ERROR_NONE;
+}
+
+enum error_code series_count_job(struct stats *stats, const struct job_sample *measure,
+                                 struct error *error)
+{
+    enum error_code code = ERROR_NONE;
+    if (!is_off(stats, SERIES_JOB))
+        code = count_phases(stats, measure, error);
+    if (is_off(stats, SERIES_STEP))
+        return code;
     for (size_t i = 0; i < measure->step_count && code == ERROR_NONE; i++)
         code = count_step(stats, measure, &measure->steps[i], error);
     return code;
@@ -632,19 +763,23 @@ enum error_code series_count_job(struct stats *stats, const struct job_sample *m
 enum error_code series_count_run(struct stats *stats, const struct run_sample *measure,
                                  struct error *error)
 {
-    const struct slice labels[] = {
-        [SERIES_RUN_REPOSITORY] = measure->repository,
-        [SERIES_RUN_WORKFLOW] = workflow_label(measure->workflow),
-        [SERIES_RUN_RESULT] = measure->result,
+    const struct slice labels[SERIES_LABELS] = {
+        [SERIES_REPOSITORY] = measure->repository,
+        [SERIES_WORKFLOW] = workflow_label(measure->workflow),
+        [SERIES_EVENT] = measure->event_name,
+        [SERIES_DEFAULT_BRANCH] = measure->default_branch,
+        [SERIES_RESULT] = measure->result,
     };
+    const struct series_exemplar observed = {
+        .at = measure->end, .value = measure->end - measure->start, .trace = measure->trace};
     struct series_row *row;
-    if (measure->is_incomplete)
+    if (measure->is_incomplete || is_off(stats, SERIES_RUN))
         return ERROR_NONE;
     enum error_code code = load_series(stats, SERIES_RUN, labels, &row, error);
     if (code != ERROR_NONE)
         return code;
     row->count++;
-    observe(&row->histograms[0], measure->end - measure->start, measure->end, &measure->trace);
+    observe(stats, &row->histograms[0], &observed);
     return ERROR_NONE;
 }
 
@@ -679,6 +814,8 @@ enum error_code series_seek(struct store_transaction *transaction, enum series_k
     }
     memcpy(id->bytes, entry.key.data, sizeof id->bytes);
     series->id = *id;
+    series->has = row.has;
+    series->started_at = row.started_at;
     memcpy(series->labels, row.labels, sizeof series->labels);
     series->count = row.count;
     series->sum = row.sum;

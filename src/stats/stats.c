@@ -158,6 +158,12 @@ enum error_code stats_create(const struct stats_options *options, struct stats *
     made->max_series = options->max_series > 0 ? options->max_series : STATS_SERIES_MAX_DEFAULT;
     made->max_pools = options->max_pools > 0 ? options->max_pools : STATS_POOLS_MAX_DEFAULT;
     made->rules = options->rules;
+    made->series = options->series;
+    for (int kind = 0; kind < SERIES_KINDS; kind++)
+        if (made->series.labels[kind] == 0)
+            made->series.labels[kind] = series_labels_before((enum series_kind)kind);
+    if (made->series.bounds.count == 0)
+        made->series.bounds = series_bounds_before;
     hash_rules(&made->rules, made->rules_hash);
     arena_init(&made->arena, ARENA_BLOCK_BYTES);
     arena_init(&made->scratch, ARENA_BLOCK_BYTES);
@@ -202,6 +208,7 @@ void stats_begin(struct stats *stats, struct store_transaction *transaction, tim
     stats->new_jobs.count = 0;
     stats->new_jobs.next = 0;
     stats->overflow = (struct stats_overflow){.kind = ""};
+    stats->series_change = (struct stats_series_change){.has_other_labels = false};
     stats->folding.folds = 0;
     discard_rows(stats);
 }
@@ -244,6 +251,11 @@ void stats_note_folded(struct stats *stats, struct slice labels)
 void stats_read_overflow(const struct stats *stats, struct stats_overflow *overflow)
 {
     *overflow = stats->overflow;
+}
+
+void stats_read_series_change(const struct stats *stats, struct stats_series_change *change)
+{
+    *change = stats->series_change;
 }
 
 static enum error_code encode_row(const struct row *row, struct buffer *out)

@@ -885,6 +885,14 @@ static struct slice shorten(struct slice text)
     return utf8_cut(text, SAMPLE_TEXT_MAX);
 }
 
+static struct slice is_default_branch(struct slice branch,
+                                      const struct github_repository *repository)
+{
+    if (branch.len == 0 || repository->default_branch.len == 0)
+        return SLICE_EMPTY;
+    return slice_equals(branch, repository->default_branch) ? SLICE("true") : SLICE("false");
+}
+
 // --- jobs --------------------------------------------------------------------------------------------
 
 static struct sample_span span_of(const struct timeline_phase *phase)
@@ -949,6 +957,7 @@ static enum error_code begin_sample(const struct trace_policy *policy,
         .runner_group = shorten(job->runner_group_name),
         .result =
             shorten(build_outcome_of_job(job->body.conclusion, ended->timeline->fault).result),
+        .default_branch = is_default_branch(job->body.head_branch, &job->repository),
         .end = ended->timeline->end,
         .trace = trace_id_of_run(policy->scheme, job->run_id, job->run_attempt),
     };
@@ -974,6 +983,8 @@ enum error_code sample_of_job(const struct trace_policy *policy, const struct en
     made->queue = span_of(&timeline->wait);
     made->startup = span_of(&timeline->preparation);
     made->execution = span_of(&timeline->execution);
+    if (timeline->wait.exists)
+        made->duration = (struct sample_span){true, timeline->end - timeline->wait.start};
     made->queue_end = timeline->wait.exists ? timeline->wait.end : TIMESTAMP_UNKNOWN;
     if (!timeline->is_skipped && !sample_steps(&ended->job->body, timeline, arena, made))
         return ERROR_MEMORY;
@@ -1013,6 +1024,7 @@ enum error_code sample_of_run(const struct run_state *run, const struct span *ro
         .repository = shorten(names.repository->full_name),
         .workflow = shorten(names.workflow),
         .branch = shorten(names.branch),
+        .default_branch = is_default_branch(names.branch, names.repository),
         .event_name = shorten(body->event_name),
         .display_title = shorten(body->display_title),
         .url = shorten(attributes_get_string(&root->attributes, "cicd.pipeline.run.url.full")),

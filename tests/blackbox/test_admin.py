@@ -178,7 +178,7 @@ class Figures(harness.BlackBoxTest):
         self.assertEqual({key: number for key, number in after.items() if not MOVING.search(key[0])}, kept)
 
     def test_open_jobs_and_latencies_are_what_was_delivered(self):
-        daemon = self.new_daemon()
+        daemon = self.new_daemon(metrics_labels=harness.LABELS_BEFORE)
         finished, _ = some_of_everything(daemon)
         found = metrics(daemon)
         self.assertEqual(value(found, "ghatrace_jobs", state="queued", runner_labels="gpu,linux,self-hosted"), 1)
@@ -196,7 +196,7 @@ class Figures(harness.BlackBoxTest):
         self.assertEqual(value(found, "ghatrace_deliveries_total", event="workflow_job", outcome="accepted"), 13)
 
     def test_figures_page_and_trace_agree_on_refused_jobs_and_lost_runners(self):
-        daemon = self.new_daemon()
+        daemon = self.new_daemon(metrics_labels=harness.LABELS_BEFORE)
         run = Run(age=1000, conclusion="failure")
         run.job("refused").refused(after=4)
         run.job("hung", queue=5, duration=600).lost("Set up job")
@@ -248,7 +248,7 @@ class Figures(harness.BlackBoxTest):
         self.assertEqual(sum(number for (name, _), number in found.items() if name == "ghatrace_jobs"), 0)
 
     def test_beyond_the_bound_what_was_unused_for_longest_goes_to_other(self):
-        daemon = self.new_daemon(metrics_max_series="5")
+        daemon = self.new_daemon(metrics_max_series="5", metrics_labels=harness.LABELS_BEFORE)
 
         def deliver(name, labels=("ubuntu-latest",)):
             run = Run(repository=Repository(f"acme/{name}"))
@@ -283,7 +283,7 @@ class Figures(harness.BlackBoxTest):
         self.assertIn("the most is 5000, beyond which /metrics would take", done.stderr)
 
     def test_strange_labels_are_escaped(self):
-        daemon = self.new_daemon()
+        daemon = self.new_daemon(metrics_labels=harness.LABELS_BEFORE)
         run = Run(workflow='CI "quoted" \\ back\nslash \U0001F680')
         run.job()
         daemon.accept(*run.timeline())
@@ -291,7 +291,7 @@ class Figures(harness.BlackBoxTest):
 
     @unittest.skipUnless(shutil.which("promtool"), "promtool is not here")
     def test_promtool_reports_no_problem(self):
-        daemon = self.new_daemon()
+        daemon = self.new_daemon(metrics_labels=harness.LABELS_BEFORE)
         some_of_everything(daemon)
         result = subprocess.run(["promtool", "check", "metrics"], input=get(daemon, "/metrics").body, capture_output=True, check=False)
         self.assertEqual((result.returncode, result.stdout, result.stderr), (0, b"", b""))

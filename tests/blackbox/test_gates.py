@@ -72,7 +72,7 @@ class Pauses(harness.BlackBoxTest):
 
     @classmethod
     def setUpClass(cls):
-        cls.share_pair(root_grace="500ms")
+        cls.share_pair(root_grace="500ms", metrics_labels=harness.LABELS_BEFORE)
 
     def last_versions(self, run, job, wanted):
         ids = Ids(run.run_id)

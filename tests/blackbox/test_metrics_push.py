@@ -63,6 +63,7 @@ class MetricsTest(harness.BlackBoxTest):
     def new_pusher(self, collector=None, start=True, env=None, **settings):
         """A daemon that pushes metrics often."""
         settings.setdefault("metrics_exporter", "otlp")
+        settings.setdefault("metrics_labels", harness.LABELS_BEFORE)
         variables = {"OTEL_METRIC_EXPORT_INTERVAL": str(INTERVAL), **(env or {})}
         return self.new_daemon(collector, start=start, env=variables, **settings)
 
@@ -124,11 +125,12 @@ class Content(MetricsTest):
         return frozenset((label, attributes.get(key, "")) for label, key in names.items())
 
     JOB = {"repository": "repository", "workflow": "cicd.pipeline.name", "runner_group": "github.runner_group_name",
-           "runner_labels": "ghatrace.pool", "result": "cicd.pipeline.task.run.result"}
+           "runner_labels": "ghatrace.runner_labels", "result": "cicd.pipeline.task.run.result"}
     RUN = {"repository": "repository", "workflow": "cicd.pipeline.name", "result": "cicd.pipeline.result"}
 
     def check_histograms(self, found, scraped):
         families = {f"ghatrace.job.{phase}.duration": (f"ghatrace_job_{phase}_seconds", self.JOB) for phase in PHASES}
+        families["ghatrace.job.duration"] = ("ghatrace_job_duration_seconds", self.JOB)
         families["cicd.pipeline.run.duration"] = ("ghatrace_run_duration_seconds", self.RUN)
         compared = 0
         for (name, attributes), point in found.items():
@@ -207,9 +209,7 @@ class Content(MetricsTest):
         collector = self.new_collector()
         daemon = self.new_loaded(collector)
         first = values(self.wait_next(collector))
-        starts = {point["start"] for point in first.values()}
-        self.assertEqual(len(starts), 1)
-        self.assertGreater(starts.pop(), 0)
+        self.assertGreater(min(point["start"] for point in first.values()), 0)
         for how in ("stop", "kill"):
             daemon.restart(how)
             self.assertEqual(values(self.wait_next(collector)), first)

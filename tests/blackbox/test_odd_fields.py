@@ -109,7 +109,7 @@ class NamelessWorkflows(harness.BlackBoxTest):
     """The path of a workflow's file is used where a workflow has no name."""
     @classmethod
     def setUpClass(cls):
-        cls.share_pair(root_grace="2s")
+        cls.share_pair(root_grace="2s", metrics_labels=harness.LABELS_BEFORE)
 
     def api(self, path):
         return json.loads(self.daemon.admin(path).body)
@@ -156,7 +156,7 @@ class NamelessWorkflows(harness.BlackBoxTest):
     def test_without_a_workflow_name_the_series_is_labelled_unknown(self):
         run = Run()
         job = run.job()
-        daemon, collector = self.new_pair(root_grace="1s", run_idle="2s")
+        daemon, collector = self.new_pair(root_grace="1s", run_idle="2s", metrics_labels=harness.LABELS_BEFORE)
         daemon.accept(self.nameless(job.completed(), "", PATH))
         ids = Ids(run.run_id)
         collector.wait_for_ids([(ids.trace, ids.root)])

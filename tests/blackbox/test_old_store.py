@@ -90,8 +90,8 @@ class OldStores(harness.BlackBoxTest):
     def test_there_are_old_stores(self):
         self.assertIn("dea6e4c", [folder.name for folder in self.folders])
 
-    def open_copy(self, folder, collector, **settings):
-        daemon = self.new_daemon(collector, start=False, **settings)
+    def open_copy(self, folder, collector, metrics_labels=harness.LABELS_BEFORE, **settings):
+        daemon = self.new_daemon(collector, start=False, metrics_labels=metrics_labels, **settings)
         database = pathlib.Path(daemon.settings["db"])
         database.mkdir()
         (database / "data.mdb").write_bytes(gzip.decompress((folder / "data.mdb.gz").read_bytes()))
@@ -127,6 +127,28 @@ class OldStores(harness.BlackBoxTest):
             for name, wanted in expected["open"].items():
                 self.assert_holds(json.loads(daemon.admin(f"/api/{name}").body), wanted, name)
             self.assertEqual(daemon.admin("/ready").status, 200)
+
+    def test_by_other_labels_all_sums_are_those_of_before(self):
+        """Of each family with the same bounds: over all sets, and over those of the same runner labels and result."""
+        sample = re.compile(r"(ghatrace_(?:job|run)_\w+_seconds_(?:bucket|sum|count))\{(.*)\} (\S+)")
+
+        def sums(lines):
+            found = {}
+            for name, labels, number in (match.groups() for match in map(sample.fullmatch, lines) if match):
+                labels = dict(re.findall(r'([a-z_]+)="((?:[^"\\]|\\.)*)"', labels))
+                for key in (), ("result",), ("runner_labels", "result"):
+                    place = (name, labels.get("le"), tuple(labels.get(label) for label in key))
+                    found[place] = found.get(place, 0) + float(number)
+            return {place: round(number, 6) for place, number in found.items() if number}
+        for folder in self.folders:
+            wanted = sums(load(folder, "story.json.gz")["figures"])
+            daemon = self.open_copy(folder, self.new_collector(), metrics_labels="job: pool runner_labels result",
+                                    **PATIENT, otlp_endpoint=None)
+            self.assertIn("their sums were added up", daemon.log)
+            for _ in range(2):
+                self.assertEqual(sums(daemon.admin("/metrics").text.splitlines()), wanted)
+                daemon.restart("kill")
+            self.assertNotIn("repository=", daemon.admin("/metrics").text)
 
     def test_waiting_records_are_exported_and_dead_letters_can_be_requeued(self):
         for folder in self.folders:

@@ -270,8 +270,13 @@ static void write_series(struct verifier *verifier, enum series_kind kind, struc
     struct series_id id = {{0}};
     struct series series;
     while (series_seek(verifier->transaction, kind, &id, &series, &verifier->error) == ERROR_NONE) {
-        for (size_t i = 0; i < series_label_count(kind); i++)
-            write_format(text, "%s%.*s", i > 0 ? " | " : "", SLICE_ARGS(series.labels[i]));
+        const char *between = "";
+        for (size_t i = 0; i < SERIES_LABELS; i++) {
+            if ((series.has & SERIES_HAS(i)) == 0)
+                continue;
+            write_format(text, "%s%.*s", between, SLICE_ARGS(series.labels[i]));
+            between = " | ";
+        }
         write_format(text, ": %" PRIu64 " in %" PRIu64 ".%09us\n", series.count, series.sum.seconds,
                      (unsigned)series.sum.nanoseconds);
         for (size_t i = 0; i < series_histogram_count(kind); i++)

@@ -15,6 +15,7 @@
 #include "ghatrace/github/event.h"
 #include "ghatrace/otlp/request.h"
 #include "ghatrace/stats/pool_rules.h"
+#include "ghatrace/stats/series_options.h"
 #include "ghatrace/store/store.h"
 #include "ghatrace/trace/arc_report.h"
 #include "ghatrace/trace/policy.h"
@@ -113,7 +114,8 @@ struct engine_options {
     size_t max_series;                // bound on label sets (stats/stats.h); 0: the usual one
     size_t max_pools;                 // likewise on pools
     struct pool_rules pool_rules;     // the texts must outlive the engine
-    timestamp_ns (*now)(void);        // NULL: timestamp_now
+    struct series_options series;
+    timestamp_ns (*now)(void); // NULL: timestamp_now
     duration_ns stall_limit; // not ready if storing, or waiting to be stored, takes longer. 0: 5 s
     // Time limit of engine_create() for computing figures that an older store lacks; the rest is computed alongside
     // deliveries. 0: 2 s, negative: compute none at startup.

@@ -7,7 +7,7 @@
 // in the tables, those behind it are not, and every change to a state respects that; so the rebuild continues while
 // events are received, and after a crash. Table tally: "version" → be32 · "rules" → a hash of the rules for pools ·
 // "cursor" → trace ‖ span, during the rebuild · "since" → be64, since when series are counted (series.h), which is
-// missing in older stores; and the servers (open_runs.h). The version is that of the figures in store/versions.h.
+// missing in older stores · "series" → the labels and bounds of series (series_options.c); and the servers (open_runs.h). The version is that of the figures in store/versions.h.
 #ifndef GHATRACE_STATS_REBUILD_H
 #define GHATRACE_STATS_REBUILD_H
 
@@ -21,10 +21,10 @@
 // True if the tables are complete and of this program's version. Otherwise reads return too little.
 enum error_code rebuild_is_done(struct store_transaction *transaction, bool *is_done,
                                 struct error *error) MUST_CHECK;
-// The same, and by these rules for pools.
-enum error_code rebuild_is_done_by_rules(const struct stats *stats,
-                                         struct store_transaction *transaction, bool *is_done,
-                                         struct error *error) MUST_CHECK;
+// The same, and by these rules for pools, and series by these options.
+enum error_code rebuild_is_done_by_options(const struct stats *stats,
+                                           struct store_transaction *transaction, bool *is_done,
+                                           struct error *error) MUST_CHECK;
 // Starts the rebuild if needed, and processes up to `max` states. Call it after stats_begin(); the first call, with
 // `max` 0, must precede the program's first change, so that the writer knows the cursor. `*is_done`: nothing is left.
 enum error_code rebuild_continue(struct stats *stats, size_t max, bool *is_done,

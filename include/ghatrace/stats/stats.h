@@ -11,11 +11,13 @@
 #ifndef GHATRACE_STATS_STATS_H
 #define GHATRACE_STATS_STATS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/time.h"
 #include "ghatrace/stats/pool_rules.h"
+#include "ghatrace/stats/series_options.h"
 #include "ghatrace/store/store.h"
 
 struct stats;
@@ -33,6 +35,7 @@ struct stats_options {
     // Limit of the pools (pool.h). 0: STATS_POOLS_MAX_DEFAULT.
     size_t max_pools;
     struct pool_rules rules; // the texts must outlive it
+    struct series_options series;
 };
 
 // While the store is tight no pool and no series is created. ERROR_MEMORY.
@@ -53,6 +56,12 @@ struct stats_overflow {
     char folded_example[200];
 };
 void stats_read_overflow(const struct stats *stats, struct stats_overflow *overflow);
+// What this transaction has changed about the stored series, because other options are set than before.
+struct stats_series_change {
+    bool has_other_labels; // some were counted before, by other labels, and were added up
+    bool has_other_bounds; // some were counted before, with other bounds: histograms begin anew
+};
+void stats_read_series_change(const struct stats *stats, struct stats_series_change *change);
 // Writes the collected rows. ERROR_FULL, ERROR_IO, ERROR_CORRUPT, ERROR_MEMORY.
 enum error_code stats_flush(struct stats *stats, struct error *error) MUST_CHECK;
 

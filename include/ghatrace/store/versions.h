@@ -18,7 +18,8 @@
 //   runs 2                server, number of jobs by result, digest of the root, whether names are kept
 //   figures 1   dea6e4c   each spelling of the runners' labels is a pool of its own
 //   figures 2   f437918   one pool for all spellings
-//   figures 3             one pool for all runner groups; rules name pools
+//   figures 3   fe281f6   one pool for all runner groups; rules name pools
+//   figures 4             series show which labels they have, and when they began
 //   notes 1     11056d7   six kinds (store.h)
 //   notes 2               when ARC assigned a job. More bytes in a kind, or another kind: raise it
 //
@@ -50,7 +51,7 @@
     X(JOB, 'J', "jobs", 1, 3)                                                                      \
     X(RUN, 'R', "runs", 1, 2)                                                                      \
     X(NOTE, 'N', "notes", 1, 2)                                                                    \
-    X(FIGURES, 'F', "figures", 1, 3)
+    X(FIGURES, 'F', "figures", 1, 4)
 
 #define STORE_KIND_NAME(name, letter, word, oldest, newest) STORE_KIND_##name,
 #define STORE_KIND_LAYOUTS(name, letter, word, oldest, newest)                                     \

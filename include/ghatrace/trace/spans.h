@@ -149,12 +149,14 @@ struct job_sample {
     struct slice repository; // "owner/name"
     struct slice workflow;
     struct slice runner_group;
-    struct slice runner_labels; // labels_join(), as spelled by this job
-    struct slice result;        // cicd.pipeline.task.run.result
+    struct slice runner_labels;  // labels_join(), as spelled by this job
+    struct slice result;         // cicd.pipeline.task.run.result
+    struct slice default_branch; // as in struct run_sample, of the job's own branch
     struct sample_span waiting;
     struct sample_span queue;
     struct sample_span startup;
     struct sample_span execution;
+    struct sample_span duration; // of a job with a queue: from its begin to the job's end
     struct sample_span assign; // the two parts of `queue`, if it is known when ARC assigned the job
     struct sample_span provision;
     bool is_assignment_only; // of a job that was measured before: only these two exist
@@ -170,6 +172,8 @@ struct run_sample {
     struct slice repository;
     struct slice workflow;
     struct slice branch;
+    struct slice
+        default_branch; // "true" if the branch has the default branch's name, else "false"; empty: not known
     struct slice event_name;
     struct slice display_title;
     struct slice url;        // on GitHub; empty if no payload had the repository's

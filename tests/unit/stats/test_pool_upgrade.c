@@ -217,8 +217,8 @@ static void assert_done(struct world *world, bool expected)
     bool is_done, is_done_by_rules;
     world_read(world);
     must(world, rebuild_is_done(world->transaction, &is_done, &world->error));
-    must(world, rebuild_is_done_by_rules(world->stats, world->transaction, &is_done_by_rules,
-                                         &world->error));
+    must(world, rebuild_is_done_by_options(world->stats, world->transaction, &is_done_by_rules,
+                                           &world->error));
     world_end(world);
     assert_true(is_done);
     assert_int_equal(is_done_by_rules, expected);

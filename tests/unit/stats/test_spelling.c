@@ -75,7 +75,7 @@ static size_t count_shown(struct world *world, const char *spelling)
         found++;
     }
     while (series_seek(world->transaction, SERIES_JOB, &id, &series, &world->error) == ERROR_NONE) {
-        struct slice labels = series.labels[SERIES_JOB_LABELS];
+        struct slice labels = series.labels[SERIES_RUNNER_LABELS];
         series_id_increment(&id);
         if (!labels_are_same(labels, slice_from_string(spelling)))
             continue;
