@@ -102,8 +102,9 @@ static void engine_note_overflow(struct engine *engine)
     uint64_t sets = all.sets;
     if (overflow.sets > 0 && engine_may_log(&engine->overflow_logged))
         log_warn("metrics: more sets of labels are in use than metrics-max-series; the one unused "
-                 "for longest is counted as \"other\": raise it, or keep what differs in each run "
-                 "out of runner labels and of names of workflows and steps",
+                 "for longest is counted as \"other\": raise it, choose fewer labels with "
+                 "metrics-labels, or keep what differs in each run out of runner labels and of "
+                 "names of workflows and steps",
                  LOG_STRING("kind", overflow.kind), LOG_STRING("example", overflow.example),
                  LOG_INT("since_start", sets));
 }

@@ -703,11 +703,13 @@ static enum error_code name_pool(struct stats *stats, const struct job_sample *m
     struct pool_choice choice;
     struct row *row;
     pool_rules_choose(&stats->rules, measure->runner_labels, labels->asked, &choice);
-    struct pool_id id = pool_make_id(choice.shown), one_off = pool_make_id(POOL_ONE_OFF);
+    struct pool_id id = pool_make_id(choice.shown);
     enum error_code code = pool_find_row(stats, &id, &row, error);
     bool is_absent = code == ERROR_NOT_FOUND;
-    if (is_absent)
-        code = pool_find_row(stats, &one_off, &row, error);
+    if (is_absent) {
+        id = pool_make_id(POOL_ONE_OFF);
+        code = pool_find_row(stats, &id, &row, error);
+    }
     bool is_folded = is_absent && code == ERROR_NONE;
     labels->all[SERIES_POOL] =
         is_folded ? POOL_ONE_OFF : pool_name_of_choice(&choice, labels->pool);

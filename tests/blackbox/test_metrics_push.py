@@ -102,6 +102,21 @@ class Content(MetricsTest):
         self.check_pools(found, before)
         self.check_runs(found, before)
 
+    def test_by_the_labels_of_the_default_each_set_is_one_point(self):
+        collector = self.new_collector()
+        daemon = self.new_pusher(collector, metrics_labels=None)
+        load(daemon)
+        self.lose_runners(daemon)
+        wait_until(lambda: scrape(daemon).get(("ghatrace_finished_runs", frozenset()), 0) >= 6, what="finished runs")
+        scraped, found = scrape(daemon), points(self.wait_next(collector))
+        for metric, family in (("cicd.pipeline.run.duration", "ghatrace_run_duration_seconds_count"),
+                               ("ghatrace.job.duration", "ghatrace_job_duration_seconds_count")):
+            self.assertEqual(sorted(point["count"] for key, point in found.items() if key[0] == metric),
+                             sorted(value for key, value in scraped.items() if key[0] == family))
+        named = {dict(key[1])["ghatrace.pool"] for key in found if key[0] == "ghatrace.job.duration"}
+        self.assertEqual(named, {dict(key[1])["pool"] for key in scraped if key[0] == "ghatrace_job_duration_seconds_count"})
+        self.assertLessEqual(named, {dict(key[1])["ghatrace.pool"] for key in found if key[0] == "ghatrace.pool.queued"})
+
     def lose_runners(self, daemon):
         run = Run(age=800, conclusion="failure", workflow="Lost")
         run.job("lost", conclusion="failure").lost("Build")

@@ -403,6 +403,77 @@ static void wrong_rules_for_pools_are_refused(void **state)
     configuring_release(&c);
 }
 
+#define HAS(label) SERIES_HAS(SERIES_##label)
+
+static void labels_of_metrics_are_read_kind_by_kind(void **state)
+{
+    (void)state;
+    struct configuring c;
+    configuring_init(&c);
+    assert_int_equal(configuring_build_all(&c), ERROR_NONE);
+    const struct series_options *series = &c.config.engine.series;
+    assert_int_equal(series->labels[SERIES_JOB], HAS(POOL) | HAS(RUNNER_LABELS) | HAS(RESULT));
+    assert_int_equal(series->labels[SERIES_RUN], HAS(EVENT) | HAS(DEFAULT_BRANCH) | HAS(RESULT));
+    assert_int_equal(series->labels[SERIES_STEP], SERIES_LABELS_OFF);
+    configuring_release(&c);
+    configuring_init(&c);
+    configuring_flag(&c, "metrics-labels", " step : step, result;; job:repository ");
+    assert_int_equal(configuring_build_all(&c), ERROR_NONE);
+    assert_int_equal(series->labels[SERIES_JOB], HAS(REPOSITORY));
+    assert_int_equal(series->labels[SERIES_STEP], HAS(STEP_NAME) | HAS(RESULT));
+    assert_int_equal(series->labels[SERIES_RUN], HAS(EVENT) | HAS(DEFAULT_BRANCH) | HAS(RESULT));
+    configuring_release(&c);
+}
+
+static void bounds_of_metrics_are_times_in_ascending_order(void **state)
+{
+    (void)state;
+    struct configuring c;
+    configuring_init(&c);
+    assert_int_equal(configuring_build_all(&c), ERROR_NONE);
+    const struct series_bounds *bounds = &c.config.engine.series.bounds;
+    assert_memory_equal(bounds, &series_bounds_before, sizeof *bounds);
+    configuring_release(&c);
+    configuring_init(&c);
+    configuring_flag(&c, "metrics-bounds", "1ms,15 2m,  35d");
+    assert_int_equal(configuring_build_all(&c), ERROR_NONE);
+    assert_int_equal(bounds->count, 4);
+    assert_int_equal(bounds->at[0], NS_PER_MS);
+    assert_int_equal(bounds->at[1], 15 * NS_PER_SECOND);
+    assert_int_equal(bounds->at[3], 35 * NS_PER_DAY);
+    configuring_release(&c);
+}
+
+static void wrong_labels_and_bounds_are_refused(void **state)
+{
+    static const char *const bad[][2] = {
+        {"metrics-labels", "pool"},
+        {"metrics-labels", "pools: pool"},
+        {"metrics-labels", "job:"},
+        {"metrics-labels", "job: pool off"},
+        {"metrics-labels", "job: event"},
+        {"metrics-labels", "run: pool"},
+        {"metrics-labels", "step: branch"},
+        {"metrics-bounds", ","},
+        {"metrics-bounds", "1 2 2"},
+        {"metrics-bounds", "0 1"},
+        {"metrics-bounds", "-1"},
+        {"metrics-bounds", "1us"},
+        {"metrics-bounds", "36d"},
+        {"metrics-bounds", "99999999999999"},
+        {"metrics-bounds", "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21"},
+    };
+    struct configuring c;
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        configuring_init(&c);
+        configuring_flag(&c, bad[i][0], bad[i][1]);
+        assert_int_equal(configuring_build_all(&c), ERROR_USAGE);
+        assert_non_null(strstr(c.error.message, bad[i][0]));
+        configuring_release(&c);
+    }
+}
+
 static void networks_are_split_and_checked(void **state)
 {
     static const char *const bad[] = {"10.0.0.1/8", "example.org", "10.0.0.0/8;::1", ",", " , "};
@@ -588,6 +659,9 @@ int main(void)
         cmocka_unit_test(spans_of_jobs_have_a_share_of_the_outbox),
         cmocka_unit_test(pools_are_named_by_rules),
         cmocka_unit_test(wrong_rules_for_pools_are_refused),
+        cmocka_unit_test(labels_of_metrics_are_read_kind_by_kind),
+        cmocka_unit_test(bounds_of_metrics_are_times_in_ascending_order),
+        cmocka_unit_test(wrong_labels_and_bounds_are_refused),
         cmocka_unit_test(networks_are_split_and_checked),
         cmocka_unit_test(the_limit_of_memory_must_hold_the_largest_body),
         cmocka_unit_test(the_longest_duration_does_not_overflow_times),

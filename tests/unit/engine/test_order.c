@@ -39,10 +39,11 @@ static void play(const struct sequence *sequence, const size_t *order, uint32_t 
 {
     struct engine_bench bench;
     engine_bench_open(&bench);
-    if (stats_verify_rules != NULL) {
+    if (stats_verify_rules != NULL)
         bench.options.pool_rules = *stats_verify_rules;
-        engine_bench_restart(&bench);
-    }
+    for (int kind = 0; kind < SERIES_KINDS; kind++) // with every label that there may be
+        bench.options.series.labels[kind] = series_labels_allowed((enum series_kind)kind);
+    engine_bench_restart(&bench);
     bench.now = scenario_at(
         80000); // after everything, as with a backlog, so that GUID times are used; latencies are kept
     for (size_t i = 0; i < sequence->count; i++) {

@@ -93,6 +93,56 @@ static void a_large_snapshot_is_several_requests_with_each_point_once(void **sta
     snapshot_release(&whole);
 }
 
+static void each_series_has_the_time_at_which_it_began(void **state)
+{
+    struct world *world = *state;
+    struct snapshot snapshot;
+    char since[64];
+    for (int i = 1; i <= 3; i++) {
+        const struct job_sample job = {.repository = i == 3 ? SLICE("octo/1") : SLICE("octo/2"),
+                                       .workflow = i == 1 ? SLICE("a") : SLICE("b"),
+                                       .result = SLICE("success"),
+                                       .queue = {true, NS_PER_SECOND},
+                                       .end = SCENARIO_START};
+        world->now = SCENARIO_START + i * NS_PER_MINUTE;
+        world_begin(world);
+        must(world, series_count_job(world->stats, &job, &world->error));
+        must(world, series_count_job(world->stats, &job, &world->error));
+        world_commit(world);
+    }
+    must(world, take(world, (size_t)1 << 20, &snapshot));
+    for (int i = 1; i <= 3; i++) {
+        (void)snprintf(since, sizeof since, "\"startTimeUnixNano\":\"%lld\"",
+                       (long long)(SCENARIO_START + i * NS_PER_MINUTE));
+        assert_int_equal(count_in(world, &snapshot, since), 1);
+    }
+    snapshot_release(&snapshot);
+}
+
+static void labels_are_attributes_if_a_series_has_them(void **state)
+{
+    static const struct stats_options options = {
+        .series.labels = {[SERIES_JOB] = SERIES_HAS(SERIES_POOL) | SERIES_HAS(SERIES_RUNNER_LABELS),
+                          [SERIES_RUN] =
+                              SERIES_HAS(SERIES_EVENT) | SERIES_HAS(SERIES_DEFAULT_BRANCH)}};
+    struct world *world = *state;
+    struct snapshot snapshot;
+    const struct run_sample run = {.event_name = SLICE("push"), .default_branch = SLICE("true")};
+    world_restart(world, &options);
+    count_jobs(world);
+    world_begin(world);
+    must(world, series_count_run(world->stats, &run, &world->error));
+    world_commit(world);
+    must(world, take(world, (size_t)1 << 20, &snapshot));
+    assert_int_equal(count_in(world, &snapshot, "\"bucketCounts\""), 2);
+    assert_int_equal(count_in(world, &snapshot, "\"ghatrace.pool\""), 1);
+    assert_int_equal(count_in(world, &snapshot, "\"ghatrace.runner_labels\""), 1);
+    assert_int_equal(count_in(world, &snapshot, "\"github.event_name\""), 1);
+    assert_int_equal(count_in(world, &snapshot, "\"ghatrace.default_branch\""), 1);
+    assert_int_equal(count_in(world, &snapshot, "\"cicd.pipeline.name\""), 0);
+    snapshot_release(&snapshot);
+}
+
 static void more_parts_than_allowed_are_refused_in_a_sentence(void **state)
 {
     struct world *world = *state;
@@ -167,6 +217,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_large_snapshot_is_several_requests_with_each_point_once),
+        TEST(each_series_has_the_time_at_which_it_began),
+        TEST(labels_are_attributes_if_a_series_has_them),
         TEST(more_parts_than_allowed_are_refused_in_a_sentence),
         TEST(open_runs_that_are_not_read_are_counted_as_other),
         TEST(each_failed_allocation_is_an_error_and_leaves_nothing),
