@@ -419,7 +419,8 @@ static enum error_code count_open_job(struct engine_work *work, struct work_job 
     if (code != ERROR_NONE)
         return code;
     const struct latency_wait before = job_times_wait(&job->times), after = job_times_wait(&times);
-    code = latency_change_wait(work->stats, &before, &after, &work->error);
+    if (!latency_is_counted_later(work->stats, &job->key))
+        code = latency_change_wait(work->stats, &before, &after, &work->error);
     return code == ERROR_NONE ? count_job_times(work, job, &times) : code;
 }
 
@@ -515,7 +516,9 @@ static enum error_code count_job(struct engine_work *work, struct work_job *job,
 {
     if (measure->is_assignment_only)
         return series_count_job(work->stats, measure, &work->error);
-    const struct latency_wait before = job_times_wait(&job->times);
+    const struct latency_wait before = latency_is_counted_later(work->stats, &job->key)
+                                           ? (struct latency_wait){.exists = false}
+                                           : job_times_wait(&job->times);
     struct job_times times = job_times_of_sample(measure);
     enum error_code code = latency_count_job(work->stats, measure, &before, &work->error);
     if (code == ERROR_NONE) // by the pool that it is in now

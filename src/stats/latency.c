@@ -360,6 +360,11 @@ static enum error_code count_for_good(struct stats *stats, const struct latency_
     return ERROR_NONE;
 }
 
+bool latency_is_counted_later(const struct stats *stats, const struct store_key *job)
+{
+    return stats->counts_waits && !stats_covers(stats, job);
+}
+
 enum error_code latency_change_wait(struct stats *stats, const struct latency_wait *before,
                                     const struct latency_wait *after, struct error *error)
 {

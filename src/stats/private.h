@@ -125,6 +125,7 @@ struct stats {
     // During a rebuild of the tables (rebuild.h): states at or behind the cursor are not in them yet.
     bool is_rebuilding;
     struct store_key cursor;
+    bool counts_waits;    // it counts waits that have ended, of jobs that are not completed
     struct arena scratch; // one state, or two series
     // Hashes of servers that are known to be in the store (stats.c).
     uint8_t known_servers[KNOWN_SERVERS][HASH_SIZE];

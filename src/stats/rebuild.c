@@ -14,7 +14,7 @@
 
 // --- rebuilding the tables of open runs and jobs from the states ----------------------------------
 
-#define CURSOR_SIZE (TRACE_ID_SIZE + SPAN_ID_SIZE)
+#define CURSOR_SIZE (TRACE_ID_SIZE + SPAN_ID_SIZE + 1)
 #define VERSION_SIZE 4
 
 static const uint8_t our_version[VERSION_SIZE] = {0, 0, 0, STORE_FIGURES_LAYOUT};
@@ -24,8 +24,8 @@ enum stored_figures {
     FIGURES_UNKNOWN, // of no use: none, or of a newer version
     FIGURES_1,
     FIGURES_2,
-    FIGURES_OF_OTHER_RULES, // of version 3 or this one, but jobs are in other pools
-    FIGURES_3,              // series have another layout
+    FIGURES_3,
+    FIGURES_OF_OTHER_RULES, // of this version, but jobs are in other pools
     FIGURES_OURS,
 };
 
@@ -76,7 +76,7 @@ static enum error_code compare_rules(const struct stats *stats,
                                      enum stored_figures *figures, struct error *error)
 {
     struct slice found;
-    if (*figures != FIGURES_OURS && *figures != FIGURES_3)
+    if (*figures != FIGURES_OURS)
         return ERROR_NONE;
     enum error_code code =
         store_table_get(transaction, STORE_TABLE_STATS, rules_key(), &found, error);
@@ -86,9 +86,15 @@ static enum error_code compare_rules(const struct stats *stats,
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
+struct progress {
+    struct store_key cursor;
+    bool counts_waits; // stats->counts_waits
+};
+
 // ERROR_NOT_FOUND: there is no rebuild.
-static enum error_code read_cursor(struct store_transaction *transaction, struct store_key *cursor,
-                                   bool *is_damaged, struct error *error)
+static enum error_code read_progress(struct store_transaction *transaction,
+                                     struct progress *progress, bool *is_damaged,
+                                     struct error *error)
 {
     struct slice found;
     *is_damaged = false;
@@ -99,8 +105,9 @@ static enum error_code read_cursor(struct store_transaction *transaction, struct
     *is_damaged = found.len != CURSOR_SIZE;
     if (*is_damaged)
         return ERROR_NONE;
-    memcpy(cursor->trace.bytes, found.data, TRACE_ID_SIZE);
-    memcpy(cursor->span.bytes, found.data + TRACE_ID_SIZE, SPAN_ID_SIZE);
+    memcpy(progress->cursor.trace.bytes, found.data, TRACE_ID_SIZE);
+    memcpy(progress->cursor.span.bytes, found.data + TRACE_ID_SIZE, SPAN_ID_SIZE);
+    progress->counts_waits = found.data[CURSOR_SIZE - 1] != 0;
     return ERROR_NONE;
 }
 
@@ -109,6 +116,7 @@ static enum error_code write_cursor(struct stats *stats, struct error *error)
     uint8_t bytes[CURSOR_SIZE];
     memcpy(bytes, stats->cursor.trace.bytes, TRACE_ID_SIZE);
     memcpy(bytes + TRACE_ID_SIZE, stats->cursor.span.bytes, SPAN_ID_SIZE);
+    bytes[CURSOR_SIZE - 1] = stats->counts_waits ? 1 : 0;
     return store_table_put(stats->transaction, STORE_TABLE_STATS, cursor_key(),
                            slice_of_bytes(bytes, sizeof bytes), error);
 }
@@ -116,9 +124,9 @@ static enum error_code write_cursor(struct stats *stats, struct error *error)
 static enum error_code has_no_cursor(struct store_transaction *transaction, bool *has_none,
                                      struct error *error)
 {
-    struct store_key cursor;
+    struct progress progress;
     bool is_damaged;
-    enum error_code code = read_cursor(transaction, &cursor, &is_damaged, error);
+    enum error_code code = read_progress(transaction, &progress, &is_damaged, error);
     *has_none = code == ERROR_NOT_FOUND;
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
@@ -192,6 +200,8 @@ static enum error_code begin_rebuild(struct stats *stats, enum stored_figures fi
         code = store_table_clear(stats->transaction, (enum store_table)table, error);
     memset(stats->known_servers, 0, sizeof stats->known_servers);
     stats->cursor = (struct store_key){.trace = {{0}}};
+    // Before version 4 a wait was counted when the job completed. With other rules, waits are counted already.
+    stats->counts_waits = figures != FIGURES_OF_OTHER_RULES;
     if (code == ERROR_NONE)
         code = write_cursor(stats, error);
     if (code == ERROR_NONE)
@@ -214,16 +224,17 @@ static enum error_code finish_rebuild(struct stats *stats, struct error *error)
 static enum error_code look_up_progress(struct stats *stats, struct error *error)
 {
     enum stored_figures figures;
+    struct progress progress = {.counts_waits = false};
     bool is_damaged = false;
     enum error_code code = read_version(stats->transaction, &figures, error);
     if (code == ERROR_NONE)
         code = compare_rules(stats, stats->transaction, &figures, error);
-    if (code == ERROR_NONE && figures == FIGURES_3)
-        code = write_version(stats, error);
-    else if (code == ERROR_NONE && figures != FIGURES_OURS)
+    if (code == ERROR_NONE && figures != FIGURES_OURS)
         code = begin_rebuild(stats, figures, error);
     if (code == ERROR_NONE)
-        code = read_cursor(stats->transaction, &stats->cursor, &is_damaged, error);
+        code = read_progress(stats->transaction, &progress, &is_damaged, error);
+    stats->cursor = progress.cursor;
+    stats->counts_waits = progress.counts_waits;
     if (is_damaged) // counted and uncounted states cannot be distinguished
         code = begin_rebuild(stats, FIGURES_UNKNOWN, error);
     if (code == ERROR_NONE || code == ERROR_NOT_FOUND) {
@@ -246,6 +257,17 @@ static enum error_code set_state_aside(struct stats *stats, const struct store_k
     return store_set_span_aside(stats->transaction, key, slice_from_string(reason.message), error);
 }
 
+// The wait of a job that has started and was not counted by an older version: it is not completed yet.
+static enum error_code rebuild_wait(struct stats *stats, const struct job_state *job,
+                                    const struct job_times *times, struct error *error)
+{
+    static const struct latency_wait none;
+    const struct latency_wait wait = job_times_wait(times);
+    if (!stats->counts_waits || (job->phase != JOB_OPEN && job->phase != JOB_SETTLING))
+        return ERROR_NONE;
+    return latency_change_wait(stats, &none, &wait, error);
+}
+
 static enum error_code rebuild_from_job(struct stats *stats, const struct store_key *key,
                                         struct slice bytes, struct error *error)
 {
@@ -265,6 +287,8 @@ static enum error_code rebuild_from_job(struct stats *stats, const struct store_
     if (code != ERROR_NONE)
         return error_set(error, code, "count open jobs: %s", error_code_text(code));
     code = pool_move_job(stats, key, &nowhere, &place, error);
+    if (code == ERROR_NONE)
+        code = rebuild_wait(stats, &job, &times, error);
     return code == ERROR_NONE ? pool_minutes_change(stats, key, &none, &times, error) : code;
 }
 

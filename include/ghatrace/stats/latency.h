@@ -75,6 +75,10 @@ enum error_code latency_change_wait(struct stats *stats, const struct latency_wa
                                     const struct latency_wait *after,
                                     struct error *error) MUST_CHECK;
 
+// True if a rebuild (rebuild.h) has yet to count the wait of this open job, from its state: until then no wait of it is
+// counted, so none is to be changed.
+bool latency_is_counted_later(const struct stats *stats, const struct store_key *job);
+
 struct pool_waits {
     uint64_t count;
     struct series_sum sum;

@@ -6,8 +6,9 @@
 // The states are processed in the order of their keys, a number of them per transaction. States before the cursor are
 // in the tables, those behind it are not, and every change to a state respects that; so the rebuild continues while
 // events are received, and after a crash. Table tally: "version" → be32 · "rules" → a hash of the rules for pools ·
-// "cursor" → trace ‖ span, during the rebuild · "since" → be64, since when series are counted (series.h), which is
-// missing in older stores · "series" → the labels and bounds of series (series_options.c); and the servers (open_runs.h). The version is that of the figures in store/versions.h.
+// "cursor" → trace ‖ span ‖ 1 if it also counts waits of running jobs, else 0, during the rebuild · "since" → be64, since
+// when series are counted (series.h), which is missing in older stores · "series" → the labels and bounds of series
+// (series_options.c); and the servers (open_runs.h). The version is that of the figures in store/versions.h.
 #ifndef GHATRACE_STATS_REBUILD_H
 #define GHATRACE_STATS_REBUILD_H
 

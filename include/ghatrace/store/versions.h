@@ -18,8 +18,9 @@
 //   runs 2                server, number of jobs by result, digest of the root, whether names are kept
 //   figures 1   dea6e4c   each spelling of the runners' labels is a pool of its own
 //   figures 2   f437918   one pool for all spellings
-//   figures 3   fe281f6   one pool for all runner groups; rules name pools
-//   figures 4             series show which labels they have, and when they began
+//   figures 3   72bf33c   one pool for all runner groups; rules name pools
+//   figures 4             series show which labels they have, and when they began; waits are counted when a job starts;
+//                         minutes and hours of pools
 //   notes 1     11056d7   six kinds (store.h)
 //   notes 2               when ARC assigned a job. More bytes in a kind, or another kind: raise it
 //

@@ -409,9 +409,9 @@ static void finished_runs_make_room_before_a_delivery_is_refused(void **state)
 
 // --- a store without figures ---------------------------------------------------------------------------------
 
-static void fill(struct engine_bench *bench)
+static void fill_runs(struct engine_bench *bench, int64_t runs)
 {
-    for (int64_t id = 1; id <= 30; id++) {
+    for (int64_t id = 1; id <= runs; id++) {
         struct scenario_delivery run = scenario_run(GITHUB_RUN_REQUESTED, 1, "");
         run.event.run.run_id = id;
         memcpy(run.digest, &id, sizeof id);
@@ -429,6 +429,11 @@ static void fill(struct engine_bench *bench)
                 engine_bench_accept(bench, &next);
         }
     }
+}
+
+static void fill(struct engine_bench *bench)
+{
+    fill_runs(bench, 30);
 }
 
 static void clear_figures(struct engine_bench *bench)
@@ -461,6 +466,7 @@ static void an_older_store_gets_its_figures_at_the_next_start(void **state)
     assert_int_equal(open_state(bench, OPEN_JOB_RUNNING), 60);
     assert_int_equal(engine_bench_count_entries(bench, STORE_TABLE_OPEN_RUNS), 30);
     assert_int_equal(counted(bench, SERIES_JOB), 0); // cannot be rebuilt
+    assert_waits(bench, 60, 4, 60, 240);             // of the running ones
     stats_verify_minutes(bench->store);
 }
 
@@ -478,6 +484,67 @@ static void a_large_older_store_gets_its_figures_while_deliveries_are_accepted(v
     stats_verify_minutes(bench->store);
     assert_int_equal(open_state(bench, OPEN_JOB_QUEUED), 31);
     assert_int_equal(open_state(bench, OPEN_JOB_RUNNING), 60);
+}
+
+#define MANY_RUNS 120 // four states each: more than a batch reads
+
+static int64_t run_whose_states_are_last(void)
+{
+    struct trace_id greatest = {{0}};
+    int64_t last = 0;
+    for (int64_t id = 1; id <= MANY_RUNS; id++) {
+        struct trace_id trace = trace_id_of_run(ID_SCHEME_ARC, id, 1);
+        if (memcmp(&trace, &greatest, sizeof trace) > 0) {
+            greatest = trace;
+            last = id;
+        }
+    }
+    return last;
+}
+
+static void restart_without_figures(struct engine_bench *bench, struct scenario_delivery first)
+{
+    clear_figures(bench);
+    engine_bench_restart(bench);
+    first.event.job.run_id = run_whose_states_are_last();
+    engine_bench_accept(bench, &first);
+    assert_int_not_equal(open_state(bench, OPEN_JOB_RUNNING), 2 * MANY_RUNS);
+    for (int64_t i = 0; i < 3; i++) { // each reads some more
+        struct scenario_delivery next =
+            scenario_job(10 * first.event.job.job_id + i, GITHUB_JOB_QUEUED, 2, 2, 2, -1);
+        engine_bench_accept(bench, &next);
+    }
+    stats_verify(bench->store);
+}
+
+static void a_wait_that_changes_before_its_state_is_read_is_counted_once(void **state)
+{
+    struct engine_bench *bench = *state;
+    int64_t jobs = 10 * run_whose_states_are_last();
+    fill_runs(bench, MANY_RUNS);
+    bench->options.figures_limit = -1;
+    restart_without_figures(bench, scenario_job(jobs + 2, GITHUB_JOB_COMPLETED, 60, 2, 7, 60));
+    assert_waits(bench, 240, 5, 240, 239 * 4 + 5);
+    restart_without_figures(bench, scenario_job(jobs + 4, GITHUB_JOB_IN_PROGRESS, 61, 2, 8, -1));
+    assert_waits(bench, 239, 6, 239, 238 * 4 + 6);
+    restart_without_figures(bench, scenario_job(jobs + 5, GITHUB_JOB_IN_PROGRESS, 60, 2, 9, -1));
+    assert_waits(bench, 240, 7, 240, 238 * 4 + 6 + 7);
+}
+
+static void a_wait_that_was_counted_is_not_counted_again_under_other_rules(void **state)
+{
+    struct engine_bench *bench = *state;
+    struct error error = {0};
+    fill(bench);
+    struct store_transaction *transaction = begin(bench, true);
+    assert_int_equal(
+        store_table_put(transaction, STORE_TABLE_STATS, SLICE("rules"), SLICE("other"), &error),
+        ERROR_NONE);
+    assert_int_equal(store_commit(transaction, &error), ERROR_NONE);
+    engine_bench_restart(bench);
+    engine_bench_advance(bench, NS_PER_SECOND);
+    stats_verify(bench->store);
+    assert_waits(bench, 120, 4, 0, 0);
 }
 
 // --- counters ------------------------------------------------------------------------------------------------
@@ -536,6 +603,8 @@ int main(void)
         TEST(finished_runs_make_room_before_a_delivery_is_refused),
         TEST(an_older_store_gets_its_figures_at_the_next_start),
         TEST(a_large_older_store_gets_its_figures_while_deliveries_are_accepted),
+        TEST(a_wait_that_changes_before_its_state_is_read_is_counted_once),
+        TEST(a_wait_that_was_counted_is_not_counted_again_under_other_rules),
         TEST(events_are_counted_and_commits_by_size),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
