@@ -205,6 +205,7 @@ static void put_run_job(struct json_out *json, const struct run_view_job *job, b
                   job->failed_step != NULL ? job->failed_step->name : SLICE_EMPTY);
     json_out_bool(json, "incomplete", job->is_incomplete);
     json_out_bool(json, "carried_over", job->is_carried_over);
+    json_out_bool(json, "ended_unknown", job->is_ended_unknown);
     json_out_bool(json, "critical", job->is_critical);
     json_out_time(json, "created_at", job->created_at);
     json_out_time(json, "started_at", job->started_at);
@@ -273,6 +274,7 @@ static enum error_code put_one_run(struct api_object *object, const struct run_s
     const struct run_view_limits limits = {.jobs = API_RUN_JOBS_MAX,
                                            .steps = true,
                                            .now = object->call->now,
+                                           .job_grace = object->call->sources->pools.job_grace,
                                            .id_scheme = object->call->sources->id_scheme};
     const struct view_reader *reader = &object->reader;
     struct json_out *json = &object->json;
@@ -515,6 +517,8 @@ static enum error_code load_open_run(struct listing *listing, const struct store
 {
     const struct run_view_limits limits = {.jobs = jobs,
                                            .now = listing->object.call->now,
+                                           .job_grace =
+                                               listing->object.call->sources->pools.job_grace,
                                            .id_scheme = listing->object.call->sources->id_scheme};
     struct view_reader reader = listing->object.reader;
     reader.arena = &listing->run_arena;
@@ -629,17 +633,18 @@ static void put_pools(struct json_out *json, const struct queue_view *view)
         put_pool_names(json, &row->pool);
         json_out_count(json, "waiting", row->pool.counts[OPEN_JOB_WAITING]);
         json_out_count(json, "queued", row->pool.counts[OPEN_JOB_QUEUED]);
-        json_out_count(json, "running", row->pool.counts[OPEN_JOB_RUNNING]);
+        json_out_count(json, "running", row->running);
         json_out_time(json, "oldest_waiting_since", row->oldest[OPEN_JOB_WAITING]);
         json_out_time(json, "oldest_queued_since", row->oldest[OPEN_JOB_QUEUED]);
         json_out_time(json, "oldest_running_since", row->oldest[OPEN_JOB_RUNNING]);
+        json_out_count(json, "ended_unknown", row->ended_unknown);
         json_out_close_object(json);
     }
     json_out_close_array(json);
 }
 
 static enum error_code put_open_job(void *context, const struct job_state *job,
-                                    const struct open_job_state *open_state)
+                                    const struct open_job_state *open_state, bool has_ended)
 {
     struct open_jobs *queue = context;
     struct json_out *json = &queue->object.json;
@@ -657,6 +662,7 @@ static enum error_code put_open_job(void *context, const struct job_state *job,
     json_out_text(json, "workflow", job->body.workflow_name);
     json_out_text(json, "branch", job->body.head_branch);
     json_out_text(json, "state", slice_from_string(open_job_text(open_state->state)));
+    json_out_bool(json, "ended_unknown", has_ended);
     json_out_time(json, "since", open_state->since);
     json_out_seconds(json, "age_seconds", age);
     json_out_texts(json, "runner_labels", job->body.labels, job->body.label_count);
@@ -695,9 +701,11 @@ static enum error_code put_queue(struct open_jobs *queue, const struct queue_vie
     const struct queue_view_visitor visitor = {put_open_job, queue};
     const struct view_reader *reader = &queue->object.reader;
     struct json_out *json = &queue->object.json;
+    const struct api_call *call = queue->object.call;
+    const struct ended_rule rule = {call->now, call->sources->pools.job_grace};
     struct queue_view view;
     bool has_more = false;
-    enum error_code code = queue_view_load(reader, &view);
+    enum error_code code = queue_view_load(reader, &rule, &view);
     if (code != ERROR_NONE)
         return code;
     put_totals(json, &view);
@@ -759,15 +767,14 @@ static void put_busiest(struct json_out *json, const char *name, bool is_known, 
         json_out_null(json, name);
 }
 
-static void put_recent_of_pool(struct json_out *json, const struct pool_recent *recent)
+static void put_recent_of_pool(struct json_out *json, const struct pools_view_pool *row)
 {
-    put_busiest(json, "busy_max_day", recent->is_known, recent->busy_max_day);
-    put_busiest(json, "busy_max_week", recent->is_known, recent->busy_max_week);
-    json_out_time(json, "last_start_at", recent->last_start);
+    put_busiest(json, "busy_max_day", row->recent.is_known, row->recent.busy_max_day);
+    put_busiest(json, "busy_max_week", row->recent.is_known, row->recent.busy_max_week);
+    json_out_time(json, "last_start_at", row->recent.last_start);
 }
 
-static void put_pool_now(struct json_out *json, const struct pools_view_pool *row,
-                         const struct pool_recent *recent, timestamp_ns now)
+static void put_pool_now(struct json_out *json, const struct pools_view_pool *row, timestamp_ns now)
 {
     const struct pool *pool = &row->pool;
     json_out_open_object(json, NULL);
@@ -776,36 +783,73 @@ static void put_pool_now(struct json_out *json, const struct pools_view_pool *ro
     put_joined_labels(json, "groups", pool->groups);
     json_out_count(json, "waiting", pool->counts[OPEN_JOB_WAITING]);
     json_out_count(json, "queued", pool->counts[OPEN_JOB_QUEUED]);
-    json_out_count(json, "running", pool->counts[OPEN_JOB_RUNNING]);
+    json_out_count(json, "running", row->running);
     put_waits_of_queued(json, &row->waits, now);
-    put_recent_of_pool(json, recent);
-    json_out_null(json, "state");
-    json_out_null(json, "since");
-    json_out_null(json, "ceiling");
+    put_recent_of_pool(json, row);
+    json_out_text(json, "state", slice_from_string(pool_state_names[row->state]));
+    json_out_time(json, "since", row->since);
+    if (row->ceiling.len > 0)
+        json_out_text(json, "ceiling", row->ceiling);
+    else
+        json_out_null(json, "ceiling");
+    json_out_count(json, "ended_unknown", row->ended_unknown);
     json_out_close_object(json);
+}
+
+static void put_shares(struct json_out *json, const struct pools_view_shares *shares)
+{
+    json_out_open_array(json, "by_repository");
+    for (size_t i = 0; i < shares->count; i++) {
+        json_out_open_object(json, NULL);
+        json_out_text(json, "repository", shares->items[i].repository);
+        json_out_count(json, "running", shares->items[i].running);
+        json_out_close_object(json);
+    }
+    json_out_close_array(json);
+}
+
+static void put_ceiling(struct json_out *json, const struct pools_view_ceiling *ceiling,
+                        const struct pools_view_shares *shares)
+{
+    json_out_open_object(json, NULL);
+    json_out_text(json, "ceiling", ceiling->name);
+    json_out_count(json, "limit", ceiling->limit);
+    json_out_count(json, "running", ceiling->running);
+    json_out_texts(json, "pools", ceiling->pools, ceiling->pool_count);
+    json_out_count(json, "queued", ceiling->queued);
+    json_out_time(json, "since", ceiling->since);
+    json_out_bool(json, "inferred", ceiling->is_inferred);
+    put_shares(json, shares);
+    json_out_close_object(json);
+}
+
+static enum error_code put_ceilings(struct api_object *object, const struct pools_view *view)
+{
+    struct pools_view_shares *shares;
+    enum error_code code = pools_view_count_shares(&object->reader, view, &shares);
+    if (code != ERROR_NONE)
+        return code;
+    json_out_open_array(&object->json, "ceilings");
+    for (size_t i = 0; i < view->ceiling_count; i++)
+        put_ceiling(&object->json, &view->ceilings[i], &shares[i]);
+    json_out_close_array(&object->json);
+    return ERROR_NONE;
 }
 
 enum error_code api_render_pools(const struct api_call *call)
 {
     struct api_object object;
     struct pools_view view;
-    uint64_t minutes = API_POOL_MINUTES_MAX;
     enum error_code code = begin_object(call, &object);
     if (code != ERROR_NONE)
         return code;
-    code = pools_view_load(&object.reader, &view);
+    code = pools_view_load(&object.reader, &call->sources->pools, call->now, &view);
     json_out_open_array(&object.json, "pools");
-    for (size_t i = 0; code == ERROR_NONE && i < view.count; i++) {
-        const struct pool_reader reader = {object.reader.transaction, &view.pools[i].pool,
-                                           call->now, call->error};
-        struct pool_recent recent;
-        code = pool_recent_read(&reader, &minutes, &recent);
-        if (code == ERROR_NONE)
-            put_pool_now(&object.json, &view.pools[i], &recent, call->now);
-    }
+    for (size_t i = 0; code == ERROR_NONE && i < view.count; i++)
+        put_pool_now(&object.json, &view.pools[i], call->now);
     json_out_close_array(&object.json);
-    json_out_open_array(&object.json, "ceilings");
-    json_out_close_array(&object.json);
+    if (code == ERROR_NONE)
+        code = put_ceilings(&object, &view);
     put_unreadable(&object);
     return end_object(&object, code);
 }

@@ -32,8 +32,7 @@ struct api_call {
 #define API_RUNS_LOOKED_AT 20000 // runs read for one request, whatever its limit is
 #define API_QUARANTINE_LIMIT 100
 #define API_QUARANTINE_LIMIT_MAX 1000
-#define API_POOL_MINUTES_MAX 200000 // of all pools, read for one request
-#define API_RUN_JOBS_MAX 10000      // of one run
+#define API_RUN_JOBS_MAX 10000 // of one run
 
 // Pools of runners with their open jobs, and the jobs that have been in their state for longest: queued ones first,
 // then waiting, then running.
@@ -72,7 +71,7 @@ enum error_code api_render_spans(const struct api_call *call,
 // Queue times of the jobs of each pool, over the last hour in slots of five minutes, or the last day in hours.
 enum error_code api_render_latency(const struct api_call *call, bool is_day) MUST_CHECK;
 
-// Every pool with its open jobs and the waits that have not ended, the longest wait first.
+// Every pool with its open jobs, the waits that have not ended and its state, the worst first.
 enum error_code api_render_pools(const struct api_call *call) MUST_CHECK;
 
 // Queued and running jobs of a pool by minute or by hour, with arrivals, starts and waits. `name`: in any case, or labels

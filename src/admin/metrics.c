@@ -17,6 +17,7 @@
 #include "ghatrace/stats/pool.h"
 #include "ghatrace/stats/pool_minutes.h"
 #include "ghatrace/stats/recent.h"
+#include "ghatrace/view/ended_jobs.h"
 #include "ghatrace/view/pools_view.h"
 
 // --- the text of metrics --------------------------------------------------------------------------
@@ -305,6 +306,7 @@ struct queue {
     struct store_transaction *transaction;
     struct pool *pools;
     size_t count;
+    struct ended_jobs ended;
     struct error *error;
 };
 
@@ -320,6 +322,12 @@ static void put_pool_sample(struct queue *queue, const char *name, size_t pool, 
                    (struct metrics_labels){labels, sizeof labels / sizeof labels[0]}, value);
 }
 
+static double count_of_state(const struct queue *queue, size_t pool, enum open_job_kind state)
+{
+    uint64_t ended = state == OPEN_JOB_RUNNING ? queue->ended.by_pool[pool] : 0;
+    return (double)(queue->pools[pool].counts[state] - ended);
+}
+
 static void put_counts(struct queue *queue)
 {
     metrics_family(
@@ -329,7 +337,7 @@ static void put_counts(struct queue *queue)
     for (size_t pool = 0; pool < queue->count; pool++)
         for (size_t i = 0; i < STATES; i++)
             put_pool_sample(queue, "ghatrace_jobs", pool, i,
-                            (double)queue->pools[pool].counts[states[i].state]);
+                            count_of_state(queue, pool, states[i].state));
 }
 
 static enum error_code age_of_oldest(struct queue *queue, size_t pool, size_t state,
@@ -393,6 +401,11 @@ static const struct metrics_label *pool_label(struct metrics_label *label,
     return label;
 }
 
+static double count_of_pool(const struct pools_view_pool *row, enum open_job_kind state)
+{
+    return (double)(state == OPEN_JOB_RUNNING ? row->running : row->pool.counts[state]);
+}
+
 static void put_counts_of_pools(struct metrics_text *text, const struct pools_view *view)
 {
     static const struct {
@@ -410,7 +423,7 @@ static void put_counts_of_pools(struct metrics_text *text, const struct pools_vi
             struct metrics_label label;
             metrics_sample(text, gauges[i].name, "",
                            one_label(pool_label(&label, &view->pools[pool])),
-                           (double)view->pools[pool].pool.counts[gauges[i].state]);
+                           count_of_pool(&view->pools[pool], gauges[i].state));
         }
     }
 }
@@ -458,26 +471,40 @@ static void put_pool_waits(struct metrics_text *text, const struct pools_view *v
 }
 
 // The sample of a pool is left out if there is too much to look at.
-static enum error_code put_busy_max(struct metrics_text *text, const struct view_reader *reader,
-                                    const struct pools_view *view, timestamp_ns now)
+static void put_busy_max(struct metrics_text *text, const struct pools_view *view)
 {
-    uint64_t minutes = API_POOL_MINUTES_MAX;
     metrics_family(text, "ghatrace_pool_busy_max", METRICS_GAUGE,
                    "The most jobs of the pool that ran at once in the last 7 days.");
     for (size_t i = 0; i < view->count; i++) {
-        const struct pool_reader of_pool = {reader->transaction, &view->pools[i].pool, now,
-                                            reader->error};
-        struct pool_recent recent;
         struct metrics_label label;
-        enum error_code code = pool_recent_read(&of_pool, &minutes, &recent);
-        if (code != ERROR_NONE)
-            return code;
-        if (recent.is_known)
+        if (view->pools[i].recent.is_known)
             metrics_sample(text, "ghatrace_pool_busy_max", "",
                            one_label(pool_label(&label, &view->pools[i])),
-                           (double)recent.busy_max_week);
+                           (double)view->pools[i].recent.busy_max_week);
     }
-    return ERROR_NONE;
+}
+
+// Of rules always, of inferred ceilings while they are reached.
+static void put_ceilings_gauge(struct metrics_text *text, const struct pools_view *view,
+                               const char *name, const char *help, bool is_limit)
+{
+    metrics_family(text, name, METRICS_GAUGE, help);
+    for (size_t i = 0; i < view->ceiling_count; i++) {
+        const struct pools_view_ceiling *ceiling = &view->ceilings[i];
+        const struct metrics_label label = {"ceiling", ceiling->name};
+        metrics_sample(text, name, "", one_label(&label),
+                       (double)(is_limit ? ceiling->limit : ceiling->running));
+    }
+}
+
+static void put_ceiling_gauges(struct metrics_text *text, const struct pools_view *view)
+{
+    put_ceilings_gauge(text, view, "ghatrace_ceiling_running",
+                       "Running jobs of all pools that share a limit (runner-ceiling, or an "
+                       "inferred one while it is reached).",
+                       false);
+    put_ceilings_gauge(text, view, "ghatrace_ceiling_limit",
+                       "The limit of running jobs that these pools share.", true);
 }
 
 static enum error_code put_ended_waits(struct metrics_text *text, const struct view_reader *reader,
@@ -507,19 +534,18 @@ static enum error_code put_ended_waits(struct metrics_text *text, const struct v
     return code;
 }
 
-static enum error_code put_named_pools(struct metrics_text *text,
-                                       struct store_transaction *transaction, struct arena *arena,
-                                       timestamp_ns now, struct error *error)
+static enum error_code put_named_pools(struct metrics_text *text, const struct view_reader *reader,
+                                       const struct pools_view_settings *settings, timestamp_ns now)
 {
-    const struct view_reader reader = {transaction, arena, error};
     struct pools_view view;
-    enum error_code code = pools_view_load(&reader, &view);
+    enum error_code code = pools_view_load(reader, settings, now, &view);
     if (code != ERROR_NONE)
         return code;
     put_counts_of_pools(text, &view);
     put_pool_waits(text, &view, now);
-    code = put_busy_max(text, &reader, &view, now);
-    return code == ERROR_NONE ? put_ended_waits(text, &reader, &view) : code;
+    put_busy_max(text, &view);
+    put_ceiling_gauges(text, &view);
+    return put_ended_waits(text, reader, &view);
 }
 
 static enum error_code metrics_put_queue(struct metrics_text *text,
@@ -532,12 +558,16 @@ static enum error_code metrics_put_queue(struct metrics_text *text,
     if (code != ERROR_NONE)
         return code;
     arena_init(&arena, ARENA_BLOCK_BYTES);
+    const struct view_reader reader = {queue.transaction, &arena, error};
+    const struct ended_rule rule = {now, sources->pools.job_grace};
     code = pool_list(queue.transaction, &arena, &queue.pools, &queue.count, error);
+    if (code == ERROR_NONE)
+        code = ended_jobs_load(&reader, &rule, queue.pools, queue.count, &queue.ended);
     if (code == ERROR_NONE) {
         put_counts(&queue);
         code = put_job_ages(&queue, now);
         if (code == ERROR_NONE)
-            code = put_named_pools(text, queue.transaction, &arena, now, error);
+            code = put_named_pools(text, &reader, &sources->pools, now);
         metrics_single(text, "ghatrace_runs_open", METRICS_GAUGE, "Runs that are not over.",
                        (double)open_runs_count(queue.transaction));
         metrics_family(text, "ghatrace_series", METRICS_GAUGE,

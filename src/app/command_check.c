@@ -73,7 +73,8 @@ static void print_list(const struct config *config, enum option_id id, const voi
         print_headers(config);
         return;
     }
-    const char *separator = id == OPTION_ID_RUNNER_POOL ? "; " : " ";
+    const char *separator =
+        id == OPTION_ID_RUNNER_POOL || id == OPTION_ID_RUNNER_CEILING ? "; " : " ";
     for (size_t i = 0; i < list->count; i++)
         printf("%s%.*s", i > 0 ? separator : "", SLICE_ARGS(list->items[i]));
 }

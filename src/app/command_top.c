@@ -28,6 +28,7 @@ struct screen {
     struct buffer text;
     struct buffer frame;
     duration_ns interval;
+    duration_ns job_grace;
     struct termios usual;
     bool is_taken; // the terminal is in full-screen mode
 };
@@ -98,7 +99,8 @@ static enum error_code draw(struct screen *screen, size_t height, struct error *
     const struct top_options frame = {.terminal = terminal_detect(STDOUT_FILENO),
                                       .height = height,
                                       .jobs = height > 0 ? height : ONCE_JOBS,
-                                      .now = timestamp_now()};
+                                      .now = timestamp_now(),
+                                      .job_grace = screen->job_grace};
     struct top top;
     arena_clear(&screen->arena);
     buffer_clear(&screen->text);
@@ -224,6 +226,7 @@ static int run_top(struct cli_args *cli_args)
     int status = store_tool_open(cli_args, &config, &screen.store);
     if (status != EXIT_OK)
         return status;
+    screen.job_grace = config.engine.policy.job_grace;
     arena_init(&screen.arena, ARENA_BLOCK_BYTES);
     buffer_init(&screen.text, TOP_MAX_TEXT);
     buffer_init(&screen.frame, TOP_MAX_TEXT);
@@ -246,7 +249,7 @@ const struct command command_top = {
     .details =
         "Shows what waits for a runner, by runner labels, and the jobs that have waited or run\n"
         "longest. q ends it. Into a file or a pipe, or with --once, it prints one picture.\n",
-    .settings = OPTION_SET(STORE_TOOL_SETTINGS),
+    .settings = OPTION_SET(STORE_TOOL_SETTINGS, [OPTION_ID_JOB_GRACE] = true),
     .flags = flags,
     .flag_count = sizeof flags / sizeof flags[0],
     .run = run_top,

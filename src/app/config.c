@@ -713,7 +713,9 @@ static enum error_code read_pools(struct config *config, const struct settings *
 {
     const struct config_pool_sources sources = {
         .pools = source_of_setting(settings, OPTION_ID_RUNNER_POOL),
-        .ignored = source_of_setting(settings, OPTION_ID_RUNNER_LABEL_IGNORE)};
+        .ignored = source_of_setting(settings, OPTION_ID_RUNNER_LABEL_IGNORE),
+        .ceilings = source_of_setting(settings, OPTION_ID_RUNNER_CEILING)};
+    config->pools.job_grace = config->engine.policy.job_grace;
     return config_read_pools(config, &sources, settings->arena, error);
 }
 

@@ -17,6 +17,7 @@
 #include "ghatrace/export/metrics.h"
 #include "ghatrace/net/address.h"
 #include "ghatrace/net/tls.h"
+#include "ghatrace/view/pools_view.h"
 #include "ghatrace/webhook/webhook.h"
 #include "settings.h"
 #include "systemd.h"
@@ -88,13 +89,15 @@ struct config {
     struct text_list arc_runners;
     struct text_list runner_pools; // this and the next: split into engine.pool_rules
     struct text_list ignored_labels;
+    struct text_list runner_ceilings; // split into pools.ceilings
     struct text_list allow_from;      // source of ingress.allow_from
     struct text_list trusted_proxies; // source of ingress.trusted_proxies
     enum log_level log_level;
     enum log_format log_format;
     const char *config;
-    struct ingress_options ingress; // including `listen_socket`; the daemon adds the secrets
-    struct engine_options engine;   // including `has_exporter` and the whole policy
+    struct ingress_options ingress;   // including `listen_socket`; the daemon adds the secrets
+    struct engine_options engine;     // including `has_exporter` and the whole policy
+    struct pools_view_settings pools; // job_grace is that of the policy
 
     // Derived from the settings and from OTEL_*.
     struct config_export exporting;
@@ -119,6 +122,7 @@ enum error_code config_build(struct config *config, const struct settings *setti
 struct config_pool_sources {
     const char *pools;
     const char *ignored;
+    const char *ceilings;
 };
 // Splits them (config_pools.c). ERROR_USAGE, ERROR_MEMORY.
 enum error_code config_read_pools(struct config *config, const struct config_pool_sources *sources,

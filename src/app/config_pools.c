@@ -1,4 +1,4 @@
-// Rules for pools of runners: runner-pool and runner-label-ignore.
+// Rules for pools of runners: runner-pool, runner-label-ignore and runner-ceiling.
 #include "config.h"
 #include "ghatrace/stats/pool_rules.h"
 
@@ -91,6 +91,94 @@ static enum error_code read_pool_rules(const struct rule_reader *reader,
     return ERROR_NONE;
 }
 
+// --- ceilings -------------------------------------------------------------------------------------
+
+#define CEILINGS_MAX 16
+
+static enum error_code refuse_ceiling(const char *where, struct slice text, const char *fault,
+                                      struct error *error)
+{
+    return error_set(error, ERROR_USAGE, "%s: \"%.*s\": %s", where, SLICE_ARGS(text), fault);
+}
+
+static struct slice take_until_colon(struct slice *rest)
+{
+    ptrdiff_t colon = slice_find(*rest, SLICE(":"));
+    struct slice part = {rest->data, colon >= 0 ? (size_t)colon : 0};
+    *rest = slice_skip(*rest, colon >= 0 ? part.len + 1 : rest->len);
+    return part;
+}
+
+static const char *read_ceiling_head(struct slice *rest, struct ceiling_rule *rule)
+{
+    struct slice name = take_until_colon(rest), limit = take_until_colon(rest);
+    long long most;
+    rule->name = config_next_word(&name);
+    struct slice number = config_next_word(&limit);
+    if (config_next_word(&name).len > 0 || pool_rule_name_fault(rule->name) != NULL)
+        return "write NAME: LIMIT: GLOB, with a name of letters, digits, '-', '_' and '.'";
+    if (config_next_word(&limit).len > 0 || !slice_parse_int64(number, &most) || most < 1 ||
+        most > 1000000)
+        return "write NAME: LIMIT: GLOB, with a limit from 1 to 1000000";
+    rule->limit = (uint64_t)most;
+    return NULL;
+}
+
+static enum error_code read_ceiling(struct slice text, const char *where, struct arena *arena,
+                                    struct ceiling_rule *rule, struct error *error)
+{
+    struct slice rest = text;
+    bool selects = false;
+    const char *fault = read_ceiling_head(&rest, rule);
+    if (fault != NULL)
+        return refuse_ceiling(where, text, fault, error);
+    struct text_list globs = {.items = &rest, .count = 1};
+    enum error_code code = config_split_globs(&globs, where, config_check_glob, arena, error);
+    if (code != ERROR_NONE)
+        return code;
+    for (size_t i = 0; i < globs.count; i++)
+        selects = selects || !slice_starts_with(globs.items[i], SLICE("!"));
+    if (!selects)
+        return refuse_ceiling(where, text, "it has no glob: write which labels share the limit",
+                              error);
+    rule->globs = (struct runner_globs){globs.items, globs.count};
+    return ERROR_NONE;
+}
+
+static bool has_ceiling(const struct ceiling_rule *rules, size_t count, struct slice name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (slice_equals_ignoring_case(rules[i].name, name))
+            return true;
+    return false;
+}
+
+static enum error_code read_ceilings(const struct text_list *list, const char *where,
+                                     struct arena *arena, struct ceiling_rules *rules,
+                                     struct error *error)
+{
+    struct ceiling_rule *found = arena_allocate_array(arena, CEILINGS_MAX, sizeof *found);
+    if (found == NULL)
+        return error_set(error, ERROR_MEMORY, "%s: out of memory", where);
+    rules->rules = found;
+    for (size_t i = 0; i < list->count; i++)
+        for (struct slice rest = list->items[i]; rest.len > 0;) {
+            struct slice text = take_rule(&rest), words = text;
+            if (config_next_word(&words).len == 0)
+                continue;
+            if (rules->count == CEILINGS_MAX)
+                return refuse_ceiling(where, text, "there are more than 16 ceilings", error);
+            struct ceiling_rule *rule = &found[rules->count];
+            enum error_code code = read_ceiling(text, where, arena, rule, error);
+            if (code != ERROR_NONE)
+                return code;
+            if (has_ceiling(found, rules->count, rule->name))
+                return refuse_ceiling(where, text, "another ceiling has this name", error);
+            rules->count++;
+        }
+    return ERROR_NONE;
+}
+
 enum error_code config_read_pools(struct config *config, const struct config_pool_sources *sources,
                                   struct arena *arena, struct error *error)
 {
@@ -100,6 +188,9 @@ enum error_code config_read_pools(struct config *config, const struct config_poo
     enum error_code code = ERROR_NONE;
     if (config->runner_pools.count > 0)
         code = read_pool_rules(&reader, &config->runner_pools, error);
+    if (code == ERROR_NONE && config->runner_ceilings.count > 0)
+        code = read_ceilings(&config->runner_ceilings, sources->ceilings, arena,
+                             &config->pools.ceilings, error);
     if (code == ERROR_NONE)
         code = config_split_globs(&ignored, sources->ignored, check_label_glob, arena, error);
     if (code != ERROR_NONE)

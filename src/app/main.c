@@ -398,13 +398,14 @@ static void report_other_server(const struct waterfall_shown *shown, int64_t run
 }
 
 static enum error_code show_trace(const struct cli_args *cli_args, struct store *store,
-                                  enum id_scheme scheme, const struct run_reference *named,
-                                  struct error *error)
+                                  const struct trace_policy *policy,
+                                  const struct run_reference *named, struct error *error)
 {
     const struct waterfall_options waterfall = {.terminal = terminal_detect(STDOUT_FILENO),
                                                 .steps = cli_args->flags[FLAG_STEPS] != NULL,
                                                 .now = timestamp_now(),
-                                                .id_scheme = scheme};
+                                                .id_scheme = policy->scheme,
+                                                .job_grace = policy->job_grace};
     struct run_selector question = {named->server, named->run_id, named->attempt};
     struct view_reader reader = {.arena = cli_args->arena, .error = error};
     struct waterfall_shown shown;
@@ -441,7 +442,7 @@ static int run_trace(struct cli_args *cli_args)
     int status = store_tool_open(cli_args, &config, &store);
     if (status != EXIT_OK)
         return status;
-    if (show_trace(cli_args, store, config.engine.policy.scheme, &reference, &error) != ERROR_NONE)
+    if (show_trace(cli_args, store, &config.engine.policy, &reference, &error) != ERROR_NONE)
         status = command_fail(&error);
     store_close(store);
     return status;
@@ -458,7 +459,8 @@ static const struct command command_trace = {
                "one is shown. What is open is drawn until now. Run numbers are unique within one "
                "server only: a\n"
                "number without --server means github.com's run, if there is one.\n",
-    .settings = OPTION_SET(STORE_TOOL_SETTINGS, [OPTION_ID_ID_SCHEME] = true),
+    .settings =
+        OPTION_SET(STORE_TOOL_SETTINGS, [OPTION_ID_ID_SCHEME] = true, [OPTION_ID_JOB_GRACE] = true),
     .flags = trace_flags,
     .flag_count = sizeof trace_flags / sizeof trace_flags[0],
     .run = run_trace,

@@ -666,6 +666,7 @@ static enum error_code make_view(struct server *server, struct error *error)
         .listen = server->listen,
         .webhook_path = config->ingress.webhook_path,
         .history = config->engine.history,
+        .pools = config->pools,
         .started_at = timestamp_now(),
     };
     return view_create(server->loop, &sources, &server->view, error);

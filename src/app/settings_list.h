@@ -67,6 +67,13 @@ SETTING(RUNNER_POOL, "runner-pool", LIST(runner_pools), NULL, "NAME: GLOB",
 SETTING(RUNNER_LABEL_IGNORE, "runner-label-ignore", LIST(ignored_labels), NULL, "GLOB",
         "labels that make no pool, such as those that hold an id, as globs in any case; may be repeated",
         .unpreset = "none")
+SETTING(RUNNER_CEILING, "runner-ceiling", LIST(runner_ceilings), NULL, "NAME: LIMIT: GLOB",
+        "a limit of running jobs that pools share, such as that of hosted runners: those with a label that the last matching "
+        "glob selects, ! in front excludes; may be repeated",
+        .unpreset = "ceilings are inferred")
+SETTING(POOL_DEAD_AFTER, "pool-dead-after", DURATION(pools.dead_after), "15m", "TIME",
+        "how long jobs wait in a pool where none runs and none starts until it is called dead",
+        .least = NS_PER_MINUTE, .most = NS_PER_DAY)
 SETTING(DB, "db", TEXT(db), "ghatrace.db", "FOLDER",
         "folder of the local store")
 SETTING(OTLP_ENDPOINT, "otlp-endpoint", TEXT(otlp_endpoint), NULL, "URL",

@@ -469,7 +469,7 @@ enum error_code pool_place_job(const struct pool_rules *rules, const struct job_
     char room[LABELS_TEXT_MAX];
     struct pool_choice choice;
     struct slice labels;
-    *place = (struct pool_place){.labels = SLICE_EMPTY};
+    *place = (struct pool_place){.labels = SLICE_EMPTY, .use = runner_use_of(job)};
     open_job_state_of(job, &place->open_state);
     if (place->open_state.state == OPEN_JOB_NONE)
         return ERROR_NONE;
@@ -557,9 +557,11 @@ enum error_code pool_move_job(struct stats *stats, const struct store_key *job,
                               const struct pool_place *before, const struct pool_place *after,
                               struct error *error)
 {
-    enum error_code code = ERROR_NONE;
-    if (is_same_place(before, after) || !stats_covers(stats, job))
+    if (!stats_covers(stats, job))
         return ERROR_NONE;
+    enum error_code code = runners_move_job(stats, job, before, after, error);
+    if (code != ERROR_NONE || is_same_place(before, after))
+        return code;
     if (before->open_state.state != OPEN_JOB_NONE)
         code = leave_any_pool(stats, before, job, error);
     if (code == ERROR_NONE && after->open_state.state != OPEN_JOB_NONE)
@@ -617,6 +619,8 @@ enum error_code pool_remove_unreadable_job(struct stats *stats, const struct sto
     struct pool_id pool;
     enum error_code code = find_job(stats, job, key, error);
     *was_open = code == ERROR_NONE;
+    if (code == ERROR_NONE)
+        code = runners_remove_unreadable_job(stats, job, error);
     if (code != ERROR_NONE)
         return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
     const struct open_job_state open_state = {

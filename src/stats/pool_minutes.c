@@ -617,20 +617,20 @@ enum error_code pool_recent_read(const struct pool_reader *reader, uint64_t *bud
     struct course course = {.from = reader->now - POOL_MINUTES_DAY * NS_PER_MINUTE};
     struct pool_rows rows = {reader->transaction, STORE_TABLE_POOL_MINUTES, &reader->pool->id,
                              reader->error};
-    uint64_t hours_max;
     *recent = (struct pool_recent){.is_known = false};
     enum error_code code = follow_rows(&rows, budget, &course);
-    if (code != ERROR_NONE)
-        return code == ERROR_TOO_LARGE ? ERROR_NONE : code;
+    bool is_whole = code != ERROR_TOO_LARGE;
     rows.table = STORE_TABLE_POOL_HOURS;
-    code = read_busiest_hour(&rows, reader->now, &hours_max);
-    if (code != ERROR_NONE)
+    if (code == ERROR_NONE || !is_whole)
+        code = read_busiest_hour(&rows, reader->now, &recent->busy_max_hours);
+    if (code != ERROR_NONE || !is_whole)
         return code;
     int64_t before = (int64_t)reader->pool->counts[OPEN_JOB_RUNNING] - course.running;
     int64_t most = course.has_begun && course.most > course.running ? course.most : course.running;
     recent->is_known = true;
     recent->busy_max_day = not_negative(before + most);
-    recent->busy_max_week = greater(not_negative(before + course.most_of_rows), hours_max);
+    recent->busy_max_week =
+        greater(not_negative(before + course.most_of_rows), recent->busy_max_hours);
     if (course.last_start >= course.from)
         recent->last_start = course.last_start;
     return ERROR_NONE;

@@ -233,6 +233,16 @@ enum error_code pool_hours_drop(struct stats *stats, const struct pool_id *pool,
                                 struct error *error) MUST_CHECK;
 void series_add_to_sum(struct series_sum *sum, duration_ns value);
 
+// --- running jobs by runner (runners.c) ---
+
+// What a change of the job's place means for its runner. ERROR_FULL, or as the store reports.
+enum error_code runners_move_job(struct stats *stats, const struct store_key *job,
+                                 const struct pool_place *before, const struct pool_place *after,
+                                 struct error *error) MUST_CHECK;
+// The same for a job whose state cannot be read. Searches all running jobs.
+enum error_code runners_remove_unreadable_job(struct stats *stats, const struct store_key *job,
+                                              struct error *error) MUST_CHECK;
+
 // --- folding (pool_fold.c) ---
 
 // Decides whether a new pool may be created, by folding another one if there are too many. `id`: that of `demand`.

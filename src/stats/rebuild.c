@@ -195,7 +195,7 @@ static enum error_code begin_rebuild(struct stats *stats, enum stored_figures fi
         if (has_statistics(table) && (!is_known || is_of_open))
             code = store_table_clear(stats->transaction, (enum store_table)table, error);
     }
-    for (int table = STORE_TABLE_POOL_WAITS; table <= STORE_TABLE_POOL_HOURS && code == ERROR_NONE;
+    for (int table = STORE_TABLE_POOL_WAITS; table <= STORE_TABLE_RUNNERS && code == ERROR_NONE;
          table++)
         code = store_table_clear(stats->transaction, (enum store_table)table, error);
     memset(stats->known_servers, 0, sizeof stats->known_servers);

@@ -92,6 +92,21 @@ static timestamp_ns oldest_queued(const struct top *top)
     return top->pool_count > 0 ? top->pools[0].oldest_queued : TIMESTAMP_UNKNOWN;
 }
 
+// Jobs without a result whose runner has taken another one: only if there are any.
+static bool paint_ended(struct screen *screen)
+{
+    uint64_t count = screen->top->ended_unknown;
+    struct painter_piece piece = {.style = STYLE_GREY};
+    if (count == 0)
+        return true;
+    if (!arena_format(screen->scratch, &piece.clean,
+                      "%" PRIu64 " job%s ended, result unknown: the runner has taken another one",
+                      count, count == 1 ? "" : "s"))
+        return false;
+    painter_paragraph(&screen->painter, &piece, 1, painter_separator(&screen->painter), 0);
+    return true;
+}
+
 // 2026-11-21T08:24:11Z · 5 queued (the oldest for 4m09s) · 261 running · 1 waiting · 40 runs open
 static bool paint_totals(struct screen *screen)
 {
@@ -117,7 +132,7 @@ static bool paint_totals(struct screen *screen)
         return false;
     painter_paragraph(&screen->painter, pieces, top->unreadable > 0 ? 6 : 5,
                       painter_separator(&screen->painter), 0);
-    return true;
+    return paint_ended(screen);
 }
 
 // Problems of the export: shown only if records have waited for a while, or were refused.
@@ -192,7 +207,9 @@ static void set_state_cell(const struct top_job *job, struct table_cell *cell)
         *cell = (struct table_cell){SLICE("waiting"), STYLE_MAGENTA};
         break;
     case OPEN_JOB_RUNNING:
-        *cell = (struct table_cell){SLICE("running"), STYLE_BLUE};
+        *cell = job->is_ended_unknown
+                    ? (struct table_cell){SLICE("ended, result unknown"), STYLE_GREY}
+                    : (struct table_cell){SLICE("running"), STYLE_BLUE};
         break;
     case OPEN_JOB_NONE:
         break;
@@ -306,12 +323,13 @@ static enum error_code fail_top_memory(struct error *error)
 }
 
 static enum error_code add_top_job(void *context, const struct job_state *state,
-                                   const struct open_job_state *open_state)
+                                   const struct open_job_state *open_state, bool has_ended)
 {
     struct loader *loader = context;
     struct top_job *job = &loader->top->jobs[loader->top->job_count++];
     struct slice labels;
-    *job = (struct top_job){.state = open_state->state, .since = open_state->since};
+    *job = (struct top_job){
+        .state = open_state->state, .is_ended_unknown = has_ended, .since = open_state->since};
     if (!text_repository(loader->reader.arena, state->server, state->repository.full_name,
                          &job->repository) ||
         !copy(loader, state->body.name, &job->name) ||
@@ -336,6 +354,7 @@ static enum error_code add_pools(struct loader *loader, const struct queue_view 
                                 .group = from->pool.groups,
                                 .oldest_queued = from->oldest[OPEN_JOB_QUEUED]};
         memcpy(to->counts, from->pool.counts, sizeof to->counts);
+        to->counts[OPEN_JOB_RUNNING] = from->running;
     }
     return ERROR_NONE;
 }
@@ -360,17 +379,19 @@ static enum error_code load_export(struct loader *loader)
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-static enum error_code load_queue(struct loader *loader, size_t limit)
+static enum error_code load_queue(struct loader *loader, const struct top_options *options)
 {
-    const struct queue_view_filter filter = {.limit = limit};
+    const struct queue_view_filter filter = {.limit = options->jobs};
+    const struct ended_rule rule = {options->now, options->job_grace};
     const struct queue_view_visitor visitor = {add_top_job, loader};
     struct top *top = loader->top;
     struct queue_view view;
     bool has_more;
-    enum error_code code = queue_view_load(&loader->reader, &view);
+    enum error_code code = queue_view_load(&loader->reader, &rule, &view);
     if (code != ERROR_NONE)
         return code;
     memcpy(top->totals, view.totals, sizeof top->totals);
+    top->ended_unknown = view.ended_unknown;
     top->open_runs = view.open_runs;
     code = add_pools(loader, &view);
     if (code == ERROR_NONE)
@@ -389,7 +410,7 @@ enum error_code top_load(struct store *store, const struct top_options *options,
     enum error_code code = store_begin(store, false, &loader.reader.transaction, error);
     if (code != ERROR_NONE)
         return code;
-    code = load_queue(&loader, options->jobs);
+    code = load_queue(&loader, options);
     if (code == ERROR_NONE)
         code = load_export(&loader);
     top->unreadable = store_unreadable(loader.reader.transaction);

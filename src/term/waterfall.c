@@ -335,7 +335,8 @@ static void add_marks(struct paragraph *paragraph)
                                                   [MARK_SKIPPED] = "skipped",
                                                   [MARK_CARRIED_OVER] = "carried over",
                                                   [MARK_RUNNING] = "running",
-                                                  [MARK_YET_TO_START] = "yet to start"};
+                                                  [MARK_YET_TO_START] = "yet to start",
+                                                  [MARK_ENDED_UNKNOWN] = "ended, result unknown"};
     bool seen[MARK_COUNT] = {false};
 
     note_marks(seen, paragraph->picture);
@@ -503,10 +504,11 @@ struct bar {
 static enum style mark_style(enum waterfall_mark mark)
 {
     static const enum style styles[MARK_COUNT] = {
-        [MARK_UNKNOWN] = STYLE_BLUE, [MARK_SUCCESS] = STYLE_GREEN,
-        [MARK_FAILURE] = STYLE_RED,  [MARK_CANCELLED] = STYLE_MAGENTA,
-        [MARK_SKIPPED] = STYLE_GREY, [MARK_CARRIED_OVER] = STYLE_GREY,
-        [MARK_RUNNING] = STYLE_BLUE, [MARK_YET_TO_START] = STYLE_YELLOW,
+        [MARK_UNKNOWN] = STYLE_BLUE,       [MARK_SUCCESS] = STYLE_GREEN,
+        [MARK_FAILURE] = STYLE_RED,        [MARK_CANCELLED] = STYLE_MAGENTA,
+        [MARK_SKIPPED] = STYLE_GREY,       [MARK_CARRIED_OVER] = STYLE_GREY,
+        [MARK_RUNNING] = STYLE_BLUE,       [MARK_YET_TO_START] = STYLE_YELLOW,
+        [MARK_ENDED_UNKNOWN] = STYLE_GREY,
     };
     return styles[mark];
 }
@@ -514,10 +516,15 @@ static enum style mark_style(enum waterfall_mark mark)
 static const char *mark_text(enum waterfall_mark mark, bool unicode)
 {
     static const char *const marks[MARK_COUNT][2] = {
-        [MARK_UNKNOWN] = {"?", "?"},         [MARK_SUCCESS] = {"ok", "\u2713"},
-        [MARK_FAILURE] = {"FAIL", "\u2717"}, [MARK_CANCELLED] = {"stop", "\u2296"},
-        [MARK_SKIPPED] = {"skip", "\u2298"}, [MARK_CARRIED_OVER] = {"prev", "\u21ba"},
-        [MARK_RUNNING] = {"run", "\u25b8"},  [MARK_YET_TO_START] = {"wait", "\u25e6"},
+        [MARK_UNKNOWN] = {"?", "?"},
+        [MARK_SUCCESS] = {"ok", "\u2713"},
+        [MARK_FAILURE] = {"FAIL", "\u2717"},
+        [MARK_CANCELLED] = {"stop", "\u2296"},
+        [MARK_SKIPPED] = {"skip", "\u2298"},
+        [MARK_CARRIED_OVER] = {"prev", "\u21ba"},
+        [MARK_RUNNING] = {"run", "\u25b8"},
+        [MARK_YET_TO_START] = {"wait", "\u25e6"},
+        [MARK_ENDED_UNKNOWN] = {"end?", "\u25cc"},
     };
     return marks[mark][unicode];
 }
@@ -859,8 +866,11 @@ static enum error_code show_run(const struct view_reader *reader,
                                 const struct waterfall_options *options, struct buffer *out,
                                 struct waterfall_shown *shown)
 {
-    const struct run_view_limits limits = {
-        .jobs = MAX_JOBS, .steps = true, .now = options->now, .id_scheme = options->id_scheme};
+    const struct run_view_limits limits = {.jobs = MAX_JOBS,
+                                           .steps = true,
+                                           .now = options->now,
+                                           .job_grace = options->job_grace,
+                                           .id_scheme = options->id_scheme};
     struct found_run runs[FOUND_RUNS_MAX];
     struct run_view view;
     size_t count;

@@ -150,9 +150,9 @@ static bool explain_failure(struct row_builder *builder, struct waterfall_job *d
            arena_format(builder->arena, &row->note, "failed in %.*s", SLICE_ARGS(failed.name));
 }
 
-static void set_open_state(enum open_job_kind open_state, struct waterfall_row *row)
+static void set_open_state(const struct run_view_job *job, struct waterfall_row *row)
 {
-    switch (open_state) {
+    switch (job->open_state) {
     case OPEN_JOB_WAITING:
         row->mark = MARK_YET_TO_START;
         row->note = SLICE("waiting");
@@ -162,8 +162,8 @@ static void set_open_state(enum open_job_kind open_state, struct waterfall_row *
         row->note = SLICE("queued");
         break;
     case OPEN_JOB_RUNNING:
-        row->mark = MARK_RUNNING;
-        row->note = SLICE("running");
+        row->mark = job->is_ended_unknown ? MARK_ENDED_UNKNOWN : MARK_RUNNING;
+        row->note = job->is_ended_unknown ? SLICE("ended, result unknown") : SLICE("running");
         break;
     case OPEN_JOB_NONE:
         break;
@@ -194,7 +194,7 @@ static bool make_job_row(struct row_builder *builder, const struct run_view_job 
                      conclusion_or_result(job->conclusion, job->result), &drawn->row) ||
         !explain_failure(builder, drawn))
         return false;
-    set_open_state(job->open_state, &drawn->row);
+    set_open_state(job, &drawn->row);
     return make_step_rows(builder, job, drawn);
 }
 

@@ -20,7 +20,8 @@ enum waterfall_mark {
     MARK_SKIPPED = OUTCOME_SKIPPED,
     MARK_CARRIED_OVER = OUTCOME_CARRIED_OVER,
     MARK_RUNNING = OUTCOME_COUNT,
-    MARK_YET_TO_START, // a job that waits or is queued; a step that has not begun
+    MARK_YET_TO_START,  // a job that waits or is queued; a step that has not begun
+    MARK_ENDED_UNKNOWN, // a running job whose runner has taken another one
     MARK_COUNT,
 };
 

@@ -33,11 +33,12 @@ static enum error_code seek_job(const struct view_reader *reader, const struct p
 }
 
 static enum error_code add_pool(const struct view_reader *reader, const struct pool *pool,
-                                struct queue_view *view)
+                                uint64_t ended, struct queue_view *view)
 {
     struct queue_view_pool *added = &view->pools[view->count];
     bool is_idle = true;
-    *added = (struct queue_view_pool){.pool = *pool};
+    *added = (struct queue_view_pool){
+        .pool = *pool, .running = pool->counts[OPEN_JOB_RUNNING] - ended, .ended_unknown = ended};
     for (size_t i = 0; i < STATES; i++) {
         struct pool_job oldest = {0};
         if (pool->counts[order[i]] == 0)
@@ -49,6 +50,8 @@ static enum error_code add_pool(const struct view_reader *reader, const struct p
             return code;
         added->oldest[order[i]] = oldest.since;
     }
+    view->totals[OPEN_JOB_RUNNING] -= ended;
+    view->ended_unknown += ended;
     view->count += is_idle ? 0 : 1;
     return ERROR_NONE;
 }
@@ -64,20 +67,25 @@ static int compare_queue_pools(const void *left, const void *right)
     return labels != 0 ? labels : memcmp(&a->pool.id, &b->pool.id, sizeof a->pool.id);
 }
 
-enum error_code queue_view_load(const struct view_reader *reader, struct queue_view *view)
+enum error_code queue_view_load(const struct view_reader *reader, const struct ended_rule *rule,
+                                struct queue_view *view)
 {
     struct pool *pools;
+    struct ended_jobs ended;
     size_t count;
-    *view = (struct queue_view){.open_runs = open_runs_count(reader->transaction)};
+    *view =
+        (struct queue_view){.open_runs = open_runs_count(reader->transaction), .ended_rule = *rule};
     enum error_code code =
         pool_list(reader->transaction, reader->arena, &pools, &count, reader->error);
+    if (code == ERROR_NONE)
+        code = ended_jobs_load(reader, rule, pools, count, &ended);
     if (code != ERROR_NONE)
         return code;
     view->pools = arena_allocate_array(reader->arena, count + 1, sizeof *view->pools);
     if (view->pools == NULL)
         return fail_queue_memory(reader);
     for (size_t i = 0; i < count && code == ERROR_NONE; i++)
-        code = add_pool(reader, &pools[i], view);
+        code = add_pool(reader, &pools[i], ended.by_pool[i], view);
     if (view->count > 1)
         qsort(view->pools, view->count, sizeof *view->pools, compare_queue_pools);
     return code;
@@ -111,6 +119,7 @@ static enum error_code visit_open_job(struct walk *walk, const struct pool_job *
     const struct open_job_state open_state = {.state = state, .since = place->since};
     struct job_state job = {0};
     struct slice bytes;
+    bool has_ended = false;
     const struct view_reader *reader = &walk->reader;
     arena_clear(reader->arena);
     enum error_code code = store_get_span(reader->transaction, &place->key, &bytes, reader->error);
@@ -123,11 +132,13 @@ static enum error_code visit_open_job(struct walk *walk, const struct pool_job *
     }
     if (code == ERROR_NONE)
         code = workflow_name_job(reader, &place->key, &job);
+    if (code == ERROR_NONE && state == OPEN_JOB_RUNNING)
+        code = ended_jobs_find(reader, &walk->view->ended_rule, &place->key, &has_ended);
     if (code != ERROR_NONE)
         return code;
     assert(walk->left > 0); // see walk_state()
     walk->left--;
-    return walk->visitor->visit(walk->visitor->context, &job, &open_state);
+    return walk->visitor->visit(walk->visitor->context, &job, &open_state, has_ended);
 }
 
 static size_t find_oldest(const struct walk *walk)

@@ -12,6 +12,7 @@
 #include "ghatrace/stats/recent.h"
 #include "ghatrace/store/codec.h"
 #include "ghatrace/trace/spans.h"
+#include "ghatrace/view/ended_jobs.h"
 
 // --- the entries of one trace ---------------------------------------------------------------------
 
@@ -503,7 +504,17 @@ static void describe_run_by_job(struct loader *loader, const struct job_state *j
     view->branch = job->body.head_branch;
 }
 
-static enum error_code add_open_job(struct loader *loader, struct slice bytes)
+static enum error_code find_ended(struct loader *loader, const struct store_key *key,
+                                  struct run_view_job *job)
+{
+    const struct ended_rule rule = {loader->limits->now, loader->limits->job_grace};
+    if (job->open_state != OPEN_JOB_RUNNING)
+        return ERROR_NONE;
+    return ended_jobs_find(loader->reader, &rule, key, &job->is_ended_unknown);
+}
+
+static enum error_code add_open_job(struct loader *loader, const struct store_key *key,
+                                    struct slice bytes)
 {
     struct run_view *view = loader->view;
     struct job_state state = {0};
@@ -525,7 +536,7 @@ static enum error_code add_open_job(struct loader *loader, struct slice bytes)
     view->count++;
     if (!loader->is_found)
         describe_run_by_job(loader, &state);
-    return ERROR_NONE;
+    return find_ended(loader, key, &view->jobs[view->count - 1]);
 }
 
 // --- the run's state ------------------------------------------------------------------------------
@@ -567,10 +578,11 @@ static enum error_code read_run_state(struct loader *loader, struct slice bytes)
     return ERROR_NONE;
 }
 
-static enum error_code add_state(struct loader *loader, struct slice bytes)
+static enum error_code add_state(struct loader *loader, const struct store_key *key,
+                                 struct slice bytes)
 {
     if (codec_is(bytes, CODEC_JOB))
-        return add_open_job(loader, bytes);
+        return add_open_job(loader, key, bytes);
     if (codec_is(bytes, CODEC_RUN))
         return read_run_state(loader, bytes);
     return codec_is(bytes, CODEC_UNKNOWN) ? count_unreadable(loader) : ERROR_NONE;
@@ -592,7 +604,7 @@ static enum error_code read_states(struct loader *loader)
     while (code == ERROR_NONE && loader->view->count < loader->limits->jobs) {
         code = next_trace_state(loader->reader, &key, &found, &bytes);
         if (code == ERROR_NONE && memcmp(&found.span, &run_key.span, sizeof found.span) != 0)
-            code = add_state(loader, bytes);
+            code = add_state(loader, &found, bytes);
     }
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
@@ -795,7 +807,7 @@ enum error_code run_view_next(const struct view_reader *reader, struct store_key
     while (code == ERROR_NONE) {
         code = next_trace_state(reader, key, &found, &bytes);
         if (code == ERROR_NONE)
-            code = add_state(&loader, bytes);
+            code = add_state(&loader, &found, bytes);
         *states += 1;
     }
     if (code != ERROR_NOT_FOUND)

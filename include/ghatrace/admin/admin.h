@@ -21,6 +21,7 @@
 #include "ghatrace/receiver/receiver.h"
 #include "ghatrace/store/store.h"
 #include "ghatrace/trace/ids.h"
+#include "ghatrace/view/pools_view.h"
 #include "ghatrace/webhook/webhook.h"
 
 // --- admin ----------------------------------------------------------------------------------------
@@ -138,6 +139,7 @@ struct view_sources {
     const char *listen;       // of the webhooks, as configured, with the actual port
     const char *webhook_path;
     duration_ns history;
+    struct pools_view_settings pools;
     timestamp_ns started_at;
 };
 

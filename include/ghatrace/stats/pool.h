@@ -31,6 +31,7 @@
 #include "ghatrace/base/slice.h"
 #include "ghatrace/base/time.h"
 #include "ghatrace/stats/pool_rules.h"
+#include "ghatrace/stats/runners.h"
 #include "ghatrace/stats/stats.h"
 #include "ghatrace/store/store.h"
 #include "ghatrace/trace/timeline.h"
@@ -73,6 +74,7 @@ struct pool_place {
     struct slice group;  // empty: not on a runner yet, or the runner has none
     struct slice asked;  // labels that are not ignored; used if it is a rule's
     bool is_rule;
+    struct runner_use use; // not in the pool: runners.h
 };
 
 // The identity of a pool. `labels`: as returned by labels_join(), in any spelling; or the name of a rule.

@@ -76,6 +76,8 @@ struct pool_recent {
     uint64_t
         busy_max_day; // most jobs that ran at once in the last 24 hours, of those at the end of each second
     uint64_t busy_max_week; // in the last 7 days
+    uint64_t
+        busy_max_hours; // in those hours of them that are no longer kept by minute; always known
     timestamp_ns
         last_start; // the minute of the last start in the last 24 hours; TIMESTAMP_UNKNOWN: none
 };

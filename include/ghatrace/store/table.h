@@ -38,6 +38,7 @@ enum store_table {
     STORE_TABLE_POOL_WAITS,     // stats/latency.h
     STORE_TABLE_POOL_MINUTES,   // stats/pool_minutes.h
     STORE_TABLE_POOL_HOURS,     // stats/pool_minutes.h
+    STORE_TABLE_RUNNERS,        // stats/runners.h
     STORE_TABLE_COUNT,
 };
 

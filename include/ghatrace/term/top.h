@@ -2,6 +2,7 @@
 #ifndef GHATRACE_TERM_TOP_H
 #define GHATRACE_TERM_TOP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "ghatrace/base/arena.h"
@@ -17,8 +18,9 @@
 struct top_pool {
     struct slice labels; // from labels_join(), in the spelling first seen
     struct slice group;
-    uint64_t counts[OPEN_JOB_STATES];
-    timestamp_ns oldest_queued; // TIMESTAMP_UNKNOWN: none is queued
+    uint64_t
+        counts[OPEN_JOB_STATES]; // the running ones without those that ended with an unknown result
+    timestamp_ns oldest_queued;  // TIMESTAMP_UNKNOWN: none is queued
 };
 
 struct top_job {
@@ -29,11 +31,13 @@ struct top_job {
     struct slice workflow;
     struct slice labels; // from labels_join(), in the job's spelling
     struct slice runner;
+    bool is_ended_unknown; // it runs as far as is known, but ended with an unknown result
 };
 
 struct top {
     timestamp_ns now;
-    uint64_t totals[OPEN_JOB_STATES];
+    uint64_t totals[OPEN_JOB_STATES]; // as in a pool
+    uint64_t ended_unknown;
     uint64_t open_runs;
     uint64_t unreadable;     // stored entries that were left out
     uint64_t outbox_records; // waiting for the collector
@@ -51,6 +55,7 @@ struct top_options {
     size_t height;            // lines; 0: unlimited
     size_t jobs;              // read at most
     timestamp_ns now;
+    duration_ns job_grace; // setting job-grace, for jobs that ended with an unknown result
 };
 
 // Reads open jobs and pools in one short transaction; everything is copied to `arena`.

@@ -20,7 +20,9 @@ struct waterfall_options {
     struct terminal terminal; // from terminal_detect()
     bool steps;               // a row for each step below its job
     timestamp_ns now;         // the end of bars that are still open
-    enum id_scheme id_scheme; // for the trace ID of an open run; for waterfall_show()
+    enum id_scheme
+        id_scheme; // for the trace ID of an open run; this and the next for waterfall_show()
+    duration_ns job_grace; // setting job-grace, for jobs that ended with an unknown result
 };
 
 // Limit for the text's buffer: 256 jobs of 1000 steps at 1000 columns stay far below it.

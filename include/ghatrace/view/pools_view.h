@@ -10,27 +10,98 @@
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/time.h"
 #include "ghatrace/stats/pool.h"
+#include "ghatrace/stats/pool_minutes.h"
 #include "ghatrace/trace/labels.h"
+#include "ghatrace/view/pool_state.h"
 #include "ghatrace/view/run_view.h"
 
 // Queued jobs looked at for percentiles: of one pool, and in all. Only the older half of a queue is.
 #define POOLS_VIEW_LOOKED_AT_EACH 100000
 #define POOLS_VIEW_LOOKED_AT 400000
+// Minutes read for the most busy runners, of all pools; minutes, and seconds with changes, read for `since`, of those that
+// have queued jobs or share a ceiling with one.
+#define POOLS_VIEW_MINUTES_MAX 200000
+#define POOLS_VIEW_STEP_MINUTES_MAX 400000
+#define POOLS_VIEW_STEPS_MAX 1000000
+// Running jobs looked at for the repositories of ceilings, in all.
+#define POOLS_VIEW_RUNNING_MAX 2000
+#define POOLS_VIEW_REPOSITORIES 10 // of one ceiling
+#define POOLS_VIEW_INFERRED_MAX 16
+#define POOLS_VIEW_NO_CEILING SIZE_MAX
 
 struct pools_view_pool {
     struct pool pool;
     struct slice name; // pool_name()
     struct pool_open_waits waits;
+    struct pool_recent recent; // without those that ended
+    uint64_t running;          // without those that ended
+    uint64_t
+        ended_unknown; // running jobs whose runner has taken another job more than `job_grace` ago (runners.h)
+    enum pool_state state;
+    timestamp_ns since; // when the state began (pool_state.h); TIMESTAMP_UNKNOWN: POOL_OK
+    struct slice
+        ceiling; // the name of the ceiling that holds the pool back: of POOL_CEILING; else empty
+    size_t
+        ceiling_number; // the place of the ceiling that it belongs to; POOLS_VIEW_NO_CEILING: none
+};
+
+// A limit of running jobs that several pools share: by a rule of the settings, or inferred (pool_state.h).
+struct pools_view_ceiling {
+    struct slice name; // that of the rule; an inferred one: the runner group in parentheses
+    uint64_t limit;
+    uint64_t running, queued;  // of all its pools
+    timestamp_ns since;        // when it was reached; TIMESTAMP_UNKNOWN: it is not now
+    const struct slice *pools; // their names
+    size_t pool_count;
+    bool is_inferred;
 };
 
 struct pools_view {
-    struct pools_view_pool *pools; // the longest wait first, then most open jobs, then by name
+    struct pools_view_pool *
+        pools; // dead, busy or waiting, at a ceiling, ok; in each the longest wait first, then most
+               // open jobs, then by name
     size_t count;
+    struct pools_view_ceiling
+        *ceilings; // those of rules, whether they are reached or not, then inferred ones
+    size_t ceiling_count;
+};
+
+// A rule of runner-ceiling: pools with a label that `globs` select share `limit` running jobs.
+struct ceiling_rule {
+    struct slice name;
+    uint64_t limit;
+    struct runner_globs globs;
+};
+
+struct ceiling_rules { // the first that selects a pool decides
+    const struct ceiling_rule *rules;
+    size_t count;
+};
+
+struct pools_view_settings {
+    duration_ns dead_after; // pool-dead-after
+    duration_ns job_grace;  // job-grace
+    struct ceiling_rules ceilings;
 };
 
 // ERROR_MEMORY, or an error of the store.
 enum error_code pools_view_load(const struct view_reader *reader,
+                                const struct pools_view_settings *settings, timestamp_ns now,
                                 struct pools_view *view) MUST_CHECK;
+
+// The repositories with most of the running jobs of each ceiling that is reached.
+struct pools_view_share {
+    struct slice repository;
+    uint64_t running;
+};
+struct pools_view_shares {
+    struct pools_view_share items[POOLS_VIEW_REPOSITORIES]; // most running first
+    size_t count;
+};
+// `*shares`: one for each ceiling, in the arena. Looks at POOLS_VIEW_RUNNING_MAX jobs at most, the oldest of each pool.
+enum error_code pools_view_count_shares(const struct view_reader *reader,
+                                        const struct pools_view *view,
+                                        struct pools_view_shares **shares) MUST_CHECK;
 
 // How long a job has waited that waits since then; 0 if it begins later, as by another clock.
 duration_ns pools_view_wait(timestamp_ns since, timestamp_ns now);

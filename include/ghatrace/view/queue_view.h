@@ -12,21 +12,26 @@
 #include "ghatrace/stats/pool.h"
 #include "ghatrace/store/store.h"
 #include "ghatrace/trace/state.h"
+#include "ghatrace/view/ended_jobs.h"
 #include "ghatrace/view/run_view.h"
 
 struct queue_view_pool {
     struct pool pool;
+    uint64_t running;                     // without those that ended
+    uint64_t ended_unknown;               // those (ended_jobs.h)
     timestamp_ns oldest[OPEN_JOB_STATES]; // since when; TIMESTAMP_UNKNOWN: no job has this state
 };
 
 struct queue_view {
     struct queue_view_pool *pools; // those with open jobs, longest queue first
     size_t count;
-    uint64_t totals[OPEN_JOB_STATES];
+    uint64_t totals[OPEN_JOB_STATES]; // the running ones without those that ended
+    uint64_t ended_unknown;
     uint64_t open_runs;
+    struct ended_rule ended_rule;
 };
 
-enum error_code queue_view_load(const struct view_reader *reader,
+enum error_code queue_view_load(const struct view_reader *reader, const struct ended_rule *rule,
                                 struct queue_view *view) MUST_CHECK;
 
 struct queue_view_filter {
@@ -35,10 +40,11 @@ struct queue_view_filter {
     size_t limit;             // jobs
 };
 
-// `visit` is called for each job, with `context`. What it is given is valid during the call.
+// `visit` is called for each job, with `context`. What it is given is valid during the call. `has_ended`: it runs as far
+// as is known, but ended with an unknown result.
 struct queue_view_visitor {
     enum error_code (*visit)(void *context, const struct job_state *job,
-                             const struct open_job_state *open_state);
+                             const struct open_job_state *open_state, bool has_ended);
     void *context;
 };
 

@@ -68,6 +68,8 @@ struct run_view_job {
     // For a job read from its state: its last open state, even if it is over since; and the workflow name in its own
     // events.
     struct open_job_state last_open;
+    bool
+        is_ended_unknown; // it runs as far as is known, but ended with an unknown result (ended_jobs.h)
     struct slice workflow;
     struct slice result;
     struct slice conclusion;
@@ -191,7 +193,8 @@ enum error_code run_view_from_recent(const struct recent_run *recent, struct are
 struct run_view_limits {
     size_t jobs; // maximum number of jobs
     bool steps;
-    timestamp_ns now; // the end of intervals that are still open
+    timestamp_ns now;      // the end of intervals that are still open
+    duration_ns job_grace; // setting job-grace, for `is_ended_unknown`
     enum id_scheme id_scheme;
 };
 

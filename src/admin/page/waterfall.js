@@ -55,6 +55,8 @@ function fillTrack(track, job, scale) {
 
 // --- runs in progress ---
 
+const openState = (job) => job.ended_unknown ? "ended, result unknown" : job.state;
+
 export function fillRows(rows, run) {
   const scale = spanOf(run, run.jobs);
   keyed(rows, run.jobs, (job) => job.job_id, (job) => el("div", {class: "row"}, name(job.name),
@@ -62,7 +64,7 @@ export function fillRows(rows, run) {
     const [title, track, time] = row.children;
     setText(title, job.name || "(no name)");
     set(title, {title: job.name});
-    set(track, {"aria-label": `${job.state}: ${describe(job)}`});
+    set(track, {"aria-label": `${openState(job)}: ${describe(job)}`});
     setText(time, total(job));
     fillTrack(track, job, scale);
   });
@@ -128,7 +130,7 @@ function fillJob(box, job, scale) {
   const [row, steps] = box.children;
   const [button, track, queue, time] = row.children;
   const [mark, title] = button.children;
-  const state = job.state === "finished" ? job.result || "no result" : job.state;
+  const state = job.state === "finished" ? job.result || "no result" : openState(job);
   set(box, {class: `job-box${job.critical ? " critical" : ""}`});
   set(mark, {class: `mark ${job.result || ""}`, title: state});
   setText(mark, job.state === "finished" ? MARKS[job.result] || "·" : "…");

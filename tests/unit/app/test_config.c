@@ -403,6 +403,61 @@ static void wrong_rules_for_pools_are_refused(void **state)
     configuring_release(&c);
 }
 
+static void ceilings_are_read_from_rules(void **state)
+{
+    (void)state;
+    struct configuring c;
+    configuring_init(&c);
+    assert_int_equal(configuring_file(&c, "runner-ceiling = hosted : 60: ubuntu-*, mac* !own\n"
+                                          "runner-ceiling = mac:5:macos-*; big: 1000000 : *-xl;\n"
+                                          "pool-dead-after = 20m\njob-grace = 3m\n"),
+                     ERROR_NONE);
+    assert_int_equal(configuring_build_all(&c), ERROR_NONE);
+    const struct ceiling_rules *ceilings = &c.config.pools.ceilings;
+    assert_int_equal(ceilings->count, 3);
+    assert_true(slice_equals(ceilings->rules[0].name, SLICE("hosted")));
+    assert_int_equal(ceilings->rules[0].limit, 60);
+    assert_int_equal(ceilings->rules[0].globs.count, 3);
+    assert_true(slice_equals(ceilings->rules[0].globs.items[2], SLICE("!own")));
+    assert_int_equal(ceilings->rules[1].limit, 5);
+    assert_int_equal(ceilings->rules[2].limit, 1000000);
+    assert_int_equal(c.config.pools.dead_after, 20 * NS_PER_MINUTE);
+    assert_int_equal(c.config.pools.job_grace, 3 * NS_PER_MINUTE);
+    configuring_release(&c);
+}
+
+static void wrong_ceilings_are_refused(void **state)
+{
+    static const char *const bad[] = {
+        "hosted",
+        "hosted: 60",
+        "hosted: 60:",
+        "hosted: ubuntu-*",
+        ": 60: a",
+        "a b: 60: c",
+        "a: 0: c",
+        "a: -1: c",
+        "a: 1000001: c",
+        "a: 60 61: c",
+        "a: x: c",
+        "a: 6: !c",
+        "a: 6: [c",
+        "a: 6: b; A:7:c",
+        "(a): 6: c",
+        "a: 6: b; c",
+        "a:1:b;b:1:b;c:1:b;d:1:b;e:1:b;f:1:b;g:1:b;h:1:b;i:1:b;j:1:b;k:1:b;l:1:b;m:1:b;n:1:b;o:1:b;"
+        "p:1:b;q:1:b"};
+    struct configuring c;
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        configuring_init(&c);
+        configuring_flag(&c, "runner-ceiling", bad[i]);
+        assert_int_equal(configuring_build_all(&c), ERROR_USAGE);
+        assert_non_null(strstr(c.error.message, "runner-ceiling"));
+        configuring_release(&c);
+    }
+}
+
 #define HAS(label) SERIES_HAS(SERIES_##label)
 
 static void labels_of_metrics_are_read_kind_by_kind(void **state)
@@ -659,6 +714,8 @@ int main(void)
         cmocka_unit_test(spans_of_jobs_have_a_share_of_the_outbox),
         cmocka_unit_test(pools_are_named_by_rules),
         cmocka_unit_test(wrong_rules_for_pools_are_refused),
+        cmocka_unit_test(ceilings_are_read_from_rules),
+        cmocka_unit_test(wrong_ceilings_are_refused),
         cmocka_unit_test(labels_of_metrics_are_read_kind_by_kind),
         cmocka_unit_test(bounds_of_metrics_are_times_in_ascending_order),
         cmocka_unit_test(wrong_labels_and_bounds_are_refused),

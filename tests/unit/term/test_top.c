@@ -29,23 +29,26 @@ static struct top_job jobs[] = {
      TEXT("test (ubuntu-latest, 3.12)"),
      TEXT("CI"),
      TEXT("self-hosted,linux,gpu"),
-     {0}},
+     {0},
+     false},
     {OPEN_JOB_QUEUED,
      AGO(25),
      TEXT("octo-org/site"),
      TEXT("\x1b[2J<b>"),
      TEXT("Deploy"),
      TEXT("ubuntu-latest"),
-     {0}},
+     {0},
+     false},
     {OPEN_JOB_WAITING,
      AGO(3 * 3600),
      TEXT("octo-org/site"),
      TEXT("deploy"),
      TEXT("Deploy"),
      TEXT("ubuntu-latest"),
-     {0}},
+     {0},
+     false},
     {OPEN_JOB_RUNNING, AGO(61), TEXT("octo-org/shop"), TEXT("lint"), TEXT("CI"),
-     TEXT("ubuntu-latest"), TEXT("GitHub Actions 7")},
+     TEXT("ubuntu-latest"), TEXT("GitHub Actions 7"), false},
 };
 
 static struct top sample(void)
@@ -123,6 +126,23 @@ static void records_that_wait_for_the_collector_are_shown(void **state)
     draw(&top, 0, terminal, &text);
     assert_non_null(strstr(text.data, "\n1234 records wait for the collector (the oldest for "
                                       "1m30s) \u00b7 3 dead letters: see ghatrace requeue\n"));
+    buffer_release(&text);
+}
+
+static void a_job_whose_runner_has_taken_another_one_does_not_run(void **state)
+{
+    struct top top = sample();
+    struct top_job job = jobs[3];
+    struct buffer text;
+    (void)state;
+    job.is_ended_unknown = true;
+    top.jobs = &job;
+    top.job_count = 1;
+    top.ended_unknown = 1;
+    draw(&top, 0, (struct terminal){.width = 120, .unicode = true}, &text);
+    assert_non_null(strstr(text.data, "\n1 job ended, result unknown: the runner has taken "
+                                      "another one\n"));
+    assert_non_null(strstr(text.data, "1m01s  ended, result unknown  octo-org/shop"));
     buffer_release(&text);
 }
 
@@ -236,6 +256,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(eighty_columns_show_the_most_important_ones),
         cmocka_unit_test(records_that_wait_for_the_collector_are_shown),
+        cmocka_unit_test(a_job_whose_runner_has_taken_another_one_does_not_run),
         cmocka_unit_test(two_hundred_columns_show_everything),
         cmocka_unit_test(no_line_is_wider_than_the_terminal_or_ends_in_blanks),
         cmocka_unit_test(no_more_lines_are_written_than_the_screen_has),

@@ -1,0 +1,60 @@
+// What happened in a pool in which second, read from the tables of pool_minutes.h.
+#ifndef GHATRACE_STATS_POOL_STEPS_H
+#define GHATRACE_STATS_POOL_STEPS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ghatrace/base/error.h"
+#include "ghatrace/base/time.h"
+#include "ghatrace/stats/pool.h"
+#include "ghatrace/store/store.h"
+
+// Changes of one second.
+struct pool_step {
+    timestamp_ns at; // when the second begins
+    int32_t queued, running;
+};
+
+// Steps of one or several pools, appended to each other, the oldest first in each. All zero but for the limits: none yet.
+struct pool_steps {
+    struct pool_step *items; // freed by pool_steps_release()
+    size_t count, room;
+    size_t most;        // steps that may be in it
+    uint64_t rows_left; // minutes that may still be read
+};
+
+// What is known besides of one pool.
+struct pool_happened {
+    bool
+        is_whole; // not if there were more steps, or minutes, than may be; then there are none of the pool
+    timestamp_ns last_start; // the last minute in which a job started; TIMESTAMP_UNKNOWN: none
+    timestamp_ns
+        last_short_start; // in which one started that had waited for less than a minute; likewise
+};
+
+struct pool_steps_reader {
+    struct store_transaction *transaction;
+    timestamp_ns from, now;
+    struct error *error;
+};
+
+// The times from which on all is known by second: whole hours, the first 3 to 4 hours before `now`, the other 24 to 25.
+timestamp_ns pool_steps_recent(timestamp_ns now);
+timestamp_ns pool_steps_day(timestamp_ns now);
+// Appends the steps of a pool since `from`. ERROR_MEMORY, or an error of the store.
+enum error_code pool_steps_read(const struct pool_steps_reader *reader, const struct pool_id *pool,
+                                struct pool_steps *steps,
+                                struct pool_happened *happened) MUST_CHECK;
+// Appends one step. ERROR_TOO_LARGE: there are too many; ERROR_MEMORY. Without messages.
+enum error_code pool_steps_add(struct pool_steps *steps, const struct pool_step *step) MUST_CHECK;
+void pool_steps_release(struct pool_steps *steps);
+
+// The end of the last hour, of those that are no longer kept by minute, in which a job of the pool ran. At most seven
+// days ago; TIMESTAMP_UNKNOWN: none.
+enum error_code pool_hours_read_last_active(const struct pool_steps_reader *reader,
+                                            const struct pool_id *pool,
+                                            timestamp_ns *ended) MUST_CHECK;
+
+#endif

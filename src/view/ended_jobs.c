@@ -1,0 +1,72 @@
+// Finds running jobs that ended with an unknown result.
+#include "ghatrace/view/ended_jobs.h"
+
+#include <string.h>
+
+#include "ghatrace/stats/runners.h"
+
+static bool is_due(const struct ended_rule *rule, timestamp_ns marked)
+{
+    return marked != TIMESTAMP_UNKNOWN && marked <= rule->now - rule->job_grace;
+}
+
+// The pools are in the order of their ids. `count`: it is not there.
+static size_t place_of_pool(const struct pool *pools, size_t count, const struct pool_id *id)
+{
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (memcmp(&pools[middle].id, id, sizeof *id) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < count && memcmp(&pools[low].id, id, sizeof *id) == 0 ? low : count;
+}
+
+static void add_ended_job(const struct pool *pools, size_t pool, timestamp_ns since,
+                          struct ended_unknown *jobs, struct ended_jobs *ended)
+{
+    if (ended->by_pool[pool] == pools[pool].counts[OPEN_JOB_RUNNING])
+        return;
+    ended->by_pool[pool]++;
+    jobs[ended->count++] = (struct ended_unknown){pool, since};
+}
+
+// A pool that is not there is folded.
+enum error_code ended_jobs_load(const struct view_reader *reader, const struct ended_rule *rule,
+                                const struct pool *pools, size_t count, struct ended_jobs *ended)
+{
+    struct runner_mark *marks;
+    size_t mark_count;
+    const struct pool_id one_off_id = pool_make_id(POOL_ONE_OFF);
+    const size_t one_off = place_of_pool(pools, count, &one_off_id);
+    *ended = (struct ended_jobs){.count = 0};
+    enum error_code code =
+        runners_list_marks(reader->transaction, reader->arena, &marks, &mark_count, reader->error);
+    if (code != ERROR_NONE)
+        return code;
+    ended->by_pool = arena_allocate_array(reader->arena, count + 1, sizeof *ended->by_pool);
+    struct ended_unknown *jobs = arena_allocate_array(reader->arena, mark_count + 1, sizeof *jobs);
+    if (ended->by_pool == NULL || jobs == NULL)
+        return error_set(reader->error, ERROR_MEMORY, "count running jobs: out of memory");
+    ended->jobs = jobs;
+    for (size_t i = 0; i < mark_count; i++) {
+        struct pool_id id;
+        memcpy(id.bytes, marks[i].pool, sizeof id.bytes);
+        size_t pool = place_of_pool(pools, count, &id);
+        pool = pool < count ? pool : one_off;
+        if (pool < count && is_due(rule, marks[i].since))
+            add_ended_job(pools, pool, marks[i].since, jobs, ended);
+    }
+    return ERROR_NONE;
+}
+
+enum error_code ended_jobs_find(const struct view_reader *reader, const struct ended_rule *rule,
+                                const struct store_key *job, bool *has_ended)
+{
+    timestamp_ns marked;
+    enum error_code code = runners_find_mark(reader->transaction, job, &marked, reader->error);
+    *has_ended = code == ERROR_NONE && is_due(rule, marked);
+    return code;
+}

@@ -1,0 +1,172 @@
+// States of pools as they are read from a store, which began a short or a long while ago.
+#include "../stats/world.h"
+
+#include "ghatrace/stats/pool_minutes.h"
+#include "ghatrace/view/pools_view.h"
+
+static const struct slice hosted_globs[] = {{"win*", 4}, {"linux", 5}};
+static const struct ceiling_rule hosted = {{"hosted", 6}, 3, {hosted_globs, 2}};
+
+// A job of a pool, with times in minutes before now; below 0: it has not.
+struct job {
+    uint8_t number;
+    const char *labels;
+    double ready, started, ended;
+};
+
+static timestamp_ns before_now(const struct world *world, double minutes)
+{
+    return minutes < 0 ? TIMESTAMP_UNKNOWN
+                       : world->now - (duration_ns)(minutes * (double)NS_PER_MINUTE);
+}
+
+static void add(struct world *world, const struct job *job)
+{
+    static const struct job_times none;
+    static const struct pool_place nowhere;
+    struct job_times times = {.ready = before_now(world, job->ready),
+                              .started = before_now(world, job->started),
+                              .ended = before_now(world, job->ended),
+                              .labels = slice_from_string(job->labels)};
+    struct pool_place place = {.labels = times.labels};
+    struct store_key key = world_key(job->number);
+    place.pool = pool_make_id(place.labels);
+    if (job->ended < 0)
+        place.open_state = job->started < 0
+                               ? (struct open_job_state){OPEN_JOB_QUEUED, times.ready}
+                               : (struct open_job_state){OPEN_JOB_RUNNING, times.started};
+    world_begin(world);
+    must(world, pool_minutes_change(world->stats, &key, &none, &times, &world->error));
+    if (job->ended < 0)
+        must(world, pool_move_job(world->stats, &key, &nowhere, &place, &world->error));
+    world_commit(world);
+}
+
+static void add_all(struct world *world, const struct job *jobs, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        add(world, &jobs[i]);
+}
+
+static void load(struct world *world, const struct ceiling_rule *rule, struct pools_view *view)
+{
+    const struct pools_view_settings settings = {.dead_after = 15 * NS_PER_MINUTE,
+                                                 .ceilings = {rule, rule != NULL ? 1 : 0}};
+    world_read(world);
+    const struct view_reader reader = {world->transaction, &world->arena, &world->error};
+    must(world, pools_view_load(&reader, &settings, world->now, view));
+    world_end(world);
+}
+
+// The one pool of the store.
+static void expect(struct world *world, enum pool_state state, double minutes)
+{
+    struct pools_view view;
+    load(world, NULL, &view);
+    assert_int_equal(view.count, 1);
+    assert_string_equal(pool_state_names[view.pools[0].state], pool_state_names[state]);
+    assert_int_equal(view.pools[0].since, before_now(world, minutes));
+}
+
+static void pass(struct world *world, duration_ns time)
+{
+    bool has_more;
+    world->now += time;
+    world_begin(world);
+    must(world, pool_minutes_expire(world->stats, 64, 1000, &has_more, &world->error));
+    world_commit(world);
+}
+
+static void a_pool_is_dead_for_minutes_hours_or_days_since_the_same_time(void **state)
+{
+    struct world *world = *state;
+    const struct job jobs[] = {{1, "linux", 70, 60, 20}, {2, "linux", 30, -1, -1}};
+    const duration_ns later[] = {0, 3 * NS_PER_HOUR, 10 * NS_PER_HOUR, NS_PER_HOUR};
+    double minutes = 20;
+    add_all(world, jobs, 2);
+    for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
+        pass(world, later[i]);
+        minutes += (double)later[i] / NS_PER_MINUTE;
+        expect(world, POOL_DEAD, minutes);
+    }
+    // Once it is known by hours alone, since the end of the last one with a job.
+    pass(world, 20 * NS_PER_HOUR);
+    timestamp_ns ended = before_now(world, minutes + 20 * 60);
+    struct pools_view view;
+    load(world, NULL, &view);
+    assert_int_equal(view.pools[0].state, POOL_DEAD);
+    assert_true(view.pools[0].since >= ended && view.pools[0].since - ended <= NS_PER_HOUR);
+    assert_int_equal(view.pools[0].since % NS_PER_HOUR, 0);
+}
+
+static void a_pool_is_busy_for_minutes_or_hours_since_the_same_time(void **state)
+{
+    struct world *world = *state;
+    const struct job jobs[] = {{1, "linux", 70, 50, -1},
+                               {2, "linux", 70, 45, -1},
+                               {3, "linux", 60, -1, -1},
+                               {4, "linux", 800, 790, 785}};
+    const duration_ns later[] = {0, 3 * NS_PER_HOUR, 10 * NS_PER_HOUR};
+    double minutes = 45;
+    add_all(world, jobs, 4);
+    for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
+        pass(world, later[i]);
+        minutes += (double)later[i] / NS_PER_MINUTE;
+        expect(world, POOL_BUSY, minutes);
+    }
+}
+
+static void what_ran_before_the_last_hours_counts_for_the_most(void **state)
+{
+    struct world *world = *state;
+    const struct job jobs[] = {{1, "linux", 70, 50, -1},
+                               {2, "linux", 60, -1, -1},
+                               {3, "linux", 800, 790, 780},
+                               {4, "linux", 800, 790, 780}};
+    add_all(world, jobs, 4);
+    expect(world, POOL_WAITING, 70);
+    pass(world, 16 * NS_PER_HOUR); // now known by hours
+    expect(world, POOL_WAITING, 70 + 16 * 60);
+}
+
+static void a_ceiling_is_reached_for_minutes_or_hours_since_the_same_time(void **state)
+{
+    struct world *world = *state;
+    const struct job jobs[] = {{1, "linux", 70, 50, -1},   {2, "linux", 70, 45, -1},
+                               {3, "windows", 60, 40, -1}, {4, "windows", 60, -1, -1},
+                               {5, "linux", 55, -1, -1},   {6, "gpu", 55, -1, -1}};
+    const duration_ns later[] = {0, 3 * NS_PER_HOUR, 10 * NS_PER_HOUR};
+    double minutes = 40;
+    add_all(world, jobs, 6);
+    for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
+        struct pools_view view;
+        pass(world, later[i]);
+        minutes += (double)later[i] / NS_PER_MINUTE;
+        load(world, &hosted, &view);
+        assert_int_equal(view.ceiling_count, 1);
+        assert_int_equal(view.ceilings[0].since, before_now(world, minutes));
+        assert_int_equal(view.ceilings[0].running, 3);
+        assert_int_equal(view.ceilings[0].queued, 2);
+        assert_int_equal(view.ceilings[0].pool_count, 2);
+        assert_int_equal(view.count, 3);
+        assert_int_equal(view.pools[0].state, POOL_DEAD); // the worst first
+        for (size_t pool = 1; pool < 3; pool++) {
+            assert_int_equal(view.pools[pool].state, POOL_CEILING);
+            assert_true(slice_equals(view.pools[pool].ceiling, SLICE("hosted")));
+            assert_int_equal(view.pools[pool].since, before_now(world, minutes));
+        }
+    }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, world_set_up, world_tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_pool_is_dead_for_minutes_hours_or_days_since_the_same_time),
+        TEST(a_pool_is_busy_for_minutes_or_hours_since_the_same_time),
+        TEST(what_ran_before_the_last_hours_counts_for_the_most),
+        TEST(a_ceiling_is_reached_for_minutes_or_hours_since_the_same_time),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
