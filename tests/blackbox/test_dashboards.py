@@ -181,7 +181,7 @@ class Files(unittest.TestCase):
 class Dashboards(harness.BlackBoxTest):
     @classmethod
     def setUpClass(cls):
-        cls.share_pair(metrics_labels=harness.LABELS_BEFORE)
+        cls.share_pair(metrics_labels=harness.LABELS_BEFORE, runner_ceiling="hosted: 60: ubuntu-*")
         arc = http.server.ThreadingHTTPServer(("127.0.0.1", 0), FakeArc)
         threading.Thread(target=arc.serve_forever, daemon=True).start()
         cls.addClassCleanup(arc.server_close)
