@@ -12,12 +12,12 @@
 #include "api.h"
 #include "ghatrace/base/log.h"
 #include "ghatrace/base/slice.h"
+#include "ghatrace/stats/ended_jobs.h"
 #include "ghatrace/stats/latency.h"
 #include "ghatrace/stats/open_runs.h"
 #include "ghatrace/stats/pool.h"
 #include "ghatrace/stats/pool_minutes.h"
 #include "ghatrace/stats/recent.h"
-#include "ghatrace/view/ended_jobs.h"
 #include "ghatrace/view/pools_view.h"
 
 // --- the text of metrics --------------------------------------------------------------------------
@@ -559,10 +559,11 @@ static enum error_code metrics_put_queue(struct metrics_text *text,
         return code;
     arena_init(&arena, ARENA_BLOCK_BYTES);
     const struct view_reader reader = {queue.transaction, &arena, error};
-    const struct ended_rule rule = {now, sources->pools.job_grace};
+    const struct ended_reader of_ended = {
+        queue.transaction, &arena, {now, sources->pools.job_grace}, error};
     code = pool_list(queue.transaction, &arena, &queue.pools, &queue.count, error);
     if (code == ERROR_NONE)
-        code = ended_jobs_load(&reader, &rule, queue.pools, queue.count, &queue.ended);
+        code = ended_jobs_load(&of_ended, queue.pools, queue.count, &queue.ended);
     if (code == ERROR_NONE) {
         put_counts(&queue);
         code = put_job_ages(&queue, now);

@@ -16,6 +16,7 @@ enum error_code metrics_part_start(struct metrics_part *part, const struct confi
     struct metrics_push_options wanted = {.export = metrics->exporting.options,
                                           .interval = metrics->interval,
                                           .timeout = metrics->timeout,
+                                          .job_grace = policy->job_grace,
                                           .service_name = policy->service_name,
                                           .resource_extra = policy->resource_extra,
                                           .resource_extra_count = policy->resource_extra_count};

@@ -264,7 +264,8 @@ static void on_push_due(void *context)
     const struct snapshot_options options = {.store = push->options.export.store,
                                              .resource = &push->resource,
                                              .part_bytes = push->part_bytes,
-                                             .now = timestamp_now()};
+                                             .now = timestamp_now(),
+                                             .job_grace = push->options.job_grace};
     push->next_part = 0;
     push->deadline = timestamp_monotonic() + push->options.timeout;
     if (snapshot_take(&options, &push->snapshot, &error) == ERROR_NONE)

@@ -6,6 +6,7 @@
 
 #include "ghatrace/base/arena.h"
 #include "ghatrace/otlp/metrics.h"
+#include "ghatrace/stats/ended_jobs.h"
 #include "ghatrace/stats/open_runs.h"
 #include "ghatrace/stats/pool.h"
 #include "ghatrace/stats/series.h"
@@ -397,8 +398,27 @@ static void put_oldest_waits(struct collection *collection, const struct pools *
     end_metric(collection);
 }
 
+// Of each pool, without jobs that ended with an unknown result. NULL: it failed.
+static const uint64_t *count_running(struct collection *collection, const struct pools *pools)
+{
+    const struct ended_reader reader = {collection->transaction,
+                                        &collection->arena,
+                                        {collection->options->now, collection->options->job_grace},
+                                        collection->error};
+    struct ended_jobs ended;
+    enum error_code code = ended_jobs_load(&reader, pools->items, pools->count, &ended);
+    if (code != ERROR_NONE) {
+        collection->code = code;
+        return NULL;
+    }
+    for (size_t i = 0; i < pools->count; i++)
+        ended.by_pool[i] = pools->items[i].counts[OPEN_JOB_RUNNING] - ended.by_pool[i];
+    return ended.by_pool;
+}
+
 // Webhooks report runners only while they run a job.
-static void put_workers(struct collection *collection, const struct pools *pools)
+static void put_workers(struct collection *collection, const struct pools *pools,
+                        const uint64_t *running)
 {
     static const struct otlp_metric metric = {"cicd.worker.count", "{worker}",
                                               "The number of workers on the CI/CD system by state.",
@@ -406,11 +426,26 @@ static void put_workers(struct collection *collection, const struct pools *pools
     struct point_attributes point;
     uint64_t busy = 0;
     for (size_t i = 0; i < pools->count; i++)
-        busy += pools->items[i].counts[OPEN_JOB_RUNNING];
+        busy += running[i];
     begin_metric(collection, &metric);
     begin_attributes(&point);
     add(&point, "cicd.worker.state", SLICE("busy"));
     put_count(collection, &point.list, busy);
+    end_metric(collection);
+}
+
+static void put_running(struct collection *collection, const struct pools *pools,
+                        const uint64_t *running)
+{
+    static const struct otlp_metric metric = {"ghatrace.pool.running", "{job}",
+                                              "Jobs that run on a runner.", OTLP_UP_DOWN_COUNTER};
+    begin_metric(collection, &metric);
+    for (size_t i = 0; i < pools->count; i++) {
+        struct point_attributes point;
+        begin_attributes(&point);
+        add_pool_name(&point, pools->items[i].labels);
+        put_count(collection, &point.list, running[i]);
+    }
     end_metric(collection);
 }
 
@@ -419,14 +454,16 @@ static void put_pool_metrics(struct collection *collection, const struct pools *
     static const struct otlp_metric queued = {"ghatrace.pool.queued", "{job}",
                                               "Jobs that are ready to run and wait for a runner.",
                                               OTLP_UP_DOWN_COUNTER};
-    static const struct otlp_metric running = {"ghatrace.pool.running", "{job}",
-                                               "Jobs that run on a runner.", OTLP_UP_DOWN_COUNTER};
     static const struct otlp_metric waiting = {
         "ghatrace.pool.waiting", "{job}", "Jobs that wait for the approval of their environment.",
         OTLP_UP_DOWN_COUNTER};
-    put_workers(collection, pools);
+    const uint64_t *running =
+        collection->code == ERROR_NONE ? count_running(collection, pools) : NULL;
+    if (running == NULL)
+        return;
+    put_workers(collection, pools, running);
     put_pool_counts(collection, pools, &queued, OPEN_JOB_QUEUED);
-    put_pool_counts(collection, pools, &running, OPEN_JOB_RUNNING);
+    put_running(collection, pools, running);
     put_pool_counts(collection, pools, &waiting, OPEN_JOB_WAITING);
     put_oldest_waits(collection, pools);
 }

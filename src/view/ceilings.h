@@ -7,7 +7,7 @@
 
 #include "ghatrace/base/arena.h"
 #include "ghatrace/base/error.h"
-#include "ghatrace/view/ended_jobs.h"
+#include "ghatrace/stats/ended_jobs.h"
 #include "ghatrace/view/pool_state.h"
 #include "ghatrace/view/pools_view.h"
 

@@ -251,13 +251,14 @@ static enum error_code load_rows(struct pools_work *work)
 {
     const struct view_reader *reader = work->reader;
     struct pools_view *view = work->view;
-    const struct ended_rule rule = {work->now, work->settings->job_grace};
+    const struct ended_reader of_ended = {
+        reader->transaction, reader->arena, {work->now, work->settings->job_grace}, reader->error};
     struct pool *pools;
     size_t count;
     enum error_code code =
         pool_list(reader->transaction, reader->arena, &pools, &count, reader->error);
     if (code == ERROR_NONE)
-        code = ended_jobs_load(reader, &rule, pools, count, &work->ended);
+        code = ended_jobs_load(&of_ended, pools, count, &work->ended);
     if (code != ERROR_NONE)
         return code;
     view->pools = arena_allocate_array(reader->arena, count + 1, sizeof *view->pools);

@@ -15,6 +15,12 @@ static const enum open_job_kind order[] = {OPEN_JOB_QUEUED, OPEN_JOB_WAITING, OP
 #define STATES (sizeof order / sizeof order[0])
 #define JOB_ARENA_BLOCK_BYTES ((size_t)16 * 1024)
 
+static struct ended_reader ended_reader_of(const struct view_reader *reader,
+                                           const struct ended_rule *rule)
+{
+    return (struct ended_reader){reader->transaction, reader->arena, *rule, reader->error};
+}
+
 static enum error_code fail_queue_memory(const struct view_reader *reader)
 {
     return error_set(reader->error, ERROR_MEMORY, "read the queue: out of memory");
@@ -72,13 +78,14 @@ enum error_code queue_view_load(const struct view_reader *reader, const struct e
 {
     struct pool *pools;
     struct ended_jobs ended;
+    const struct ended_reader of_ended = ended_reader_of(reader, rule);
     size_t count;
     *view =
         (struct queue_view){.open_runs = open_runs_count(reader->transaction), .ended_rule = *rule};
     enum error_code code =
         pool_list(reader->transaction, reader->arena, &pools, &count, reader->error);
     if (code == ERROR_NONE)
-        code = ended_jobs_load(reader, rule, pools, count, &ended);
+        code = ended_jobs_load(&of_ended, pools, count, &ended);
     if (code != ERROR_NONE)
         return code;
     view->pools = arena_allocate_array(reader->arena, count + 1, sizeof *view->pools);
@@ -121,6 +128,7 @@ static enum error_code visit_open_job(struct walk *walk, const struct pool_job *
     struct slice bytes;
     bool has_ended = false;
     const struct view_reader *reader = &walk->reader;
+    const struct ended_reader of_ended = ended_reader_of(reader, &walk->view->ended_rule);
     arena_clear(reader->arena);
     enum error_code code = store_get_span(reader->transaction, &place->key, &bytes, reader->error);
     bool is_there = code == ERROR_NONE;
@@ -133,7 +141,7 @@ static enum error_code visit_open_job(struct walk *walk, const struct pool_job *
     if (code == ERROR_NONE)
         code = workflow_name_job(reader, &place->key, &job);
     if (code == ERROR_NONE && state == OPEN_JOB_RUNNING)
-        code = ended_jobs_find(reader, &walk->view->ended_rule, &place->key, &has_ended);
+        code = ended_jobs_find(&of_ended, &place->key, &has_ended);
     if (code != ERROR_NONE)
         return code;
     assert(walk->left > 0); // see walk_state()

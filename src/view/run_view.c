@@ -9,10 +9,10 @@
 
 #include "ghatrace/github/server.h"
 #include "ghatrace/otlp/decode.h"
+#include "ghatrace/stats/ended_jobs.h"
 #include "ghatrace/stats/recent.h"
 #include "ghatrace/store/codec.h"
 #include "ghatrace/trace/spans.h"
-#include "ghatrace/view/ended_jobs.h"
 
 // --- the entries of one trace ---------------------------------------------------------------------
 
@@ -507,10 +507,14 @@ static void describe_run_by_job(struct loader *loader, const struct job_state *j
 static enum error_code find_ended(struct loader *loader, const struct store_key *key,
                                   struct run_view_job *job)
 {
-    const struct ended_rule rule = {loader->limits->now, loader->limits->job_grace};
+    const struct view_reader *reader = loader->reader;
+    const struct ended_reader of_ended = {reader->transaction,
+                                          reader->arena,
+                                          {loader->limits->now, loader->limits->job_grace},
+                                          reader->error};
     if (job->open_state != OPEN_JOB_RUNNING)
         return ERROR_NONE;
-    return ended_jobs_find(loader->reader, &rule, key, &job->is_ended_unknown);
+    return ended_jobs_find(&of_ended, key, &job->is_ended_unknown);
 }
 
 static enum error_code add_open_job(struct loader *loader, const struct store_key *key,

@@ -28,7 +28,8 @@ struct metrics_push_options {
     // the callbacks about headers.
     struct export_options export;
     duration_ns interval;
-    duration_ns timeout;                    // of a snapshot, which may be several requests
+    duration_ns timeout;   // of a snapshot, which may be several requests
+    duration_ns job_grace; // setting job-grace: when a running job without a runner counts as ended
     struct slice service_name;              // empty: "ghatrace"
     const struct attribute *resource_extra; // OTEL_RESOURCE_ATTRIBUTES
     size_t resource_extra_count;

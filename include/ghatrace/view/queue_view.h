@@ -9,10 +9,10 @@
 
 #include "ghatrace/base/arena.h"
 #include "ghatrace/base/error.h"
+#include "ghatrace/stats/ended_jobs.h"
 #include "ghatrace/stats/pool.h"
 #include "ghatrace/store/store.h"
 #include "ghatrace/trace/state.h"
-#include "ghatrace/view/ended_jobs.h"
 #include "ghatrace/view/run_view.h"
 
 struct queue_view_pool {

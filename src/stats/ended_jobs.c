@@ -1,5 +1,5 @@
 // Finds running jobs that ended with an unknown result.
-#include "ghatrace/view/ended_jobs.h"
+#include "ghatrace/stats/ended_jobs.h"
 
 #include <string.h>
 
@@ -34,8 +34,8 @@ static void add_ended_job(const struct pool *pools, size_t pool, timestamp_ns si
 }
 
 // A pool that is not there is folded.
-enum error_code ended_jobs_load(const struct view_reader *reader, const struct ended_rule *rule,
-                                const struct pool *pools, size_t count, struct ended_jobs *ended)
+enum error_code ended_jobs_load(const struct ended_reader *reader, const struct pool *pools,
+                                size_t count, struct ended_jobs *ended)
 {
     struct runner_mark *marks;
     size_t mark_count;
@@ -56,17 +56,17 @@ enum error_code ended_jobs_load(const struct view_reader *reader, const struct e
         memcpy(id.bytes, marks[i].pool, sizeof id.bytes);
         size_t pool = place_of_pool(pools, count, &id);
         pool = pool < count ? pool : one_off;
-        if (pool < count && is_due(rule, marks[i].since))
+        if (pool < count && is_due(&reader->rule, marks[i].since))
             add_ended_job(pools, pool, marks[i].since, jobs, ended);
     }
     return ERROR_NONE;
 }
 
-enum error_code ended_jobs_find(const struct view_reader *reader, const struct ended_rule *rule,
-                                const struct store_key *job, bool *has_ended)
+enum error_code ended_jobs_find(const struct ended_reader *reader, const struct store_key *job,
+                                bool *has_ended)
 {
     timestamp_ns marked;
     enum error_code code = runners_find_mark(reader->transaction, job, &marked, reader->error);
-    *has_ended = code == ERROR_NONE && is_due(rule, marked);
+    *has_ended = code == ERROR_NONE && is_due(&reader->rule, marked);
     return code;
 }
