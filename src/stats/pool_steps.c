@@ -159,16 +159,17 @@ enum error_code pool_steps_read(const struct pool_steps_reader *reader, const st
 // --- hours ----------------------------------------------------------------------------------------
 
 // The most running jobs are the fourth number.
-static bool has_run(struct slice hour)
+static uint64_t most_of_hour(struct slice hour)
 {
     struct byte_reader reader = bytes_reader(hour);
     for (int i = 0; i < 3; i++)
         bytes_read_varint(&reader);
-    return bytes_read_varint(&reader) > 0 && !reader.failed;
+    return bytes_read_varint(&reader);
 }
 
 enum error_code pool_hours_read_last_active(const struct pool_steps_reader *reader,
-                                            const struct pool_id *pool, timestamp_ns *ended)
+                                            const struct pool_id *pool, uint64_t more_than,
+                                            timestamp_ns *ended)
 {
     *ended = TIMESTAMP_UNKNOWN;
     for (timestamp_ns before = INT64_MAX;;) {
@@ -184,7 +185,7 @@ enum error_code pool_hours_read_last_active(const struct pool_steps_reader *read
         before = (timestamp_ns)bytes_get_be64(entry.key.data + POOL_ID_SIZE);
         if (before < reader->now - 7 * NS_PER_DAY)
             return ERROR_NONE;
-        if (has_run(entry.value)) {
+        if (most_of_hour(entry.value) > more_than) {
             *ended = before + NS_PER_HOUR;
             return ERROR_NONE;
         }

@@ -72,19 +72,21 @@ static size_t put_in_order(struct pool_step *steps, size_t count)
 }
 
 // A job that ended at an unknown time ran until its runner took another one.
-static enum error_code add_ends(struct pools_work *work, size_t pool, size_t first)
+static enum error_code add_ends(struct pools_work *work, size_t pool, size_t first,
+                                timestamp_ns from)
 {
     struct pool_steps *steps = &work->steps;
     for (size_t i = 0; i < work->ended.count; i++) {
         const struct ended_unknown *job = &work->ended.jobs[i];
         const struct pool_step step = {job->since - job->since % NS_PER_SECOND, 0, -1};
-        if (job->pool != pool)
+        if (job->pool != pool || step.at < from)
             continue;
         enum error_code code = pool_steps_add(steps, &step);
         if (code != ERROR_NONE)
             return code == ERROR_TOO_LARGE ? ERROR_NONE : refuse_memory(work->reader);
     }
-    steps->count = first + put_in_order(steps->items + first, steps->count - first);
+    if (steps->count > first)
+        steps->count = first + put_in_order(steps->items + first, steps->count - first);
     return ERROR_NONE;
 }
 
@@ -113,7 +115,7 @@ enum error_code pools_work_read(struct pools_work *work, size_t pool, enum histo
     if (code != ERROR_NONE || !found.happened.is_whole)
         return code;
     if (row->ended_unknown > 0)
-        code = add_ends(work, pool, found.first);
+        code = add_ends(work, pool, found.first, reader.from);
     found.count = work->steps.count - found.first;
     *history = found;
     return code;
@@ -125,11 +127,12 @@ struct pool_course pools_work_course(const struct pools_work *work, size_t pool)
     const struct pools_view_pool *row = &work->view->pools[pool];
     const struct pool_history *history = &work->histories[pool];
     bool is_known = history->span != HISTORY_NONE;
+    bool has_steps = is_known && history->count > 0;
     return (struct pool_course){.from = is_known ? pools_work_from(work, history->span)
                                                  : row->waits.oldest,
                                 .now = work->now,
-                                .steps = is_known ? work->steps.items + history->first : NULL,
-                                .count = is_known ? history->count : 0,
+                                .steps = has_steps ? work->steps.items + history->first : NULL,
+                                .count = has_steps ? history->count : 0,
                                 .queued = (int64_t)row->pool.counts[OPEN_JOB_QUEUED],
                                 .running = (int64_t)row->running};
 }
@@ -151,7 +154,8 @@ static enum error_code find_active_before(const struct pools_work *work, size_t 
     if (work->histories[pool].span != HISTORY_DAY || facts->last_start != TIMESTAMP_UNKNOWN ||
         row->running > 0 || pool_course_last_run(&facts->course) != TIMESTAMP_UNKNOWN)
         return ERROR_NONE;
-    return pool_hours_read_last_active(&reader, &row->pool.id, &facts->active_before);
+    return pool_hours_read_last_active(&reader, &row->pool.id, row->ended_unknown,
+                                       &facts->active_before);
 }
 
 // The most that ran, without jobs that ended at an unknown time.

@@ -51,10 +51,10 @@ enum error_code pool_steps_read(const struct pool_steps_reader *reader, const st
 enum error_code pool_steps_add(struct pool_steps *steps, const struct pool_step *step) MUST_CHECK;
 void pool_steps_release(struct pool_steps *steps);
 
-// The end of the last hour, of those that are no longer kept by minute, in which a job of the pool ran. At most seven
-// days ago; TIMESTAMP_UNKNOWN: none.
+// The end of the last hour, of those that are no longer kept by minute, in which more than `more_than` jobs of the pool
+// ran at once. At most seven days ago; TIMESTAMP_UNKNOWN: none.
 enum error_code pool_hours_read_last_active(const struct pool_steps_reader *reader,
-                                            const struct pool_id *pool,
+                                            const struct pool_id *pool, uint64_t more_than,
                                             timestamp_ns *ended) MUST_CHECK;
 
 #endif

@@ -28,7 +28,9 @@ static void add(struct world *world, const struct job *job)
                               .started = before_now(world, job->started),
                               .ended = before_now(world, job->ended),
                               .labels = slice_from_string(job->labels)};
-    struct pool_place place = {.labels = times.labels};
+    struct pool_place place = {.labels = times.labels,
+                               .use = {.runner = {job->number == 1 ? 7 : 0},
+                                       .start = job->number == 1 ? times.started : 0}};
     struct store_key key = world_key(job->number);
     place.pool = pool_make_id(place.labels);
     if (job->ended < 0)
@@ -158,6 +160,38 @@ static void a_ceiling_is_reached_for_minutes_or_hours_since_the_same_time(void *
     }
 }
 
+// The first job's end is lost, and its runner took the second one.
+static void a_job_that_ended_at_an_unknown_time_does_not_keep_a_pool_from_being_dead(void **state)
+{
+    struct world *world = *state;
+    const struct job jobs[] = {
+        {1, "linux", 410, 400, -1}, {2, "linux", 395, 390, 380}, {3, "linux", 385, -1, -1}};
+    const duration_ns later[] = {0, 10 * NS_PER_HOUR};
+    const struct store_key second = world_key(2);
+    static const struct pool_place nowhere;
+    double minutes = 380;
+    struct pool_place place = {.use = {.runner = {7}, .start = before_now(world, 390)}};
+    add_all(world, jobs, 3);
+    world_begin(world);
+    must(world, pool_move_job(world->stats, &second, &nowhere, &place, &world->error));
+    world_commit(world);
+    for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
+        pass(world, later[i]);
+        minutes += (double)later[i] / NS_PER_MINUTE;
+        expect(world, POOL_DEAD, minutes);
+    }
+    pass(world, 24 * NS_PER_HOUR);
+    struct pools_view view;
+    load(world, NULL, &view);
+    assert_int_equal(view.pools[0].ended_unknown, 1);
+    assert_int_equal(view.pools[0].running, 0);
+    assert_int_equal(view.pools[0].state, POOL_DEAD);
+    timestamp_ns before = view.pools[0].since;
+    pass(world, 5 * NS_PER_HOUR);
+    load(world, NULL, &view);
+    assert_int_equal(view.pools[0].since, before);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_set_up, world_tear_down)
 
 int main(void)
@@ -166,6 +200,7 @@ int main(void)
         TEST(a_pool_is_dead_for_minutes_hours_or_days_since_the_same_time),
         TEST(a_pool_is_busy_for_minutes_or_hours_since_the_same_time),
         TEST(what_ran_before_the_last_hours_counts_for_the_most),
+        TEST(a_job_that_ended_at_an_unknown_time_does_not_keep_a_pool_from_being_dead),
         TEST(a_ceiling_is_reached_for_minutes_or_hours_since_the_same_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
