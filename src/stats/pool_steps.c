@@ -1,14 +1,11 @@
-// Reads minutes of pools as steps. Their layout is in pool_minutes.c, that of hours in pool_minutes.h.
+// Reads minutes of pools as steps. Their layout is in pool_rows.h.
 #include "ghatrace/stats/pool_steps.h"
-
-#include <string.h>
 
 #include "ghatrace/base/memory.h"
 #include "ghatrace/stats/latency.h"
+#include "pool_rows.h"
 #include "private.h"
 
-#define TIMED_KEY_SIZE (POOL_ID_SIZE + 8)
-#define SECONDS_OF_MINUTE 60
 #define STEPS_AT_FIRST 1024
 #define RECENT (3 * NS_PER_HOUR)
 
@@ -78,21 +75,21 @@ static bool has_short_wait(struct byte_reader *reader)
 }
 
 // A damaged row is left out.
-static void add_minute(struct slice row, timestamp_ns minute, struct pool_steps *steps,
-                       struct pool_happened *happened)
+static void add_steps_of(struct slice row, timestamp_ns minute, struct pool_steps *steps,
+                         struct pool_happened *happened)
 {
     struct byte_reader reader = bytes_reader(row);
     size_t before = steps->count;
     bytes_read_varint(&reader); // arrivals
     uint64_t starts = bytes_read_varint(&reader);
     uint64_t changed = bytes_read_varint(&reader);
-    for (uint64_t i = 0; i < changed && i < SECONDS_OF_MINUTE && !reader.failed; i++) {
+    for (uint64_t i = 0; i < changed && i < MINUTE_SECONDS && !reader.failed; i++) {
         timestamp_ns second = (timestamp_ns)bytes_read_varint(&reader);
         int32_t queued = read_change(&reader), running = read_change(&reader);
-        steps->items[steps->count++] = (struct pool_step){
-            minute + second % SECONDS_OF_MINUTE * NS_PER_SECOND, queued, running};
+        steps->items[steps->count++] =
+            (struct pool_step){minute + second % MINUTE_SECONDS * NS_PER_SECOND, queued, running};
     }
-    if (reader.failed || changed > SECONDS_OF_MINUTE) {
+    if (reader.failed || changed > MINUTE_SECONDS) {
         steps->count = before;
         return;
     }
@@ -101,34 +98,17 @@ static void add_minute(struct slice row, timestamp_ns minute, struct pool_steps 
         happened->last_short_start = minute;
 }
 
-static bool is_timed_key(struct slice key, const struct pool_id *pool)
-{
-    return key.len == TIMED_KEY_SIZE && memcmp(key.data, pool->bytes, POOL_ID_SIZE) == 0;
-}
-
-static struct slice put_timed_key(uint8_t key[TIMED_KEY_SIZE], const struct pool_id *pool,
-                                  timestamp_ns at)
-{
-    memcpy(key, pool->bytes, POOL_ID_SIZE);
-    bytes_put_be64(key + POOL_ID_SIZE, (uint64_t)at);
-    return slice_of_bytes(key, TIMED_KEY_SIZE);
-}
-
-static enum error_code add_minutes(struct store_walk *walk, const struct pool_id *pool,
-                                   struct pool_steps *steps, struct pool_happened *happened,
-                                   struct error *error)
+static enum error_code add_minutes(const struct pool_rows *rows, struct store_walk *walk,
+                                   struct pool_steps *steps, struct pool_happened *happened)
 {
     enum error_code code;
     struct store_entry entry;
-    while ((code = store_table_next(walk, &entry, error)) == ERROR_NONE) {
-        if (!is_timed_key(entry.key, pool))
-            return ERROR_NONE;
-        code = steps->rows_left > 0 ? make_step_room(steps, SECONDS_OF_MINUTE) : ERROR_TOO_LARGE;
+    while ((code = pool_rows_next(rows, walk, &entry)) == ERROR_NONE) {
+        code = steps->rows_left > 0 ? make_step_room(steps, MINUTE_SECONDS) : ERROR_TOO_LARGE;
         if (code != ERROR_NONE)
             return code;
         steps->rows_left--;
-        add_minute(entry.value, (timestamp_ns)bytes_get_be64(entry.key.data + POOL_ID_SIZE), steps,
-                   happened);
+        add_steps_of(entry.value, pool_rows_time(entry.key.data), steps, happened);
     }
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
@@ -136,16 +116,15 @@ static enum error_code add_minutes(struct store_walk *walk, const struct pool_id
 enum error_code pool_steps_read(const struct pool_steps_reader *reader, const struct pool_id *pool,
                                 struct pool_steps *steps, struct pool_happened *happened)
 {
-    uint8_t key[TIMED_KEY_SIZE];
+    const struct pool_rows rows = {reader->transaction, STORE_TABLE_POOL_MINUTES, pool,
+                                   reader->error};
     struct store_walk *walk;
     size_t before = steps->count;
     *happened = (struct pool_happened){.is_whole = true};
-    enum error_code code =
-        store_table_walk(reader->transaction, STORE_TABLE_POOL_MINUTES,
-                         put_timed_key(key, pool, reader->from), &walk, reader->error);
+    enum error_code code = pool_rows_walk(&rows, reader->from, &walk);
     if (code != ERROR_NONE)
         return code;
-    code = add_minutes(walk, pool, steps, happened, reader->error);
+    code = add_minutes(&rows, walk, steps, happened);
     store_table_end_walk(walk);
     if (code == ERROR_MEMORY)
         return error_set(reader->error, code, "read jobs by second: out of memory");
@@ -158,36 +137,24 @@ enum error_code pool_steps_read(const struct pool_steps_reader *reader, const st
 
 // --- hours ----------------------------------------------------------------------------------------
 
-// The most running jobs are the fourth number.
-static uint64_t most_of_hour(struct slice hour)
-{
-    struct byte_reader reader = bytes_reader(hour);
-    for (int i = 0; i < 3; i++)
-        bytes_read_varint(&reader);
-    return bytes_read_varint(&reader);
-}
-
+// Hours without any change have no row, but where jobs ran there is one in which the last of them ended.
 enum error_code pool_hours_read_last_active(const struct pool_steps_reader *reader,
                                             const struct pool_id *pool, uint64_t more_than,
                                             timestamp_ns *ended)
 {
+    const struct pool_rows rows = {reader->transaction, STORE_TABLE_POOL_HOURS, pool,
+                                   reader->error};
+    struct store_walk *walk;
+    struct store_entry entry;
     *ended = TIMESTAMP_UNKNOWN;
-    for (timestamp_ns before = INT64_MAX;;) {
-        uint8_t key[TIMED_KEY_SIZE];
-        struct store_entry entry;
-        enum error_code code =
-            store_table_seek_before(reader->transaction, STORE_TABLE_POOL_HOURS,
-                                    put_timed_key(key, pool, before), &entry, reader->error);
-        if (code != ERROR_NONE)
-            return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
-        if (!is_timed_key(entry.key, pool))
-            return ERROR_NONE;
-        before = (timestamp_ns)bytes_get_be64(entry.key.data + POOL_ID_SIZE);
-        if (before < reader->now - 7 * NS_PER_DAY)
-            return ERROR_NONE;
-        if (most_of_hour(entry.value) > more_than) {
-            *ended = before + NS_PER_HOUR;
-            return ERROR_NONE;
-        }
+    enum error_code code = pool_rows_walk(&rows, hour_before(reader->now, 7 * NS_PER_DAY), &walk);
+    if (code != ERROR_NONE)
+        return code;
+    while ((code = pool_rows_next(&rows, walk, &entry)) == ERROR_NONE) {
+        struct hour_row row = {.since = TIMESTAMP_UNKNOWN};
+        if (hour_row_decode(entry.value, &row) && row.sum.running_max > more_than)
+            *ended = pool_rows_time(entry.key.data) + NS_PER_HOUR;
     }
+    store_table_end_walk(walk);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
