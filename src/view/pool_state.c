@@ -161,7 +161,7 @@ bool ceiling_infer(const struct pool_course *sum, const struct pool_course *pool
 {
     int64_t of_each = 0;
     *limit = pool_course_most(sum, sum->from);
-    if (count < 2 || *limit < CEILING_INFERRED_LEAST)
+    if (*limit < CEILING_INFERRED_LEAST)
         return false;
     *since = pool_course_reached_since(sum, *limit, CEILING_INFERRED_GAP);
     if (*since == TIMESTAMP_UNKNOWN || sum->now - *since < CEILING_INFERRED_AFTER)

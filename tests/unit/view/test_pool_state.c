@@ -129,6 +129,20 @@ static void a_pool_that_was_idle_is_dead_since_jobs_are_queued(void **state)
     expect(&play, POOL_DEAD, 5000);
 }
 
+static void a_job_that_ended_in_the_second_of_its_start_did_start(void **state)
+{
+    (void)state;
+    struct play play = quiet;
+    arrive(&play, 5000, 3);
+    step(&play, 6005, -1, 0);
+    play.last_start = 6000;
+    play.oldest = 5000;
+    play.now = 6000 + 899;
+    expect(&play, POOL_WAITING, 5000);
+    play.now = 6000 + 900;
+    expect(&play, POOL_DEAD, 6000);
+}
+
 static void a_pool_is_dead_even_if_its_queued_jobs_are_replaced(void **state)
 {
     (void)state;
@@ -203,6 +217,9 @@ static void one_more_runner_does_not_begin_a_busy_time_anew(void **state)
     play.oldest = 1000;
     start(&play, 6000, 1);
     expect(&play, POOL_BUSY, 1010);
+    play.oldest = 5500;
+    play.last_short = 4980;
+    expect(&play, POOL_BUSY, 5040);
 }
 
 static void jobs_wait_since_the_last_short_wait_but_not_later_than_the_oldest(void **state)
@@ -347,6 +364,29 @@ static void nothing_is_inferred_too_early_or_of_few_jobs_or_of_one_pool(void **s
     assert_false(infer(&hosted, &limit, &since));
 }
 
+// `jobs` of the first pool end, and as many of the second one start.
+static bool infer_after_exchange(int each, int jobs)
+{
+    static struct hosted hosted;
+    int64_t limit;
+    double since;
+    open_hosted(&hosted);
+    for (int i = 0; i < POOLS; i++)
+        on_both(&hosted, i, 1100, -each, each);
+    on_both(&hosted, 0, 3000, 0, -jobs);
+    on_both(&hosted, 1, 3003, -jobs, jobs);
+    return infer(&hosted, &limit, &since);
+}
+
+static void an_exchange_is_at_least_two_jobs_and_a_twentieth(void **state)
+{
+    (void)state;
+    assert_false(infer_after_exchange(5, 1));
+    assert_true(infer_after_exchange(5, 2));
+    assert_false(infer_after_exchange(50, 6));
+    assert_true(infer_after_exchange(50, 7));
+}
+
 static void an_exchange_below_an_earlier_most_is_no_ceiling(void **state)
 {
     (void)state;
@@ -368,6 +408,7 @@ int main(void)
         cmocka_unit_test(a_pool_without_a_queue_or_with_short_waits_is_ok),
         cmocka_unit_test(a_pool_where_nothing_starts_is_dead_since_the_last_job_ran),
         cmocka_unit_test(a_pool_that_was_idle_is_dead_since_jobs_are_queued),
+        cmocka_unit_test(a_job_that_ended_in_the_second_of_its_start_did_start),
         cmocka_unit_test(a_pool_is_dead_even_if_its_queued_jobs_are_replaced),
         cmocka_unit_test(a_queue_older_than_the_minutes_is_dead_since_the_last_hour_with_a_job),
         cmocka_unit_test(
@@ -378,6 +419,7 @@ int main(void)
         cmocka_unit_test(a_ceiling_is_inferred_where_pools_exchange_what_stays_the_same_in_sum),
         cmocka_unit_test(pools_that_are_each_at_their_own_limit_share_none),
         cmocka_unit_test(nothing_is_inferred_too_early_or_of_few_jobs_or_of_one_pool),
+        cmocka_unit_test(an_exchange_is_at_least_two_jobs_and_a_twentieth),
         cmocka_unit_test(an_exchange_below_an_earlier_most_is_no_ceiling),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -164,14 +164,16 @@ static void a_ceiling_is_reached_for_minutes_or_hours_since_the_same_time(void *
 static void a_job_that_ended_at_an_unknown_time_does_not_keep_a_pool_from_being_dead(void **state)
 {
     struct world *world = *state;
-    const struct job jobs[] = {
-        {1, "linux", 410, 400, -1}, {2, "linux", 395, 390, 380}, {3, "linux", 385, -1, -1}};
+    const struct job jobs[] = {{1, "linux", 410, 400, -1},
+                               {2, "linux", 395, 390, 380},
+                               {3, "linux", 385, -1, -1},
+                               {4, "linux", 100, -1, -1}};
     const duration_ns later[] = {0, 10 * NS_PER_HOUR};
     const struct store_key second = world_key(2);
     static const struct pool_place nowhere;
     double minutes = 380;
     struct pool_place place = {.use = {.runner = {7}, .start = before_now(world, 390)}};
-    add_all(world, jobs, 3);
+    add_all(world, jobs, 4);
     world_begin(world);
     must(world, pool_move_job(world->stats, &second, &nowhere, &place, &world->error));
     world_commit(world);
@@ -186,7 +188,8 @@ static void a_job_that_ended_at_an_unknown_time_does_not_keep_a_pool_from_being_
     assert_int_equal(view.pools[0].ended_unknown, 1);
     assert_int_equal(view.pools[0].running, 0);
     assert_int_equal(view.pools[0].state, POOL_DEAD);
-    timestamp_ns before = view.pools[0].since;
+    timestamp_ns before = view.pools[0].since, ended = before_now(world, minutes + 24 * 60);
+    assert_true(before >= ended && before - ended <= NS_PER_HOUR);
     pass(world, 5 * NS_PER_HOUR);
     load(world, NULL, &view);
     assert_int_equal(view.pools[0].since, before);
