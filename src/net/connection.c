@@ -509,7 +509,7 @@ static int connection_kernel_output(const struct net_connection *connection);
 
 duration_ns net_connection_stalled(struct net_connection *connection, timestamp_ns now)
 {
-    if (connection->output.len == 0)
+    if (connection->output.len == 0 && !connection->notifies_sent)
         return 0;
     // The socket accepts more only when much of its buffer is sent, which can take a while on a slow link.
     int in_kernel = connection_kernel_output(connection);
@@ -520,10 +520,17 @@ duration_ns net_connection_stalled(struct net_connection *connection, timestamp_
     return now - connection->output_at;
 }
 
+static void wait_for_writable(struct net_connection *connection);
+
 void net_connection_notify_sent(struct net_connection *connection)
 {
-    assert(connection->output.len > 0);
+    if (!is_established(connection))
+        return;
     connection->notifies_sent = true;
+    if (connection->output.len > 0)
+        return;
+    connection_note_progress(connection);
+    wait_for_writable(connection);
 }
 
 void net_connection_count_memory(struct net_connection *connection, size_t *total)
@@ -577,6 +584,17 @@ void net_connection_finish(struct net_connection *connection)
 void net_connection_close(struct net_connection *connection)
 {
     connection_close(connection, NET_CLOSED_BY_US, ERROR_NONE, "");
+}
+
+void net_connection_reset(struct net_connection *connection)
+{
+    const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+
+    if (connection->state == CONNECTION_CLOSED)
+        return;
+    // Fails on sockets that are not TCP, which is harmless.
+    (void)setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    connection_close(connection, NET_CLOSED_BY_ERROR, ERROR_CLOSED, "reset");
 }
 
 void net_connection_yield(struct net_connection *connection)

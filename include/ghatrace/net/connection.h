@@ -54,10 +54,10 @@ enum error_code net_connection_write_owned(struct net_connection *connection, vo
                                            size_t len) MUST_CHECK;
 // Bytes queued and not yet accepted by the socket.
 size_t net_connection_unsent(const struct net_connection *connection);
-// How long queued output has made no progress, neither to the socket nor from the socket to the peer; the latter is
-// only measured between calls of this function. 0: nothing is queued.
+// How long output has made no progress, neither to the socket nor from the socket to the peer; the latter is only
+// measured between calls of this function. 0: nothing is queued, and on_sent is not due.
 duration_ns net_connection_stalled(struct net_connection *connection, timestamp_ns now);
-// Calls on_sent once, from the loop, when the socket has accepted all queued output; the queue must not be empty.
+// Calls on_sent once, from the loop, when the socket has accepted all queued output and would accept more.
 void net_connection_notify_sent(struct net_connection *connection);
 // Bounds the memory for peers that do not read: the kernel queues little (TCP_NOTSENT_LOWAT, 64 KiB), and `*total` is
 // the memory of all connections that share it: unsent output and unconsumed input. It must outlive the connection.
@@ -70,6 +70,8 @@ size_t net_connection_memory(const struct net_connection *connection);
 void net_connection_finish(struct net_connection *connection);
 // Closes at once; on_closed is called from the reaper, not from inside this call.
 void net_connection_close(struct net_connection *connection);
+// The same, but the peer gets a reset, also after everything that was sent: it cannot take what it has for the whole.
+void net_connection_reset(struct net_connection *connection);
 // Inside on_data: ends this connection's turn. Unconsumed input is offered again in one of the loop's next turns.
 void net_connection_yield(struct net_connection *connection);
 void net_connection_pause(struct net_connection *connection);

@@ -332,6 +332,40 @@ static void unsent_output_counts_until_it_is_sent(void **state)
     tear_down(&f);
 }
 
+static void without_unsent_output_the_owner_hears_when_the_socket_would_accept_more(void **state)
+{
+    static const char zeros[4096];
+    struct fixture f;
+
+    (void)state;
+    set_up(&f);
+    net_connection_notify_sent(f.peer.connection);
+    assert_int_equal(f.peer.sends, 0); // not from inside the call
+    run_for(f.peer.loop, NS_PER_MS);
+    assert_int_equal(f.peer.sends, 1);
+    run_for(f.peer.loop, NS_PER_MS);
+    assert_int_equal(f.peer.sends, 1); // once
+    int fd = dup(f.other);
+    while (net_connection_unsent(f.peer.connection) == 0) // up to where the socket accepts no more
+        assert_int_equal(net_connection_write(f.peer.connection, zeros, sizeof zeros), ERROR_NONE);
+    while (net_connection_unsent(f.peer.connection) > 0) {
+        read_all(fd, sizeof zeros);
+        run_for(f.peer.loop, NS_PER_MS / 10);
+    }
+    net_connection_notify_sent(f.peer.connection);
+    run_for(f.peer.loop, 20 * NS_PER_MS);
+    if (f.peer.sends == 1) // what the peer does not read is a stall, though nothing is queued
+        assert_true(net_connection_stalled(f.peer.connection, timestamp_monotonic()) >=
+                    20 * NS_PER_MS);
+    while (f.peer.sends == 1) {
+        read_all(fd, sizeof zeros);
+        run_for(f.peer.loop, NS_PER_MS / 10);
+    }
+    assert_int_equal(net_connection_stalled(f.peer.connection, timestamp_monotonic()), 0);
+    close(fd);
+    tear_down(&f);
+}
+
 static void a_block_counts_whole_until_its_last_byte_is_sent(void **state)
 {
     struct fixture f;
@@ -583,6 +617,7 @@ int main(void)
         cmocka_unit_test(ten_mebibytes_arrive_completely_at_a_slow_reader),
         cmocka_unit_test(a_peer_that_ends_its_side_first_still_gets_all_of_it),
         cmocka_unit_test(unsent_output_counts_until_it_is_sent),
+        cmocka_unit_test(without_unsent_output_the_owner_hears_when_the_socket_would_accept_more),
         cmocka_unit_test(a_block_counts_whole_until_its_last_byte_is_sent),
         cmocka_unit_test(unconsumed_input_counts),
         cmocka_unit_test(received_bytes_do_not_extend_the_deadline),
