@@ -24,13 +24,15 @@ static const struct {
                         TO(HEAD) | TO(HEAD_DONE) | TO(FINISHING) | TO(CLOSED)},
     [HTTP_CONN_HEAD] = {EVICTION_HEAD, false, TO(HEAD_DONE) | TO(FINISHING) | TO(CLOSED)},
     [HTTP_CONN_HEAD_DONE] = {EVICTION_NONE, false,
-                             TO(BODY) | TO(PENDING) | TO(IDLE) | TO(SENDING) | TO(LATE) |
-                                 TO(STREAM) | TO(FINISHING) | TO(CLOSED)},
+                             TO(BODY) | TO(PENDING) | TO(IDLE) | TO(SENDING) | TO(PRODUCING) |
+                                 TO(LATE) | TO(STREAM) | TO(FINISHING) | TO(CLOSED)},
     [HTTP_CONN_BODY] = {EVICTION_BODY, false, TO(PENDING) | TO(FINISHING) | TO(CLOSED)},
     [HTTP_CONN_PENDING] = {EVICTION_NONE, true,
-                           TO(IDLE) | TO(SENDING) | TO(LATE) | TO(STREAM) | TO(FINISHING) |
-                               TO(CLOSED)},
+                           TO(IDLE) | TO(SENDING) | TO(PRODUCING) | TO(LATE) | TO(STREAM) |
+                               TO(FINISHING) | TO(CLOSED)},
     [HTTP_CONN_SENDING] = {EVICTION_OUTPUT, true, TO(IDLE) | TO(FINISHING) | TO(CLOSED)},
+    [HTTP_CONN_PRODUCING] = {EVICTION_OUTPUT, true,
+                             TO(IDLE) | TO(SENDING) | TO(FINISHING) | TO(CLOSED)},
     [HTTP_CONN_LATE] = {EVICTION_LATE, true, TO(FINISHING) | TO(CLOSED)},
     [HTTP_CONN_STREAM] = {EVICTION_NONE, true, TO(CLOSED)},
     [HTTP_CONN_FINISHING] = {EVICTION_OUTPUT, false, TO(CLOSED)},
@@ -72,6 +74,7 @@ static void check_conn_state(const struct http_conn *conn)
         assert(http_parser_is_idle(&conn->parser) && conn->large_bytes == 0 && conn->begun_at == 0);
     if (conn->state == HTTP_CONN_HEAD_DONE)
         assert(conn->is_in_feed);
+    assert((conn->state == HTTP_CONN_PRODUCING) == (conn->pieces != NULL));
 }
 
 void http_conn_move(struct http_conn *conn, enum http_conn_state to)
@@ -85,6 +88,8 @@ void http_conn_move(struct http_conn *conn, enum http_conn_state to)
         leave_list(conn, states[from].group);
         join_list(conn, states[to].group);
     }
+    if (from == HTTP_CONN_PRODUCING)
+        http_pieces_end(conn);
     check_conn_state(conn);
     // on_conn_data() pauses at its end: most requests get their response before that, and reading never pauses.
     if (conn->is_in_feed)
@@ -97,14 +102,18 @@ void http_conn_move(struct http_conn *conn, enum http_conn_state to)
 
 void http_conn_close(struct http_conn *conn)
 {
+    bool is_cut_short = conn->state == HTTP_CONN_PRODUCING;
+
     if (conn->state == HTTP_CONN_CLOSED)
         return;
     http_conn_move(conn, HTTP_CONN_CLOSED);
-    net_connection_close(conn->connection);
+    if (is_cut_short)
+        net_connection_reset(conn->connection);
+    else
+        net_connection_close(conn->connection);
 }
 
-// True if the last response is queued or the connection is closed.
-static bool conn_is_over(const struct http_conn *conn)
+bool http_conn_is_over(const struct http_conn *conn)
 {
     return conn->state == HTTP_CONN_FINISHING || conn->state == HTTP_CONN_CLOSED;
 }
@@ -170,7 +179,7 @@ static bool has_body(const struct http_head *head)
 }
 
 // False with an unread body: its bytes would be parsed as the next request.
-static bool may_read_next_request(const struct http_conn *conn)
+bool http_conn_may_read_next(const struct http_conn *conn)
 {
     const struct http_head *head = &conn->parser.message;
 
@@ -260,6 +269,14 @@ static enum error_code write_response(struct http_conn *conn, const struct http_
     return code;
 }
 
+void http_conn_end_response(struct http_conn *conn, bool keep_alive)
+{
+    if (keep_alive)
+        begin_next(conn);
+    else
+        finish_conn(conn);
+}
+
 static void send_response(struct http_conn *conn, const struct http_response *response,
                           bool keep_alive, struct buffer *owned)
 {
@@ -268,28 +285,26 @@ static void send_response(struct http_conn *conn, const struct http_response *re
     // Out of memory, or the client has disconnected: the connection can only be closed.
     if (code != ERROR_NONE)
         http_conn_close(conn);
-    else if (keep_alive)
-        begin_next(conn);
     else
-        finish_conn(conn);
+        http_conn_end_response(conn, keep_alive);
 }
 
 void http_conn_respond(struct http_conn *conn, const struct http_response *response)
 {
-    if (!conn_is_over(conn))
-        send_response(conn, response, may_read_next_request(conn), NULL);
+    if (!http_conn_is_over(conn))
+        send_response(conn, response, http_conn_may_read_next(conn), NULL);
 }
 
 void http_conn_respond_owned(struct http_conn *conn, const struct http_response *response,
                              struct buffer *body)
 {
-    if (!conn_is_over(conn))
-        send_response(conn, response, may_read_next_request(conn), body);
+    if (!http_conn_is_over(conn))
+        send_response(conn, response, http_conn_may_read_next(conn), body);
     buffer_release(body); // if it was not consumed
 }
 
-static void set_error_response(struct http_conn *conn, int status, const char *message,
-                               struct http_response *response)
+void http_conn_set_error_response(struct http_conn *conn, int status, const char *message,
+                                  struct http_response *response)
 {
     if (conn->host->service->set_error != NULL)
         conn->host->service->set_error(conn, status, message, response);
@@ -301,14 +316,14 @@ void http_conn_send_late_response(struct http_conn *conn)
 {
     struct http_response response;
 
-    set_error_response(conn, conn->late_status, conn->late_message, &response);
+    http_conn_set_error_response(conn, conn->late_status, conn->late_message, &response);
     send_response(conn, &response, false, NULL);
 }
 
 void http_conn_respond_late(struct http_conn *conn, int status, const char *message,
                             duration_ns after)
 {
-    if (conn_is_over(conn))
+    if (http_conn_is_over(conn))
         return;
     http_conn_move(conn, HTTP_CONN_LATE);
     conn->late_status = status;
@@ -327,7 +342,7 @@ static void refuse_request(struct http_conn *conn, int status, const char *messa
 {
     struct http_response response;
 
-    set_error_response(conn, status, message, &response);
+    http_conn_set_error_response(conn, status, message, &response);
     conn->host->service->on_refused(conn, status, message);
     send_response(conn, &response, false, NULL);
 }
@@ -536,11 +551,11 @@ static void on_conn_sent(void *context)
 {
     struct http_conn *conn = context;
 
-    if (conn->state != HTTP_CONN_SENDING)
-        return;
-    if (conn->host->is_stopping)
+    if (conn->state == HTTP_CONN_PRODUCING)
+        http_conn_continue_pieces(conn);
+    else if (conn->state == HTTP_CONN_SENDING && conn->host->is_stopping)
         finish_conn(conn);
-    else
+    else if (conn->state == HTTP_CONN_SENDING)
         wait_for_request(conn);
 }
 
@@ -587,7 +602,7 @@ static void on_conn_timeout(void *context)
         end_slow_request(conn);
     else if (conn->state == HTTP_CONN_LATE)
         http_conn_send_late_response(conn);
-    else if (conn->state == HTTP_CONN_SENDING)
+    else if (conn->state == HTTP_CONN_SENDING || conn->state == HTTP_CONN_PRODUCING)
         check_output_deadline(conn);
 }
 

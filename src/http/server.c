@@ -102,7 +102,8 @@ static struct eviction_facts eviction_facts_of(const struct http_conn *conn, tim
 
     if (facts.group == EVICTION_BODY)
         facts.bytes = conn->parser.body.len;
-    if (facts.group == EVICTION_OUTPUT && net_connection_unsent(conn->connection) > 0)
+    if (facts.group == EVICTION_OUTPUT &&
+        (conn->state == HTTP_CONN_PRODUCING || net_connection_unsent(conn->connection) > 0))
         facts.stalled = net_connection_stalled(conn->connection, now);
     else
         facts.stalled = facts.waited;
@@ -336,20 +337,30 @@ void http_server_init(struct http_server *host)
     atomic_init(&host->fresh_tls, NULL);
     host->take_tls = (struct net_task){.run = take_tls, .context = host};
     buffer_init(&host->out, ANSWER_BYTES_MAX);
+    buffer_init(&host->piece, HTTP_PIECE_MAX);
+    buffer_init(&host->packed, 2 * HTTP_PIECE_MAX); // what cannot be compressed grows a little
+    buffer_init(&host->framed, 2 * HTTP_PIECE_MAX + ANSWER_BYTES_MAX);
+    TAILQ_INIT(&host->due);
     LIST_INIT(&host->conns);
     for (int group = 0; group < EVICTION_GROUPS; group++)
         TAILQ_INIT(&host->waiting[group]);
 }
 
-static enum error_code create_timer(struct http_server *host, struct error *error)
+static enum error_code create_timers(struct http_server *host, struct error *error)
 {
-    return net_timer_create(host->loop, on_retry_timer, host, &host->look_again, error);
+    enum error_code code =
+        net_timer_create(host->loop, on_retry_timer, host, &host->look_again, error);
+
+    if (code == ERROR_NONE)
+        code = net_timer_create(host->loop, http_server_send_next_piece, host, &host->next_piece,
+                                error);
+    return code;
 }
 
 enum error_code http_server_listen(struct http_server *host, const struct net_address *address,
                                    bool share_port, size_t max_connections, struct error *error)
 {
-    enum error_code code = create_timer(host, error);
+    enum error_code code = create_timers(host, error);
 
     if (code != ERROR_NONE)
         return code;
@@ -363,7 +374,7 @@ enum error_code http_server_listen(struct http_server *host, const struct net_ad
 enum error_code http_server_adopt(struct http_server *host, int fd, size_t max_connections,
                                   struct error *error)
 {
-    enum error_code code = create_timer(host, error);
+    enum error_code code = create_timers(host, error);
 
     if (code != ERROR_NONE)
         return code;
@@ -440,5 +451,7 @@ void http_server_release(struct http_server *host)
     net_tls_unref(atomic_exchange(&host->fresh_tls, NULL));
     net_timer_destroy(host->look_again);
     host->look_again = NULL;
+    net_timer_destroy(host->next_piece);
+    host->next_piece = NULL;
     buffer_release(&host->out);
 }

@@ -144,7 +144,8 @@ static bool has_no_body(int status)
 enum error_code http_write_response_head(struct buffer *out, const struct http_response_head *head)
 {
     int status = head->status;
-    bool has_length = !has_no_body(status) && head->body_len != HTTP_LENGTH_UNKNOWN;
+    bool is_chunked = head->body_len == HTTP_LENGTH_CHUNKED;
+    bool has_length = !has_no_body(status) && !is_chunked && head->body_len != HTTP_LENGTH_UNKNOWN;
     size_t start = out->len;
     enum error_code code = ERROR_INVALID;
 
@@ -156,6 +157,8 @@ enum error_code http_write_response_head(struct buffer *out, const struct http_r
         code = append_field(out, SLICE("Content-Type"), slice_from_string(head->content_type));
     if (code == ERROR_NONE && has_length)
         code = buffer_append_format(out, "Content-Length: %zu\r\n", head->body_len);
+    if (code == ERROR_NONE && is_chunked)
+        code = buffer_append_string(out, "Transfer-Encoding: chunked\r\n");
     if (code == ERROR_NONE && !head->keep_alive && status >= 200)
         code = buffer_append_string(out, "Connection: close\r\n");
     if (code == ERROR_NONE)
@@ -167,6 +170,21 @@ cleanup:
     if (code != ERROR_NONE)
         out->len = start;
     return code;
+}
+
+enum error_code http_write_chunk(struct buffer *out, struct slice part)
+{
+    const struct slice pieces[] = {part, SLICE("\r\n")};
+
+    if (part.len == 0)
+        return ERROR_NONE;
+    enum error_code code = buffer_append_format(out, "%zx\r\n", part.len);
+    return code == ERROR_NONE ? append_all(out, pieces, 2) : code;
+}
+
+enum error_code http_write_last_chunk(struct buffer *out)
+{
+    return buffer_append_string(out, "0\r\n\r\n");
 }
 
 bool http_is_valid_request(const struct http_request_parts *parts)

@@ -95,7 +95,12 @@ duration_ns eviction_body_time(uint64_t bytes, duration_ns grace);
 // unauthenticated clients that send large bodies compete only with one another.
 #define LARGE_BODY ((uint64_t)64 * 1024)
 
+// A piece of a response ends about here. While a client has not read it, the next one is not made.
+#define HTTP_PIECE_BYTES ((size_t)64 * 1024)
+#define HTTP_PIECE_MAX ((size_t)1024 * 1024)
+
 struct http_conn;
+struct http_pieces;
 
 struct http_service {
     // Whether to accept a connection from this peer; `context` is the server's. May be NULL.
@@ -141,10 +146,14 @@ struct http_server {
     atomic_size_t connections;    // number of these that are not closed; other threads may read it
     // Candidates for eviction when a new connection needs a place; each list is ordered by `since`.
     TAILQ_HEAD(http_conn_list, http_conn) waiting[EVICTION_GROUPS];
-    struct eviction_counts counts; // the lengths of these lists
-    struct net_timer *look_again;  // fires when the next one may be closed
-    size_t memory;                 // of unsent responses and the requests queued behind them
-    struct buffer out;             // responses are built here before they are sent
+    struct eviction_counts counts;       // the lengths of these lists
+    struct net_timer *look_again;        // fires when the next one may be closed
+    size_t memory;                       // of unsent responses and the requests queued behind them
+    struct buffer out;                   // responses are built here before they are sent
+    TAILQ_HEAD(, http_conn) due;         // responses in pieces whose next piece can be sent
+    struct net_timer *next_piece;        // fires while there are any
+    size_t producing;                    // connections in HTTP_CONN_PRODUCING
+    struct buffer piece, packed, framed; // of one piece; empty if there are none
     bool is_stopping;
     duration_ns last_idle; // while stopping: how long a connection may be idle
 };
@@ -159,6 +168,7 @@ enum http_conn_state {
     HTTP_CONN_BODY,      // the head is accepted, the body is incomplete
     HTTP_CONN_PENDING,   // the request is complete, the response is pending
     HTTP_CONN_SENDING,   // response given, but too much is unsent to read another request
+    HTTP_CONN_PRODUCING, // response begun, its body is made in pieces
     HTTP_CONN_LATE,      // the response is delayed; it is the last one
     HTTP_CONN_STREAM,    // an endless response
     HTTP_CONN_FINISHING, // the last response is queued; the client still has to read it
@@ -179,6 +189,9 @@ struct http_conn {
     uint64_t large_bytes;            // taken from it for this connection's body
     int late_status;                 // the delayed response
     const char *late_message;
+    struct http_pieces *pieces; // of the response; NULL unless PRODUCING
+    TAILQ_ENTRY(http_conn) due; // in the server's list
+    bool is_due;
     size_t refs; // the connection, and other users of this memory
     struct http_parser parser;
     void *request; // owned by the service, kept between requests
@@ -213,6 +226,28 @@ void http_conn_respond(struct http_conn *conn, const struct http_response *respo
 // The same, but takes ownership of the content of `body`, which is empty afterwards.
 void http_conn_respond_owned(struct http_conn *conn, const struct http_response *response,
                              struct buffer *body);
+
+// The body of a response, made in pieces.
+struct http_producer {
+    // Appends the next piece to `out`, which is empty: about HTTP_PIECE_BYTES, or fewer, even none, where that takes
+    // more than some milliseconds. HTTP_PIECE_MAX is the limit. `*is_last` is false before. An error ends the response:
+    // before its first byte with 503 and the error's message, later by a reset, so that it cannot pass for the whole.
+    enum error_code (*produce)(void *context, struct buffer *out, bool *is_last,
+                               struct error *error);
+    // Called once, when the response is over, whole or not; also from inside the function below.
+    void (*on_end)(void *context);
+    void *context;
+    bool is_gzip; // compressed; the response has Content-Encoding: gzip
+};
+
+// A response whose body is made while the client reads it. It costs the memory of one piece and, compressed, 100 KB
+// more, however long it is. The next piece is made when the socket has accepted the one before; of all responses of the
+// server, one piece in each turn of the loop. In chunks; in HTTP/1.0 it ends with the connection. A client that reads
+// nothing for OUTPUT_DEADLINE, or not all of it in OUTPUT_DEADLINE_MAX, is disconnected. The caller limits how many
+// there are (`producing`). Nothing is produced for HEAD.
+void http_conn_respond_in_pieces(struct http_conn *conn, const struct http_response *response,
+                                 const struct http_producer *producer);
+
 // Begins a response that continues until the connection is closed. False: it failed, and the connection is closed.
 bool http_conn_begin_stream(struct http_conn *conn, const struct http_response *response);
 // Sends more of it. False, and the connection is closed: the client has disconnected, or more than `most_unsent` bytes

@@ -32,12 +32,13 @@ enum http_refusal http_refusal_of_status(int status);
 struct http_response_head {
     int status;
     const char *content_type; // may be NULL when the body is empty
-    size_t body_len;          // HTTP_LENGTH_UNKNOWN: the body ends with the connection
-    bool keep_alive;          // false: `Connection: close`; must be false without a length
+    size_t body_len;          // or one of those below
+    bool keep_alive;          // false: `Connection: close`; must be false with HTTP_LENGTH_UNKNOWN
     const struct http_header *extra;
     size_t extra_count;
 };
-#define HTTP_LENGTH_UNKNOWN SIZE_MAX
+#define HTTP_LENGTH_UNKNOWN SIZE_MAX       // the body ends with the connection
+#define HTTP_LENGTH_CHUNKED (SIZE_MAX - 1) // the body follows in chunks; not in HTTP/1.0
 
 // Appends the head of a response; the caller appends the body. No Date: this module reads no clock. Statuses without a
 // body (1xx, 204, 304) get no Content-Length, and a body with them is ERROR_INVALID.
@@ -89,7 +90,12 @@ void http_response_set_ready(struct http_response *response, const char *words);
 // 405 with the allowed methods.
 void http_response_set_wrong_method(struct http_response *response, const char *allow);
 
-// Appends the head of the response, for a body of `body_len` bytes or HTTP_LENGTH_UNKNOWN.
+// Appends a part of a chunked body (RFC 9112 7.1) as one chunk; nothing if it is empty, which would be the end.
+enum error_code http_write_chunk(struct buffer *out, struct slice part) MUST_CHECK;
+// Appends the end of a chunked body.
+enum error_code http_write_last_chunk(struct buffer *out) MUST_CHECK;
+
+// Appends the head of the response, for a body of `body_len` bytes, HTTP_LENGTH_UNKNOWN or HTTP_LENGTH_CHUNKED.
 enum error_code http_response_write_head(const struct http_response *response, timestamp_ns now,
                                          bool keep_alive, size_t body_len,
                                          struct buffer *out) MUST_CHECK;

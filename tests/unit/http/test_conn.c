@@ -28,6 +28,7 @@ struct world {
     int fds[CLIENTS]; // -1: none
     struct http_conn *pending[2 * CLIENTS];
     size_t pending_count;
+    size_t bodies; // in pieces, not over
     unsigned ticks, seen[HTTP_CONN_CLOSED + 1];
     uint32_t seed;
 };
@@ -80,6 +81,7 @@ static void check_lists(void)
         world.seen[each->state]++;
     }
     assert_int_equal(waiting, expected);
+    assert_int_equal(world.bodies, host->producing);
 }
 
 // --- the service ----------------------------------------------------------------------------------
@@ -113,6 +115,49 @@ static void answer_large(struct http_conn *conn)
     http_conn_respond_owned(conn, &answer, &body);
 }
 
+// Each response has 0 to 5 pieces of any size, and some fail.
+struct body {
+    unsigned left, end;
+};
+
+static enum error_code produce(void *context, struct buffer *out, bool *is_last,
+                               struct error *error)
+{
+    struct body *body = context;
+    size_t size = next_random(3) == 0 ? 0 : next_random(100000);
+
+    if (next_random(10) == 0)
+        return error_set(error, ERROR_CORRUPT, "no");
+    assert_int_equal(buffer_reserve(out, size), ERROR_NONE);
+    if (size > 0)
+        memset(out->data, ' ', size);
+    out->len = size;
+    *is_last = body->left-- == 0;
+    return ERROR_NONE;
+}
+
+static void end_body(void *context)
+{
+    struct body *body = context;
+
+    assert_int_equal(body->end++, 0);
+    test_free(body);
+    world.bodies--;
+}
+
+static void answer_in_pieces(struct http_conn *conn)
+{
+    struct http_response answer;
+    struct body *body = test_malloc(sizeof *body);
+    const struct http_producer producer = {
+        .produce = produce, .on_end = end_body, .context = body, .is_gzip = next_random(2) == 0};
+
+    *body = (struct body){.left = next_random(6)};
+    world.bodies++;
+    http_response_set(&answer, 200, SLICE_EMPTY);
+    http_conn_respond_in_pieces(conn, &answer, &producer);
+}
+
 static void on_request(struct http_conn *conn, const struct http_head *head, struct slice body)
 {
     struct http_response answer;
@@ -123,6 +168,8 @@ static void on_request(struct http_conn *conn, const struct http_head *head, str
         http_conn_respond_late(conn, 401, "no", 3 * NS_PER_MS);
     } else if (slice_equals(head->path, SLICE("/stream"))) {
         (void)http_conn_begin_stream(conn, &answer);
+    } else if (slice_equals(head->path, SLICE("/pieces"))) {
+        answer_in_pieces(conn);
     } else if (slice_equals(head->path, SLICE("/large"))) {
         answer_large(conn);
     } else if (slice_equals(head->path, SLICE("/pending")) && world.pending_count < 2 * CLIENTS) {
@@ -149,6 +196,8 @@ static void answer_pending(void)
 
     if (next_random(4) == 0)
         http_conn_respond_late(conn, 401, "no", NS_PER_MS);
+    else if (next_random(4) == 0)
+        answer_in_pieces(conn);
     else if (next_random(4) == 0)
         answer_large(conn);
     else
@@ -185,6 +234,9 @@ static void send_something(int fd)
         "GET /late HTTP/1.1\r\nHost: a\r\n\r\nGET /now HTTP/1.1\r\n",
         "GET /stream HTTP/1.1\r\nHost: a\r\n\r\n",
         "GET /large HTTP/1.1\r\nHost: a\r\n\r\nGET /now HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /pieces HTTP/1.1\r\nHost: a\r\n\r\nGET /now HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /pieces HTTP/1.0\r\n\r\n",
+        "HEAD /pieces HTTP/1.1\r\nHost: a\r\n\r\n",
         "\r\n",
         "nonsense\r\n\r\n",
     };
@@ -299,6 +351,8 @@ static void tear_down(void)
     for (int group = 0; group < EVICTION_GROUPS; group++)
         assert_int_equal(world.host.counts.members[group], 0);
     assert_int_equal(world.host.memory, 0);
+    assert_int_equal(world.bodies, 0);
+    assert_true(world.host.piece.data == NULL && world.host.framed.data == NULL);
     assert_int_equal(world.host.connections, 0);
     for (size_t i = 0; i < CLIENTS; i++)
         if (world.fds[i] >= 0)
