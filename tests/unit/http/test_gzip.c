@@ -67,6 +67,47 @@ static void expect_round_trip(struct slice data)
     buffer_release(&packed);
 }
 
+static void a_stream_of_pieces_is_one_member(void **state)
+{
+    static char text[300000];
+    static const size_t sizes[] = {1, 77, 4096, 65536, sizeof text};
+    (void)state;
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = (char)('a' + i * i % 53 % 26);
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        struct gzip_stream *stream = gzip_stream_create();
+        struct buffer packed;
+        assert_non_null(stream);
+        buffer_init(&packed, 1 << 20);
+        for (size_t at = 0; at < sizeof text; at += sizes[i]) {
+            size_t len = sizeof text - at < sizes[i] ? sizeof text - at : sizes[i];
+            assert_int_equal(gzip_stream_add(stream, (struct slice){text + at, len},
+                                             at + len == sizeof text, &packed),
+                             ERROR_NONE);
+        }
+        gzip_stream_destroy(stream);
+        assert_true(packed.len < sizeof text / 10);
+        assert_expands(buffer_slice(&packed), (struct slice){text, sizeof text});
+        buffer_release(&packed);
+    }
+}
+
+static void a_stream_without_its_end_is_not_a_member(void **state)
+{
+    struct gzip_stream *stream = gzip_stream_create();
+    struct buffer packed;
+    (void)state;
+    assert_non_null(stream);
+    buffer_init(&packed, 1 << 20);
+    assert_int_equal(gzip_stream_add(stream, SLICE("text"), false, &packed), ERROR_NONE);
+    assert_refused(buffer_slice(&packed), 1000, ERROR_CORRUPT);
+    assert_int_equal(gzip_stream_add(stream, SLICE_EMPTY, true, &packed), ERROR_NONE);
+    assert_expands(buffer_slice(&packed), SLICE("text"));
+    gzip_stream_destroy(stream);
+    gzip_stream_destroy(NULL);
+    buffer_release(&packed);
+}
+
 static void what_is_compressed_can_be_read_by_zlib(void **state)
 {
     static char noise[100000];
@@ -181,6 +222,8 @@ static void expanding_reports_refused_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_stream_of_pieces_is_one_member),
+        cmocka_unit_test(a_stream_without_its_end_is_not_a_member),
         cmocka_unit_test(what_is_compressed_can_be_read_by_zlib),
         cmocka_unit_test(compressing_reports_caps_and_refused_memory),
         cmocka_unit_test(members_are_expanded_one_after_the_other),
