@@ -5,14 +5,17 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "api.h"
 #include "ghatrace/base/log.h"
+#include "ghatrace/base/memory.h"
 #include "ghatrace/base/slice.h"
-#include "ghatrace/stats/ended_jobs.h"
+#include "ghatrace/http/accept.h"
+#include "ghatrace/http/server.h"
 #include "ghatrace/stats/latency.h"
 #include "ghatrace/stats/open_runs.h"
 #include "ghatrace/stats/pool.h"
@@ -290,9 +293,180 @@ static void metrics_put_process(struct metrics_text *text)
                        (double)limit.rlim_cur);
 }
 
-// --- open jobs by runner labels and group, and the age of the oldest ------------------------------
+// --- one slice of an answer ------------------------------------------------------------------------
+
+// The stored bounds, in seconds.
+struct bounds {
+    double at[SERIES_BOUNDS_MAX];
+    size_t count;
+};
+
+struct turn {
+    struct metrics_scrape *scrape;
+    struct metrics_text *text;
+    struct store_transaction *transaction; // NULL: none is open
+    struct bounds bounds;                  // as in the transaction
+    timestamp_ns now;
+    timestamp_ns begun_at; // monotonic
+    struct error *error;
+};
+
+// Some families that are written one after the other, in as many slices as they need.
+struct part {
+    const char *name; // NULL: `write` names its families itself
+    enum metrics_type type;
+    const char *help;
+    // One of these. The rows of one pool:
+    enum error_code (*write_pool)(struct turn *turn, const struct part *part,
+                                  const struct pool *pool);
+    enum open_job_kind state; // that write_pool counts
+    // Those of one set of labels:
+    void (*write_series)(struct turn *turn, const struct part *part, const struct series *series);
+    enum series_kind kind;
+    size_t position; // of the histogram in the series
+    // All of it in one slice:
+    enum error_code (*write)(struct turn *turn);
+};
+
+static bool is_slice_over(const struct turn *turn)
+{
+    const struct metrics_scrape *scrape = turn->scrape;
+    return turn->text->out->len >= scrape->slice_bytes ||
+           timestamp_monotonic() - turn->begun_at >= scrape->slice_time;
+}
+
+static enum error_code read_bounds(struct turn *turn)
+{
+    struct series_bounds stored;
+    enum error_code code = series_read_bounds(turn->transaction, &stored, turn->error);
+    turn->bounds.count = code == ERROR_NONE ? stored.count : 0;
+    for (size_t i = 0; i < turn->bounds.count; i++)
+        turn->bounds.at[i] = (double)stored.at[i] / (double)NS_PER_SECOND;
+    return code;
+}
+
+static enum error_code enter_store(struct turn *turn)
+{
+    if (turn->transaction != NULL)
+        return ERROR_NONE;
+    enum error_code code =
+        store_begin(turn->scrape->sources->store, false, &turn->transaction, turn->error);
+    return code == ERROR_NONE ? read_bounds(turn) : code;
+}
+
+static void leave_store(struct turn *turn)
+{
+    if (turn->transaction != NULL)
+        store_abort(turn->transaction);
+    turn->transaction = NULL;
+}
+
+// --- what pools have only together ---------------------------------------------------------------
+// Which running jobs have ended, and ceilings, are found by looking at all pools. Read once for an answer, when the
+// first family needs it, and kept in a short form.
 
 #define ARENA_BLOCK_BYTES ((size_t)64 * 1024)
+#define KEPT_BLOCK_BYTES ((size_t)4 * 1024)
+
+struct pool_figures {
+    struct pool_id id;
+    uint64_t running, busy_max;
+    bool is_busy_known;
+};
+
+struct ceiling_figures {
+    struct slice name;
+    uint64_t running, limit;
+};
+
+struct metrics_pools {
+    struct arena arena;
+    struct pool_figures *pools; // by id
+    size_t count;
+    struct ceiling_figures *ceilings;
+    size_t ceiling_count;
+};
+
+static int compare_figures(const void *left, const void *right)
+{
+    return memcmp(left, right, sizeof(struct pool_id));
+}
+
+static bool keep_pools(struct metrics_pools *kept, const struct pools_view *view)
+{
+    kept->pools = arena_allocate_array(&kept->arena, view->count + 1, sizeof *kept->pools);
+    kept->ceilings =
+        arena_allocate_array(&kept->arena, view->ceiling_count + 1, sizeof *kept->ceilings);
+    if (kept->pools == NULL || kept->ceilings == NULL)
+        return false;
+    for (size_t i = 0; i < view->count; i++)
+        kept->pools[i] = (struct pool_figures){view->pools[i].pool.id, view->pools[i].running,
+                                               view->pools[i].recent.busy_max_week,
+                                               view->pools[i].recent.is_known};
+    kept->count = view->count;
+    if (kept->count > 1)
+        qsort(kept->pools, kept->count, sizeof *kept->pools, compare_figures);
+    for (size_t i = 0; i < view->ceiling_count; i++) {
+        const struct pools_view_ceiling *from = &view->ceilings[i];
+        kept->ceilings[i] = (struct ceiling_figures){from->name, from->running, from->limit};
+        if (!arena_copy_slice(&kept->arena, from->name, &kept->ceilings[i].name))
+            return false;
+    }
+    kept->ceiling_count = view->ceiling_count;
+    return true;
+}
+
+static enum error_code read_pools(struct turn *turn, struct metrics_pools *kept)
+{
+    struct arena arena;
+    const struct view_reader reader = {turn->transaction, &arena, turn->error};
+    struct pools_view view;
+    arena_init(&arena, ARENA_BLOCK_BYTES);
+    enum error_code code =
+        pools_view_load(&reader, &turn->scrape->sources->pools, turn->now, &view);
+    if (code == ERROR_NONE && !keep_pools(kept, &view))
+        code = error_set(turn->error, ERROR_MEMORY, "read pools: out of memory");
+    arena_release(&arena);
+    return code;
+}
+
+static enum error_code need_pools(struct turn *turn)
+{
+    struct metrics_scrape *scrape = turn->scrape;
+    if (scrape->pools != NULL)
+        return ERROR_NONE;
+    scrape->pools = memory_allocate_array(1, sizeof *scrape->pools);
+    if (scrape->pools == NULL)
+        return error_set(turn->error, ERROR_MEMORY, "read pools: out of memory");
+    arena_init(&scrape->pools->arena, KEPT_BLOCK_BYTES);
+    return read_pools(turn, scrape->pools);
+}
+
+void metrics_scrape_release(struct metrics_scrape *scrape)
+{
+    if (scrape->pools != NULL)
+        arena_release(&scrape->pools->arena);
+    memory_free(scrape->pools);
+    scrape->pools = NULL;
+}
+
+// NULL: the pool came to be since.
+static const struct pool_figures *find_figures(const struct turn *turn, const struct pool *pool)
+{
+    const struct metrics_pools *pools = turn->scrape->pools;
+    return bsearch(&pool->id, pools->pools, pools->count, sizeof *pools->pools, compare_figures);
+}
+
+// Without running jobs that have ended.
+static double count_of_state(const struct turn *turn, const struct pool *pool,
+                             enum open_job_kind state)
+{
+    const struct pool_figures *figures = find_figures(turn, pool);
+    return (double)(state == OPEN_JOB_RUNNING && figures != NULL ? figures->running
+                                                                 : pool->counts[state]);
+}
+
+// --- open jobs by runner labels and group, and the age of the oldest ------------------------------
 
 static const struct {
     enum open_job_kind state;
@@ -301,345 +475,200 @@ static const struct {
     {OPEN_JOB_WAITING, "waiting"}, {OPEN_JOB_QUEUED, "queued"}, {OPEN_JOB_RUNNING, "running"}};
 #define STATES (sizeof states / sizeof states[0])
 
-struct queue {
-    struct metrics_text *text;
-    struct store_transaction *transaction;
-    struct pool *pools;
-    size_t count;
-    struct ended_jobs ended;
-    struct error *error;
-};
-
-static void put_pool_sample(struct queue *queue, const char *name, size_t pool, size_t state,
-                            double value)
+static void put_job_sample(struct turn *turn, const struct part *part, const struct pool *pool,
+                           size_t state, double value)
 {
     const struct metrics_label labels[] = {
         {"state", slice_from_string(states[state].name)},
-        {"runner_labels", queue->pools[pool].labels},
-        {"runner_group", queue->pools[pool].groups},
+        {"runner_labels", pool->labels},
+        {"runner_group", pool->groups},
     };
-    metrics_sample(queue->text, name, "",
+    metrics_sample(turn->text, part->name, "",
                    (struct metrics_labels){labels, sizeof labels / sizeof labels[0]}, value);
 }
 
-static double count_of_state(const struct queue *queue, size_t pool, enum open_job_kind state)
+static enum error_code put_job_counts(struct turn *turn, const struct part *part,
+                                      const struct pool *pool)
 {
-    uint64_t ended = state == OPEN_JOB_RUNNING ? queue->ended.by_pool[pool] : 0;
-    return (double)(queue->pools[pool].counts[state] - ended);
+    enum error_code code = need_pools(turn);
+    for (size_t i = 0; i < STATES && code == ERROR_NONE; i++)
+        put_job_sample(turn, part, pool, i, count_of_state(turn, pool, states[i].state));
+    return code;
 }
 
-static void put_counts(struct queue *queue)
-{
-    metrics_family(
-        queue->text, "ghatrace_jobs", METRICS_GAUGE,
-        "Open jobs by state: waiting for an approval, queued for a runner, running on one. "
-        "Runner groups: all that jobs of the pool have run in.");
-    for (size_t pool = 0; pool < queue->count; pool++)
-        for (size_t i = 0; i < STATES; i++)
-            put_pool_sample(queue, "ghatrace_jobs", pool, i,
-                            count_of_state(queue, pool, states[i].state));
-}
-
-static enum error_code age_of_oldest(struct queue *queue, size_t pool, size_t state,
-                                     timestamp_ns now, double *seconds)
+static enum error_code age_of_oldest(const struct turn *turn, const struct pool *pool, size_t state,
+                                     double *seconds)
 {
     struct pool_job oldest = {0};
     *seconds = 0;
-    if (queue->pools[pool].counts[states[state].state] == 0)
+    if (pool->counts[states[state].state] == 0)
         return ERROR_NONE;
-    enum error_code code = pool_seek_job(queue->transaction, &queue->pools[pool].id,
-                                         states[state].state, &oldest, queue->error);
-    if (code == ERROR_NONE && oldest.since < now)
-        *seconds = (double)(now - oldest.since) / (double)NS_PER_SECOND;
+    enum error_code code =
+        pool_seek_job(turn->transaction, &pool->id, states[state].state, &oldest, turn->error);
+    if (code == ERROR_NONE && oldest.since < turn->now)
+        *seconds = (double)(turn->now - oldest.since) / (double)NS_PER_SECOND;
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-static enum error_code put_job_ages(struct queue *queue, timestamp_ns now)
+static enum error_code put_job_ages(struct turn *turn, const struct part *part,
+                                    const struct pool *pool)
 {
-    metrics_family(
-        queue->text, "ghatrace_jobs_oldest_age_seconds", METRICS_GAUGE,
-        "For how long the oldest open job has been in this state; 0 where there is none.");
-    for (size_t pool = 0; pool < queue->count; pool++)
-        for (size_t i = 0; i < STATES; i++) {
-            double seconds;
-            enum error_code code = age_of_oldest(queue, pool, i, now, &seconds);
-            if (code != ERROR_NONE)
-                return code;
-            put_pool_sample(queue, "ghatrace_jobs_oldest_age_seconds", pool, i, seconds);
-        }
+    for (size_t i = 0; i < STATES; i++) {
+        double seconds;
+        enum error_code code = age_of_oldest(turn, pool, i, &seconds);
+        if (code != ERROR_NONE)
+            return code;
+        put_job_sample(turn, part, pool, i, seconds);
+    }
     return ERROR_NONE;
 }
 
 // --- pools by name --------------------------------------------------------------------------------
-
-// The stored bounds, in seconds.
-struct bounds {
-    double at[SERIES_BOUNDS_MAX];
-    size_t count;
-};
-
-static enum error_code read_bounds(struct store_transaction *transaction, struct bounds *bounds,
-                                   struct error *error)
-{
-    struct series_bounds stored;
-    enum error_code code = series_read_bounds(transaction, &stored, error);
-    bounds->count = code == ERROR_NONE ? stored.count : 0;
-    for (size_t i = 0; i < bounds->count; i++)
-        bounds->at[i] = (double)stored.at[i] / (double)NS_PER_SECOND;
-    return code;
-}
 
 static double sum_in_seconds(const struct series_sum *sum)
 {
     return (double)sum->seconds + (double)sum->nanoseconds / (double)NS_PER_SECOND;
 }
 
-static const struct metrics_label *pool_label(struct metrics_label *label,
-                                              const struct pools_view_pool *row)
+static void put_pool_sample(struct turn *turn, const struct part *part, const struct pool *pool,
+                            double value)
 {
-    *label = (struct metrics_label){"pool", row->name};
-    return label;
+    char room[LABELS_TEXT_MAX];
+    const struct metrics_label label = {"pool", pool_name(pool, room)};
+    metrics_sample(turn->text, part->name, "", one_label(&label), value);
 }
 
-static double count_of_pool(const struct pools_view_pool *row, enum open_job_kind state)
+static enum error_code put_pool_count(struct turn *turn, const struct part *part,
+                                      const struct pool *pool)
 {
-    return (double)(state == OPEN_JOB_RUNNING ? row->running : row->pool.counts[state]);
+    enum error_code code = need_pools(turn);
+    if (code == ERROR_NONE)
+        put_pool_sample(turn, part, pool, count_of_state(turn, pool, part->state));
+    return code;
 }
 
-static void put_counts_of_pools(struct metrics_text *text, const struct pools_view *view)
+static double open_wait_seconds(const struct turn *turn, timestamp_ns since)
 {
-    static const struct {
-        const char *name, *help;
-        enum open_job_kind state;
-    } gauges[] = {
-        {"ghatrace_pool_queued", "Jobs of the pool that are ready and have not started.",
-         OPEN_JOB_QUEUED},
-        {"ghatrace_pool_running", "Jobs of the pool that run: its busy runners.", OPEN_JOB_RUNNING},
-        {"ghatrace_pool_waiting",
-         "Jobs of the pool that wait for an approval, and not for a runner.", OPEN_JOB_WAITING}};
-    for (size_t i = 0; i < sizeof gauges / sizeof gauges[0]; i++) {
-        metrics_family(text, gauges[i].name, METRICS_GAUGE, gauges[i].help);
-        for (size_t pool = 0; pool < view->count; pool++) {
-            struct metrics_label label;
-            metrics_sample(text, gauges[i].name, "",
-                           one_label(pool_label(&label, &view->pools[pool])),
-                           count_of_pool(&view->pools[pool], gauges[i].state));
-        }
-    }
+    return (double)pools_view_wait(since, turn->now) / (double)NS_PER_SECOND;
 }
 
-static double open_wait_seconds(timestamp_ns since, timestamp_ns now)
+static enum error_code put_oldest_wait(struct turn *turn, const struct part *part,
+                                       const struct pool *pool)
 {
-    return (double)pools_view_wait(since, now) / (double)NS_PER_SECOND;
+    struct pool_open_waits waits;
+    uint64_t budget = 0; // the oldest alone
+    enum error_code code =
+        pool_read_open_waits(turn->transaction, pool, &budget, &waits, turn->error);
+    if (code == ERROR_NONE)
+        put_pool_sample(turn, part, pool, open_wait_seconds(turn, waits.oldest));
+    return code;
 }
 
 // The sample of a wait that is not known is left out; without queued jobs it is 0.
-static void put_wait_quantiles(struct metrics_text *text, const struct pools_view_pool *row,
-                               timestamp_ns now)
+static enum error_code put_wait_quantiles(struct turn *turn, const struct part *part,
+                                          const struct pool *pool)
 {
     static const char *const quantiles[POOL_WAIT_PERCENTS] = {"0.5", "0.9", "0.99"};
-    for (size_t i = 0; i < POOL_WAIT_PERCENTS; i++) {
-        const struct metrics_label labels[] = {{"pool", row->name},
+    char room[LABELS_TEXT_MAX];
+    struct slice name = pool_name(pool, room);
+    struct pool_open_waits waits;
+    uint64_t budget = POOLS_VIEW_LOOKED_AT_EACH;
+    enum error_code code =
+        pool_read_open_waits(turn->transaction, pool, &budget, &waits, turn->error);
+    for (size_t i = 0; i < POOL_WAIT_PERCENTS && code == ERROR_NONE; i++) {
+        const struct metrics_label labels[] = {{"pool", name},
                                                {"quantile", slice_from_string(quantiles[i])}};
-        timestamp_ns since = row->waits.since[i];
-        if (since != TIMESTAMP_UNKNOWN || row->pool.counts[OPEN_JOB_QUEUED] == 0)
-            metrics_sample(text, "ghatrace_pool_open_wait_seconds", "",
+        if (waits.since[i] != TIMESTAMP_UNKNOWN || pool->counts[OPEN_JOB_QUEUED] == 0)
+            metrics_sample(turn->text, part->name, "",
                            (struct metrics_labels){labels, sizeof labels / sizeof labels[0]},
-                           open_wait_seconds(since, now));
+                           open_wait_seconds(turn, waits.since[i]));
     }
-}
-
-static void put_pool_waits(struct metrics_text *text, const struct pools_view *view,
-                           timestamp_ns now)
-{
-    metrics_family(
-        text, "ghatrace_pool_oldest_wait_seconds", METRICS_GAUGE,
-        "For how long the oldest queued job of the pool has waited for a runner; 0 where "
-        "none is queued.");
-    for (size_t pool = 0; pool < view->count; pool++) {
-        struct metrics_label label;
-        metrics_sample(text, "ghatrace_pool_oldest_wait_seconds", "",
-                       one_label(pool_label(&label, &view->pools[pool])),
-                       open_wait_seconds(view->pools[pool].waits.oldest, now));
-    }
-    // OpenMetrics keeps the label "quantile" for summaries.
-    metrics_family(text, "ghatrace_pool_open_wait_seconds", METRICS_SUMMARY,
-                   "How long the queued jobs of the pool have waited for a runner up to now, by "
-                   "quantile; 0 where none is queued.");
-    for (size_t pool = 0; pool < view->count; pool++)
-        put_wait_quantiles(text, &view->pools[pool], now);
+    return code;
 }
 
 // The sample of a pool is left out if there is too much to look at.
-static void put_busy_max(struct metrics_text *text, const struct pools_view *view)
+static enum error_code put_busy_max(struct turn *turn, const struct part *part,
+                                    const struct pool *pool)
 {
-    metrics_family(text, "ghatrace_pool_busy_max", METRICS_GAUGE,
-                   "The most jobs of the pool that ran at once in the last 7 days.");
-    for (size_t i = 0; i < view->count; i++) {
-        struct metrics_label label;
-        if (view->pools[i].recent.is_known)
-            metrics_sample(text, "ghatrace_pool_busy_max", "",
-                           one_label(pool_label(&label, &view->pools[i])),
-                           (double)view->pools[i].recent.busy_max_week);
-    }
+    enum error_code code = need_pools(turn);
+    if (code != ERROR_NONE)
+        return code;
+    const struct pool_figures *figures = find_figures(turn, pool);
+    if (figures != NULL && figures->is_busy_known)
+        put_pool_sample(turn, part, pool, (double)figures->busy_max);
+    return ERROR_NONE;
 }
 
 // Of rules always, of inferred ceilings while they are reached.
-static void put_ceilings_gauge(struct metrics_text *text, const struct pools_view *view,
-                               const char *name, const char *help, bool is_limit)
+static void put_ceilings_gauge(struct turn *turn, const char *name, const char *help, bool is_limit)
 {
-    metrics_family(text, name, METRICS_GAUGE, help);
-    for (size_t i = 0; i < view->ceiling_count; i++) {
-        const struct pools_view_ceiling *ceiling = &view->ceilings[i];
+    const struct metrics_pools *pools = turn->scrape->pools;
+    metrics_family(turn->text, name, METRICS_GAUGE, help);
+    for (size_t i = 0; i < pools->ceiling_count; i++) {
+        const struct ceiling_figures *ceiling = &pools->ceilings[i];
         const struct metrics_label label = {"ceiling", ceiling->name};
-        metrics_sample(text, name, "", one_label(&label),
+        metrics_sample(turn->text, name, "", one_label(&label),
                        (double)(is_limit ? ceiling->limit : ceiling->running));
     }
 }
 
-static void put_ceiling_gauges(struct metrics_text *text, const struct pools_view *view)
+static enum error_code put_ceiling_gauges(struct turn *turn)
 {
-    put_ceilings_gauge(text, view, "ghatrace_ceiling_running",
+    enum error_code code = need_pools(turn);
+    if (code != ERROR_NONE)
+        return code;
+    put_ceilings_gauge(turn, "ghatrace_ceiling_running",
                        "Running jobs of all pools that share a limit (runner-ceiling, or an "
                        "inferred one while it is reached).",
                        false);
-    put_ceilings_gauge(text, view, "ghatrace_ceiling_limit",
+    put_ceilings_gauge(turn, "ghatrace_ceiling_limit",
                        "The limit of running jobs that these pools share.", true);
+    return ERROR_NONE;
 }
 
-static enum error_code put_ended_waits(struct metrics_text *text, const struct view_reader *reader,
-                                       const struct pools_view *view)
+static enum error_code put_ended_waits(struct turn *turn, const struct part *part,
+                                       const struct pool *pool)
 {
-    struct bounds bounds;
-    enum error_code code = read_bounds(reader->transaction, &bounds, reader->error);
-    metrics_family(
-        text, "ghatrace_pool_queue_wait_seconds", METRICS_HISTOGRAM,
-        "How long jobs of the pool that were ready to run waited for a runner, counted once "
-        "each, when the job starts. Survives restarts.");
-    for (size_t pool = 0; pool < view->count && code == ERROR_NONE; pool++) {
-        struct pool_waits waits;
-        struct metrics_label label;
-        code = latency_read_waits(reader->transaction, &view->pools[pool].pool.id, &waits,
-                                  reader->error);
-        if (code != ERROR_NONE)
-            return code;
-        const struct metrics_histogram histogram = {.bounds = bounds.at,
-                                                    .bound_count = bounds.count,
-                                                    .buckets = waits.buckets,
-                                                    .count = waits.count,
-                                                    .sum = sum_in_seconds(&waits.sum)};
-        metrics_put_histogram(text, "ghatrace_pool_queue_wait_seconds",
-                              one_label(pool_label(&label, &view->pools[pool])), &histogram);
-    }
-    return code;
-}
-
-static enum error_code put_named_pools(struct metrics_text *text, const struct view_reader *reader,
-                                       const struct pools_view_settings *settings, timestamp_ns now)
-{
-    struct pools_view view;
-    enum error_code code = pools_view_load(reader, settings, now, &view);
-    if (code != ERROR_NONE)
-        return code;
-    put_counts_of_pools(text, &view);
-    put_pool_waits(text, &view, now);
-    put_busy_max(text, &view);
-    put_ceiling_gauges(text, &view);
-    return put_ended_waits(text, reader, &view);
-}
-
-static enum error_code metrics_put_queue(struct metrics_text *text,
-                                         const struct view_sources *sources, timestamp_ns now,
-                                         struct error *error)
-{
-    struct queue queue = {.text = text, .error = error};
-    struct arena arena;
-    enum error_code code = store_begin(sources->store, false, &queue.transaction, error);
-    if (code != ERROR_NONE)
-        return code;
-    arena_init(&arena, ARENA_BLOCK_BYTES);
-    const struct view_reader reader = {queue.transaction, &arena, error};
-    const struct ended_reader of_ended = {
-        queue.transaction, &arena, {now, sources->pools.job_grace}, error};
-    code = pool_list(queue.transaction, &arena, &queue.pools, &queue.count, error);
+    char room[LABELS_TEXT_MAX];
+    const struct metrics_label label = {"pool", pool_name(pool, room)};
+    struct pool_waits waits;
+    enum error_code code = latency_read_waits(turn->transaction, &pool->id, &waits, turn->error);
+    const struct metrics_histogram histogram = {.bounds = turn->bounds.at,
+                                                .bound_count = turn->bounds.count,
+                                                .buckets = waits.buckets,
+                                                .count = waits.count,
+                                                .sum = sum_in_seconds(&waits.sum)};
     if (code == ERROR_NONE)
-        code = ended_jobs_load(&of_ended, queue.pools, queue.count, &queue.ended);
-    if (code == ERROR_NONE) {
-        put_counts(&queue);
-        code = put_job_ages(&queue, now);
-        if (code == ERROR_NONE)
-            code = put_named_pools(text, &reader, &sources->pools, now);
-        metrics_single(text, "ghatrace_runs_open", METRICS_GAUGE, "Runs that are not over.",
-                       (double)open_runs_count(queue.transaction));
-        metrics_family(text, "ghatrace_series", METRICS_GAUGE,
-                       "Sets of labels in use of each kind, and pools of runners; beyond "
-                       "metrics-max-series they count as other, beyond metrics-max-pools as "
-                       "(one-off).");
-        for (size_t kind = 0; kind <= SERIES_KINDS; kind++) {
-            static const char *const kinds[] = {[SERIES_JOB] = "job",
-                                                [SERIES_RUN] = "run",
-                                                [SERIES_STEP] = "step",
-                                                [SERIES_KINDS] = "pool"};
-            const struct metrics_label label = {"kind", slice_from_string(kinds[kind])};
-            uint64_t count = kind == SERIES_KINDS
-                                 ? queue.count
-                                 : series_count(queue.transaction, (enum series_kind)kind);
-            metrics_sample(text, "ghatrace_series", "", one_label(&label), (double)count);
-        }
-    }
-    arena_release(&arena);
-    store_abort(queue.transaction);
+        metrics_put_histogram(turn->text, part->name, one_label(&label), &histogram);
     return code;
+}
+
+// --- how many there are ---------------------------------------------------------------------------
+
+static enum error_code put_set_counts(struct turn *turn)
+{
+    static const char *const kinds[] = {[SERIES_JOB] = "job",
+                                        [SERIES_RUN] = "run",
+                                        [SERIES_STEP] = "step",
+                                        [SERIES_KINDS] = "pool"};
+    metrics_single(turn->text, "ghatrace_runs_open", METRICS_GAUGE, "Runs that are not over.",
+                   (double)open_runs_count(turn->transaction));
+    metrics_family(turn->text, "ghatrace_series", METRICS_GAUGE,
+                   "Sets of labels in use of each kind, and pools of runners; beyond "
+                   "metrics-max-series they count as other, beyond metrics-max-pools as "
+                   "(one-off).");
+    for (size_t kind = 0; kind <= SERIES_KINDS; kind++) {
+        const struct metrics_label label = {"kind", slice_from_string(kinds[kind])};
+        uint64_t count = kind == SERIES_KINDS
+                             ? pool_count(turn->transaction)
+                             : series_count(turn->transaction, (enum series_kind)kind);
+        metrics_sample(turn->text, "ghatrace_series", "", one_label(&label), (double)count);
+    }
+    return ERROR_NONE;
 }
 
 // --- metrics series -------------------------------------------------------------------------------
 // Latencies of jobs, runs and steps, counted since the store was created.
-
-// Limit of /metrics for series: they are rendered in memory, by the loop that also serves everything else, within
-// some 2 s. Five thousand sets with names of usual length and exemplars fit (100 MB); with names of 256 bytes 500 do.
-#define SERIES_BYTES_MAX ((size_t)128 * 1024 * 1024)
-
-// One family of histograms: the histogram at a position in each series of a kind.
-struct family {
-    const char *name;
-    const char *help;
-    enum series_kind kind;
-    size_t position;
-};
-
-static const struct family families[] = {
-    {"ghatrace_job_waiting_seconds",
-     "How long jobs waited for the approval of their environment. Survives restarts.", SERIES_JOB,
-     SERIES_JOB_WAITING},
-    {"ghatrace_job_queue_seconds",
-     "How long jobs that were ready to run waited for a runner. Survives restarts.", SERIES_JOB,
-     SERIES_JOB_QUEUE},
-    {"ghatrace_job_startup_seconds",
-     "How long runners prepared themselves on taking a job, up to the workflow's first step. "
-     "Survives restarts. "
-     "gha_job_startup_duration_seconds of actions-runner-controller is another measure: from the "
-     "assignment of a job to its start, hence a part of ghatrace_job_queue_seconds.",
-     SERIES_JOB, SERIES_JOB_STARTUP},
-    {"ghatrace_job_execution_seconds",
-     "How long jobs ran, from the workflow's first step to their end. Survives restarts. "
-     "gha_job_execution_duration_seconds of actions-runner-controller is the same and the start-up "
-     "together.",
-     SERIES_JOB, SERIES_JOB_EXECUTION},
-    {"ghatrace_job_assign_seconds",
-     "How long jobs that were ready to run waited until they were assigned to a scale set, where "
-     "ARC reported it. Survives restarts. A part of ghatrace_job_queue_seconds.",
-     SERIES_JOB, SERIES_JOB_ASSIGN},
-    {"ghatrace_job_provision_seconds",
-     "How long jobs that were assigned to a scale set waited until a runner started them, where "
-     "ARC reported it. Survives restarts. The other part.",
-     SERIES_JOB, SERIES_JOB_PROVISION},
-    {"ghatrace_job_duration_seconds",
-     "How long jobs took from when they were ready for a runner to their end: queue, start-up and "
-     "execution together. Survives restarts.",
-     SERIES_JOB, SERIES_JOB_DURATION},
-    {"ghatrace_run_duration_seconds", "How long runs took, from start to end. Survives restarts.",
-     SERIES_RUN, 0},
-};
 
 static size_t fill_labels(const struct series *series, struct metrics_label *labels)
 {
@@ -650,99 +679,61 @@ static size_t fill_labels(const struct series *series, struct metrics_label *lab
     return count;
 }
 
-static void put_histogram(struct metrics_text *text, const struct family *family,
-                          const struct series *series, const struct bounds *bounds)
+static void put_histogram(struct turn *turn, const struct part *part, const struct series *series)
 {
-    const struct series_histogram *from = &series->histograms[family->position];
+    const struct series_histogram *from = &series->histograms[part->position];
     struct metrics_label labels[SERIES_LABELS];
-    const struct metrics_histogram histogram = {.bounds = bounds->at,
-                                                .bound_count = bounds->count,
+    const struct metrics_histogram histogram = {.bounds = turn->bounds.at,
+                                                .bound_count = turn->bounds.count,
                                                 .buckets = from->buckets,
                                                 .count = from->count,
                                                 .sum = sum_in_seconds(&from->sum),
                                                 .exemplars = from->exemplars};
     if (from->count > 0) // few jobs wait for approvals
-        metrics_put_histogram(text, family->name,
+        metrics_put_histogram(turn->text, part->name,
                               (struct metrics_labels){labels, fill_labels(series, labels)},
                               &histogram);
 }
 
-static void put_step(struct metrics_text *text, const char *name, const struct series *series)
+static void put_step(struct turn *turn, const struct part *part, const struct series *series)
 {
     struct metrics_label labels[SERIES_LABELS];
     size_t count = fill_labels(series, labels);
-    metrics_sample(text, name, "_sum", (struct metrics_labels){labels, count},
+    metrics_sample(turn->text, part->name, "_sum", (struct metrics_labels){labels, count},
                    sum_in_seconds(&series->sum));
-    metrics_sample(text, name, "_count", (struct metrics_labels){labels, count},
+    metrics_sample(turn->text, part->name, "_count", (struct metrics_labels){labels, count},
                    (double)series->count);
 }
 
-struct series_sums {
-    uint64_t overflow[SERIES_KINDS]; // counted beyond the limit
-    uint64_t left_out;               // sets omitted for lack of space
-    struct bounds bounds;
-};
-
-static enum error_code put_family(struct metrics_text *text, struct store_transaction *transaction,
-                                  const struct family *family, struct series_sums *sums,
-                                  struct error *error)
+// "other", where the families of the kind have met it. ERROR_NOT_FOUND: they have not.
+static enum error_code find_other(const struct turn *turn, enum series_kind kind,
+                                  struct series *series)
 {
-    struct series_id id = {{0}};
-    struct series series;
-    enum error_code code;
-    metrics_family(text, family->name,
-                   family->kind == SERIES_STEP ? METRICS_SUMMARY : METRICS_HISTOGRAM, family->help);
-    while ((code = series_seek(transaction, family->kind, &id, &series, error)) == ERROR_NONE) {
-        if (text->out->len > SERIES_BYTES_MAX)
-            sums->left_out++;
-        else if (family->kind == SERIES_STEP)
-            put_step(text, family->name, &series);
-        else
-            put_histogram(text, family, &series, &sums->bounds);
-        if (series_is_other(&series))
-            sums->overflow[family->kind] = series.count;
-        series_id_increment(&id);
-    }
-    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+    const struct metrics_other *other = &turn->scrape->others[kind];
+    struct series_id id = other->id;
+    if (!other->exists)
+        return ERROR_NOT_FOUND;
+    enum error_code code = series_seek(turn->transaction, kind, &id, series, turn->error);
+    return code == ERROR_NONE && !series_is_other(series) ? ERROR_NOT_FOUND : code;
 }
 
-static void put_overflow(struct metrics_text *text, const struct series_sums *sums)
+static enum error_code put_overflow(struct turn *turn)
 {
     static const char *const kinds[SERIES_KINDS] = {
         [SERIES_JOB] = "job", [SERIES_RUN] = "run", [SERIES_STEP] = "step"};
-    metrics_family(text, "ghatrace_series_overflow", METRICS_COUNTER,
+    metrics_family(turn->text, "ghatrace_series_overflow", METRICS_COUNTER,
                    "Jobs, runs and steps that other counts, because metrics-max-series sets of "
                    "labels were in use. Survives restarts.");
     for (size_t kind = 0; kind < SERIES_KINDS; kind++) {
         const struct metrics_label label = {"kind", slice_from_string(kinds[kind])};
-        metrics_sample(text, "ghatrace_series_overflow", "_total", one_label(&label),
-                       (double)sums->overflow[kind]);
+        struct series other;
+        enum error_code code = find_other(turn, (enum series_kind)kind, &other);
+        if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
+            return code;
+        metrics_sample(turn->text, "ghatrace_series_overflow", "_total", one_label(&label),
+                       code == ERROR_NONE ? (double)other.count : 0);
     }
-    metrics_single(text, "ghatrace_series_left_out", METRICS_GAUGE,
-                   "Sets of labels that /metrics leaves out, family by family, because it would "
-                   "become too large; lower metrics-max-series.",
-                   (double)sums->left_out);
-}
-
-static enum error_code metrics_put_series(struct metrics_text *text,
-                                          const struct view_sources *sources, struct error *error)
-{
-    static const struct family steps = {"ghatrace_step_duration_seconds",
-                                        "How long steps took. Survives restarts.", SERIES_STEP, 0};
-    struct series_sums sums = {0};
-    struct store_transaction *transaction;
-    enum error_code code = store_begin(sources->store, false, &transaction, error);
-    if (code != ERROR_NONE)
-        return code;
-    code = read_bounds(transaction, &sums.bounds, error);
-    for (size_t i = 0; i < sizeof families / sizeof families[0] && code == ERROR_NONE; i++)
-        code = put_family(text, transaction, &families[i], &sums, error);
-    if (code == ERROR_NONE)
-        code = put_family(text, transaction, &steps, &sums, error);
-    store_abort(transaction);
-    if (code == ERROR_NONE)
-        put_overflow(text, &sums);
-    return code;
+    return ERROR_NONE;
 }
 
 // --- the daemon's own figures ---------------------------------------------------------------------
@@ -1228,65 +1219,30 @@ static void put_health_family(struct metrics_text *text, const struct health_fig
     }
 }
 
-static enum error_code metrics_put_health(struct metrics_text *text,
-                                          const struct view_sources *sources, timestamp_ns now,
-                                          struct error *error)
+static enum error_code put_health(struct turn *turn)
 {
     struct health_figures figures;
-    enum error_code code = health_figures_read(sources, now, &figures, error);
+    leave_store(turn); // the figures are read in one of their own
+    enum error_code code =
+        health_figures_read(turn->scrape->sources, turn->now, &figures, turn->error);
     for (size_t i = 0; code == ERROR_NONE && i < health_family_count; i++) {
         if (health_families[i].write != NULL)
-            health_families[i].write(text, &figures);
+            health_families[i].write(turn->text, &figures);
         else
-            put_health_family(text, &figures, &health_families[i]);
+            put_health_family(turn->text, &figures, &health_families[i]);
     }
     return code;
 }
 
-// --- GET /metrics: selects the format and writes all families -------------------------------------
-
-// "application/openmetrics-text" of "application/openmetrics-text; version=1.0.0; q=0.5".
-static struct slice next_accept_element(struct slice *list)
+static enum error_code put_process(struct turn *turn)
 {
-    ptrdiff_t comma = slice_find(*list, SLICE(","));
-    size_t len = comma < 0 ? list->len : (size_t)comma;
-    size_t taken = comma < 0 ? list->len : len + 1;
-    struct slice element = slice_trim((struct slice){list->data, len});
-    *list = (struct slice){list->data + taken, list->len - taken};
-    return element;
+    metrics_put_process(turn->text);
+    if (turn->text->format == METRICS_OPENMETRICS)
+        put_chars(turn->text, "# EOF\n");
+    return ERROR_NONE;
 }
 
-static struct slice next_accept_parameter(struct slice *element)
-{
-    ptrdiff_t semicolon = slice_find(*element, SLICE(";"));
-    size_t len = semicolon < 0 ? element->len : (size_t)semicolon;
-    size_t taken = semicolon < 0 ? element->len : len + 1;
-    struct slice parameter = slice_trim((struct slice){element->data, len});
-    *element = (struct slice){element->data + taken, element->len - taken};
-    return parameter;
-}
-
-// "0.75" as 750; RFC 9110 12.4.2: at most three decimals.
-static int read_weight(struct slice text)
-{
-    int weight = 0, digits = 0;
-    bool is_fraction = false;
-    for (size_t i = 0; i < text.len && digits < 3; i++) {
-        if (text.data[i] == '.' && !is_fraction) {
-            is_fraction = true;
-        } else if (text.data[i] >= '0' && text.data[i] <= '9') {
-            weight = weight * 10 + (text.data[i] - '0');
-            digits += is_fraction ? 1 : 0;
-            if (weight > 1000)
-                return 1000;
-        } else {
-            return 0;
-        }
-    }
-    for (; digits < 3; digits++)
-        weight *= 10;
-    return weight < 1000 ? weight : 1000;
-}
+// --- GET /metrics: selects the format -------------------------------------------------------------
 
 static bool is_openmetrics(struct slice type)
 {
@@ -1303,15 +1259,14 @@ enum metrics_format metrics_format_of(struct slice accept)
 {
     int openmetrics = 0, text = 0;
     while (accept.len > 0) {
-        struct slice element = next_accept_element(&accept);
-        struct slice type = next_accept_parameter(&element);
+        struct slice element = http_list_next(&accept);
+        struct slice type = http_parameter_next(&element);
         int weight = 1000;
         bool is_ours = true;
         while (element.len > 0) {
-            struct slice parameter = next_accept_parameter(&element);
-            if (slice_starts_with(parameter, SLICE("q=")))
-                weight = read_weight((struct slice){parameter.data + 2, parameter.len - 2});
-            else if (slice_starts_with(parameter, SLICE("version=")) && is_openmetrics(type))
+            struct slice parameter = http_parameter_next(&element);
+            if (!http_weight_read(parameter, &weight) &&
+                slice_starts_with(parameter, SLICE("version=")) && is_openmetrics(type))
                 is_ours = slice_equals(parameter, SLICE("version=1.0.0")) ||
                           slice_equals(parameter, SLICE("version=0.0.1"));
         }
@@ -1330,21 +1285,188 @@ const char *metrics_content_type(enum metrics_format format)
                : "text/plain; version=0.0.4; charset=utf-8";
 }
 
-enum error_code metrics_render(const struct view_sources *sources, enum metrics_format format,
-                               timestamp_ns now, struct buffer *out, struct error *error)
+// --- GET /metrics: all families, slice by slice ---------------------------------------------------
+
+#define SLICE_TIME (4 * NS_PER_MS)
+#define POOL_GAUGE(suffix) "ghatrace_pool_" suffix, METRICS_GAUGE
+
+// clang-format off
+static const struct part parts[] = {
+    {"ghatrace_jobs", METRICS_GAUGE,
+     "Open jobs by state: waiting for an approval, queued for a runner, running on one. "
+     "Runner groups: all that jobs of the pool have run in.", .write_pool = put_job_counts},
+    {"ghatrace_jobs_oldest_age_seconds", METRICS_GAUGE,
+     "For how long the oldest open job has been in this state; 0 where there is none.",
+     .write_pool = put_job_ages},
+    {POOL_GAUGE("queued"), "Jobs of the pool that are ready and have not started.",
+     .write_pool = put_pool_count, .state = OPEN_JOB_QUEUED},
+    {POOL_GAUGE("running"), "Jobs of the pool that run: its busy runners.",
+     .write_pool = put_pool_count, .state = OPEN_JOB_RUNNING},
+    {POOL_GAUGE("waiting"), "Jobs of the pool that wait for an approval, and not for a runner.",
+     .write_pool = put_pool_count, .state = OPEN_JOB_WAITING},
+    {POOL_GAUGE("oldest_wait_seconds"),
+     "For how long the oldest queued job of the pool has waited for a runner; 0 where none is queued.",
+     .write_pool = put_oldest_wait},
+    // OpenMetrics keeps the label "quantile" for summaries.
+    {"ghatrace_pool_open_wait_seconds", METRICS_SUMMARY,
+     "How long the queued jobs of the pool have waited for a runner up to now, by "
+     "quantile; 0 where none is queued.", .write_pool = put_wait_quantiles},
+    {POOL_GAUGE("busy_max"), "The most jobs of the pool that ran at once in the last 7 days.",
+     .write_pool = put_busy_max},
+    {.write = put_ceiling_gauges},
+    {"ghatrace_pool_queue_wait_seconds", METRICS_HISTOGRAM,
+     "How long jobs of the pool that were ready to run waited for a runner, counted once "
+     "each, when the job starts. Survives restarts.", .write_pool = put_ended_waits},
+    {.write = put_set_counts},
+    {"ghatrace_job_waiting_seconds", METRICS_HISTOGRAM,
+     "How long jobs waited for the approval of their environment. Survives restarts.",
+     .write_series = put_histogram, .kind = SERIES_JOB, .position = SERIES_JOB_WAITING},
+    {"ghatrace_job_queue_seconds", METRICS_HISTOGRAM,
+     "How long jobs that were ready to run waited for a runner. Survives restarts.",
+     .write_series = put_histogram, .kind = SERIES_JOB, .position = SERIES_JOB_QUEUE},
+    {"ghatrace_job_startup_seconds", METRICS_HISTOGRAM,
+     "How long runners prepared themselves on taking a job, up to the workflow's first step. "
+     "Survives restarts. "
+     "gha_job_startup_duration_seconds of actions-runner-controller is another measure: from the "
+     "assignment of a job to its start, hence a part of ghatrace_job_queue_seconds.",
+     .write_series = put_histogram, .kind = SERIES_JOB, .position = SERIES_JOB_STARTUP},
+    {"ghatrace_job_execution_seconds", METRICS_HISTOGRAM,
+     "How long jobs ran, from the workflow's first step to their end. Survives restarts. "
+     "gha_job_execution_duration_seconds of actions-runner-controller is the same and the start-up "
+     "together.",
+     .write_series = put_histogram, .kind = SERIES_JOB, .position = SERIES_JOB_EXECUTION},
+    {"ghatrace_job_assign_seconds", METRICS_HISTOGRAM,
+     "How long jobs that were ready to run waited until they were assigned to a scale set, where "
+     "ARC reported it. Survives restarts. A part of ghatrace_job_queue_seconds.",
+     .write_series = put_histogram, .kind = SERIES_JOB, .position = SERIES_JOB_ASSIGN},
+    {"ghatrace_job_provision_seconds", METRICS_HISTOGRAM,
+     "How long jobs that were assigned to a scale set waited until a runner started them, where "
+     "ARC reported it. Survives restarts. The other part.",
+     .write_series = put_histogram, .kind = SERIES_JOB, .position = SERIES_JOB_PROVISION},
+    {"ghatrace_job_duration_seconds", METRICS_HISTOGRAM,
+     "How long jobs took from when they were ready for a runner to their end: queue, start-up and "
+     "execution together. Survives restarts.",
+     .write_series = put_histogram, .kind = SERIES_JOB, .position = SERIES_JOB_DURATION},
+    {"ghatrace_run_duration_seconds", METRICS_HISTOGRAM,
+     "How long runs took, from start to end. Survives restarts.",
+     .write_series = put_histogram, .kind = SERIES_RUN, .position = 0},
+    {"ghatrace_step_duration_seconds", METRICS_SUMMARY, "How long steps took. Survives restarts.",
+     .write_series = put_step, .kind = SERIES_STEP},
+    {.write = put_overflow},
+    {.write = put_health},
+    {.write = put_process},
+};
+// clang-format on
+#define PARTS (sizeof parts / sizeof parts[0])
+
+// ERROR_NOT_FOUND: the part is complete.
+static enum error_code put_named_pools(struct turn *turn, const struct part *part)
 {
-    struct metrics_text text = {.out = out, .format = format};
-    enum error_code code = metrics_put_queue(&text, sources, now, error);
-    if (code == ERROR_NONE)
-        code = metrics_put_series(&text, sources, error);
-    if (code == ERROR_NONE)
-        code = metrics_put_health(&text, sources, now, error);
+    struct pool_id *next = &turn->scrape->next_pool;
+    struct pool pool;
+    do {
+        enum error_code code = pool_seek(turn->transaction, next, &pool, turn->error);
+        if (code == ERROR_NONE)
+            code = part->write_pool(turn, part, &pool);
+        if (code != ERROR_NONE)
+            return code;
+        pool_id_increment(next);
+    } while (!is_slice_over(turn));
+    return ERROR_NONE;
+}
+
+// "other" follows all others: in the place of its id, a set that is added to it later would be in neither.
+static enum error_code put_other(struct turn *turn, const struct part *part)
+{
+    struct series other;
+    enum error_code code = find_other(turn, part->kind, &other);
     if (code != ERROR_NONE)
         return code;
-    metrics_put_process(&text);
-    if (format == METRICS_OPENMETRICS && text.code == ERROR_NONE)
-        text.code = buffer_append_string(out, "# EOF\n");
-    if (text.code != ERROR_NONE)
-        error_set(error, text.code, "write metrics: %s", error_code_text(text.code));
-    return text.code;
+    part->write_series(turn, part, &other);
+    return ERROR_NOT_FOUND;
+}
+
+// ERROR_NOT_FOUND: the part is complete.
+static enum error_code put_family(struct turn *turn, const struct part *part)
+{
+    struct series_id *next = &turn->scrape->next_series;
+    struct series series;
+    do {
+        enum error_code code =
+            series_seek(turn->transaction, part->kind, next, &series, turn->error);
+        if (code == ERROR_NOT_FOUND)
+            return put_other(turn, part);
+        if (code != ERROR_NONE)
+            return code;
+        if (series_is_other(&series))
+            turn->scrape->others[part->kind] = (struct metrics_other){true, series.id};
+        else
+            part->write_series(turn, part, &series);
+        series_id_increment(next);
+    } while (!is_slice_over(turn));
+    return ERROR_NONE;
+}
+
+// ERROR_NOT_FOUND: the part is complete.
+static enum error_code put_part(struct turn *turn, const struct part *part)
+{
+    struct metrics_scrape *scrape = turn->scrape;
+    if (!scrape->is_begun && part->name != NULL)
+        metrics_family(turn->text, part->name, part->type, part->help);
+    scrape->is_begun = true;
+    if (part->write_pool != NULL)
+        return put_named_pools(turn, part);
+    if (part->write_series != NULL)
+        return put_family(turn, part);
+    enum error_code code = part->write(turn);
+    return code == ERROR_NONE ? ERROR_NOT_FOUND : code;
+}
+
+static void go_to_next_part(struct metrics_scrape *scrape)
+{
+    scrape->part++;
+    scrape->is_begun = false;
+    memset(&scrape->next_pool, 0, sizeof scrape->next_pool);
+    memset(&scrape->next_series, 0, sizeof scrape->next_series);
+}
+
+static enum error_code put_slice(struct turn *turn)
+{
+    struct metrics_scrape *scrape = turn->scrape;
+    do {
+        enum error_code code = enter_store(turn);
+        if (code == ERROR_NONE)
+            code = put_part(turn, &parts[scrape->part]);
+        if (code == ERROR_NOT_FOUND)
+            go_to_next_part(scrape);
+        else if (code != ERROR_NONE)
+            return code;
+    } while (scrape->part < PARTS && !is_slice_over(turn));
+    return ERROR_NONE;
+}
+
+void metrics_scrape_init(struct metrics_scrape *scrape, const struct view_sources *sources,
+                         enum metrics_format format)
+{
+    *scrape = (struct metrics_scrape){.sources = sources,
+                                      .format = format,
+                                      .slice_bytes = HTTP_PIECE_BYTES,
+                                      .slice_time = SLICE_TIME};
+}
+
+enum error_code metrics_scrape_next(struct metrics_scrape *scrape, timestamp_ns now,
+                                    struct buffer *out, bool *is_last, struct error *error)
+{
+    struct metrics_text text = {.out = out, .format = scrape->format};
+    struct turn turn = {.scrape = scrape,
+                        .text = &text,
+                        .now = now,
+                        .begun_at = timestamp_monotonic(),
+                        .error = error};
+    enum error_code code = put_slice(&turn);
+    leave_store(&turn);
+    *is_last = scrape->part == PARTS;
+    if (code == ERROR_NONE && text.code != ERROR_NONE)
+        code = error_set(error, text.code, "write metrics: %s", error_code_text(text.code));
+    return code;
 }

@@ -6,6 +6,7 @@
 
 #include "api.h"
 #include "ghatrace/base/memory.h"
+#include "ghatrace/http/server.h"
 #include "live.h"
 #include "metrics.h"
 #include "page.h"
@@ -113,16 +114,34 @@ static void end_json(struct turn *turn)
 
 // --- handlers -------------------------------------------------------------------------------------
 
+static enum error_code produce_metrics(void *context, struct buffer *out, bool *is_last,
+                                       struct error *error)
+{
+    return metrics_scrape_next(context, timestamp_now(), out, is_last, error);
+}
+
+static void end_metrics(void *context)
+{
+    metrics_scrape_release(context);
+    memory_free(context);
+}
+
 static void handle_metrics(void *context, const struct admin_request *request,
                            struct admin_response *reply)
 {
+    const struct view *view = context;
     enum metrics_format format =
         metrics_format_of(http_head_get(request->head, SLICE("accept"), NULL));
-    struct turn turn;
-    begin_call(context, request, reply, &turn);
-    turn.code = metrics_render(turn.call.sources, format, turn.call.now, &turn.out, &turn.error);
-    admin_response_set_field(reply, "Vary", "Accept");
-    end_call(&turn, metrics_content_type(format));
+    struct metrics_scrape *scrape = memory_allocate_array(1, sizeof *scrape);
+    const struct http_producer producer = {
+        .produce = produce_metrics, .on_end = end_metrics, .context = scrape};
+    if (scrape == NULL) {
+        admin_response_error(reply, 503, "out of memory");
+        return;
+    }
+    metrics_scrape_init(scrape, &view->sources, format);
+    admin_response_set_field(reply, "Vary", "Accept, Accept-Encoding");
+    admin_response_produce(reply, metrics_content_type(format), &producer);
 }
 
 static void handle_queue(void *context, const struct admin_request *request,

@@ -7,6 +7,7 @@
 #include "ghatrace/base/log.h"
 #include "ghatrace/base/memory.h"
 #include "ghatrace/base/slice.h"
+#include "ghatrace/http/accept.h"
 #include "ghatrace/http/server.h"
 #include "ghatrace/net/address.h"
 #include "ghatrace/webhook/health.h"
@@ -231,6 +232,22 @@ void admin_response_error(struct admin_response *reply, int status, const char *
 
     http_response_set_error(&answer, status, message);
     send_error_response(reply, &answer);
+}
+
+void admin_response_produce(struct admin_response *reply, const char *content_type,
+                            const struct http_producer *producer)
+{
+    struct http_conn *conn = reply->conn;
+    struct http_producer chosen = *producer;
+    struct http_response answer;
+
+    chosen.is_gzip = http_head_accepts_gzip(&conn->parser.message);
+    if (chosen.is_gzip)
+        add_response_field(reply, "Content-Encoding", "gzip");
+    http_response_set(&answer, 200, SLICE_EMPTY);
+    answer.content_type = content_type;
+    add_usual_fields(reply, &answer);
+    http_conn_respond_in_pieces(conn, &answer, &chosen);
 }
 
 // --- streams --------------------------------------------------------------------------------------

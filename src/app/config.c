@@ -708,8 +708,8 @@ static enum error_code read_runners(struct config *config, const struct settings
     return ERROR_NONE;
 }
 
-static enum error_code read_pools(struct config *config, const struct settings *settings,
-                                  struct error *error)
+static enum error_code read_pool_settings(struct config *config, const struct settings *settings,
+                                          struct error *error)
 {
     const struct config_pool_sources sources = {
         .pools = source_of_setting(settings, OPTION_ID_RUNNER_POOL),
@@ -1001,7 +1001,7 @@ enum error_code config_build(struct config *config, const struct settings *setti
     if (code == ERROR_NONE)
         code = read_runners(config, settings, error);
     if (code == ERROR_NONE && option_set_has(wanted, OPTION_ID_RUNNER_POOL))
-        code = read_pools(config, settings, error);
+        code = read_pool_settings(config, settings, error);
     if (code == ERROR_NONE && option_set_has(wanted, OPTION_ID_METRICS_LABELS))
         code = read_series(config, settings, error);
     if (code == ERROR_NONE)

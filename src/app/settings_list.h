@@ -44,7 +44,7 @@ SETTING(TRACE_URL, "trace-url", TEXT(trace_url), NULL, "URL",
 SETTING(METRICS_MAX_SERIES, "metrics-max-series", COUNT(engine.max_series), "1000", "N",
         "sets of labels of jobs, of runs and of steps; beyond it the one unused for longest is added "
         "to \"other\"",
-        .least = 1, .most = 5000, .why_most = "/metrics would take seconds and hundreds of megabytes")
+        .least = 1, .most = 5000, .why_most = "/metrics would take hundreds of megabytes")
 SETTING(METRICS_LABELS, "metrics-labels", TEXT(metrics_labels),
         "job: pool runner_labels result; run: event default_branch result; step: off", "KIND: LABEL...; ...",
         "labels of the histograms of jobs, runs and steps, of each kind that is named; or off: job and run: repository, "

@@ -57,7 +57,7 @@ struct codings {
     int gzip, identity, any;
 };
 
-static void read_coding(struct slice element, struct codings *codings)
+static void read_accepted(struct slice element, struct codings *codings)
 {
     struct slice coding = http_parameter_next(&element);
     int weight = 1000;
@@ -81,7 +81,7 @@ bool http_head_accepts_gzip(const struct http_head *head)
         if (!slice_equals_ignoring_case(head->headers[i].name, SLICE("Accept-Encoding")))
             continue;
         while (list.len > 0)
-            read_coding(http_list_next(&list), &codings);
+            read_accepted(http_list_next(&list), &codings);
     }
     int gzip = codings.gzip >= 0 ? codings.gzip : codings.any;
     return gzip > 0 && gzip >= codings.identity;

@@ -29,7 +29,7 @@ void http_conn_set_error_response(struct http_conn *conn, int status, const char
 // --- responses in pieces (pieces.c) ---
 // The socket accepts more.
 void http_conn_continue_pieces(struct http_conn *conn);
-// The connection leaves HTTP_CONN_PRODUCING.
+// The state is no longer HTTP_CONN_PRODUCING.
 void http_pieces_end(struct http_conn *conn);
 // A timer's callback; the context is the server.
 void http_server_send_next_piece(void *context);

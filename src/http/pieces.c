@@ -17,7 +17,8 @@ struct http_pieces {
 };
 
 // --- whose turn it is -----------------------------------------------------------------------------
-// One piece in each turn of the loop: what else the loop does waits for one at most, however many clients read.
+// One piece in each turn of the loop, after the first of each response: what else the loop does waits for one at most,
+// however many clients read.
 
 static void make_due(struct http_conn *conn)
 {
@@ -115,8 +116,8 @@ static enum error_code frame_piece(struct http_pieces *pieces, struct http_serve
     return code == ERROR_NONE ? frame_part(pieces, part, is_last, &host->framed) : code;
 }
 
-// Before the first byte the client can be told; after it, the end of the body is withheld.
-static void fail(struct http_conn *conn, const struct error *error)
+// Before the first byte an error can be sent; after it, the body ends without its last chunk.
+static void fail_response(struct http_conn *conn, const struct error *error)
 {
     struct http_response response;
 
@@ -127,6 +128,12 @@ static void fail(struct http_conn *conn, const struct error *error)
     }
     http_conn_set_error_response(conn, 503, error->message, &response);
     http_conn_respond(conn, &response);
+}
+
+static void wait_for_client(struct http_conn *conn)
+{
+    net_connection_notify_sent(conn->connection);
+    http_server_retry_eviction(conn->host);
 }
 
 static void send_framed(struct http_conn *conn, bool is_last)
@@ -144,7 +151,7 @@ static void send_framed(struct http_conn *conn, bool is_last)
     else if (is_last)
         http_conn_end_response(conn, keep_alive);
     else if (framed->len > 0)
-        net_connection_notify_sent(conn->connection);
+        wait_for_client(conn);
     else
         make_due(conn);
 }
@@ -166,7 +173,7 @@ static void send_piece(struct http_conn *conn)
     if (code == ERROR_NONE)
         send_framed(conn, is_last);
     else
-        fail(conn, &error);
+        fail_response(conn, &error);
 }
 
 void http_server_send_next_piece(void *context)
@@ -212,7 +219,7 @@ static void send_head_alone(struct http_conn *conn, struct http_pieces *pieces)
         http_conn_close(conn);
 }
 
-static void refuse(struct http_conn *conn)
+static void refuse_for_memory(struct http_conn *conn)
 {
     struct http_response response;
 
@@ -231,13 +238,13 @@ void http_conn_respond_in_pieces(struct http_conn *conn, const struct http_respo
         conn->host->producing++;
         http_conn_move(conn, HTTP_CONN_PRODUCING);
         net_connection_set_deadline(conn->connection, conn->host->output_deadline);
-        make_due(conn);
+        send_piece(conn); // so that requests do not come in faster than they are answered
         return;
     }
     if (pieces != NULL && pieces->head.len > 0)
         send_head_alone(conn, pieces);
     else if (!http_conn_is_over(conn))
-        refuse(conn);
+        refuse_for_memory(conn);
     if (pieces != NULL)
         free_pieces(pieces);
     producer->on_end(producer->context);

@@ -346,7 +346,7 @@ void http_server_init(struct http_server *host)
         TAILQ_INIT(&host->waiting[group]);
 }
 
-static enum error_code create_timers(struct http_server *host, struct error *error)
+static enum error_code create_server_timers(struct http_server *host, struct error *error)
 {
     enum error_code code =
         net_timer_create(host->loop, on_retry_timer, host, &host->look_again, error);
@@ -360,7 +360,7 @@ static enum error_code create_timers(struct http_server *host, struct error *err
 enum error_code http_server_listen(struct http_server *host, const struct net_address *address,
                                    bool share_port, size_t max_connections, struct error *error)
 {
-    enum error_code code = create_timers(host, error);
+    enum error_code code = create_server_timers(host, error);
 
     if (code != ERROR_NONE)
         return code;
@@ -374,7 +374,7 @@ enum error_code http_server_listen(struct http_server *host, const struct net_ad
 enum error_code http_server_adopt(struct http_server *host, int fd, size_t max_connections,
                                   struct error *error)
 {
-    enum error_code code = create_timers(host, error);
+    enum error_code code = create_server_timers(host, error);
 
     if (code != ERROR_NONE)
         return code;

@@ -55,6 +55,12 @@ void admin_response_send(struct admin_response *reply, int status, const char *c
                          struct buffer *body);
 // {"error":"<message>"}
 void admin_response_error(struct admin_response *reply, int status, const char *message);
+// A response whose body is made in pieces (http/server.h), compressed if the client prefers that, and then with
+// Content-Encoding; the handler sets Vary. Ignores the producer's `is_gzip`. There are as many at a time as
+// connections: each costs less than 200 KB.
+struct http_producer;
+void admin_response_produce(struct admin_response *reply, const char *content_type,
+                            const struct http_producer *producer);
 
 // Turns the response into a stream of server-sent events. `on_closed` is called once, when the client has
 // disconnected or the stream was closed, also from inside admin_stop(); the stream must not be used afterwards. NULL:

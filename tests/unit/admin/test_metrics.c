@@ -6,7 +6,9 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "../../../src/admin/metrics.h"
 #include "ghatrace/base/memory.h"
@@ -159,13 +161,34 @@ static void fill(struct engine_bench *bench)
     engine_bench_accept(bench, &done);
 }
 
+// In the slices that the scrape makes.
+static enum error_code append_answer(struct metrics_scrape *scrape, struct buffer *out,
+                                     struct error *error)
+{
+    enum error_code code = ERROR_NONE;
+    bool is_last = false;
+    struct buffer slice;
+    buffer_init(&slice, 1 << 20);
+    while (code == ERROR_NONE && !is_last) {
+        buffer_clear(&slice);
+        code = metrics_scrape_next(scrape, scenario_at(122), &slice, &is_last, error);
+        if (code == ERROR_NONE && buffer_append_slice(out, buffer_slice(&slice)) != ERROR_NONE)
+            code = error_set(error, ERROR_MEMORY, "append: out of memory");
+    }
+    buffer_release(&slice);
+    metrics_scrape_release(scrape);
+    return code;
+}
+
 static void render(struct engine_bench *bench, enum metrics_format format, struct buffer *out)
 {
     const struct view_sources sources = {
         .store = bench->store, .engine = bench->engine, .started_at = scenario_at(0)};
+    struct metrics_scrape scrape;
     struct error error;
     buffer_init(out, 1 << 20);
-    assert_int_equal(metrics_render(&sources, format, scenario_at(122), out, &error), ERROR_NONE);
+    metrics_scrape_init(&scrape, &sources, format);
+    assert_int_equal(append_answer(&scrape, out, &error), ERROR_NONE);
     assert_int_equal(buffer_append(out, "", 1), ERROR_NONE);
 }
 
@@ -224,6 +247,134 @@ static void each_family_is_contiguous_and_has_help_and_type(void **state)
     engine_bench_close(&bench);
 }
 
+static void the_rows_do_not_depend_on_the_slices(void **state)
+{
+    const size_t sizes[] = {1, 100, 5000, SIZE_MAX};
+    struct engine_bench bench;
+    struct buffer whole;
+    (void)state;
+    fill(&bench);
+    for (int i = 10; i < 60; i++) {
+        struct scenario_delivery done = scenario_job(i, GITHUB_JOB_COMPLETED, 61, 2, 6, 60);
+        struct scenario_delivery queued = scenario_job(100 + i, GITHUB_JOB_QUEUED, 3, 2, 2, -1);
+        engine_bench_accept(&bench, &queued);
+        engine_bench_accept(&bench, &done);
+    }
+    buffer_init(&whole, 1 << 20);
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        const struct view_sources sources = {.store = bench.store, .started_at = scenario_at(0)};
+        struct metrics_scrape scrape;
+        struct buffer out;
+        struct error error;
+        buffer_init(&out, 1 << 20);
+        metrics_scrape_init(&scrape, &sources, METRICS_OPENMETRICS);
+        scrape.slice_bytes = sizes[i];
+        scrape.slice_time = i % 2 == 0 ? NS_PER_HOUR : 1;
+        assert_int_equal(append_answer(&scrape, &out, &error), ERROR_NONE);
+        assert_int_equal(buffer_append(&out, "", 1), ERROR_NONE);
+        char *process = strstr(out.data, "# HELP ghatrace_log_lines_dropped"); // times and memory
+        assert_non_null(process);
+        *process = '\0';
+        if (whole.len == 0)
+            assert_int_equal(buffer_append(&whole, out.data, strlen(out.data) + 1), ERROR_NONE);
+        assert_string_equal(whole.data, out.data);
+        buffer_release(&out);
+    }
+    buffer_release(&whole);
+    engine_bench_close(&bench);
+}
+
+// --- sets that come and go while an answer is made ------------------------------------------------
+
+#define NEW_SETS 200
+
+static void count_new_set(struct engine_bench *bench, int number)
+{
+    char workflow[32];
+    struct scenario_delivery done = scenario_job(1000 + number, GITHUB_JOB_COMPLETED, 61, 2, 6, 60);
+    int len = snprintf(workflow, sizeof workflow, "workflow %d", number);
+    done.event.job.workflow_name = (struct slice){workflow, (size_t)len};
+    engine_bench_accept(bench, &done);
+}
+
+// Appends an answer in slices of one row, and counts a new set of labels after each.
+static void append_amid_changes(struct engine_bench *bench, int *sets, struct buffer *out)
+{
+    const struct view_sources sources = {.store = bench->store, .started_at = scenario_at(0)};
+    struct metrics_scrape scrape;
+    struct error error;
+    bool is_last = false;
+    metrics_scrape_init(&scrape, &sources, METRICS_PROMETHEUS);
+    scrape.slice_bytes = 1;
+    while (!is_last) {
+        struct buffer slice;
+        buffer_init(&slice, 1 << 20);
+        assert_int_equal(metrics_scrape_next(&scrape, scenario_at(122), &slice, &is_last, &error),
+                         ERROR_NONE);
+        assert_int_equal(buffer_append_slice(out, buffer_slice(&slice)), ERROR_NONE);
+        buffer_release(&slice);
+        count_new_set(bench, (*sets)++);
+    }
+    metrics_scrape_release(&scrape);
+    assert_int_equal(buffer_append(out, "", 1), ERROR_NONE);
+}
+
+static void check_no_row_is_twice(const char *text)
+{
+    for (const char *line = text; *line != '\0'; line = strchr(line, '\n') + 1) {
+        char row[1024] = "\n";
+        size_t len = (size_t)(strchr(line, '\n') - line);
+        while (line[0] != '#' && line[len] != ' ')
+            len--;
+        memcpy(row + 1, line, len);
+        row[1 + len] = ' ';
+        row[2 + len] = '\0';
+        assert_null(strstr(line + len, row));
+    }
+}
+
+// The value of the row of "other", and of all rows together, of the family of counts.
+static void read_counts(const char *text, double *other, double *all)
+{
+    static const char name[] = "ghatrace_job_queue_seconds_count{";
+    bool is_other = false;
+    *other = *all = 0;
+    for (const char *line = strstr(text, name); line != NULL; line = strstr(line + 1, name)) {
+        const char *end = strstr(line, "} ");
+        double value = strtod(end + 2, NULL);
+        assert_false(is_other); // it is the last row
+        is_other = strncmp(line + sizeof name - 1, "repository=\"other\"", 18) == 0;
+        *other = is_other ? value : 0;
+        *all += value;
+    }
+}
+
+static void a_set_that_comes_or_goes_meanwhile_is_not_twice_in_an_answer(void **state)
+{
+    struct engine_bench bench;
+    double other = 0;
+    int sets = 0;
+    (void)state;
+    engine_bench_open(&bench);
+    bench.options.max_series = 8;
+    engine_bench_restart(&bench);
+    while (sets < 20)
+        count_new_set(&bench, sets++);
+    while (sets < NEW_SETS) {
+        struct buffer out;
+        double before = other, counted = sets, all;
+        buffer_init(&out, 1 << 20);
+        append_amid_changes(&bench, &sets, &out);
+        check_no_row_is_twice(out.data);
+        read_counts(out.data, &other, &all);
+        assert_true(other >= before);
+        assert_true(all >= counted); // none is missing
+        buffer_release(&out);
+    }
+    assert_true(other > 0);
+    engine_bench_close(&bench);
+}
+
 static void any_refused_allocation_is_an_error(void **state)
 {
     struct engine_bench bench;
@@ -234,10 +385,11 @@ static void any_refused_allocation_is_an_error(void **state)
     for (unsigned long nth = 1; !is_done; nth++) {
         struct error error = {0};
         struct buffer out;
+        struct metrics_scrape scrape;
         buffer_init(&out, 1 << 20);
+        metrics_scrape_init(&scrape, &sources, METRICS_OPENMETRICS);
         memory_fail_after((long)nth);
-        enum error_code code =
-            metrics_render(&sources, METRICS_OPENMETRICS, scenario_at(1), &out, &error);
+        enum error_code code = append_answer(&scrape, &out, &error);
         is_done = code == ERROR_NONE;
         memory_fail_after(-1);
         assert_true(is_done || code == ERROR_MEMORY);
@@ -258,6 +410,8 @@ int main(void)
         cmocka_unit_test(exemplars_are_in_openmetrics_only),
         cmocka_unit_test(the_metrics_have_the_figures_of_the_store),
         cmocka_unit_test(each_family_is_contiguous_and_has_help_and_type),
+        cmocka_unit_test(the_rows_do_not_depend_on_the_slices),
+        cmocka_unit_test(a_set_that_comes_or_goes_meanwhile_is_not_twice_in_an_answer),
         cmocka_unit_test(any_refused_allocation_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -66,6 +66,24 @@ static void responses_without_body_have_no_length(void **state)
     }
 }
 
+static void a_chunked_body_has_no_length_and_an_end(void **state)
+{
+    const struct http_response_head head = {
+        .status = 200, .body_len = HTTP_LENGTH_CHUNKED, .keep_alive = true};
+    struct buffer out;
+
+    (void)state;
+    buffer_init(&out, 1000);
+    assert_int_equal(http_write_response_head(&out, &head), ERROR_NONE);
+    assert_int_equal(http_write_chunk(&out, SLICE("twelve bytes")), ERROR_NONE);
+    assert_int_equal(http_write_chunk(&out, SLICE_EMPTY), ERROR_NONE); // not the end
+    assert_int_equal(http_write_last_chunk(&out), ERROR_NONE);
+    assert_true(slice_equals(buffer_slice(&out),
+                             SLICE("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                                   "c\r\ntwelve bytes\r\n0\r\n\r\n")));
+    buffer_release(&out);
+}
+
 static void fields_that_break_the_framing_are_refused(void **state)
 {
     const struct http_header bad[] = {
@@ -217,6 +235,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_response_is_written_whole),
         cmocka_unit_test(responses_without_body_have_no_length),
+        cmocka_unit_test(a_chunked_body_has_no_length_and_an_end),
         cmocka_unit_test(fields_that_break_the_framing_are_refused),
         cmocka_unit_test(malformed_status_lines_are_refused),
         cmocka_unit_test(requests_with_a_malformed_target_or_host_are_not_valid),

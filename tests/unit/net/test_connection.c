@@ -332,7 +332,8 @@ static void unsent_output_counts_until_it_is_sent(void **state)
     tear_down(&f);
 }
 
-static void without_unsent_output_the_owner_hears_when_the_socket_would_accept_more(void **state)
+static void
+without_unsent_output_the_owner_is_called_when_the_socket_would_accept_more(void **state)
 {
     static const char zeros[4096];
     struct fixture f;
@@ -617,7 +618,8 @@ int main(void)
         cmocka_unit_test(ten_mebibytes_arrive_completely_at_a_slow_reader),
         cmocka_unit_test(a_peer_that_ends_its_side_first_still_gets_all_of_it),
         cmocka_unit_test(unsent_output_counts_until_it_is_sent),
-        cmocka_unit_test(without_unsent_output_the_owner_hears_when_the_socket_would_accept_more),
+        cmocka_unit_test(
+            without_unsent_output_the_owner_is_called_when_the_socket_would_accept_more),
         cmocka_unit_test(a_block_counts_whole_until_its_last_byte_is_sent),
         cmocka_unit_test(unconsumed_input_counts),
         cmocka_unit_test(received_bytes_do_not_extend_the_deadline),
