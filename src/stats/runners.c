@@ -9,7 +9,7 @@
 #define RUNNER_KEY_SIZE (1 + RUNNER_ID_SIZE + JOB_SIZE)
 #define MARK_KEY_SIZE (1 + JOB_SIZE)
 #define MARK_SIZE (8 + POOL_ID_SIZE)
-#define RUNNER_JOBS_MAX 64 // looked at on one runner
+#define RUNNER_JOBS_MAX 8 // looked at on one runner: it has one job, and those whose end was lost
 #define HOSTED_GROUP SLICE("GitHub Actions")
 #define HOSTED_NAME SLICE("GitHub Actions ")
 

@@ -401,10 +401,9 @@ static void sets_of_older_versions_are_read_and_go_on(void **state)
     assert_int_equal(set_with(sets, SERIES_POOL, "linux")->count, 34);
 }
 
-static void the_waits_and_pools_of_the_version_before_remain(void **state)
+static void the_pools_of_the_version_before_remain(void **state)
 {
     struct world *world = *state;
-    struct pool_waits waits;
     const struct latency_wait none = {.exists = false};
     struct job_sample job = a_job("octo/a", "linux", NS_PER_SECOND);
     start_with_job_labels(world, OLD_JOB_LABELS);
@@ -418,11 +417,6 @@ static void the_waits_and_pools_of_the_version_before_remain(void **state)
     world_commit(world);
     start_with_job_labels(world, POOL_AND_RESULT);
     assert_non_null(world_find_pool(world, "linux"));
-    struct pool_id id = pool_make_id(SLICE("linux"));
-    world_read(world);
-    must(world, latency_read_waits(world->transaction, &id, &waits, &world->error));
-    world_end(world);
-    assert_int_equal(waits.count, 1);
 }
 
 // --- bounds ---------------------------------------------------------------------------------------
@@ -597,7 +591,7 @@ int main(void)
         TEST(sums_over_all_sets_equal_a_naive_count_whatever_is_chosen),
         TEST(other_stays_other),
         TEST(sets_of_older_versions_are_read_and_go_on),
-        TEST(the_waits_and_pools_of_the_version_before_remain),
+        TEST(the_pools_of_the_version_before_remain),
         TEST(buckets_have_the_chosen_bounds),
         TEST(with_other_bounds_histograms_begin_anew_and_steps_go_on),
         TEST(a_set_that_is_not_used_is_dropped_and_begins_at_0_if_it_comes_back),
