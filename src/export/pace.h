@@ -1,5 +1,5 @@
-// How soon and how large requests to a collector are: the wait after a failure, the limit on sizes, and the records
-// that are retried alone. Private to this room. Pure.
+// How large requests to a collector are: the limit on sizes, and the records that are retried alone. Private to this
+// room. Pure.
 #ifndef GHATRACE_SRC_EXPORT_PACE_H
 #define GHATRACE_SRC_EXPORT_PACE_H
 
@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ghatrace/base/backoff.h"
 #include "ghatrace/base/time.h"
 
 static inline size_t size_min(size_t a, size_t b)
@@ -19,29 +20,6 @@ static inline size_t size_half(size_t n)
 {
     return n > 1 ? n / 2 : 1;
 }
-
-// --- how soon -------------------------------------------------------------------------------------
-
-#define EXPORT_RETRY_AFTER_MAX (10 * NS_PER_MINUTE)
-
-struct export_backoff {
-    duration_ns first, max;
-    duration_ns next; // before jitter
-};
-
-void backoff_init(struct export_backoff *backoff, duration_ns first, duration_ns max);
-// Resets the wait to the first step, after a success.
-void backoff_reset(struct export_backoff *backoff);
-// The wait after one more failure: the current step plus or minus half of it, never over `max` and never 0; then
-// makes the step longer. `random` is any uniformly distributed number.
-duration_ns backoff_step(struct export_backoff *backoff, uint64_t random);
-// The wait if the collector asked for `wait`: that, but at most 10 minutes; if `wait` is 0 or less, `otherwise`.
-duration_ns backoff_honour(duration_ns wait, duration_ns otherwise);
-
-// xorshift64*: enough to keep the requests of a fleet from synchronizing. The state must not be 0.
-uint64_t backoff_random(uint64_t *state);
-// A first state, from what differs between processes.
-uint64_t backoff_seed(timestamp_ns now, timestamp_ns monotonic, int64_t process_id);
 
 // --- how large ------------------------------------------------------------------------------------
 

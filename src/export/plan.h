@@ -101,7 +101,7 @@ struct circuit_breaker {
     uint64_t failures;      // consecutive refused probes, including the refusal that opened it
     timestamp_ns retry_at;
     bool is_delay_asked; // `retry_at` was requested by the endpoint
-    struct export_backoff backoff;
+    struct backoff backoff;
     const struct plan_request *probe; // with BREAKER_HALF_OPEN, otherwise NULL
 };
 
@@ -131,7 +131,7 @@ struct export_plan {
 
     size_t quarantine_window; // records in the next try
     timestamp_ns quarantine_pause_end;
-    struct export_backoff quarantine_backoff;
+    struct backoff quarantine_backoff;
 };
 
 enum error_code plan_init(struct export_plan *plan, const struct plan_options *options) MUST_CHECK;

@@ -19,7 +19,7 @@ enum push_failure {
 
 struct push_pace {
     duration_ns interval, absent_interval;
-    struct export_backoff backoff;
+    struct backoff backoff;
     timestamp_ns due_at; // monotonic: the next snapshot
     uint64_t failures;   // in a row
 };

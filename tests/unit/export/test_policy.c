@@ -189,7 +189,7 @@ static void waits_grow_by_half_up_to_the_cap(void **state)
 {
     // With the middle of the jitter's range, the wait is the step itself.
     static const int64_t expected_ms[] = {1000, 1500, 2250, 3375};
-    struct export_backoff backoff;
+    struct backoff backoff;
     (void)state;
     backoff_init(&backoff, NS_PER_SECOND, 30 * NS_PER_SECOND);
     for (size_t i = 0; i < 4; i++)
@@ -208,7 +208,7 @@ static void jitter_stays_within_half_of_the_step(void **state)
     uint64_t random_state = 42;
     (void)state;
     for (size_t i = 0; i < 2000; i++) {
-        struct export_backoff backoff;
+        struct backoff backoff;
         backoff_init(&backoff, NS_PER_SECOND, 30 * NS_PER_SECOND);
         uint64_t random = i < 5 ? randoms[i] : backoff_random(&random_state);
         duration_ns wait = backoff_step(&backoff, random);
@@ -218,7 +218,7 @@ static void jitter_stays_within_half_of_the_step(void **state)
 
 static void the_cap_holds_with_jitter_too(void **state)
 {
-    struct export_backoff backoff;
+    struct backoff backoff;
     (void)state;
     backoff_init(&backoff, 30 * NS_PER_SECOND, 30 * NS_PER_SECOND);
     assert_int_equal(backoff_step(&backoff, 30 * (uint64_t)NS_PER_SECOND), 30 * NS_PER_SECOND);
@@ -232,7 +232,7 @@ static void nonsense_settings_still_wait_a_little(void **state)
     static const duration_ns values[] = {0, -1, INT64_MIN, 1};
     (void)state;
     for (size_t i = 0; i < 4; i++) {
-        struct export_backoff backoff;
+        struct backoff backoff;
         backoff_init(&backoff, values[i], values[i]);
         for (int step = 0; step < 3; step++)
             assert_true(backoff_step(&backoff, 0) > 0);

@@ -64,7 +64,7 @@ static void what_the_endpoint_asks_for_is_honoured_within_limits(void **state)
     push_pace_failed(&pace, PUSH_LATER, 90 * NS_PER_SECOND, 0, NO_JITTER);
     assert_int_equal(pace.due_at, 90 * NS_PER_SECOND);
     push_pace_failed(&pace, PUSH_LATER, NS_PER_DAY, 0, NO_JITTER);
-    assert_int_equal(pace.due_at, EXPORT_RETRY_AFTER_MAX);
+    assert_int_equal(pace.due_at, BACKOFF_RETRY_AFTER_MAX);
 }
 
 static void a_refused_one_is_followed_by_another_after_an_interval_at_least(void **state)
