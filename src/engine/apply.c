@@ -974,6 +974,25 @@ static enum error_code settle_export(struct engine_work *work, struct engine_tas
     return code;
 }
 
+// A few hundred small entries at most, so they are stored however little room there is.
+static enum error_code store_notices(struct engine_work *work, struct engine_task *task)
+{
+    enum error_code code = ERROR_NONE;
+    for (size_t i = 0; i < task->notice_count && code == ERROR_NONE; i++) {
+        const struct store_entry *entry = &task->notices[i];
+        if (entry->value.len > 0)
+            code = store_table_put(work->transaction, STORE_TABLE_NOTICES, entry->key, entry->value,
+                                   &work->error);
+        else
+            code = store_table_delete(work->transaction, STORE_TABLE_NOTICES, entry->key,
+                                      &work->error);
+        if (code == ERROR_NOT_FOUND)
+            code = ERROR_NONE;
+    }
+    task->outcome = ENGINE_ACCEPTED;
+    return code;
+}
+
 enum error_code work_apply_task(struct engine_work *work, struct engine_task *task)
 {
     assert(work->transaction != NULL);
@@ -991,6 +1010,9 @@ enum error_code work_apply_task(struct engine_work *work, struct engine_task *ta
     case ENGINE_SETTLE_EXPORT:
         work->at = work->now;
         return settle_export(work, task);
+    case ENGINE_STORE_NOTICES:
+        work->at = work->now;
+        return store_notices(work, task);
     }
     return error_set(&work->error, ERROR_INVALID, "unknown kind of task");
 }

@@ -17,6 +17,7 @@
 #include "ghatrace/stats/pool_rules.h"
 #include "ghatrace/stats/series_options.h"
 #include "ghatrace/store/store.h"
+#include "ghatrace/store/table.h"
 #include "ghatrace/trace/arc_report.h"
 #include "ghatrace/trace/policy.h"
 
@@ -53,7 +54,8 @@ struct engine_task {
         ENGINE_APPLY_EVENT,
         ENGINE_APPLY_ARC_REPORTS,
         ENGINE_FORWARD_SPANS,
-        ENGINE_SETTLE_EXPORT
+        ENGINE_SETTLE_EXPORT,
+        ENGINE_STORE_NOTICES
     } type;
     void (*on_done)(struct engine_task *task);
     void *context;
@@ -85,6 +87,10 @@ struct engine_task {
     bool is_dead;
     bool is_quarantined; // they stay in the outbox, marked as refused alone
     const char *reason;  // for dead letters and quarantine, one line
+
+    // ENGINE_STORE_NOTICES: entries of the table `notices`; an empty value: it is deleted
+    const struct store_entry *notices;
+    size_t notice_count;
 
     // result
     enum engine_outcome outcome;
