@@ -31,7 +31,7 @@ ALL_LDFLAGS := $(LDFLAGS_$(VARIANT)) $(LDFLAGS) -pthread
 LIBS := -lcurl -levent_core -levent_pthreads -lmbedtls -lmbedx509 -lmbedcrypto -llmdb -linih -lutf8proc -lz -lm
 
 # --- the rooms, from the ground up: a room may use those before it in this list ------------------
-ROOMS := base json net http client github trace otlp store stats engine webhook receiver export view admin term app
+ROOMS := base json net http client github trace otlp store stats engine webhook receiver export view notify admin term app
 
 BUILD   := build/$(VARIANT)-$(notdir $(CC))
 OBJECTS  = $(patsubst src/%.c,$(BUILD)/src/%.o,$(filter-out src/app/main.c,$(wildcard src/$(1)/*.c)))

@@ -1376,6 +1376,37 @@ static void put_metrics_push(struct json_out *json, const struct view_sources *s
     json_out_close_object(json);
 }
 
+static void put_notice_receiver(struct json_out *json, const struct notice_receiver_status *status)
+{
+    json_out_open_object(json, NULL);
+    json_out_text(json, "form", slice_from_string(notice_form_names[status->form]));
+    json_out_text(json, "host", slice_from_string(status->host));
+    json_out_text(json, "state", status->is_troubled ? SLICE("trouble") : SLICE("ok"));
+    json_out_time(json, "since", status->since);
+    json_out_count(json, "pending", status->pending);
+    json_out_time(json, "accepted_at", status->sent_at);
+    if (status->http_status != 0)
+        json_out_count(json, "http_status", (uint64_t)status->http_status);
+    else
+        json_out_null(json, "http_status");
+    json_out_text(json, "message", slice_from_string(status->message));
+    json_out_close_object(json);
+}
+
+static void put_notices(struct json_out *json, const struct view_sources *sources,
+                        const struct health_figures *figures)
+{
+    struct notice_receiver_status status;
+    json_out_open_object(json, "notices");
+    put_health_figures(json, figures, "notices");
+    json_out_open_array(json, "receivers");
+    for (size_t i = 0;
+         sources->notices != NULL && notices_read_receiver(sources->notices, i, &status); i++)
+        put_notice_receiver(json, &status);
+    json_out_close_array(json);
+    json_out_close_object(json);
+}
+
 static void api_put_overflow(struct json_out *json, const struct engine_overflow *overflow)
 {
     json_out_open_object(json, "series_overflow");
@@ -1471,6 +1502,7 @@ enum error_code api_render_status(const struct api_call *call)
     put_setup(&json, sources, &figures, now);
     put_export(&json, sources, &figures);
     put_metrics_push(&json, sources, &figures);
+    put_notices(&json, sources, &figures);
     code = put_received(call, &json, &figures);
     if (code != ERROR_NONE)
         return code;

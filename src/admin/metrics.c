@@ -816,6 +816,8 @@ enum error_code health_figures_read(const struct view_sources *sources, timestam
         metrics_push_read_counters(sources->metrics_push, &figures->pushed);
         metrics_push_read_status(sources->metrics_push, &figures->pushing);
     }
+    if (sources->notices != NULL)
+        notices_read_counters(sources->notices, &figures->notices);
     enum error_code code = store_begin(sources->store, false, &transaction, error);
     if (code != ERROR_NONE)
         return code;
@@ -1171,6 +1173,25 @@ const struct health_family health_families[] = {
      "Snapshots of metrics that were not accepted since the last one that was.",
      FIGURE(pushed.failures_in_a_row), IN_API("metrics_push", "failures_in_a_row")},
     {.write = put_push_times},
+    {"ghatrace_notices_sent", METRICS_COUNTER,
+     "Notices of pools in trouble, and of its end, that receivers accepted, since the start.",
+     FIGURE(notices.sent), IN_API("notices", "sent")},
+    {"ghatrace_notices_folded", METRICS_COUNTER,
+     "Notices that were not sent because the trouble was over, or back, before they were, since the start.",
+     FIGURE(notices.folded), IN_API("notices", "folded")},
+    {"ghatrace_notices_failures", METRICS_COUNTER,
+     "Requests with notices that a receiver did not accept, since the start.",
+     FIGURE(notices.failures), IN_API("notices", "failures")},
+    {"ghatrace_notices_dropped", METRICS_COUNTER,
+     "Notices that were dropped, since the start: not accepted within 24 h, refused five times, beyond the 1,000 "
+     "troubles that are kept for a receiver, or of a receiver that is no longer in notify-url-file.",
+     FIGURES(notices.dropped, "reason", notice_drop_names), IN_API("notices", "dropped")},
+    {"ghatrace_notices_pending", METRICS_GAUGE,
+     "Notices that wait to be sent.", FIGURE(notices.pending), IN_API("notices", "pending")},
+    {"ghatrace_notices_receivers", METRICS_GAUGE,
+     "Receivers in notify-url-file.", FIGURE(notices.receivers)},
+    {"ghatrace_notices_receivers_troubled", METRICS_GAUGE,
+     "Receivers whose last request was not accepted.", FIGURE(notices.troubled)},
     {"ghatrace_store_set_aside", METRICS_COUNTER,
      "Stored entries that could not be read or written and were set aside, since the store was made; "
      "ghatrace check lists them.",

@@ -9,6 +9,7 @@
 #include "ghatrace/admin/setup.h"
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/base/error.h"
+#include "ghatrace/notify/notices.h"
 #include "ghatrace/receiver/receiver.h"
 #include "ghatrace/stats/pool.h"
 #include "ghatrace/stats/series.h"
@@ -127,6 +128,7 @@ struct health_figures {
     struct export_status exporting;
     struct metrics_push_counters pushed;
     struct metrics_push_status pushing;
+    struct notices_counters notices;
     struct store_usage usage;
     uint64_t own_records, own_bytes; // of the outbox without records of other programs
     struct store_set_aside_totals set_aside;

@@ -7,6 +7,7 @@
 #include "ghatrace/base/slice.h"
 #include "ghatrace/export/header_file.h"
 #include "ghatrace/store/store.h"
+#include "notices.h"
 #include "secrets.h"
 
 enum { FLAG_LIVE };
@@ -21,6 +22,7 @@ struct findings {
     struct secrets tokens;
     struct secrets roles;                   // tokens of otlp-token-file
     struct export_header_file *header_file; // NULL: none, or nothing is exported
+    struct notice_receivers receivers;
 };
 
 // Prints the values in effect. Anything that may hold a secret is never printed: headers by their names only, URLs
@@ -221,6 +223,18 @@ static void print_metrics(const struct config_metrics *metrics)
     print_export_tls("metrics", exporting);
 }
 
+// By form and host only.
+static void print_receivers(const struct notice_receivers *receivers)
+{
+    for (size_t i = 0; i < receivers->count; i++) {
+        const struct notice_receiver *receiver = &receivers->items[i];
+        const char *proxy = receiver->endpoint.proxy.shown;
+        printf("notices: %s to %s%s%s\n", notice_form_names[receiver->form],
+               receiver->endpoint.host_header, proxy[0] != '\0' ? " through the proxy " : "",
+               proxy);
+    }
+}
+
 static void print_sockets(const struct config *config)
 {
     char address[NET_ADDRESS_TEXT_SIZE];
@@ -242,6 +256,7 @@ static void print_config(const struct config *config, const struct settings *set
     print_sockets(config);
     print_export(&config->exporting, findings->header_file);
     print_metrics(&config->metrics);
+    print_receivers(&findings->receivers);
     if (config->engine.policy.service_name.len > 0)
         printf("service.name: %.*s\n", SLICE_ARGS(config->engine.policy.service_name));
     for (size_t i = 0; i < config->warnings.count; i++)
@@ -358,6 +373,8 @@ static enum error_code read_configured_files(struct config *config, struct arena
     enum error_code code = read_secrets(config, arena, findings, error);
     if (code == ERROR_NONE)
         code = config_check_tls(config, error);
+    if (code == ERROR_NONE && config->notify_url_file != NULL)
+        code = notices_read_file(config, &findings->receivers, error);
     if (code == ERROR_NONE && exporting->is_on && config->otlp_header_file != NULL)
         code =
             export_header_file_open(config->otlp_header_file, exporting->options.headers,
@@ -391,6 +408,7 @@ static int check_files(struct cli_args *cli_args)
     secrets_release(&findings.tokens);
     secrets_release(&findings.roles);
     export_header_file_close(findings.header_file);
+    notice_receivers_wipe(&findings.receivers);
     return status;
 }
 

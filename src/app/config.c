@@ -373,28 +373,35 @@ static enum error_code use_proxy(struct config_export *exporting, const char *ur
     return ERROR_NONE;
 }
 
-enum error_code config_choose_proxy(const struct config *config, struct config_export *exporting,
-                                    const char *where, char *const *environment,
-                                    struct error *error)
+const char *config_find_proxy(const struct export_endpoint *endpoint, char *const *environment,
+                              const char **from)
 {
     static const char *const variables[][4] = {
         {"http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"},
         {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"},
     };
-    const struct export_endpoint *endpoint = &exporting->options.endpoint;
+    if (is_excluded(endpoint, environment))
+        return NULL;
+    for (size_t i = 0; i < 4; i++) {
+        *from = variables[endpoint->is_tls ? 1 : 0][i];
+        const char *url = environment_get(environment, *from);
+        if (url != NULL)
+            return url;
+    }
+    return NULL;
+}
+
+enum error_code config_choose_proxy(const struct config *config, struct config_export *exporting,
+                                    const char *where, char *const *environment,
+                                    struct error *error)
+{
+    const char *from;
     if (config->otlp_proxy != NULL)
         return config_is_off(config->otlp_proxy)
                    ? ERROR_NONE
                    : use_proxy(exporting, config->otlp_proxy, where, error);
-    if (is_excluded(endpoint, environment))
-        return ERROR_NONE;
-    for (size_t i = 0; i < 4; i++) {
-        const char *name = variables[endpoint->is_tls ? 1 : 0][i];
-        const char *url = environment_get(environment, name);
-        if (url != NULL)
-            return use_proxy(exporting, url, name, error);
-    }
-    return ERROR_NONE;
+    const char *url = config_find_proxy(&exporting->options.endpoint, environment, &from);
+    return url != NULL ? use_proxy(exporting, url, from, error) : ERROR_NONE;
 }
 
 // --- TLS contexts from the configuration ----------------------------------------------------------
@@ -898,6 +905,7 @@ static void warn_of_unsafe(struct config *config, struct arena *arena)
     warn_of_private_file(config, config->admin_token_file, false, arena);
     warn_of_private_file(config, config->otlp_header_file, false, arena);
     warn_of_private_file(config, config->otlp_token_file, false, arena);
+    warn_of_private_file(config, config->notify_url_file, false, arena);
     warn_of_private_file(config, config->ingress.tls.key_file, true, arena);
     char listen[NET_ADDRESS_TEXT_SIZE], admin[NET_ADDRESS_TEXT_SIZE];
     if (config->ingress.tls.certificate_file == NULL && is_public(config, ACTIVATION_WEBHOOK))
@@ -993,6 +1001,7 @@ enum error_code config_build(struct config *config, const struct settings *setti
 {
     *config = (struct config){
         .github_webhook_secret = environment_get(environment, "GITHUB_WEBHOOK_SECRET"),
+        .environment = environment,
         .credentials_directory = environment_get(environment, "CREDENTIALS_DIRECTORY"),
         .engine.policy.approval_timeout = TRACE_APPROVAL_TIMEOUT};
     enum error_code code = convert_all(config, settings, wanted, error);

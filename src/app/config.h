@@ -17,6 +17,7 @@
 #include "ghatrace/export/metrics.h"
 #include "ghatrace/net/address.h"
 #include "ghatrace/net/tls.h"
+#include "ghatrace/notify/notices.h"
 #include "ghatrace/view/pools_view.h"
 #include "ghatrace/webhook/webhook.h"
 #include "settings.h"
@@ -79,8 +80,10 @@ struct config {
     const char *otlp_token_file;
     bool otlp_tls;
     const char *otlp_client_ca;
-    uint64_t otlp_outbox_share;        // percent; source of engine.forwarded_max
-    unsigned metrics_exporter;         // 1: otlp; source of `metrics`
+    uint64_t otlp_outbox_share; // percent; source of engine.forwarded_max
+    unsigned metrics_exporter;  // 1: otlp; source of `metrics`
+    const char *notify_url_file;
+    struct notice_settings notices;
     const char *service_name;          // source of engine.policy.service_name
     struct text_list repos;            // split at commas and blanks; used as ingress.repos
     struct text_list runner_spans_off; // this and the next three: split into engine.policy's globs
@@ -107,6 +110,7 @@ struct config {
     struct net_address admin_address;
     struct net_address otlp_address;
     const char *github_webhook_secret; // GITHUB_WEBHOOK_SECRET; NULL if not set
+    char *const *environment;          // for proxies; outlives the configuration
     const char *credentials_directory; // CREDENTIALS_DIRECTORY, from systemd; NULL if not set
     struct config_warnings warnings;
 };
@@ -193,6 +197,9 @@ char *size_format(uint64_t bytes, char text[TIMESTAMP_TEXT_SIZE]);
 // --- OpenTelemetry's variables (config_otel.c) ---
 enum error_code config_apply_otel(struct config *config, const struct settings *settings,
                                   char *const *environment, struct error *error) MUST_CHECK;
+// The proxy to an endpoint by the variables of the environment, and the variable's name; NULL: none (config.c).
+const char *config_find_proxy(const struct export_endpoint *endpoint, char *const *environment,
+                              const char **from);
 // Sets the proxy of an export that is on: that of the setting, which was set at `where`, else of a variable (config.c).
 // ERROR_USAGE: it cannot be used.
 enum error_code config_choose_proxy(const struct config *config, struct config_export *exporting,

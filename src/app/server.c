@@ -40,6 +40,7 @@ struct fresh {
     struct net_tls *admin_tls;
     struct net_tls_client *export_tls;
     struct net_tls_client *metrics_tls;
+    struct notice_senders *notice_senders;
 };
 
 // --- secrets -----------------------------------------------------------------------------------
@@ -108,6 +109,8 @@ static enum error_code read_all_files(const struct reload_parts *parts, struct f
         code = config_make_export_tls(&parts->config->exporting, &fresh->export_tls, error);
     if (code == ERROR_NONE)
         code = metrics_part_read_tls(parts->metrics, &fresh->metrics_tls, error);
+    if (code == ERROR_NONE)
+        code = notices_part_read(parts->notices, &fresh->notice_senders, error);
     // Reading these files also puts them to use, so they are read last.
     if (code == ERROR_NONE)
         code = header_reader_read(parts->headers, error);
@@ -132,6 +135,7 @@ static void use_all_files(const struct reload_parts *parts, const struct fresh *
     if (parts->exporter != NULL)
         exporter_renew_connections(parts->exporter, fresh->export_tls);
     metrics_part_use_tls(parts->metrics, fresh->metrics_tls);
+    notices_part_use(parts->notices, fresh->notice_senders);
     net_tls_client_unref(fresh->export_tls); // the exporter holds it
     net_tls_client_unref(fresh->metrics_tls);
 }
@@ -146,19 +150,21 @@ static void drop_all_files(const struct fresh *fresh)
     net_tls_unref(fresh->admin_tls);
     net_tls_client_unref(fresh->export_tls);
     net_tls_client_unref(fresh->metrics_tls);
+    notice_senders_destroy(fresh->notice_senders);
 }
 
 static const char *describe_reloaded_files(const struct reload_parts *parts,
-                                           const struct fresh *fresh, char text[96])
+                                           const struct fresh *fresh, char text[112])
 {
     bool has_certificates = fresh->ingress_tls != NULL || fresh->otlp_tls != NULL ||
                             fresh->admin_tls != NULL || fresh->export_tls != NULL ||
                             fresh->metrics_tls != NULL;
     bool has_header_file = parts->headers->file != NULL || parts->metrics->headers.file != NULL;
     (void)snprintf(
-        text, 96, "webhook secrets%s%s%s%s", fresh->admin_tokens != NULL ? ", admin tokens" : "",
+        text, 112, "webhook secrets%s%s%s%s%s", fresh->admin_tokens != NULL ? ", admin tokens" : "",
         fresh->otlp_tokens != NULL ? ", otlp tokens" : "", has_certificates ? ", certificates" : "",
-        has_header_file ? ", otlp-header-file" : "");
+        has_header_file ? ", otlp-header-file" : "",
+        fresh->notice_senders != NULL ? ", notify-url-file" : "");
     return text;
 }
 
@@ -189,7 +195,7 @@ static void reload_all(const struct reload_parts *parts)
 {
     struct fresh fresh = {.secrets = NULL};
     struct error error;
-    char names[96];
+    char names[112];
     if (read_all_files(parts, &fresh, &error) != ERROR_NONE) {
         drop_all_files(&fresh);
         log_error("files not read again: all secrets, certificates and headers stay as they were",
@@ -251,6 +257,7 @@ struct server {
     struct exporter *exporter;         // NULL: no endpoint
     struct header_reader headers;
     struct metrics_part metrics;
+    struct notices_part notices;
     struct ingress_secrets *secrets;
     struct ingress *ingress;
     struct ingress_secrets *admin_tokens; // NULL: none
@@ -353,6 +360,7 @@ static void reload_now(void *context)
                                        .exporter = server->exporter,
                                        .headers = &server->headers,
                                        .metrics = &server->metrics,
+                                       .notices = &server->notices,
                                        .credentials = &server->credentials};
     server->reloaded_at = timestamp_monotonic();
     server->reload_is_due = false;
@@ -657,6 +665,7 @@ static enum error_code make_view(struct server *server, struct error *error)
         .header_file = server->headers.file,
         .metrics_push = server->metrics.push,
         .metrics_url = config->metrics.exporting.is_on ? config->metrics.exporting.url : NULL,
+        .notices = server->notices.notices,
         .ingress = server->ingress,
         .receiver = server->receiver,
         .has_arc_runners = config->engine.policy.arc_runners.count > 0,
@@ -707,6 +716,13 @@ static enum error_code make_admin(struct server *server, struct error *error)
     return ERROR_NONE;
 }
 
+static enum error_code start_notices(struct server *server, struct error *error)
+{
+    const struct notices_options parts = {
+        .loop = server->loop, .store = server->store, .engine = server->engine};
+    return notices_part_start(&server->notices, server->config, &parts, error);
+}
+
 // --- running the daemon ------------------------------------------------------------------------
 
 static void log_store_found(const struct store *store)
@@ -744,6 +760,8 @@ static enum error_code set_up_parts(struct server *server, struct error *error)
         code = start_engine(server, error);
     if (code == ERROR_NONE)
         code = metrics_part_start(&server->metrics, config, server->loop, server->store, error);
+    if (code == ERROR_NONE)
+        code = start_notices(server, error);
     if (code == ERROR_NONE)
         code = make_ingress(server, error);
     if (code == ERROR_NONE)
@@ -817,7 +835,8 @@ static void release_parts(struct server *server)
     if (server->view != NULL)
         view_stop(server->view);
     receiver_stop(server->receiver); // the engine answers what it has
-    // The engine's thread uses tasks owned by ingress and exporter until it ends.
+    notices_part_stop(&server->notices);
+    // The engine's thread uses tasks owned by ingress, exporter and notices until it ends.
     if (server->engine_is_running)
         engine_stop(server->engine);
     pthread_mutex_lock(&server->engine_lock);
@@ -837,6 +856,7 @@ static void release_parts(struct server *server)
     if (server->secrets != NULL)
         ingress_secrets_destroy(server->secrets);
     net_loop_destroy(server->loop);
+    notices_part_release(&server->notices);
     // Closing the loop closed the streams, which reported that to the view.
     view_destroy(server->view);
     if (server->admin_tokens != NULL)

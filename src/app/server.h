@@ -10,6 +10,7 @@
 #include "ghatrace/webhook/webhook.h"
 #include "header_reader.h"
 #include "metrics.h"
+#include "notices.h"
 #include "systemd.h"
 
 // --- reload ---------------------------------------------------------------------------------------
@@ -28,6 +29,7 @@ struct reload_parts {
     struct exporter *exporter;
     const struct header_reader *headers;
     const struct metrics_part *metrics;
+    const struct notices_part *notices;
     const struct credentials *credentials; // as they were when the parts were made
 };
 

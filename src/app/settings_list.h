@@ -106,6 +106,25 @@ SETTING(OTLP_CLIENT_KEY, "otlp-client-key", TEXT(otlp_client_key), NULL, "FILE",
         .unpreset = "OTEL_EXPORTER_OTLP_CLIENT_KEY, else none")
 SETTING(METRICS_EXPORTER, "metrics-exporter", CHOICE(metrics_exporter), "none", "none|otlp",
         "otlp: push metrics to the collector, too, at v1/metrics; instead of OTEL_METRICS_EXPORTER")
+SETTING(NOTIFY_URL_FILE, "notify-url-file", TEXT(notify_url_file), NULL, "FILE",
+        "receivers of notices about pools in trouble, one `FORM URL [TOKEN]` a line; read again on SIGHUP",
+        .unpreset = "none")
+SETTING(NOTIFY_QUEUED_AFTER, "notify-queued-after", DURATION(notices.after[NOTICE_QUEUED]), "15m", "TIME",
+        "how long the oldest queued job of a pool waits until a notice is sent; 0: none is",
+        .least = 0, .most = NEVER)
+SETTING(NOTIFY_DEAD_AFTER, "notify-dead-after", DURATION(notices.after[NOTICE_DEAD]), "15m", "TIME",
+        "likewise how long a pool is dead (pool-dead-after)",
+        .least = 0, .most = NEVER)
+SETTING(NOTIFY_CEILING_AFTER, "notify-ceiling-after", DURATION(notices.after[NOTICE_CEILING]), "15m", "TIME",
+        "likewise how long a ceiling is reached",
+        .least = 0, .most = NEVER)
+SETTING(NOTIFY_DELIVERIES_STOPPED_AFTER, "notify-deliveries-stopped-after", DURATION(notices.after[NOTICE_SILENCE]),
+        "0", "TIME",
+        "likewise how long no event was accepted",
+        .least = 0, .most = NEVER)
+SETTING(NOTIFY_HOLD, "notify-hold", DURATION(notices.hold), "5m", "TIME",
+        "how long a trouble has to be over until the notice of its end is sent",
+        .least = 0, .most = NEVER)
 SETTING(OTLP_LISTEN, "otlp-listen", TEXT(otlp_listen), "off", "HOST:PORT|off",
         "address for OTLP/HTTP, for what ARC reports and for spans of programs inside jobs")
 SETTING(OTLP_TOKEN_FILE, "otlp-token-file", TEXT(otlp_token_file), NULL, "FILE",

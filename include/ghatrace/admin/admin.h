@@ -18,6 +18,7 @@
 #include "ghatrace/net/address.h"
 #include "ghatrace/net/loop.h"
 #include "ghatrace/net/tls.h"
+#include "ghatrace/notify/notices.h"
 #include "ghatrace/receiver/receiver.h"
 #include "ghatrace/store/store.h"
 #include "ghatrace/trace/ids.h"
@@ -139,6 +140,7 @@ struct view_sources {
     bool has_arc_runners;                         // arc-runners is set
     const struct metrics_push *metrics_push;      // NULL: no metrics are pushed
     const char *metrics_url;                      // likewise
+    const struct notices *notices;                // NULL: none are sent
     enum id_scheme id_scheme; // scheme of the trace IDs that are shown: the exported one
     const char *trace_url;    // URL of a trace in the backend, with {trace_id} in it; NULL: none
     const char *export_url;   // NULL: nothing is exported

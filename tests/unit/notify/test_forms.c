@@ -1,0 +1,343 @@
+// The bodies of requests in each form, and what names may do to them.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "../../../src/notify/forms.h"
+#include "../../../src/notify/sender.h"
+#include "ghatrace/json/read.h"
+
+#define NOW ((timestamp_ns)1790000000 * NS_PER_SECOND)
+
+struct paper {
+    struct notice notices[NOTICE_BOARD_MAX];
+    const struct notice *list[NOTICE_BOARD_MAX];
+    struct notice_facts facts[1];
+    struct notice_scene scene;
+    struct notice_message message;
+    struct notice_receiver receiver;
+    struct buffer body;
+    struct arena arena;
+    struct json_document document;
+    char name[1024];
+};
+
+static struct paper paper;
+
+static int set_up(void **state)
+{
+    (void)state;
+    memset(&paper, 0, sizeof paper);
+    buffer_init(&paper.body, NOTICE_BODY_MAX);
+    arena_init(&paper.arena, 65536);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    buffer_release(&paper.body);
+    arena_release(&paper.arena);
+    return 0;
+}
+
+// `count` begins about one pool; `end`: ends.
+static void set_notices(struct slice name, size_t count, bool end)
+{
+    memcpy(paper.name, name.data, name.len);
+    struct slice kept = {paper.name, name.len};
+    paper.facts[0] = (struct notice_facts){.id = notice_subject_of(kept),
+                                           .name = kept,
+                                           .has_state = true,
+                                           .state = POOL_BUSY,
+                                           .queued = 9,
+                                           .running = 7,
+                                           .oldest = NOW - 16 * NS_PER_MINUTE};
+    paper.scene = (struct notice_scene){.facts = paper.facts, .count = 1, .now = NOW};
+    for (size_t i = 0; i < count; i++) {
+        paper.notices[i] = (struct notice){
+            .key = {.condition = NOTICE_QUEUED, .subject = paper.facts[0].id},
+            .state = {.phase = end ? NOTICE_END_DUE : NOTICE_BEGIN_DUE,
+                      .began_at = NOW - NS_PER_HOUR,
+                      .ended_at = end ? NOW - 5 * NS_PER_MINUTE : TIMESTAMP_UNKNOWN},
+            .name = paper.name,
+            .name_len = name.len};
+        paper.list[i] = &paper.notices[i];
+    }
+    paper.message =
+        (struct notice_message){.notices = paper.list, .count = count, .scene = &paper.scene};
+}
+
+static void write_as(enum notice_form form)
+{
+    struct error error;
+    paper.receiver.form = form;
+    memcpy(paper.receiver.topic, "topic", 6);
+    buffer_clear(&paper.body);
+    arena_clear(&paper.arena);
+    assert_int_equal(notice_write(&paper.message, &paper.receiver, &paper.body), ERROR_NONE);
+    assert_int_equal(json_parse(buffer_slice(&paper.body), &paper.arena, &paper.document, &error),
+                     ERROR_NONE);
+}
+
+static struct slice member(json_value object, const char *name)
+{
+    struct slice text;
+    json_value found = json_get(&paper.document, object, slice_from_string(name));
+    assert_true(json_string(&paper.document, found, &paper.arena, &text));
+    return text;
+}
+
+static void assert_text(struct slice found, const char *wanted)
+{
+    if (!slice_equals(found, slice_from_string(wanted)))
+        fail_msg("found \"%.*s\", wanted \"%s\"", SLICE_ARGS(found), wanted);
+}
+
+static void our_form_has_an_object_for_each_notice(void **state)
+{
+    (void)state;
+    set_notices(SLICE("gpu,a100"), 2, false);
+    write_as(NOTICE_JSON);
+    json_value list = json_get(&paper.document, JSON_ROOT, SLICE("notices"));
+    json_value first = json_first_element(&paper.document, list);
+    assert_text(member(JSON_ROOT, "source"), "ghatrace");
+    assert_text(member(first, "condition"), "queued");
+    assert_text(member(first, "event"), "began");
+    assert_text(member(first, "pool"), "gpu,a100");
+    assert_text(member(first, "state"), "busy");
+    assert_text(member(first, "since"), "2026-09-21T13:13:20.000Z");
+    assert_text(
+        member(first, "text"),
+        "gpu,a100: jobs wait long since 2026-09-21T13:13:20Z. 9 queued, the oldest for 16m, 7 "
+        "running: as many as ever in the last week.");
+    json_value second = json_next_element(&paper.document, first);
+    assert_true(slice_equals(member(first, "id"), member(second, "id")));
+    assert_int_equal(json_next_element(&paper.document, second), JSON_NONE);
+}
+
+static void an_end_has_the_duration(void **state)
+{
+    (void)state;
+    set_notices(SLICE("gpu"), 1, true);
+    write_as(NOTICE_NTFY);
+    assert_text(member(JSON_ROOT, "topic"), "topic");
+    assert_text(member(JSON_ROOT, "title"), "Over: gpu: jobs wait long");
+    assert_text(
+        member(JSON_ROOT, "message"),
+        "Over: gpu: jobs wait long, after 55m. 9 queued, the oldest for 16m, 7 running: as many "
+        "as ever in the last week.");
+}
+
+static void a_pool_that_is_no_longer_known_has_no_figures(void **state)
+{
+    (void)state;
+    set_notices(SLICE("gpu"), 1, true);
+    paper.scene.count = 0;
+    write_as(NOTICE_SLACK);
+    assert_text(member(JSON_ROOT, "text"), "Over: gpu: jobs wait long, after 55m.");
+    write_as(NOTICE_JSON);
+}
+
+static void a_text_of_many_notices_is_short(void **state)
+{
+    char longest[512];
+    (void)state;
+    memset(longest, '<', sizeof longest);
+    set_notices((struct slice){longest, sizeof longest}, notice_batch_max(NOTICE_NTFY), false);
+    write_as(NOTICE_NTFY);
+    assert_text(member(JSON_ROOT, "title"), "1000 troubles");
+    struct slice text = member(JSON_ROOT, "message");
+    assert_true(text.len < 4096 && slice_ends_with(text, SLICE("\nand 985 more.")));
+}
+
+static void a_request_of_the_longest_names_fits(void **state)
+{
+    char longest[NOTICE_NAME_MAX];
+    (void)state;
+    memset(longest, '\x01', sizeof longest); // six bytes each in JSON
+    set_notices((struct slice){longest, sizeof longest}, notice_batch_max(NOTICE_JSON), false);
+    paper.facts[0].ceiling = paper.facts[0].name;
+    write_as(NOTICE_JSON);
+    assert_true(paper.body.len > 500000);
+}
+
+// Each name, as it is in a text, and as it is in Slack's.
+static void names_are_harmless_in_texts(void **state)
+{
+    static const struct {
+        const char *name, *shown, *slack;
+    } cases[] = {
+        {"gpu_a100-x", "gpu_a100-x", "gpu_a100-x"},
+        {"<!channel>", "<!channel>", "&lt;!channel&gt;"},
+        {"<https://e.x|y>", "<https://e.x|y>", "&lt;https://e.x|y&gt;"},
+        {"&lt;", "&lt;", "&amp;lt;"},
+        {"*a* `b`", "*a* `b`",
+         "\xe2\x88\x97"
+         "a\xe2\x88\x97 'b'"},
+        {"@here", "@here", "\xef\xbc\xa0here"},
+        {"[a](b)", "[a](b)",
+         "\xef\xbc\xbb"
+         "a](b)"},
+        {"a\r\nb\x1b[1m\x7f",
+         "a\xef\xbf\xbd\xef\xbf\xbd"
+         "b\xef\xbf\xbd[1m\xef\xbf\xbd",
+         NULL},
+        {"\xe2\x80\xae"
+         "exe",
+         "\xef\xbf\xbd"
+         "exe",
+         NULL}, // right-to-left override
+        {"a\xe2\x81\xa6"
+         "b",
+         "a\xef\xbf\xbd"
+         "b",
+         NULL}, // isolate
+        {"a\xe2\x80\x8b"
+         "b\xef\xbb\xbf",
+         "a\xef\xbf\xbd"
+         "b\xef\xbf\xbd",
+         NULL},
+        {"a\xe2\x80\xa8"
+         "b",
+         "a\xef\xbf\xbd"
+         "b",
+         NULL}, // line separator
+        {"a\xc2\x85"
+         "b",
+         "a\xef\xbf\xbd"
+         "b",
+         NULL},                                         // next line
+        {"\xf3\xa0\x81\x81", "\xef\xbf\xbd", NULL},     // a tag
+        {"\xff\xc3", "\xef\xbf\xbd\xef\xbf\xbd", NULL}, // not UTF-8
+        {"\xc3\xa4\xe6\xbc\xa2\xf0\x9f\x98\x80", "\xc3\xa4\xe6\xbc\xa2\xf0\x9f\x98\x80", NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char shown[NOTICE_SHOWN_SIZE], wanted[256];
+        size_t len = notice_clean_name(slice_from_string(cases[i].name), shown);
+        assert_text((struct slice){shown, len}, cases[i].shown);
+        set_notices(slice_from_string(cases[i].name), 1, false);
+        write_as(NOTICE_SLACK);
+        (void)snprintf(wanted, sizeof wanted, "%s: jobs wait long",
+                       cases[i].slack != NULL ? cases[i].slack : cases[i].shown);
+        if (cases[i].slack != NULL)
+            assert_true(slice_starts_with(member(JSON_ROOT, "text"), slice_from_string(wanted)));
+    }
+}
+
+static void a_long_name_is_cut_between_characters(void **state)
+{
+    char shown[NOTICE_SHOWN_SIZE], name[400];
+    (void)state;
+    for (size_t start = 0; start < 3; start++) {
+        memset(name, 'x', sizeof name);
+        for (size_t i = start; i + 3 <= sizeof name; i += 3)
+            memcpy(name + i, "\xe6\xbc\xa2", 3);
+        size_t len = notice_clean_name((struct slice){name, sizeof name}, shown);
+        assert_true(len > NOTICE_SHOWN_MAX - 3 && len <= NOTICE_SHOWN_MAX + 3);
+        assert_true(slice_ends_with((struct slice){shown, len}, SLICE("\xe6\xbc\xa2\xe2\x80\xa6")));
+    }
+}
+
+// --- answers --------------------------------------------------------------------------------------
+
+static void answers_mean_sent_later_or_never(void **state)
+{
+    static const struct {
+        int status;
+        enum notice_result result;
+    } cases[] = {{200, NOTICE_SENT},      {204, NOTICE_SENT},      {0, NOTICE_NOT_SENT},
+                 {408, NOTICE_NOT_SENT},  {429, NOTICE_NOT_SENT},  {500, NOTICE_NOT_SENT},
+                 {503, NOTICE_NOT_SENT},  {302, NOTICE_NOT_TAKEN}, {307, NOTICE_NOT_TAKEN},
+                 {400, NOTICE_NOT_TAKEN}, {404, NOTICE_NOT_TAKEN}, {410, NOTICE_NOT_TAKEN}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_int_equal(notice_result_of(cases[i].status, false), cases[i].result);
+    assert_int_equal(notice_result_of(0, true), NOTICE_UNKNOWN);
+}
+
+static void an_error_that_has_a_secret_is_not_quoted(void **state)
+{
+    static const char *const secrets[] = {"/services/T0/xyz?k=v", "t0ken", "user:pa55", "tpc"};
+    struct notice_receiver receiver = {
+        .endpoint = {.path = "/services/T0/xyz?k=v", .userinfo = "user:pa55"},
+        .token = "t0ken",
+        .topic = "tpc"};
+    char message[NOTICE_MESSAGE_SIZE];
+    struct error error;
+    (void)state;
+    for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++) {
+        error_set(&error, ERROR_NETWORK, "cannot fetch %s from there", secrets[i]);
+        notice_describe_failure(&receiver, 0, &error, message);
+        assert_string_equal(message, "no answer: network error");
+    }
+    error_set(&error, ERROR_NETWORK, "connection refused");
+    notice_describe_failure(&receiver, 0, &error, message);
+    assert_string_equal(message, "no answer: connection refused");
+    notice_describe_failure(&receiver, 404, &error, message);
+    assert_string_equal(message, "answered 404");
+}
+
+// --- the file -------------------------------------------------------------------------------------
+
+static void the_file_has_a_receiver_a_line(void **state)
+{
+    struct notice_receivers receivers;
+    struct error error;
+    (void)state;
+    assert_int_equal(
+        notice_receivers_parse(SLICE("\xef\xbb\xbf# all\r\n\r\n"
+                                     " slack\thttps://hooks.slack.com/services/T/B/x \r\n"
+                                     "ntfy https://ntfy.example:8443/my-topic?auth=abc tk_1\n"
+                                     "json http://[::1]/"),
+                               &receivers, &error),
+        ERROR_NONE);
+    assert_int_equal(receivers.count, 3);
+    assert_int_equal(receivers.items[0].form, NOTICE_SLACK);
+    assert_string_equal(receivers.items[0].endpoint.path, "/services/T/B/x");
+    assert_string_equal(receivers.items[0].endpoint.host_header, "hooks.slack.com");
+    assert_int_equal(receivers.items[1].form, NOTICE_NTFY);
+    assert_string_equal(receivers.items[1].endpoint.path, "/?auth=abc");
+    assert_string_equal(receivers.items[1].topic, "my-topic");
+    assert_string_equal(receivers.items[1].token, "tk_1");
+    assert_string_equal(receivers.items[2].endpoint.host_header, "[::1]");
+    assert_true(receivers.items[0].id != receivers.items[1].id);
+    notice_receivers_wipe(&receivers);
+    assert_string_equal(receivers.items[1].token, "");
+}
+
+static void the_token_is_no_part_of_a_receivers_identity_but_its_form_is(void **state)
+{
+    struct notice_receivers a, b, c;
+    struct error error;
+    (void)state;
+    assert_int_equal(notice_receivers_parse(SLICE("json https://a/b"), &a, &error), ERROR_NONE);
+    assert_int_equal(notice_receivers_parse(SLICE("json https://a/b t"), &b, &error), ERROR_NONE);
+    assert_int_equal(notice_receivers_parse(SLICE("slack https://a/b"), &c, &error), ERROR_NONE);
+    assert_true(a.items[0].id == b.items[0].id && a.items[0].id != c.items[0].id);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(our_form_has_an_object_for_each_notice),
+        TEST(an_end_has_the_duration),
+        TEST(a_pool_that_is_no_longer_known_has_no_figures),
+        TEST(a_text_of_many_notices_is_short),
+        TEST(a_request_of_the_longest_names_fits),
+        TEST(names_are_harmless_in_texts),
+        TEST(a_long_name_is_cut_between_characters),
+        TEST(answers_mean_sent_later_or_never),
+        TEST(an_error_that_has_a_secret_is_not_quoted),
+        TEST(the_file_has_a_receiver_a_line),
+        TEST(the_token_is_no_part_of_a_receivers_identity_but_its_form_is),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
