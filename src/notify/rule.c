@@ -9,7 +9,7 @@ static enum notice_event end_state(struct notice_state *state, enum notice_event
     return event;
 }
 
-static void make_due(struct notice_state *state, enum notice_phase phase, timestamp_ns now)
+static void make_pending(struct notice_state *state, enum notice_phase phase, timestamp_ns now)
 {
     state->phase = phase;
     state->due_at = now;
@@ -21,7 +21,7 @@ static enum notice_event advance_none(struct notice_state *state, const struct n
 {
     if (sight->presence != NOTICE_PRESENT)
         return NOTICE_NO_EVENT;
-    make_due(state, NOTICE_BEGIN_DUE, sight->now);
+    make_pending(state, NOTICE_BEGIN_DUE, sight->now);
     state->began_at = sight->since;
     return NOTICE_NO_EVENT;
 }
@@ -58,7 +58,7 @@ static enum notice_event advance_held(struct notice_state *state, const struct n
     if (sight->presence != NOTICE_ABSENT)
         return fold_end(state);
     if (sight->now - state->ended_at >= times->hold)
-        make_due(state, NOTICE_END_DUE, sight->now);
+        make_pending(state, NOTICE_END_DUE, sight->now);
     return NOTICE_NO_EVENT;
 }
 
