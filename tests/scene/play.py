@@ -1,0 +1,241 @@
+"""Plays a scene to a daemon by the clock, and compares at each minute what it says with the truth."""
+import collections
+import json
+import pathlib
+import re
+import shutil
+import tempfile
+import time
+import urllib.parse
+
+import deliveries
+import harness
+from clock import Clock, daemon_time, parse
+from differences import Differences
+from test_admin import read_metrics
+from truth import BOUNDS, DAY, MINUTE, PoolTruth, bucket_width, rank
+
+# Tuesday noon. Deliveries older than so much are delivered at once, to a daemon whose clock begins then.
+START = 1_795_521_600
+BACKLOG_AGE, LEAD = 300, 60
+QUANTILES = {50: "0.5", 90: "0.9", 99: "0.99"}
+ROUNDING = 0.002  # the API has milliseconds
+
+
+class Player:
+    def __init__(self, scene, speed, folder, **settings):
+        self.scene, self.speed, self.folder = scene, speed, folder
+        self.differences = Differences()
+        self.truths = {name: PoolTruth() for name in scene.names}
+        self.minutes = 0
+        self.most_behind = 0.0
+        self.answers = collections.Counter()  # of deliveries
+        self.recorded = []                    # (time, metrics) of each minute
+        self.shown = []                       # (time, /api/pools) of each minute
+        self.made = deliveries.Sent()
+        self.client, self.used = None, 0.0
+        self.settings = settings
+        self.daemon = None
+
+    # --- the daemon ---------------------------------------------------------------------------------
+
+    def start_daemon(self, at, speed):
+        self.clock = Clock(at, speed)
+        self.forget_client()
+        self.daemon = harness.Daemon(self.folder, env=self.clock.environment(at), **self.settings)
+        self.daemon.start()
+        with harness.Client(self.daemon.admin_address) as client:
+            self.clock.follow(daemon_time(client))
+
+    def get(self, path):
+        with harness.Client(self.daemon.admin_address) as client:
+            answer = client.request("GET", path, headers={"Host": "localhost"})
+        if answer.status != 200:
+            raise AssertionError(f"GET {path}: {answer}")
+        return answer
+
+    def get_json(self, path):
+        return json.loads(self.get(path).body)
+
+    def of_pool(self, name, rest):
+        return self.get_json(f"/api/pools/{urllib.parse.quote(name, safe='')}/{rest}")
+
+    def forget_client(self):
+        if self.client:
+            self.client.close()
+        self.client = None
+
+    def deliver(self, delivery):
+        event = self.made.event_of(delivery)
+        for _ in range(100):
+            if self.client is None or time.monotonic() - self.used > 0.1:
+                self.forget_client()  # its time may be over, by the faster clock
+                self.client = self.daemon.client()
+            try:
+                answer = self.client.deliver(event)
+            except OSError:
+                self.forget_client()
+                continue
+            self.used = time.monotonic()
+            self.answers[answer.outcome] += 1
+            if 200 <= answer.status < 300:
+                break
+            time.sleep(0.05)
+        else:
+            raise AssertionError(f"{delivery} was answered {answer}")
+        if delivery.kind not in ("run", "repeated") and delivery.subject.is_counted:
+            self.truths[delivery.subject.pool].add(delivery.subject, delivery.kind)
+
+    # --- time passes --------------------------------------------------------------------------------
+
+    def play(self):
+        waiting = collections.deque(deliveries.of_world(self.scene.world, self.scene.end + 1, seed=1))
+        self.start_daemon(self.scene.start - BACKLOG_AGE, 1)
+        while waiting and waiting[0].due < self.scene.start - BACKLOG_AGE:
+            self.deliver(waiting.popleft())
+        begun = self.clock.now()
+        self.daemon.stop()
+        assert begun < self.scene.start - LEAD, "the old deliveries took too long"
+        self.start_daemon(self.scene.start - LEAD, self.speed)
+        for minute in range(self.scene.start, self.scene.end + 1, MINUTE):
+            waiting = self.play_until(minute, waiting)
+            self.check(minute)
+        self.check_history()
+
+    def play_until(self, minute, waiting):
+        """Delivers what is due; and what happened by then, unless it is late by minutes."""
+        rest = collections.deque()
+        while waiting and waiting[0].due <= minute + deliveries.MOST + 1:
+            delivery = waiting.popleft()
+            if delivery.due <= minute:
+                self.clock.sleep_until(delivery.due)
+            elif delivery.at > minute or delivery.is_late or delivery.kind == "repeated":
+                rest.append(delivery)
+                continue
+            else:
+                self.clock.sleep_until(min(delivery.due, minute))
+            self.deliver(delivery)
+        rest.extend(waiting)
+        self.clock.sleep_until(minute)
+        return rest
+
+    # --- comparing ----------------------------------------------------------------------------------
+
+    def check(self, minute):
+        before = self.clock.now()
+        pools = {pool["pool"]: pool for pool in self.get_json("/api/pools")["pools"]}
+        between = self.clock.now()
+        found = read_metrics(self.get("/metrics").text)
+        after = self.clock.now()
+        self.most_behind = max(self.most_behind, after - minute)
+        self.minutes += 1
+        self.recorded.append((minute, found))
+        self.shown.append((minute, pools))
+        for name, truth in self.truths.items():
+            if not truth.jobs:
+                continue
+            where = f"{self.place(minute)} {name}"
+            self.check_api(where, pools.get(name), truth, before, between)
+            self.check_metrics(where, name, found, truth, between, after)
+        name = self.scene.names[self.minutes % len(self.scene.names)]
+        self.check_whatif(f"{self.place(minute)} {name}", name)
+
+    def place(self, minute):
+        return f"minute {(minute - self.scene.incident) // MINUTE:+d}"
+
+    def slack(self):
+        return self.clock.uncertainty + ROUNDING
+
+    def check_api(self, where, shown, truth, before, after):
+        note, counts = self.differences, truth.counts()
+        if shown is None:
+            note.note("api pool", where, None, counts)
+            return
+        for kind, true in zip(("waiting", "queued", "running"), counts):
+            note.equal(f"api {kind}", where, shown[kind], true)
+        low, high = truth.open_waits(before) or (None,) * 4, truth.open_waits(after) or (None,) * 4
+        for place, kind in enumerate(("p50", "p90", "p99", "oldest")):
+            value = shown["oldest_wait_seconds"] if kind == "oldest" else shown["open_wait_seconds"][kind]
+            note.near(f"api open wait {kind}", where, value, low[place], high[place], self.slack())
+        for kind, length in (("day", DAY), ("week", 7 * DAY)):
+            true = {truth.busy_max(at - length, at) for at in (before, after)}
+            note.near(f"api busy_max_{kind}", where, shown[f"busy_max_{kind}"], min(true), max(true))
+        note.equal("api last_start_at", where, parse(shown["last_start_at"]), truth.last_start(before - DAY, after))
+
+    def check_metrics(self, where, name, found, truth, before, after):
+        note = self.differences
+
+        def value(metric, **labels):
+            return found.get((metric, frozenset({"pool": name, **labels}.items())))
+        for kind, true in zip(("waiting", "queued", "running"), truth.counts()):
+            note.equal(f"metrics {kind}", where, value(f"ghatrace_pool_{kind}"), true)
+        low, high = truth.open_waits(before) or (0,) * 4, truth.open_waits(after) or (0,) * 4
+        for place, (percent, quantile) in enumerate(QUANTILES.items()):
+            note.near(f"metrics open wait p{percent}", where, value("ghatrace_pool_open_wait_seconds", quantile=quantile),
+                      low[place], high[place], self.slack())
+        note.near("metrics oldest wait", where, value("ghatrace_pool_oldest_wait_seconds"), low[3], high[3], self.slack())
+        true = {truth.busy_max(at - 7 * DAY, at) for at in (before, after)}
+        note.near("metrics busy_max", where, value("ghatrace_pool_busy_max"), min(true), max(true))
+        count, total, buckets = truth.histogram()
+        waits = "ghatrace_pool_queue_wait_seconds"
+        note.equal("metrics ended waits", where, value(waits + "_count") or 0, count)
+        note.near("metrics sum of waits", where, value(waits + "_sum") or 0, total, total, 1e-6 * total)
+        for bound, true in zip(BOUNDS, buckets):
+            note.equal("metrics ended waits le", f"{where} {bound}", value(waits + "_bucket", le=f"{bound}.0") or 0, true)
+
+    def check_whatif(self, where, name):
+        """As it was: of the jobs of the last week, the waits of the open ones up to now."""
+        truth, note = self.truths[name], self.differences
+        if not truth.jobs:
+            return None
+        before = self.clock.now()
+        answer = self.of_pool(name, f"whatif?runners={self.scene.capacity(name)}")
+        after = self.clock.now()
+        low, high = (sum(truth.waits_of(0, at), []) for at in (before, after))
+        note.equal("whatif jobs", where, answer["jobs"], len(high))
+        for percent in (50, 90, 99) if low else ():
+            note.near(f"whatif was p{percent}", where, answer["was"][f"p{percent}_seconds"], rank(low, percent),
+                      rank(high, percent), self.slack())
+        note.equal("whatif was waiting", where, answer["was"]["waiting"] if low else 0, len(truth.waits_of(0, after)[1]))
+        return answer
+
+    def check_history(self):
+        """The last whole day by minute."""
+        for name, truth in self.truths.items():
+            if truth.jobs:
+                self.check_pool_history(name, truth)
+
+    def check_pool_history(self, name, truth):
+        note = self.differences
+        slots = self.of_pool(name, "history?window=24h")["slots"][:-1]  # the last one goes on
+        begin = int(parse(slots[0]["start"]))
+        for number, (slot, true) in enumerate(zip(slots, truth.minutes(begin, len(slots)))):
+            where = f"{self.place(begin + number * MINUTE)} {name}"
+            note.equal("history start", where, parse(slot["start"]), begin + number * MINUTE)
+            for kind in ("arrivals", "starts", "queued_max", "running_max"):
+                note.equal(f"history {kind}", where, slot[kind], true[kind])
+            for kind in ("queued_mean", "running_mean"):
+                note.near(f"history {kind}", where, slot[kind], true[kind], true[kind], 0.001)
+            note.equal("history waits", where, slot["wait_seconds"]["count"], len(true["waits"]))
+            for percent in (50, 90, 99):
+                wanted = rank(true["waits"], percent) if true["waits"] else None
+                width = bucket_width(wanted) if wanted else 0
+                note.near(f"history wait p{percent}", where, slot["wait_seconds"][f"p{percent}"], wanted, wanted, width)
+
+
+def new_folder():
+    """In memory if possible: by a fast clock each write of a disk takes long."""
+    shm = pathlib.Path("/dev/shm")
+    return tempfile.mkdtemp(prefix="ghatrace-scene-", dir=shm if shm.is_dir() else None)
+
+
+def play(scene, speed, **settings):
+    folder = new_folder()
+    player = Player(scene, speed, folder, **settings)
+    try:
+        player.play()
+        yield player
+    finally:
+        if player.daemon:
+            player.daemon.stop()
+        shutil.rmtree(folder, True)

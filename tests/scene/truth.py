@@ -1,0 +1,167 @@
+"""What is true of a pool at a time, counted from its jobs one by one, in the plainest way."""
+import math
+
+MINUTE, DAY = 60, 86400
+BOUNDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 21600)  # of /metrics
+
+
+def rank(values, percent):
+    """Nearest rank."""
+    values = sorted(values)
+    return values[max(1, -(-len(values) * percent // 100)) - 1]
+
+
+class Known:
+    """A job, as far as deliveries said so."""
+
+    def __init__(self, job):
+        self.job, self.kinds = job, set()
+
+    def add(self, kind):
+        self.kinds.add(kind)
+
+    @property
+    def has_started(self):
+        return self.job.started is not None and bool(self.kinds & {"in_progress", "completed"})
+
+    @property
+    def started(self):
+        return self.job.started if self.has_started else None
+
+    @property
+    def ended(self):
+        return self.job.ended if "completed" in self.kinds else None
+
+    @property
+    def is_waiting(self):
+        return not self.has_started and self.ended is None and "waiting" in self.kinds and "released" not in self.kinds
+
+    @property
+    def ready(self):
+        if "waiting" in self.kinds or "released" in self.kinds:
+            if "released" not in self.kinds:
+                return None
+            # The event that releases a job has the body of its first, so it is known as that until `waiting` comes.
+            return self.job.released
+        return self.job.created
+
+    @property
+    def is_queued(self):
+        return not self.has_started and self.ended is None and not self.is_waiting
+
+    @property
+    def is_running(self):
+        return self.has_started and self.ended is None
+
+
+class PoolTruth:
+    """Of one pool: its jobs in the order of their numbers."""
+
+    def __init__(self):
+        self.jobs = {}
+        self.counted_waits = {}  # as each was first known
+
+    def add(self, job, kind):
+        known = self.jobs.setdefault(job, Known(job))
+        known.add(kind)
+        if job not in self.counted_waits and known.started is not None and known.ready is not None:
+            self.counted_waits[job] = known.started - known.ready
+
+    def all(self):
+        return self.jobs.values()
+
+    def counts(self):
+        return tuple(sum(getattr(known, name) for known in self.all()) for name in ("is_waiting", "is_queued", "is_running"))
+
+    def queued_since(self):
+        return sorted(known.ready for known in self.all() if known.is_queued)
+
+    def open_waits(self, now):
+        """(p50, p90, p99, oldest), or None."""
+        waits = [max(0, now - since) for since in self.queued_since()]
+        return tuple(rank(waits, percent) for percent in (50, 90, 99, 100)) if waits else None
+
+    def busy_max(self, since, now):
+        """The most that ran at once, at the end of a second."""
+        changes = {}
+        for known in self.all():
+            if known.started is not None:
+                changes[known.started] = changes.get(known.started, 0) + 1
+                if known.ended is not None:
+                    changes[known.ended] = changes.get(known.ended, 0) - 1
+        level, most, at_begin = 0, 0, 0
+        for at in sorted(changes):
+            if at > now:
+                break
+            level += changes[at]
+            if at <= since:
+                at_begin = level
+            else:
+                most = max(most, level)
+        return max(most, at_begin)
+
+    def last_start(self, since, now):
+        """Its minute."""
+        starts = [known.started for known in self.all() if known.started is not None and since <= known.started <= now]
+        return max(starts) // MINUTE * MINUTE if starts else None
+
+    def histogram(self):
+        """(count, sum, numbers at most each bound) of the waits that ended."""
+        waits = list(self.counted_waits.values())
+        return len(waits), sum(waits), [sum(wait <= bound for wait in waits) for bound in BOUNDS]
+
+    def waits_of(self, since, until):
+        """Of those that became ready in the window: ended, and so far."""
+        ended, so_far = [], []
+        for known in self.all():
+            if known.ready is None or not since <= known.ready < until or (known.ended is not None and known.started is None):
+                continue
+            if known.is_waiting:
+                continue
+            if known.started is not None and known.started < until:
+                ended.append(known.started - known.ready)
+            else:
+                so_far.append(until - known.ready)
+        return ended, so_far
+
+    def minutes(self, begin, count):
+        """The minutes from `begin` on, each a dict as the API has it, percentiles apart: `waits`."""
+        end = begin + count * MINUTE
+        queued, running = [0] * (count * MINUTE + 1), [0] * (count * MINUTE + 1)
+        found = [{"arrivals": 0, "starts": 0, "waits": []} for _ in range(count)]
+
+        def change(levels, since, until):
+            first = max(math.floor(since), begin) - begin
+            last = (min(math.floor(until), end) if until is not None else end) - begin
+            if first < last:
+                levels[first] += 1
+                levels[last] -= 1
+
+        for known in self.all():
+            ready, started, ended = known.ready, known.started, known.ended
+            if ready is not None:
+                change(queued, ready, started if started is not None else ended)
+                if begin <= ready < end:
+                    found[int(ready - begin) // MINUTE]["arrivals"] += 1
+            if started is not None:
+                change(running, started, ended)
+                if begin <= started < end:
+                    slot = found[(started - begin) // MINUTE]
+                    slot["starts"] += 1
+                    if ready is not None:
+                        slot["waits"].append(started - ready)
+        for name, levels in (("queued", queued), ("running", running)):
+            level = 0
+            for number in range(count):
+                values = []
+                for second in range(number * MINUTE, (number + 1) * MINUTE):
+                    level += levels[second]
+                    values.append(level)
+                found[number][name + "_max"] = max(values)
+                found[number][name + "_mean"] = sum(values) / MINUTE
+        return found
+
+
+def bucket_width(seconds):
+    """Of the stored histogram around a value."""
+    return 1 if seconds < 16 else 2 ** (math.floor(math.log2(seconds)) - 3)
