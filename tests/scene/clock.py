@@ -33,16 +33,16 @@ class Clock:
     def now(self):
         return self.base[0] + (time.monotonic() - self.base[1]) * self.speed
 
-    def follow(self, ask):
-        """Sets it by the daemon's: `ask()` returns the daemon's time. What it gives in whole seconds is asked for until it
-        changes. Of several tries the one with the shortest answer counts."""
+    def follow(self, ask, tries=40):
+        """Sets it by the daemon's, by the quickest of several answers. `ask()` returns the daemon's time, in milliseconds; if
+        it has whole seconds, it is asked until they change."""
         best = None
-        deadline = time.monotonic() + 3
         last = ask()
-        while time.monotonic() < deadline and (best is None or time.monotonic() < deadline - 2):
+        while best is None or tries > 0:
             before = time.monotonic()
             at = ask()
             after = time.monotonic()
+            tries -= 1
             if at != last and (best is None or after - before < best[0]):
                 best = (after - before, at, (before + after) / 2)
             last = at

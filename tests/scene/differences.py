@@ -15,6 +15,9 @@ class Differences:
         if shown != true:
             self.note(kind, where, shown, true)
 
+    def equal_one_of(self, kind, where, shown, true):
+        self.equal(kind, where, shown, shown if shown in true else true)
+
     def near(self, kind, where, shown, low, high, slack=0.0):
         """Within [low, high], or so far from it."""
         self.compared[kind] += 1

@@ -13,12 +13,14 @@ import harness
 from clock import Clock, daemon_time, parse
 from differences import Differences
 from test_admin import read_metrics
+from states import Assessment
 from truth import BOUNDS, DAY, MINUTE, PoolTruth, bucket_width, rank
 
 # Tuesday noon. Deliveries older than so much are delivered at once, to a daemon whose clock begins then.
 START = 1_795_521_600
-BACKLOG_AGE, LEAD = 300, 60
+BACKLOG_AGE, LEAD = 900, 600
 QUANTILES = {50: "0.5", 90: "0.9", 99: "0.99"}
+LATER = (1, 22, 24, 25, 26, 27, 48, 5 * 24)  # hours
 ROUNDING = 0.002  # the API has milliseconds
 
 
@@ -28,13 +30,13 @@ class Player:
         self.differences = Differences()
         self.truths = {name: PoolTruth() for name in scene.names}
         self.minutes = 0
-        self.most_behind = 0.0
+        self.behind = []                      # how late each minute was looked at
         self.answers = collections.Counter()  # of deliveries
         self.recorded = []                    # (time, metrics) of each minute
-        self.shown = []                       # (time, /api/pools) of each minute
+        self.states = collections.defaultdict(dict)  # of each pool and minute, since when
         self.made = deliveries.Sent()
         self.client, self.used = None, 0.0
-        self.settings = settings
+        self.settings = {**scene.settings(), **settings}
         self.daemon = None
 
     # --- the daemon ---------------------------------------------------------------------------------
@@ -89,6 +91,11 @@ class Player:
     # --- time passes --------------------------------------------------------------------------------
 
     def play(self):
+        self.play_day()
+        self.check_history()
+        self.check_later()
+
+    def play_day(self):
         waiting = collections.deque(deliveries.of_world(self.scene.world, self.scene.end + 1, seed=1))
         self.start_daemon(self.scene.start - BACKLOG_AGE, 1)
         while waiting and waiting[0].due < self.scene.start - BACKLOG_AGE:
@@ -96,11 +103,12 @@ class Player:
         begun = self.clock.now()
         self.daemon.stop()
         assert begun < self.scene.start - LEAD, "the old deliveries took too long"
+        for delivery in waiting:
+            self.made.event_of(delivery)
         self.start_daemon(self.scene.start - LEAD, self.speed)
         for minute in range(self.scene.start, self.scene.end + 1, MINUTE):
             waiting = self.play_until(minute, waiting)
             self.check(minute)
-        self.check_history()
 
     def play_until(self, minute, waiting):
         """Delivers what is due; and what happened by then, unless it is late by minutes."""
@@ -123,20 +131,22 @@ class Player:
 
     def check(self, minute):
         before = self.clock.now()
-        pools = {pool["pool"]: pool for pool in self.get_json("/api/pools")["pools"]}
+        answer = self.get_json("/api/pools")
+        pools = {pool["pool"]: pool for pool in answer["pools"]}
         between = self.clock.now()
         found = read_metrics(self.get("/metrics").text)
         after = self.clock.now()
-        self.most_behind = max(self.most_behind, after - minute)
+        self.behind.append(before - minute)
         self.minutes += 1
         self.recorded.append((minute, found))
-        self.shown.append((minute, pools))
         for name, truth in self.truths.items():
             if not truth.jobs:
                 continue
             where = f"{self.place(minute)} {name}"
             self.check_api(where, pools.get(name), truth, before, between)
             self.check_metrics(where, name, found, truth, between, after)
+        self.check_states(minute, pools, before, between)
+        self.check_ceilings(minute, answer["ceilings"], found)
         name = self.scene.names[self.minutes % len(self.scene.names)]
         self.check_whatif(f"{self.place(minute)} {name}", name)
 
@@ -183,6 +193,48 @@ class Player:
         for bound, true in zip(BOUNDS, buckets):
             note.equal("metrics ended waits le", f"{where} {bound}", value(waits + "_bucket", le=f"{bound}.0") or 0, true)
 
+    def check_states(self, minute, pools, before, after):
+        """What is asked for at a border of two states may be either."""
+        note = self.differences
+        if all(pool["state"] is None for pool in pools.values()):
+            note.skip("state", "the daemon has none")
+            return
+        hosted = [self.truths[pool.name] for pool in self.scene.pools if pool.ceiling]
+        for name, truth in self.truths.items():
+            if not truth.jobs:
+                continue
+            where, shown = f"{self.place(minute)} {name}", pools[name]
+            has_ceiling = bool(self.scene.world.pools[name].ceiling) and self.scene.has_rule
+            true = [Assessment(truth, at, hosted, self.scene.limit if has_ceiling else None) for at in (before, after)]
+            note.equal_one_of("state", where, shown["state"], [t.state for t in true])
+            chosen = next((t for t in true if t.state == shown["state"]), true[0])
+            if chosen.state == shown["state"]:
+                since = parse(shown["since"])
+                note.near("since", where, since, chosen.since, chosen.since, MINUTE)
+            note.equal("ceiling of a pool", where, shown["ceiling"], "hosted" if shown["state"] == "ceiling" else None)
+            self.states[name][minute] = shown["state"], parse(shown["since"])
+
+    def check_ceilings(self, minute, ceilings, found):
+        note, where = self.differences, self.place(minute)
+        if not self.scene.has_rule:
+            note.skip("ceilings", "no rule names one")
+            return
+        names = [pool.name for pool in self.scene.pools if pool.ceiling and self.truths[pool.name].jobs]
+        counts = [self.truths[name].counts() for name in names]
+        queued, running = (sum(count[place] for count in counts) for place in (1, 2))
+        true = {"ceiling": "hosted", "limit": self.scene.limit, "running": running, "queued": queued, "inferred": False}
+        note.equal("number of ceilings", where, len(ceilings), 1)
+        for key, value in true.items():
+            note.equal(f"ceiling {key}", where, ceilings[0][key], value)
+        note.equal("ceiling pools", where, sorted(ceilings[0]["pools"]), sorted(names))
+        for kind, value in (("running", running), ("limit", self.scene.limit)):
+            note.equal(f"metrics ceiling {kind}", where, found.get((f"ghatrace_ceiling_{kind}", frozenset({("ceiling", "hosted")}))), value)
+        if ceilings[0]["since"] is not None:
+            by = collections.Counter(known.job.run.repository for name in names for known in self.truths[name].all() if known.is_running)
+            shown = {entry["repository"]: entry["running"] for entry in ceilings[0]["by_repository"]}
+            note.equal("ceiling by repository", where, list(shown.values()), [count for _, count in by.most_common(len(shown))])
+            note.equal("ceiling by repository names", where, {name: by[name] for name in shown}, shown)
+
     def check_whatif(self, where, name):
         """As it was: of the jobs of the last week, the waits of the open ones up to now."""
         truth, note = self.truths[name], self.differences
@@ -198,6 +250,22 @@ class Player:
                       rank(high, percent), self.slack())
         note.equal("whatif was waiting", where, answer["was"]["waiting"] if low else 0, len(truth.waits_of(0, after)[1]))
         return answer
+
+    def check_later(self):
+        """The days after, without a delivery: what was the most is not forgotten while minutes become hours."""
+        for hours in LATER:
+            at = self.scene.end + hours * 3600
+            self.daemon.stop()
+            self.start_daemon(at, 1)
+            self.check_api_alone(f"{hours} h later")
+
+    def check_api_alone(self, place):
+        before = self.clock.now()
+        pools = {pool["pool"]: pool for pool in self.get_json("/api/pools")["pools"]}
+        after = self.clock.now()
+        for name, truth in self.truths.items():
+            if truth.jobs:
+                self.check_api(f"{place} {name}", pools.get(name), truth, before, after)
 
     def check_history(self):
         """The last whole day by minute."""

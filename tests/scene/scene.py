@@ -28,7 +28,7 @@ def run_one(name):
         found = player.differences
         count = found.count
         print(f"{name}: {len(scene.world.jobs)} jobs, {player.minutes} minutes, {sum(found.compared.values())} values compared, "
-              f"{count} differ; at most {player.most_behind:.1f} s late, clocks within {player.clock.uncertainty:.2f} s; "
+              f"{count} differ; {max(player.behind):.1f} s late at most, {sum(player.behind) / len(player.behind):.1f} s as a rule, clocks within {player.clock.uncertainty:.2f} s; "
               f"deliveries {dict(player.answers)}")
         print("\n".join(found.lines()), flush=True)
     return 1 if count else 0

@@ -3,8 +3,11 @@
 Each has a quiet day first, whose deliveries come late and all at once; then `LIVE` seconds by the clock, of which the first
 `QUIET` are quiet, too.
 """
+import pathlib
+
 from world import HOUR, MINUTE, Outage, Pool, World
 
+CONF = pathlib.Path(__file__).resolve().parent.parent.parent / "conf/ghatrace.conf"
 QUIET, LIVE = 40 * MINUTE, 170 * MINUTE
 GPU, UBUNTU, WINDOWS, X64, MACOS, ARM64 = range(6)
 QUEUED, RUNNING = (9, 10, 4, 8, 6, 3), (7, 8, 3, 4, 2, 1)  # 40 and 25
@@ -31,6 +34,15 @@ class Scene:
         self.before = before
         self.fill()
         self.world.settle()
+
+    @property
+    def has_rule(self):
+        return "runner-ceiling" in CONF.read_text()
+
+    def settings(self):
+        """Of the daemon."""
+        rule = f"hosted: {self.limit}: ubuntu-* windows-* macos-*"
+        return {"runner_ceiling": rule} if self.has_rule else {}
 
     def capacity(self, name):
         pool = self.world.pools[name]
