@@ -21,7 +21,26 @@ START = 1_795_521_600
 BACKLOG_AGE, LEAD = 900, 600
 QUANTILES = {50: "0.5", 90: "0.9", 99: "0.99"}
 LATER = (1, 22, 24, 25, 26, 27, 48, 5 * 24)  # hours
+# What is read of /metrics: what is compared, and what the alert rules use.
+RECORDED = re.compile(r"ghatrace_(pool_|ceiling_)")
 ROUNDING = 0.002  # the API has milliseconds
+
+
+class Look:
+    """What the daemon said at a minute, and when it was asked: `times` has the times before, between and after."""
+
+    def __init__(self, player, minute, pool):
+        clock = player.clock
+        self.minute, self.times, self.pool = minute, [clock.now()], pool
+        self.pools = player.get("/api/pools").body
+        self.times.append(clock.now())
+        self.metrics = player.get("/metrics").text
+        self.times.append(clock.now())
+        try:
+            self.whatif = player.of_pool(pool, f"whatif?runners={player.scene.capacity(pool)}")
+        except AssertionError as error:  # no job yet
+            self.whatif = {"error": str(error)}
+        self.times.append(clock.now())
 
 
 class Player:
@@ -32,6 +51,7 @@ class Player:
         self.minutes = 0
         self.behind = []                      # how late each minute was looked at
         self.answers = collections.Counter()  # of deliveries
+        self.log = []                         # deliveries and looks, as they happened
         self.recorded = []                    # (time, metrics) of each minute
         self.states = collections.defaultdict(dict)  # of each pool and minute, since when
         self.made = deliveries.Sent()
@@ -86,12 +106,14 @@ class Player:
         else:
             raise AssertionError(f"{delivery} was answered {answer}")
         if delivery.kind not in ("run", "repeated") and delivery.subject.is_counted:
-            self.truths[delivery.subject.pool].add(delivery.subject, delivery.kind)
+            self.log.append(delivery)
 
     # --- time passes --------------------------------------------------------------------------------
 
     def play(self):
         self.play_day()
+        self.slots = {pool: self.of_pool(pool, "history?window=24h")["slots"] for pool in self.scene.names}
+        self.compare()
         self.check_history()
         self.check_later()
 
@@ -108,7 +130,8 @@ class Player:
         self.start_daemon(self.scene.start - LEAD, self.speed)
         for minute in range(self.scene.start, self.scene.end + 1, MINUTE):
             waiting = self.play_until(minute, waiting)
-            self.check(minute)
+            self.minutes += 1
+            self.log.append(Look(self, minute, self.scene.names[self.minutes % len(self.scene.names)]))
 
     def play_until(self, minute, waiting):
         """Delivers what is due; and what happened by then, unless it is late by minutes."""
@@ -129,15 +152,20 @@ class Player:
 
     # --- comparing ----------------------------------------------------------------------------------
 
-    def check(self, minute):
-        before = self.clock.now()
-        answer = self.get_json("/api/pools")
+    def compare(self):
+        """Goes through what happened again. It takes longer than the clock allows while it goes on."""
+        for entry in self.log:
+            if isinstance(entry, Look):
+                self.check(entry)
+            else:
+                self.truths[entry.subject.pool].add(entry.subject, entry.kind)
+
+    def check(self, look):
+        minute, (before, between, after, end) = look.minute, look.times
+        answer = json.loads(look.pools)
         pools = {pool["pool"]: pool for pool in answer["pools"]}
-        between = self.clock.now()
-        found = read_metrics(self.get("/metrics").text)
-        after = self.clock.now()
+        found = read_metrics("\n".join(line for line in look.metrics.splitlines() if RECORDED.match(line)))
         self.behind.append(before - minute)
-        self.minutes += 1
         self.recorded.append((minute, found))
         for name, truth in self.truths.items():
             if not truth.jobs:
@@ -147,8 +175,8 @@ class Player:
             self.check_metrics(where, name, found, truth, between, after)
         self.check_states(minute, pools, before, between)
         self.check_ceilings(minute, answer["ceilings"], found)
-        name = self.scene.names[self.minutes % len(self.scene.names)]
-        self.check_whatif(f"{self.place(minute)} {name}", name)
+        if self.truths[look.pool].jobs:
+            self.check_whatif(f"{self.place(minute)} {look.pool}", self.truths[look.pool], look.whatif, (after, end))
 
     def place(self, minute):
         return f"minute {(minute - self.scene.incident) // MINUTE:+d}"
@@ -235,21 +263,15 @@ class Player:
             note.equal("ceiling by repository", where, list(shown.values()), [count for _, count in by.most_common(len(shown))])
             note.equal("ceiling by repository names", where, {name: by[name] for name in shown}, shown)
 
-    def check_whatif(self, where, name):
+    def check_whatif(self, where, truth, answer, times):
         """As it was: of the jobs of the last week, the waits of the open ones up to now."""
-        truth, note = self.truths[name], self.differences
-        if not truth.jobs:
-            return None
-        before = self.clock.now()
-        answer = self.of_pool(name, f"whatif?runners={self.scene.capacity(name)}")
-        after = self.clock.now()
-        low, high = (sum(truth.waits_of(0, at), []) for at in (before, after))
+        note = self.differences
+        low, high = (sum(truth.waits_of(0, at), []) for at in times)
         note.equal("whatif jobs", where, answer["jobs"], len(high))
         for percent in (50, 90, 99) if low else ():
             note.near(f"whatif was p{percent}", where, answer["was"][f"p{percent}_seconds"], rank(low, percent),
                       rank(high, percent), self.slack())
-        note.equal("whatif was waiting", where, answer["was"]["waiting"] if low else 0, len(truth.waits_of(0, after)[1]))
-        return answer
+        note.equal("whatif was waiting", where, answer["was"]["waiting"] if low else 0, len(truth.waits_of(0, times[1])[1]))
 
     def check_later(self):
         """The days after, without a delivery: what was the most is not forgotten while minutes become hours."""
@@ -275,7 +297,7 @@ class Player:
 
     def check_pool_history(self, name, truth):
         note = self.differences
-        slots = self.of_pool(name, "history?window=24h")["slots"][:-1]  # the last one goes on
+        slots = self.slots[name][:-1]  # the last one goes on
         begin = int(parse(slots[0]["start"]))
         for number, (slot, true) in enumerate(zip(slots, truth.minutes(begin, len(slots)))):
             where = f"{self.place(begin + number * MINUTE)} {name}"

@@ -12,46 +12,25 @@ def rank(values, percent):
 
 
 class Known:
-    """A job, as far as deliveries said so."""
+    """A job, as far as deliveries said so: when it was ready, started and ended, None if that is not known."""
 
     def __init__(self, job):
         self.job, self.kinds = job, set()
+        self.ready = self.started = self.ended = None
+        self.is_waiting = self.is_queued = self.is_running = False
 
     def add(self, kind):
         self.kinds.add(kind)
-
-    @property
-    def has_started(self):
-        return self.job.started is not None and bool(self.kinds & {"in_progress", "completed"})
-
-    @property
-    def started(self):
-        return self.job.started if self.has_started else None
-
-    @property
-    def ended(self):
-        return self.job.ended if "completed" in self.kinds else None
-
-    @property
-    def is_waiting(self):
-        return not self.has_started and self.ended is None and "waiting" in self.kinds and "released" not in self.kinds
-
-    @property
-    def ready(self):
-        if "waiting" in self.kinds or "released" in self.kinds:
-            if "released" not in self.kinds:
-                return None
-            # The event that releases a job has the body of its first, so it is known as that until `waiting` comes.
-            return self.job.released
-        return self.job.created
-
-    @property
-    def is_queued(self):
-        return not self.has_started and self.ended is None and not self.is_waiting
-
-    @property
-    def is_running(self):
-        return self.has_started and self.ended is None
+        job, kinds = self.job, self.kinds
+        has_started = job.started is not None and bool(kinds & {"in_progress", "completed"})
+        self.started = job.started if has_started else None
+        self.ended = job.ended if "completed" in kinds else None
+        was_released = "released" in kinds
+        self.ready = job.created if not kinds & {"waiting", "released"} else job.released if was_released else None
+        is_open = self.ended is None
+        self.is_waiting = not has_started and is_open and "waiting" in kinds and not was_released
+        self.is_queued = not has_started and is_open and not self.is_waiting
+        self.is_running = has_started and is_open
 
 
 class PoolTruth:
