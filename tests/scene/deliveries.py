@@ -99,7 +99,7 @@ def events_of(job, body):
         found += [(job.created + 2, "waiting", lambda: body.waiting(job.created + 2)), (job.released, "released", body.requeued)]
     if job.started is not None:
         found.append((job.started + 0.75, "in_progress", body.in_progress))
-    if job.ended is not None:
+    if job.ended is not None and not job.is_unreported:
         found.append((job.ended + 0.5, "completed", body.completed))
     return found
 

@@ -8,12 +8,14 @@ import tempfile
 import time
 import urllib.parse
 
+import alerts
 import deliveries
 import harness
+import notices
 from clock import Clock, daemon_time, parse
 from differences import Differences
 from test_admin import read_metrics
-from states import Assessment
+from states import REACHED_GAP, Assessment, reached_since, stretches
 from truth import BOUNDS, DAY, MINUTE, PoolTruth, bucket_width, rank
 
 # Tuesday noon. Deliveries older than so much are delivered at once, to a daemon whose clock begins then.
@@ -23,7 +25,31 @@ QUANTILES = {50: "0.5", 90: "0.9", 99: "0.99"}
 LATER = (1, 22, 24, 25, 26, 27, 48, 5 * 24)  # hours
 # What is read of /metrics: what is compared, and what the alert rules use.
 RECORDED = re.compile(r"ghatrace_(pool_|ceiling_)")
+STARTUP_MOST = 3
 ROUNDING = 0.002  # the API has milliseconds
+
+
+def metrics_of(name, truth, now):
+    """The gauges and the histogram of a pool, as /metrics ought to have them."""
+    found = {}
+
+    def put(metric, number, **labels):
+        found["ghatrace_pool_" + metric, frozenset({"pool": name, **labels}.items())] = number
+    for kind, number in zip(("waiting", "queued", "running"), truth.counts(now)):
+        put(kind, number)
+    waits = truth.open_waits(now) or (0,) * 4
+    for quantile, number in zip(QUANTILES.values(), waits):
+        put("open_wait_seconds", number, quantile=quantile)
+    put("oldest_wait_seconds", waits[3])
+    put("busy_max", truth.busy_max(now - 7 * DAY, now))
+    count, total, buckets = truth.histogram()
+    if count:
+        put("queue_wait_seconds_count", count)
+        put("queue_wait_seconds_sum", total)
+        put("queue_wait_seconds_bucket", count, le="+Inf")
+        for bound, number in zip(BOUNDS, buckets):
+            put("queue_wait_seconds_bucket", number, le=f"{bound}.0")
+    return found
 
 
 class Look:
@@ -52,11 +78,16 @@ class Player:
         self.behind = []                      # how late each minute was looked at
         self.answers = collections.Counter()  # of deliveries
         self.log = []                         # deliveries and looks, as they happened
+        self.true_metrics = []
         self.recorded = []                    # (time, metrics) of each minute
         self.states = collections.defaultdict(dict)  # of each pool and minute, since when
         self.made = deliveries.Sent()
         self.client, self.used = None, 0.0
+        self.presences = []                   # (time, which troubles there are) of each minute
+        self.receiver = notices.Receiver(folder, lambda: self.clock.now()) if scene.has("notify-url-file") else None
         self.settings = {**scene.settings(), **settings}
+        if self.receiver:
+            self.settings["notify_url_file"] = str(self.receiver.file)
         self.daemon = None
 
     # --- the daemon ---------------------------------------------------------------------------------
@@ -112,9 +143,13 @@ class Player:
 
     def play(self):
         self.play_day()
+        self.ask_for_more()
         self.slots = {pool: self.of_pool(pool, "history?window=24h")["slots"] for pool in self.scene.names}
         self.compare()
         self.check_history()
+        self.check_more()
+        self.check_notices()
+        self.check_alerts()
         self.check_later()
 
     def play_day(self):
@@ -128,6 +163,7 @@ class Player:
         for delivery in waiting:
             self.made.event_of(delivery)
         self.start_daemon(self.scene.start - LEAD, self.speed)
+        self.uncertainty = self.clock.uncertainty
         for minute in range(self.scene.start, self.scene.end + 1, MINUTE):
             waiting = self.play_until(minute, waiting)
             self.minutes += 1
@@ -166,31 +202,40 @@ class Player:
         pools = {pool["pool"]: pool for pool in answer["pools"]}
         found = read_metrics("\n".join(line for line in look.metrics.splitlines() if RECORDED.match(line)))
         self.behind.append(before - minute)
+        true_metrics = {}
         self.recorded.append((minute, found))
+        self.true_metrics.append((minute, true_metrics))
         for name, truth in self.truths.items():
             if not truth.jobs:
                 continue
             where = f"{self.place(minute)} {name}"
             self.check_api(where, pools.get(name), truth, before, between)
             self.check_metrics(where, name, found, truth, between, after)
+            true_metrics.update(metrics_of(name, truth, (between + after) / 2))
+        if self.scene.has_rule:
+            counts = [self.truths[pool.name].counts(before) for pool in self.scene.pools if pool.ceiling]
+            for kind, number in (("running", sum(count[2] for count in counts)), ("limit", self.scene.limit)):
+                true_metrics[f"ghatrace_ceiling_{kind}", frozenset({("ceiling", "hosted")})] = number
         self.check_states(minute, pools, before, between)
         self.check_ceilings(minute, answer["ceilings"], found)
         if self.truths[look.pool].jobs:
             self.check_whatif(f"{self.place(minute)} {look.pool}", self.truths[look.pool], look.whatif, (after, end))
 
     def place(self, minute):
-        return f"minute {(minute - self.scene.incident) // MINUTE:+d}"
+        return f"minute {int(minute - self.scene.incident) // MINUTE:+d}"
 
     def slack(self):
         return self.clock.uncertainty + ROUNDING
 
     def check_api(self, where, shown, truth, before, after):
-        note, counts = self.differences, truth.counts()
+        note, counts = self.differences, truth.counts(before)
         if shown is None:
             note.note("api pool", where, None, counts)
             return
         for kind, true in zip(("waiting", "queued", "running"), counts):
             note.equal(f"api {kind}", where, shown[kind], true)
+        if "ended_unknown" in shown:
+            note.equal("api ended_unknown", where, shown["ended_unknown"], truth.ended_unknown(before))
         low, high = truth.open_waits(before) or (None,) * 4, truth.open_waits(after) or (None,) * 4
         for place, kind in enumerate(("p50", "p90", "p99", "oldest")):
             value = shown["oldest_wait_seconds"] if kind == "oldest" else shown["open_wait_seconds"][kind]
@@ -205,7 +250,7 @@ class Player:
 
         def value(metric, **labels):
             return found.get((metric, frozenset({"pool": name, **labels}.items())))
-        for kind, true in zip(("waiting", "queued", "running"), truth.counts()):
+        for kind, true in zip(("waiting", "queued", "running"), truth.counts(before)):
             note.equal(f"metrics {kind}", where, value(f"ghatrace_pool_{kind}"), true)
         low, high = truth.open_waits(before) or (0,) * 4, truth.open_waits(after) or (0,) * 4
         for place, (percent, quantile) in enumerate(QUANTILES.items()):
@@ -228,12 +273,14 @@ class Player:
             note.skip("state", "the daemon has none")
             return
         hosted = [self.truths[pool.name] for pool in self.scene.pools if pool.ceiling]
+        assessed = {}
         for name, truth in self.truths.items():
             if not truth.jobs:
                 continue
             where, shown = f"{self.place(minute)} {name}", pools[name]
             has_ceiling = bool(self.scene.world.pools[name].ceiling) and self.scene.has_rule
             true = [Assessment(truth, at, hosted, self.scene.limit if has_ceiling else None) for at in (before, after)]
+            assessed[name] = true[0]
             note.equal_one_of("state", where, shown["state"], [t.state for t in true])
             chosen = next((t for t in true if t.state == shown["state"]), true[0])
             if chosen.state == shown["state"]:
@@ -241,6 +288,10 @@ class Player:
                 note.near("since", where, since, chosen.since, chosen.since, MINUTE)
             note.equal("ceiling of a pool", where, shown["ceiling"], "hosted" if shown["state"] == "ceiling" else None)
             self.states[name][minute] = shown["state"], parse(shown["since"])
+        ceiling = [reached_since(stretches(hosted, before), self.scene.limit, REACHED_GAP, before)
+                   if any(assessed[pool.name].waits(self.truths[pool.name]) for pool in self.scene.pools
+                          if pool.ceiling and pool.name in assessed) else None] if self.scene.has_rule else []
+        self.presences.append((minute, notices.presences(assessed, ceiling, before)))
 
     def check_ceilings(self, minute, ceilings, found):
         note, where = self.differences, self.place(minute)
@@ -248,7 +299,7 @@ class Player:
             note.skip("ceilings", "no rule names one")
             return
         names = [pool.name for pool in self.scene.pools if pool.ceiling and self.truths[pool.name].jobs]
-        counts = [self.truths[name].counts() for name in names]
+        counts = [self.truths[name].counts(minute) for name in names]
         queued, running = (sum(count[place] for count in counts) for place in (1, 2))
         true = {"ceiling": "hosted", "limit": self.scene.limit, "running": running, "queued": queued, "inferred": False}
         note.equal("number of ceilings", where, len(ceilings), 1)
@@ -272,6 +323,68 @@ class Player:
             note.near(f"whatif was p{percent}", where, answer["was"][f"p{percent}_seconds"], rank(low, percent),
                       rank(high, percent), self.slack())
         note.equal("whatif was waiting", where, answer["was"]["waiting"] if low else 0, len(truth.waits_of(0, times[1])[1]))
+
+    def ask_for_more(self):
+        """`ghatrace whatif` with the number of runners that there are, and with more, of the last hours."""
+        self.more = []
+        window = f"{(self.scene.end - self.scene.incident) // MINUTE + 30}m"
+        for name, more in self.scene.more.items():
+            count = self.scene.capacity(name) + more
+            arguments = ("whatif", "--json", "--pool", name, "--runners", count, "--since", window, "--target", "2m")
+            done = self.daemon.command(*arguments, env=self.clock.environment())
+            if done.returncode != 0:
+                raise AssertionError(done.stderr)
+            self.more.append((name, more, json.loads(done.stdout), self.of_pool(name, f"whatif?runners={count}&since={window}&target=2m")))
+
+    def check_more(self):
+        """Against the same jobs, served by more runners. The model's own error is what it says of itself: by so much it may
+        differ from what it was made for; what a runner needs until GitHub says that the job has started is not in it."""
+        note = self.differences
+        for name, more, printed, answer in self.more:
+            since, until = parse(answer["from"]), parse(answer["until"])
+            for key in ("jobs", "fewest_runners"):
+                note.equal(f"whatif printed {key}", name, printed[key], answer[key])
+            truth, model = self.truths[name], answer["model"]
+            note.equal("whatif explains", name, model["explains"], self.scene.explains(name))
+            ended, so_far = truth.waits_of(since, until)
+            for percent in (50, 90, 99):
+                true = rank(ended + so_far, percent)
+                note.near(f"whatif window p{percent}", name, answer["was"][f"p{percent}_seconds"], true, true, 1)
+            note.equal("whatif busy", name, answer["was"]["runners"], truth.busy_max(since, until))
+            if not model["explains"]:
+                continue
+            for percent in (50, 90, 99):
+                true = rank(self.waits_with(name, more, since, until), percent)
+                slack = max(bucket_width(true) if true else 1, true * model["error_percent"] / 100) + STARTUP_MOST
+                note.near(f"whatif with more p{percent}", f"{name} +{more}", answer["would_be"][f"p{percent}_seconds"], true, true, slack)
+            fewest = next(count for count in range(1, 1000) if rank(self.waits_with(
+                name, count - self.scene.capacity(name), since, until), 90) <= 120)
+            note.near("whatif fewest", name, answer["fewest_runners"], fewest, fewest, 1)
+
+    def waits_with(self, name, more, since, until):
+        """If there were more runners; of the jobs that had one, or still wait."""
+        done = self.scene.world.serve(more={name: more})
+        return [min(done.started.get(known.job, until), until) - known.ready for known in self.truths[name].all()
+                if known.ready is not None and since <= known.ready < until and not known.job.was_cancelled_in_queue]
+
+    def check_notices(self):
+        if not self.receiver:
+            self.differences.skip("notices", "the daemon sends none")
+            return
+        until = self.presences[-1][0] + notices.INTERVAL
+        found = [entry for entry in self.receiver.found if entry[0] <= until]
+        notices.compare(self.differences, found, notices.expected(self.presences), self.place)
+
+    def check_alerts(self):
+        """On what the daemon said, and on what is true."""
+        if not alerts.is_available():
+            self.differences.skip("alerts", "promtool is not here")
+            return
+        self.fired, true = alerts.firing(self.recorded), alerts.firing(self.true_metrics)
+        for key in sorted(set(self.fired) | set(true)):
+            name, labels = key
+            self.differences.equal(f"alert {name}", " ".join(labels), alerts.spans(self.fired.get(key, [])),
+                                   alerts.spans(true.get(key, [])))
 
     def check_later(self):
         """The days after, without a delivery: what was the most is not forgotten while minutes become hours."""
@@ -326,6 +439,8 @@ def play(scene, speed, **settings):
         player.play()
         yield player
     finally:
+        if player.receiver:
+            player.receiver.close()
         if player.daemon:
             player.daemon.stop()
         shutil.rmtree(folder, True)

@@ -14,6 +14,7 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "blackbox")]
 sys.dont_write_bytecode = True
+import alerts  # noqa: E402
 import clock  # noqa: E402
 import play  # noqa: E402
 import scenes  # noqa: E402
@@ -28,10 +29,30 @@ def run_one(name):
         found = player.differences
         count = found.count
         print(f"{name}: {len(scene.world.jobs)} jobs, {player.minutes} minutes, {sum(found.compared.values())} values compared, "
-              f"{count} differ; {max(player.behind):.1f} s late at most, {sum(player.behind) / len(player.behind):.1f} s as a rule, clocks within {player.clock.uncertainty:.2f} s; "
+              f"{count} differ; {max(player.behind):.1f} s late at most, {sum(player.behind) / len(player.behind):.1f} s as a rule, clocks within {player.uncertainty * 1000:.0f} ms; "
               f"deliveries {dict(player.answers)}")
-        print("\n".join(found.lines()), flush=True)
+        print("\n".join(found.lines()))
+        print("\n".join(times(player)), flush=True)
     return 1 if count else 0
+
+
+def times(player):
+    """When what began, in minutes since the incident."""
+    offset = (player.scene.incident - player.scene.start) // 60
+    for pool, states in player.states.items():
+        last = None
+        for minute, (state, since) in states.items():
+            if state != last and minute >= player.scene.incident:
+                since = f" since {(since - player.scene.incident) / 60:+.1f}" if since else ""
+                yield f"  state   {player.place(minute)}: {pool} is {state}{since}"
+            last = state
+    for (name, labels), minutes in sorted(getattr(player, "fired", {}).items()):
+        spans = ", ".join(f"{first - offset:+d} to {last - offset:+d}" for first, last in alerts.spans(minutes))
+        yield f"  alert   {name} {' '.join(labels)}: minutes {spans}"
+    for at, condition, name, event, _ in player.receiver.found if player.receiver else ():
+        if at > player.scene.end + 60:
+            break
+        yield f"  notice  minute {(at - player.scene.incident) / 60:+.1f}: {condition} {event}: {name}"
 
 
 def main(names):

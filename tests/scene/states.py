@@ -4,7 +4,7 @@ from truth import DAY, MINUTE
 SHORT_WAIT, REACHED_GAP, DEAD_AFTER = 60, 300, 900
 
 
-def changes_of(truths):
+def changes_of(truths, now):
     """{second: (change of queued jobs, change of running jobs)} of pools."""
     found = {}
 
@@ -20,15 +20,16 @@ def changes_of(truths):
                     add(known.ended, -1, 0)
             if known.started is not None:
                 add(known.started, -1 if known.ready is not None else 0, 1)
-                if known.ended is not None:
-                    add(known.ended, 0, -1)
+                ended = known.left_at(now)
+                if ended is not None:
+                    add(ended, 0, -1)
     return found
 
 
 def stretches(truths, now):
     """[(begin, end, queued, running)], the oldest first."""
     found, queued, running, begin = [], 0, 0, 0
-    changes = changes_of(truths)
+    changes = changes_of(truths, now)
     for at in sorted(changes):
         if at > now:
             break

@@ -2,6 +2,7 @@
 import math
 
 MINUTE, DAY = 60, 86400
+JOB_GRACE = 600
 BOUNDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 21600)  # of /metrics
 
 
@@ -18,6 +19,7 @@ class Known:
         self.job, self.kinds = job, set()
         self.ready = self.started = self.ended = None
         self.is_waiting = self.is_queued = self.is_running = False
+        self.superseded_at = None  # when its runner took another job
 
     def add(self, kind):
         self.kinds.add(kind)
@@ -31,6 +33,16 @@ class Known:
         self.is_waiting = not has_started and is_open and "waiting" in kinds and not was_released
         self.is_queued = not has_started and is_open and not self.is_waiting
         self.is_running = has_started and is_open
+        if not is_open:
+            self.superseded_at = None
+
+    def has_left(self, now):
+        """Its runner has taken another job, long ago: it has ended, though nobody said so."""
+        return self.superseded_at is not None and self.superseded_at <= now - JOB_GRACE
+
+    def left_at(self, now):
+        """When it left its runner, as far as is known by then."""
+        return self.ended if not self.has_left(now) else self.superseded_at
 
 
 class PoolTruth:
@@ -43,14 +55,26 @@ class PoolTruth:
     def add(self, job, kind):
         known = self.jobs.setdefault(job, Known(job))
         known.add(kind)
+        if kind == "in_progress":
+            self.supersede(job)
         if job not in self.counted_waits and known.started is not None and known.ready is not None:
             self.counted_waits[job] = known.started - known.ready
+
+    def supersede(self, job):
+        for known in self.all():
+            if known.is_running and known.superseded_at is None and known.job.runner == job.runner and known.job.started < job.started:
+                known.superseded_at = job.started
 
     def all(self):
         return self.jobs.values()
 
-    def counts(self):
-        return tuple(sum(getattr(known, name) for known in self.all()) for name in ("is_waiting", "is_queued", "is_running"))
+    def counts(self, now):
+        """(waiting, queued, running)"""
+        waiting, queued = (sum(getattr(known, name) for known in self.all()) for name in ("is_waiting", "is_queued"))
+        return waiting, queued, sum(known.is_running and not known.has_left(now) for known in self.all())
+
+    def ended_unknown(self, now):
+        return sum(known.is_running and known.has_left(now) for known in self.all())
 
     def queued_since(self):
         return sorted(known.ready for known in self.all() if known.is_queued)
@@ -66,8 +90,9 @@ class PoolTruth:
         for known in self.all():
             if known.started is not None:
                 changes[known.started] = changes.get(known.started, 0) + 1
-                if known.ended is not None:
-                    changes[known.ended] = changes.get(known.ended, 0) - 1
+                ended = known.left_at(now)
+                if ended is not None:
+                    changes[ended] = changes.get(ended, 0) - 1
         level, most, at_begin = 0, 0, 0
         for at in sorted(changes):
             if at > now:
@@ -117,7 +142,7 @@ class PoolTruth:
                 levels[last] -= 1
 
         for known in self.all():
-            ready, started, ended = known.ready, known.started, known.ended
+            ready, started, ended = known.ready, known.started, known.left_at(end)
             if ready is not None:
                 change(queued, ready, started if started is not None else ended)
                 if begin <= ready < end:

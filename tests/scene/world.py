@@ -46,6 +46,7 @@ class Job:
     started: int | None = None
     ended: int | None = None
     is_lost: bool = False
+    is_unreported: bool = False    # its `completed` never comes
     runner: int | None = None
 
     @property
