@@ -203,6 +203,13 @@ receive-load:
 	$(SUBMAKE) VARIANT=release build/release-gcc/ghatrace
 	@tests/siege/receive_load.py $(MODES)
 
+# Incidents of an organization with known pools, by a clock that runs 60 times faster (Debian's faketime): what the daemon
+# says at each minute against the truth. Four minutes; SCENE chooses among the scenes.
+.PHONY: scene
+scene:
+	$(SUBMAKE) $(BINARY)
+	@GHATRACE=$(BINARY) tests/scene/scene.py $(SCENE)
+
 # The admin side with a million open jobs.
 .PHONY: scale
 scale:

@@ -82,7 +82,7 @@ def of_world(world, until, seed):
         body = payloads.of_run(run)
         if run.attempt == 1:
             add(run.created + 0.1, "run", run, body.requested)
-        if run.ended is not None:
+        if run.ended is not None and not any(job.is_unreported for job in run.jobs):
             add(run.ended + 1.4, "run", run, body.completed)
     for job in world.jobs:
         for at, kind, make in events_of(job, payloads.of_job(job, world.pools[job.pool])):

@@ -26,6 +26,7 @@ LATER = (1, 22, 24, 25, 26, 27, 48, 5 * 24)  # hours
 # What is read of /metrics: what is compared, and what the alert rules use.
 RECORDED = re.compile(r"ghatrace_(pool_|ceiling_)")
 STARTUP_MOST = 3
+INFERRED_AFTER = 15 * MINUTE
 ROUNDING = 0.002  # the API has milliseconds
 
 
@@ -70,8 +71,8 @@ class Look:
 
 
 class Player:
-    def __init__(self, scene, speed, folder, **settings):
-        self.scene, self.speed, self.folder = scene, speed, folder
+    def __init__(self, scene, speed, folder, later):
+        self.scene, self.speed, self.folder, self.later = scene, speed, folder, later
         self.differences = Differences()
         self.truths = {name: PoolTruth() for name in scene.names}
         self.minutes = 0
@@ -83,9 +84,10 @@ class Player:
         self.states = collections.defaultdict(dict)  # of each pool and minute, since when
         self.made = deliveries.Sent()
         self.client, self.used = None, 0.0
+        self.inferred = collections.Counter()  # of a reached ceiling: whether it is shown
         self.presences = []                   # (time, which troubles there are) of each minute
         self.receiver = notices.Receiver(folder, lambda: self.clock.now()) if scene.has("notify-url-file") else None
-        self.settings = {**scene.settings(), **settings}
+        self.settings = scene.settings()
         if self.receiver:
             self.settings["notify_url_file"] = str(self.receiver.file)
         self.daemon = None
@@ -278,20 +280,31 @@ class Player:
             if not truth.jobs:
                 continue
             where, shown = f"{self.place(minute)} {name}", pools[name]
-            has_ceiling = bool(self.scene.world.pools[name].ceiling) and self.scene.has_rule
+            has_hosted = bool(self.scene.world.pools[name].ceiling)
+            has_ceiling = has_hosted and self.scene.has_rule
             true = [Assessment(truth, at, hosted, self.scene.limit if has_ceiling else None) for at in (before, after)]
             assessed[name] = true[0]
+            if self.scene.is_inferred and has_hosted:
+                true = self.or_inferred(true, [Assessment(truth, at, hosted, self.scene.limit) for at in (before, after)], shown)
             note.equal_one_of("state", where, shown["state"], [t.state for t in true])
             chosen = next((t for t in true if t.state == shown["state"]), true[0])
             if chosen.state == shown["state"]:
                 since = parse(shown["since"])
                 note.near("since", where, since, chosen.since, chosen.since, MINUTE)
-            note.equal("ceiling of a pool", where, shown["ceiling"], "hosted" if shown["state"] == "ceiling" else None)
+            note.equal("ceiling of a pool", where, shown["ceiling"], self.scene.ceiling_name if shown["state"] == "ceiling" else None)
             self.states[name][minute] = shown["state"], parse(shown["since"])
         ceiling = [reached_since(stretches(hosted, before), self.scene.limit, REACHED_GAP, before)
                    if any(assessed[pool.name].waits(self.truths[pool.name]) for pool in self.scene.pools
                           if pool.ceiling and pool.name in assessed) else None] if self.scene.has_rule else []
         self.presences.append((minute, notices.presences(assessed, ceiling, before)))
+
+    def or_inferred(self, without, with_ceiling, shown):
+        """A ceiling that no rule names is inferred when it has been reached for a quarter of an hour. It need not be at once,
+        nor all the time: a `completed` that is late looks like one job more. But none is inferred that is not there."""
+        reached = [t for t in with_ceiling if t.state == "ceiling" and t.now - t.ceiling_since >= INFERRED_AFTER]
+        if reached:
+            self.inferred[shown["state"] == "ceiling"] += 1
+        return reached if reached and shown["state"] == "ceiling" else without
 
     def check_ceilings(self, minute, ceilings, found):
         note, where = self.differences, self.place(minute)
@@ -388,7 +401,7 @@ class Player:
 
     def check_later(self):
         """The days after, without a delivery: what was the most is not forgotten while minutes become hours."""
-        for hours in LATER:
+        for hours in self.later:
             at = self.scene.end + hours * 3600
             self.daemon.stop()
             self.start_daemon(at, 1)
@@ -432,9 +445,10 @@ def new_folder():
     return tempfile.mkdtemp(prefix="ghatrace-scene-", dir=shm if shm.is_dir() else None)
 
 
-def play(scene, speed, **settings):
+def play(scene, speed, later=LATER):
+    """Yields the player when all is compared. `later`: after how many hours the pools are looked at again."""
     folder = new_folder()
-    player = Player(scene, speed, folder, **settings)
+    player = Player(scene, speed, folder, later)
     try:
         player.play()
         yield player

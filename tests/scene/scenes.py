@@ -25,6 +25,7 @@ def pools(hosted="hosted"):
 class Scene:
     """`more`: how many runners more `whatif` is asked for. `unexplained`: pools whose waits have another reason."""
     unexplained = ()
+    is_inferred, ceiling_name = False, "hosted"
 
     def __init__(self, start, seed, quiet, live, before, limit):
         self.start, self.incident, self.end = start, start + quiet, start + live
@@ -125,7 +126,7 @@ class Flood(Scene):
 
 
 class Unreported(Flood):
-    """The same, and a job of this pool has ended before it without a word: its `completed` never comes."""
+    """The same, and a job of this pool has ended before it without a word: its `completed` never comes, nor its run's."""
 
     def __init__(self, *arguments, **kinds):
         super().__init__(*arguments, **kinds)
@@ -136,7 +137,7 @@ class Unreported(Flood):
 
 class Inferred(Ceiling):
     """The ceiling, and no rule names it."""
-    has_rule = False
+    has_rule, is_inferred, ceiling_name = False, True, "(GitHub Actions)"
 
 
 SCENES = {"jam": Jam, "dead": Dead, "ceiling": Ceiling, "flood": Flood, "unreported": Unreported, "inferred": Inferred}
