@@ -43,7 +43,7 @@ class Receiver:
         self.server.server_close()
 
 
-def presences(assessments, ceiling_since, now):
+def presences(assessments, ceiling, ceiling_since, now):
     """{(condition, name): True (it is there), None (another has its place), False} at one time."""
     found = {}
     for name, of in assessments.items():
@@ -51,8 +51,7 @@ def presences(assessments, ceiling_since, now):
         queued = of.oldest is not None and now - of.oldest >= AFTER
         found["dead", name] = dead
         found["queued", name] = (None if dead or of.state == "ceiling" else True) if queued else False
-    if ceiling_since:
-        found["ceiling", "hosted"] = ceiling_since[0] is not None and now - ceiling_since[0] >= AFTER
+    found["ceiling", ceiling] = ceiling_since is not None and now - ceiling_since >= AFTER
     return found
 
 

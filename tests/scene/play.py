@@ -15,7 +15,7 @@ import notices
 from clock import Clock, daemon_time, parse
 from differences import Differences
 from test_admin import read_metrics
-from states import REACHED_GAP, Assessment, reached_since, stretches
+from states import Assessment
 from truth import BOUNDS, DAY, MINUTE, PoolTruth, bucket_width, rank
 
 # Tuesday noon. Deliveries older than so much are delivered at once, to a daemon whose clock begins then.
@@ -84,7 +84,7 @@ class Player:
         self.states = collections.defaultdict(dict)  # of each pool and minute, since when
         self.made = deliveries.Sent()
         self.client, self.used = None, 0.0
-        self.inferred = collections.Counter()  # of a reached ceiling: whether it is shown
+        self.inferred = 0                     # how often a pool is at a ceiling that no rule names
         self.presences = []                   # (time, which troubles there are) of each minute
         self.receiver = notices.Receiver(folder, lambda: self.clock.now()) if scene.has("notify-url-file") else None
         self.settings = scene.settings()
@@ -155,7 +155,7 @@ class Player:
         self.check_later()
 
     def play_day(self):
-        waiting = collections.deque(deliveries.of_world(self.scene.world, self.scene.end + 1, seed=1))
+        waiting = collections.deque(deliveries.of_world(self.scene.world, self.scene.end + 1, seed=1, late=self.scene.late))
         self.start_daemon(self.scene.start - BACKLOG_AGE, 1)
         while waiting and waiting[0].due < self.scene.start - BACKLOG_AGE:
             self.deliver(waiting.popleft())
@@ -214,10 +214,10 @@ class Player:
             self.check_api(where, pools.get(name), truth, before, between)
             self.check_metrics(where, name, found, truth, between, after)
             true_metrics.update(metrics_of(name, truth, (between + after) / 2))
-        if self.scene.has_rule:
+        if self.scene.has_rule or answer["ceilings"]:
             counts = [self.truths[pool.name].counts(before) for pool in self.scene.pools if pool.ceiling]
             for kind, number in (("running", sum(count[2] for count in counts)), ("limit", self.scene.limit)):
-                true_metrics[f"ghatrace_ceiling_{kind}", frozenset({("ceiling", "hosted")})] = number
+                true_metrics[f"ghatrace_ceiling_{kind}", frozenset({("ceiling", self.scene.ceiling_name)})] = number
         self.check_states(minute, pools, before, between)
         self.check_ceilings(minute, answer["ceilings"], found)
         if self.truths[look.pool].jobs:
@@ -283,9 +283,9 @@ class Player:
             has_hosted = bool(self.scene.world.pools[name].ceiling)
             has_ceiling = has_hosted and self.scene.has_rule
             true = [Assessment(truth, at, hosted, self.scene.limit if has_ceiling else None) for at in (before, after)]
-            assessed[name] = true[0]
             if self.scene.is_inferred and has_hosted:
-                true = self.or_inferred(true, [Assessment(truth, at, hosted, self.scene.limit) for at in (before, after)], shown)
+                true = self.or_inferred(true, [Assessment(truth, at, hosted, self.scene.limit) for at in (before, after)], hosted)
+            assessed[name] = true[0]
             note.equal_one_of("state", where, shown["state"], [t.state for t in true])
             chosen = next((t for t in true if t.state == shown["state"]), true[0])
             if chosen.state == shown["state"]:
@@ -293,18 +293,15 @@ class Player:
                 note.near("since", where, since, chosen.since, chosen.since, MINUTE)
             note.equal("ceiling of a pool", where, shown["ceiling"], self.scene.ceiling_name if shown["state"] == "ceiling" else None)
             self.states[name][minute] = shown["state"], parse(shown["since"])
-        ceiling = [reached_since(stretches(hosted, before), self.scene.limit, REACHED_GAP, before)
-                   if any(assessed[pool.name].waits(self.truths[pool.name]) for pool in self.scene.pools
-                          if pool.ceiling and pool.name in assessed) else None] if self.scene.has_rule else []
-        self.presences.append((minute, notices.presences(assessed, ceiling, before)))
+        ceiling = next((of.ceiling_since for of in assessed.values() if of.ceiling_since is not None), None)
+        self.presences.append((minute, notices.presences(assessed, self.scene.ceiling_name, ceiling, before)))
 
-    def or_inferred(self, without, with_ceiling, shown):
-        """A ceiling that no rule names is inferred when it has been reached for a quarter of an hour. It need not be at once,
-        nor all the time: a `completed` that is late looks like one job more. But none is inferred that is not there."""
-        reached = [t for t in with_ceiling if t.state == "ceiling" and t.now - t.ceiling_since >= INFERRED_AFTER]
-        if reached:
-            self.inferred[shown["state"] == "ceiling"] += 1
-        return reached if reached and shown["state"] == "ceiling" else without
+    def or_inferred(self, without, with_ceiling, hosted):
+        """A ceiling that no rule names is inferred when it has been reached for a quarter of an hour, while two pools wait."""
+        reached = [t for t in with_ceiling if t.state == "ceiling" and t.now - t.ceiling_since >= INFERRED_AFTER
+                   and sum(t.waits(member) for member in hosted) >= 2]
+        self.inferred += bool(reached)
+        return reached or without
 
     def check_ceilings(self, minute, ceilings, found):
         note, where = self.differences, self.place(minute)
@@ -384,8 +381,9 @@ class Player:
         if not self.receiver:
             self.differences.skip("notices", "the daemon sends none")
             return
+        # While old deliveries come all at once, jobs look as if they waited.
         until = self.presences[-1][0] + notices.INTERVAL
-        found = [entry for entry in self.receiver.found if entry[0] <= until]
+        found = [entry for entry in self.receiver.found if self.scene.start <= entry[0] <= until]
         notices.compare(self.differences, found, notices.expected(self.presences), self.place)
 
     def check_alerts(self):
@@ -428,6 +426,9 @@ class Player:
         for number, (slot, true) in enumerate(zip(slots, truth.minutes(begin, len(slots)))):
             where = f"{self.place(begin + number * MINUTE)} {name}"
             note.equal("history start", where, parse(slot["start"]), begin + number * MINUTE)
+            if slot["arrivals"] is None:  # the pool was not known yet
+                note.equal("history unknown", where, begin + (number + 1) * MINUTE <= truth.first(), True)
+                continue
             for kind in ("arrivals", "starts", "queued_max", "running_max"):
                 note.equal(f"history {kind}", where, slot[kind], true[kind])
             for kind in ("queued_mean", "running_mean"):

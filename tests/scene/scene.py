@@ -39,7 +39,7 @@ def run_one(name):
 def times(player):
     """When what began, in minutes since the incident."""
     if player.inferred:
-        yield f"  the ceiling was inferred in {player.inferred[True]} of {player.inferred.total()} cases"
+        yield f"  {player.inferred} times a pool is at the ceiling that no rule names"
     offset = (player.scene.incident - player.scene.start) // 60
     for pool, states in player.states.items():
         last = None

@@ -5,6 +5,7 @@ Each has a quiet day first, whose deliveries come late and all at once; then `LI
 """
 import pathlib
 
+from deliveries import LATE
 from world import HOUR, MINUTE, Outage, Pool, World
 
 CONF = pathlib.Path(__file__).resolve().parent.parent.parent / "conf/ghatrace.conf"
@@ -26,6 +27,7 @@ class Scene:
     """`more`: how many runners more `whatif` is asked for. `unexplained`: pools whose waits have another reason."""
     unexplained = ()
     is_inferred, ceiling_name = False, "hosted"
+    late = LATE
 
     def __init__(self, start, seed, quiet, live, before, limit):
         self.start, self.incident, self.end = start, start + quiet, start + live
@@ -136,7 +138,9 @@ class Unreported(Flood):
 
 
 class Inferred(Ceiling):
-    """The ceiling, and no rule names it."""
+    """The ceiling, and no rule names it. No delivery is minutes late: a late `completed` looks like one job more than the
+    limit, and while it does no ceiling is inferred."""
+    late = 0
     has_rule, is_inferred, ceiling_name = False, True, "(GitHub Actions)"
 
 

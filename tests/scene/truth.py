@@ -68,6 +68,10 @@ class PoolTruth:
     def all(self):
         return self.jobs.values()
 
+    def first(self):
+        """When a job was ready or started for the first time."""
+        return min(at for known in self.all() for at in (known.ready, known.started) if at is not None)
+
     def counts(self, now):
         """(waiting, queued, running)"""
         waiting, queued = (sum(getattr(known, name) for known in self.all()) for name in ("is_waiting", "is_queued"))
@@ -129,7 +133,8 @@ class PoolTruth:
         return ended, so_far
 
     def minutes(self, begin, count):
-        """The minutes from `begin` on, each a dict as the API has it, percentiles apart: `waits`."""
+        """The minutes from `begin` on, each a dict as the API has it, percentiles apart: `waits`. A job counts as running until
+        its end is known, also if its runner has taken another one."""
         end = begin + count * MINUTE
         queued, running = [0] * (count * MINUTE + 1), [0] * (count * MINUTE + 1)
         found = [{"arrivals": 0, "starts": 0, "waits": []} for _ in range(count)]
@@ -142,7 +147,7 @@ class PoolTruth:
                 levels[last] -= 1
 
         for known in self.all():
-            ready, started, ended = known.ready, known.started, known.left_at(end)
+            ready, started, ended = known.ready, known.started, known.ended
             if ready is not None:
                 change(queued, ready, started if started is not None else ended)
                 if begin <= ready < end:
