@@ -6,6 +6,7 @@
 #include "ghatrace/base/memory.h"
 #include "ghatrace/stats/job_history.h"
 #include "ghatrace/stats/pool.h"
+#include "ghatrace/stats/runners.h"
 #include "ghatrace/store/codec.h"
 #include "ghatrace/trace/labels.h"
 #include "ghatrace/trace/timeline.h"
@@ -190,6 +191,10 @@ static enum error_code read_open_jobs(struct loader *loader, enum open_job_kind 
         if (state == OPEN_JOB_RUNNING) {
             job.times.started = place.since;
             code = read_ready(loader, &place.key, &job.times.ready);
+            // A job whose runner has taken another one holds none any more.
+            if (code == ERROR_NONE)
+                code = runners_find_mark(loader->transaction, &place.key, &job.times.ended,
+                                         loader->error);
         }
         if (code == ERROR_NONE)
             code = add_job(loader, &job);

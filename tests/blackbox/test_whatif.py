@@ -123,6 +123,18 @@ class WhatIf(harness.BlackBoxTest):
         self.assertRegex(text, r"As it was, .*; 36 still wait, counted with the wait so far\.")
         self.assertRegex(text, r"With 8 runners: .*; 24 still wait, counted")
 
+    def test_a_job_whose_runner_has_taken_another_one_holds_none(self):
+        daemon = self.new_daemon()
+        now = int(time.time())
+        for begin in (3000, 2000):  # the first one's `completed` is lost
+            job = Run(started=now - begin).job("train", offset=0, queue=10, duration=100)
+            job.labels, job.runner_group, job.runner_id, job.runner_name = ["gpu"], "farm", 7, "gpu-7"
+            daemon.accept(job.queued(), job.in_progress())
+        daemon.accept(job.completed())
+        answer = self.ask_json(daemon, "--pool", "gpu", "--runners", "1")
+        self.assertEqual((answer["jobs"], answer["was"]["runners"]), (2, 1))
+        self.assertEqual((answer["would_be"]["p90_seconds"], answer["would_be"]["waiting"]), (0, 0))
+
     def test_a_job_that_completes_again_counts_once(self):
         daemon = self.new_daemon()
         job = Run(age=600).job("build", queue=10, duration=50)
