@@ -1,8 +1,10 @@
 """One clock for the generator and the daemon: the daemon's runs faster by Debian's libfaketime, and the generator computes
-it from its own. Without libfaketime, or at speed 1, both are the real one."""
+it from its own, by what the daemon says of its time. libfaketime changes the wall clock and the monotonic one, and the times that
+epoll_wait() and waits for conditions take."""
 import calendar
 import glob
 import json
+import os
 import time
 
 LIBRARIES = sorted(glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1"))
@@ -28,7 +30,8 @@ class Clock:
     def environment(self, at=None):
         """For a process that begins now, or whose clock is to begin at a time."""
         text = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(self.now() if at is None else at))
-        return {"LD_PRELOAD": LIBRARIES[0], "FAKETIME": f"@{text} x{self.speed:g}", "TZ": "UTC", "FAKETIME_DISABLE_SHM": "1"}
+        return {"LD_PRELOAD": LIBRARIES[0], "FAKETIME": f"@{text} x{self.speed:g}", "TZ": "UTC", "FAKETIME_DISABLE_SHM": "1",
+                "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
 
     def now(self):
         return self.base[0] + (time.monotonic() - self.base[1]) * self.speed

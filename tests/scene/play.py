@@ -103,8 +103,14 @@ class Player:
             self.clock.follow(daemon_time(client))
 
     def get(self, path):
-        with harness.Client(self.daemon.admin_address) as client:
-            answer = client.request("GET", path, headers={"Host": "localhost"})
+        for last in (False, False, True):
+            try:
+                with harness.Client(self.daemon.admin_address) as client:
+                    answer = client.request("GET", path, headers={"Host": "localhost"})
+                break
+            except OSError:  # it took too long, by the faster clock
+                if last:
+                    raise
         if answer.status != 200:
             raise AssertionError(f"GET {path}: {answer}")
         return answer
@@ -352,8 +358,9 @@ class Player:
         note = self.differences
         for name, more, printed, answer in self.more:
             since, until = parse(answer["from"]), parse(answer["until"])
-            for key in ("jobs", "fewest_runners"):
-                note.equal(f"whatif printed {key}", name, printed[key], answer[key])
+            # The command's clock begins with a whole second, and so its window with another job.
+            for key, slack in (("jobs", 2), ("fewest_runners", 1)):
+                note.near(f"whatif printed {key}", name, printed[key], answer[key], answer[key], slack)
             truth, model = self.truths[name], answer["model"]
             note.equal("whatif explains", name, model["explains"], self.scene.explains(name))
             ended, so_far = truth.waits_of(since, until)

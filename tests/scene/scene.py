@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Incidents of an organization with known pools, played to a real daemon by a fast clock.
 
-    scene.py [NAME…]     all scenes at once, or these: jam, dead, ceiling, flood
+    scene.py [NAME…]     all scenes at once, or these: jam, dead, ceiling, flood, unreported, inferred
 
-SCENE_SPEED (60) is how many times faster the clock runs; 1 needs no libfaketime. Prints what was compared, and fails if
+SCENE_SPEED (60) is how many times faster the clock runs. Prints what was compared, and fails if
 anything differs from what the generator counts itself.
 """
 import os
@@ -52,13 +52,13 @@ def times(player):
         spans = ", ".join(f"{first - offset:+d} to {last - offset:+d}" for first, last in alerts.spans(minutes))
         yield f"  alert   {name} {' '.join(labels)}: minutes {spans}"
     for at, condition, name, event, _ in player.receiver.found if player.receiver else ():
-        if at > player.scene.end + 60:
-            break
+        if not player.scene.start <= at <= player.scene.end + 60:
+            continue
         yield f"  notice  minute {(at - player.scene.incident) / 60:+.1f}: {condition} {event}: {name}"
 
 
 def main(names):
-    if SPEED != 1 and not clock.is_available():
+    if not clock.is_available():
         print("scene: libfaketime is not here (Debian: faketime)", file=sys.stderr)
         return 2
     if len(names) == 1:
