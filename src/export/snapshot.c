@@ -7,8 +7,10 @@
 #include "ghatrace/base/arena.h"
 #include "ghatrace/otlp/metrics.h"
 #include "ghatrace/stats/ended_jobs.h"
+#include "ghatrace/stats/latency.h"
 #include "ghatrace/stats/open_runs.h"
 #include "ghatrace/stats/pool.h"
+#include "ghatrace/stats/pool_minutes.h"
 #include "ghatrace/stats/series.h"
 #include "ghatrace/store/codec.h"
 #include "ghatrace/trace/spans.h"
@@ -17,6 +19,10 @@
 #define ARENA_BLOCK ((size_t)64 << 10)
 // The states of so many open runs are read, and as many running jobs are looked at; a million would take seconds.
 #define OPEN_RUNS_READ_MAX 5000
+// Queued jobs that are looked at for percentiles, of one pool and in all, and minutes of all pools. As for /metrics.
+#define QUEUED_READ_MAX_EACH 100000
+#define QUEUED_READ_MAX 400000
+#define MINUTES_READ_MAX 200000
 
 // --- parts ----------------------------------------------------------------------------------------
 
@@ -347,8 +353,29 @@ static void put_all_series(struct collection *collection)
 
 struct pools {
     struct pool *items;
+    struct pool_open_waits *waits; // of each
     size_t count;
 };
+
+static enum error_code read_pools_and_waits(struct collection *collection, struct pools *pools)
+{
+    uint64_t left = QUEUED_READ_MAX;
+    enum error_code code = pool_list(collection->transaction, &collection->arena, &pools->items,
+                                     &pools->count, collection->error);
+    if (code != ERROR_NONE)
+        return code;
+    pools->waits = arena_allocate_array(&collection->arena, pools->count + 1, sizeof *pools->waits);
+    if (pools->waits == NULL)
+        return error_set(collection->error, ERROR_MEMORY, "metrics: out of memory");
+    for (size_t i = 0; i < pools->count && code == ERROR_NONE; i++) {
+        uint64_t most = left < QUEUED_READ_MAX_EACH ? left : QUEUED_READ_MAX_EACH;
+        uint64_t budget = most;
+        code = pool_read_open_waits(collection->transaction, &pools->items[i], &budget,
+                                    &pools->waits[i], collection->error);
+        left -= most - budget;
+    }
+    return code;
+}
 
 static void put_pool_counts(struct collection *collection, const struct pools *pools,
                             const struct otlp_metric *metric, enum open_job_kind state)
@@ -364,18 +391,19 @@ static void put_pool_counts(struct collection *collection, const struct pools *p
     end_metric(collection);
 }
 
-// 0 where no job is queued.
-static double oldest_wait(struct collection *collection, const struct pool *pool)
+// How long a job has waited that waits since then; 0 where none does.
+static double wait_since(const struct collection *collection, timestamp_ns since)
 {
-    struct pool_job oldest = {0};
     timestamp_ns now = collection->options->now;
-    if (pool->counts[OPEN_JOB_QUEUED] == 0)
-        return 0;
-    enum error_code code = pool_seek_job(collection->transaction, &pool->id, OPEN_JOB_QUEUED,
-                                         &oldest, collection->error);
-    if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
-        collection->code = code;
-    return code == ERROR_NONE && oldest.since < now ? in_seconds(now - oldest.since) : 0;
+    return since != TIMESTAMP_UNKNOWN && since < now ? in_seconds(now - since) : 0;
+}
+
+static void put_seconds(struct collection *collection, const struct attributes *attributes,
+                        double seconds)
+{
+    const struct otlp_interval now = {.end = collection->options->now};
+    if (make_part_room(collection))
+        otlp_metric_put_double(collection->part, attributes, &now, seconds);
 }
 
 static void put_oldest_waits(struct collection *collection, const struct pools *pools)
@@ -384,16 +412,98 @@ static void put_oldest_waits(struct collection *collection, const struct pools *
         "ghatrace.pool.oldest_wait", "s",
         "For how long the oldest queued job has waited for a runner; 0 where there is none.",
         OTLP_GAUGE};
-    const struct otlp_interval now = {.end = collection->options->now};
     begin_metric(collection, &metric);
     for (size_t i = 0; i < pools->count && collection->code == ERROR_NONE; i++) {
         struct point_attributes point;
         char room[LABELS_TEXT_MAX];
-        double seconds = oldest_wait(collection, &pools->items[i]);
         begin_attributes(&point);
         add_pool_of_row(&point, &pools->items[i], room);
-        if (make_part_room(collection))
-            otlp_metric_put_double(collection->part, &point.list, &now, seconds);
+        put_seconds(collection, &point.list, wait_since(collection, pools->waits[i].oldest));
+    }
+    end_metric(collection);
+}
+
+// A wait that is not known has no point.
+static void put_wait_percentiles(struct collection *collection, const struct pools *pools)
+{
+    static const struct slice quantiles[POOL_WAIT_PERCENTS] = {{"0.5", 3}, {"0.9", 3}, {"0.99", 4}};
+    static const struct otlp_metric metric = {"ghatrace.pool.open_wait", "s",
+                                              "How long queued jobs have waited for a runner up to "
+                                              "now, by quantile; 0 where there are none.",
+                                              OTLP_GAUGE};
+    begin_metric(collection, &metric);
+    for (size_t i = 0; i < pools->count * POOL_WAIT_PERCENTS && collection->code == ERROR_NONE;
+         i++) {
+        const struct pool *pool = &pools->items[i / POOL_WAIT_PERCENTS];
+        size_t quantile = i % POOL_WAIT_PERCENTS;
+        timestamp_ns since = pools->waits[i / POOL_WAIT_PERCENTS].since[quantile];
+        struct point_attributes point;
+        char room[LABELS_TEXT_MAX];
+        if (since == TIMESTAMP_UNKNOWN && pool->counts[OPEN_JOB_QUEUED] > 0)
+            continue;
+        begin_attributes(&point);
+        add_pool_of_row(&point, pool, room);
+        add(&point, "ghatrace.quantile", quantiles[quantile]);
+        put_seconds(collection, &point.list, wait_since(collection, since));
+    }
+    end_metric(collection);
+}
+
+// The point of a pool is left out if there is too much to look at.
+static void put_most_running(struct collection *collection, const struct pools *pools)
+{
+    static const struct otlp_metric metric = {"ghatrace.pool.busy_max", "{job}",
+                                              "The most jobs that ran at once in the last 7 days.",
+                                              OTLP_GAUGE};
+    const struct otlp_interval now = {.end = collection->options->now};
+    uint64_t budget = MINUTES_READ_MAX;
+    begin_metric(collection, &metric);
+    for (size_t i = 0; i < pools->count && collection->code == ERROR_NONE; i++) {
+        const struct pool_reader reader = {collection->transaction, &pools->items[i],
+                                           collection->options->now, collection->error};
+        struct point_attributes point;
+        char room[LABELS_TEXT_MAX];
+        struct pool_recent recent;
+        collection->code = pool_recent_read(&reader, &budget, &recent);
+        begin_attributes(&point);
+        add_pool_of_row(&point, &pools->items[i], room);
+        if (collection->code == ERROR_NONE && recent.is_known && make_part_room(collection))
+            otlp_metric_put_integer(collection->part, &point.list, &now,
+                                    (int64_t)recent.busy_max_week);
+    }
+    end_metric(collection);
+}
+
+// A pool that was dropped and is there again counts anew, and so since then.
+static void put_wait_histograms(struct collection *collection, const struct pools *pools)
+{
+    static const struct otlp_metric metric = {
+        "ghatrace.pool.queue_wait", "s",
+        "How long jobs that were ready to run waited for a runner, counted once each, when the job "
+        "starts.",
+        OTLP_HISTOGRAM};
+    const struct series_bounds *chosen = &collection->bounds;
+    double bounds[SERIES_BOUNDS_MAX];
+    for (size_t i = 0; i < chosen->count; i++)
+        bounds[i] = in_seconds(chosen->at[i]);
+    begin_metric(collection, &metric);
+    for (size_t i = 0; i < pools->count && collection->code == ERROR_NONE; i++) {
+        struct point_attributes point;
+        char room[LABELS_TEXT_MAX];
+        struct pool_waits waits;
+        begin_attributes(&point);
+        add_pool_of_row(&point, &pools->items[i], room);
+        collection->code = latency_read_waits(collection->transaction, &pools->items[i].id, &waits,
+                                              collection->error);
+        const struct otlp_interval counted = {waits.since, collection->options->now};
+        const struct otlp_histogram histogram = {.count = waits.count,
+                                                 .sum = (double)waits.sum.seconds +
+                                                        in_seconds(waits.sum.nanoseconds),
+                                                 .bounds = bounds,
+                                                 .bound_count = chosen->count,
+                                                 .buckets = waits.buckets};
+        if (waits.count > 0 && make_part_room(collection))
+            otlp_metric_put_histogram(collection->part, &point.list, &counted, &histogram);
     }
     end_metric(collection);
 }
@@ -466,6 +576,9 @@ static void put_pool_metrics(struct collection *collection, const struct pools *
     put_running(collection, pools, running);
     put_pool_counts(collection, pools, &waiting, OPEN_JOB_WAITING);
     put_oldest_waits(collection, pools);
+    put_wait_percentiles(collection, pools);
+    put_most_running(collection, pools);
+    put_wait_histograms(collection, pools);
 }
 
 // --- open runs ------------------------------------------------------------------------------------
@@ -647,8 +760,7 @@ enum error_code snapshot_take(const struct snapshot_options *options, struct sna
     if (collection.code == ERROR_NONE)
         collection.code = series_read_bounds(collection.transaction, &collection.bounds, error);
     if (collection.code == ERROR_NONE)
-        collection.code =
-            pool_list(collection.transaction, &collection.arena, &pools.items, &pools.count, error);
+        collection.code = read_pools_and_waits(&collection, &pools);
     put_all_series(&collection);
     put_pool_metrics(&collection, &pools);
     put_open_runs(&collection, &pools);

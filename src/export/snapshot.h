@@ -15,10 +15,13 @@
 //   ghatrace.pool.queued, .running,  up-down counter {job}     pools
 //     .waiting
 //   ghatrace.pool.oldest_wait        gauge           s         pools: age of the oldest queued job
+//   ghatrace.pool.open_wait          gauge           s         pools: percentiles of the ages of queued jobs
+//   ghatrace.pool.busy_max           gauge           {job}     pools: most running jobs in seven days
+//   ghatrace.pool.queue_wait         histogram       s         pools: waits that ended
 //
 // Each series and pool has points of its own: adding several up could make a counter fall when a series is moved to
-// "other" or deleted (stats/series.h). All of it is cumulative; each series is counted since its own start, which is
-// stored. Attributes are the labels that series have; errors are counted only where the result is one of them.
+// "other" or deleted (stats/series.h). All of it is cumulative; each series, and the waits of each pool, are counted
+// since their own start, which is stored. Attributes are the labels that series have; errors are counted only where the result is one of them.
 #ifndef GHATRACE_SRC_EXPORT_SNAPSHOT_H
 #define GHATRACE_SRC_EXPORT_SNAPSHOT_H
 

@@ -297,6 +297,7 @@ enum error_code latency_encode_waits(const struct pool_waits *waits, struct buff
     bytes_write_varint(&writer, waits->count);
     bytes_write_varint(&writer, waits->sum.seconds);
     bytes_write_varint(&writer, waits->sum.nanoseconds);
+    bytes_write_varint(&writer, (uint64_t)(waits->since / NS_PER_SECOND));
     size_t used = SERIES_BUCKETS;
     while (used > 0 && waits->buckets[used - 1] == 0)
         used--;
@@ -311,6 +312,7 @@ static bool decode_waits(struct slice bytes, struct pool_waits *waits)
     waits->count = bytes_read_varint(&reader);
     waits->sum.seconds = bytes_read_varint(&reader);
     waits->sum.nanoseconds = (uint32_t)bytes_read_varint(&reader);
+    waits->since = (timestamp_ns)bytes_read_varint(&reader) * NS_PER_SECOND;
     for (size_t i = 0; i < SERIES_BUCKETS && reader.next < reader.end; i++)
         waits->buckets[i] = bytes_read_varint(&reader);
     return bytes_is_done(&reader) && waits->sum.nanoseconds < NS_PER_SECOND;
@@ -354,7 +356,8 @@ static enum error_code count_for_good(struct stats *stats, const struct latency_
     enum error_code code = load_waits(stats, pool, &waits, error);
     if (code != ERROR_NONE)
         return code;
-    waits->count++;
+    if (waits->count++ == 0)
+        waits->since = stats->now;
     waits->buckets[series_bucket_of(&stats->series.bounds, length)]++;
     series_add_to_sum(&waits->sum, length);
     return ERROR_NONE;

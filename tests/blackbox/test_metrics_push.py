@@ -56,7 +56,7 @@ def points(request):
 def values(request):
     """What does not change while nothing happens."""
     return {key: {name: value for name, value in point.items() if name != "time"}
-            for key, point in points(request).items() if key[0] != "ghatrace.pool.oldest_wait"}
+            for key, point in points(request).items() if key[0] not in ("ghatrace.pool.oldest_wait", "ghatrace.pool.open_wait")}
 
 
 class MetricsTest(harness.BlackBoxTest):
@@ -100,6 +100,7 @@ class Content(MetricsTest):
         self.check_histograms(found, before)
         self.check_errors(found, before)
         self.check_pools(found, before)
+        self.check_waits_of_pools(found, before)
         self.check_runs(found, before)
 
     def test_by_the_labels_of_the_default_each_set_is_one_point(self):
@@ -183,7 +184,7 @@ class Content(MetricsTest):
                    for (name, labels), value in scraped.items() if name.startswith("ghatrace_jobs")}
         compared = 0
         for (name, attributes), point in found.items():
-            if name.startswith("ghatrace.pool."):
+            if name in ("ghatrace.pool.queued", "ghatrace.pool.running", "ghatrace.pool.waiting", "ghatrace.pool.oldest_wait"):
                 state = name.rpartition(".")[2]
                 labels = self.labels_of(attributes, names) | {("state", "queued" if state == "oldest_wait" else state)}
                 compared += 1
@@ -196,6 +197,31 @@ class Content(MetricsTest):
         self.assertEqual([(dict(key[1]), point["value"]) for key, point in found.items() if key[0] == "cicd.worker.count"],
                          [({"cicd.worker.state": "busy"}, running)])
         self.assertEqual(running, 1)
+
+    def check_waits_of_pools(self, found, scraped):
+        names = {"pool": "ghatrace.pool", "quantile": "ghatrace.quantile"}
+        families = {"ghatrace.pool.open_wait": "ghatrace_pool_open_wait_seconds", "ghatrace.pool.busy_max": "ghatrace_pool_busy_max",
+                    "ghatrace.pool.queue_wait": "ghatrace_pool_queue_wait_seconds"}
+        compared = {name: 0 for name in families}
+        for (name, attributes), point in found.items():
+            if name not in families:
+                continue
+            compared[name] += 1
+            labels = frozenset(label for label in self.labels_of(attributes, names) if label[1])
+            if name != "ghatrace.pool.queue_wait":
+                self.assertAlmostEqual(point["value"], scraped[families[name], labels], delta=60 if "open" in name else 0)
+                continue
+            self.assertEqual(point["count"], scraped[families[name] + "_count", labels])
+            self.assertAlmostEqual(point["sum"], scraped[families[name] + "_sum", labels], 6)
+            self.assertEqual(point["buckets"][3], scraped[families[name] + "_bucket", labels | {("le", "10.0")}] -
+                             scraped[families[name] + "_bucket", labels | {("le", "5.0")}])
+            self.assertLessEqual(abs(point["start"] / 1e9 - time.time()), 60)
+        self.assertEqual(compared, {
+            "ghatrace.pool.open_wait": sum(key[0] == "ghatrace_pool_open_wait_seconds" for key in scraped),
+            "ghatrace.pool.busy_max": sum(key[0] == "ghatrace_pool_busy_max" for key in scraped),
+            "ghatrace.pool.queue_wait": sum(key[0] == "ghatrace_pool_queue_wait_seconds_count" and value > 0
+                                            for key, value in scraped.items())})
+        self.assertGreaterEqual(min(compared.values()), 3)
 
     def check_runs(self, found, scraped):
         active = [point["value"] for key, point in found.items() if key[0] == "cicd.pipeline.run.active"]
@@ -224,7 +250,7 @@ class Content(MetricsTest):
         collector = self.new_collector()
         daemon = self.new_loaded(collector)
         first = values(self.wait_next(collector))
-        self.assertGreater(min(point["start"] for point in first.values()), 0)
+        self.assertGreater(min(point["start"] for (name, _), point in first.items() if name != "ghatrace.pool.busy_max"), 0)
         for how in ("stop", "kill"):
             daemon.restart(how)
             self.assertEqual(values(self.wait_next(collector)), first)

@@ -56,9 +56,9 @@ bool histogram_decode_into(struct slice bytes, struct histogram *into) MUST_CHEC
 // A job's wait for a runner is counted when it ends: when the job is first known to run, if its start is later than
 // when it was ready, else when it is completed. What the store keeps by time (below) is corrected if a later event
 // disagrees, so it does not depend on the order of events. What is counted for good is not: each wait once, as it was
-// known first. Table pool_waits: pool id → varints of count, seconds and nanoseconds of the sum, and of each bucket up
-// to the last that is in use, in the bounds of series (series.h); kept as long as the pool, and begun anew when the
-// rules for pools, or the bounds, change.
+// known first. Table pool_waits: pool id → varints of count, seconds and nanoseconds of the sum, the second of the
+// first count, and of each bucket up to the last that is in use, in the bounds of series (series.h); kept as long as
+// the pool, and begun anew when the rules for pools, or the bounds, change.
 
 struct latency_wait {
     bool exists; // it has ended, and its times are known
@@ -82,6 +82,7 @@ bool latency_is_counted_later(const struct stats *stats, const struct store_key 
 struct pool_waits {
     uint64_t count;
     struct series_sum sum;
+    timestamp_ns since;               // when the first was counted, in whole seconds
     uint64_t buckets[SERIES_BUCKETS]; // not cumulative
 };
 
