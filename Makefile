@@ -216,6 +216,13 @@ scale:
 	$(SUBMAKE) VARIANT=release build/release-gcc/ghatrace build/release-gcc/tests/siege/fill_store
 	@tests/siege/scale.py
 
+# 3,000 repositories, 40 workflows, 30 pools: a simulated month, then every figure against the simulation's own count; some
+# four minutes. MONTH="invented=50000": numbers of tests/siege/month.c.
+.PHONY: month
+month:
+	$(SUBMAKE) VARIANT=release build/release-gcc/ghatrace build/release-gcc/tests/siege/month
+	@tests/siege/month.py $(MONTH)
+
 # Restarts under load, with a store of 4 GiB and a dead collector, then behind proxies: some fifteen minutes.
 .PHONY: restarts
 restarts:
@@ -240,7 +247,7 @@ note-cost:
 	$(SUBMAKE) VARIANT=release build/release-gcc/tests/siege/note_cost
 	@folder=$$(mktemp -d) && build/release-gcc/tests/siege/note_cost $$folder/db $(NOTES); rm -rf $$folder
 
-$(BUILD)/tests/siege/fill_store $(BUILD)/tests/siege/note_cost: %: %.o $(ALL_ROOMS)
+$(BUILD)/tests/siege/fill_store $(BUILD)/tests/siege/note_cost $(BUILD)/tests/siege/month: %: %.o $(ALL_ROOMS)
 	$(call SAY,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
