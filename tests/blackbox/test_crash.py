@@ -1,16 +1,19 @@
 """kill -9 at any moment: what was answered 2xx is never lost."""
 import http.client
+import json
 import os
 import random
+import re
 import threading
 import time
+import urllib.parse
 
 import expect
 import grpc_collector
 import harness
 from collector import unavailable, Answer, Collector
 from expect import ids_of, run_spans
-from payloads import Run
+from payloads import Repository, Run
 
 ROUNDS = int(os.environ.get("CRASH_ROUNDS", "5"))
 SEED = int(os.environ.get("CRASH_SEED", time.time_ns() % 1_000_000))
@@ -195,3 +198,146 @@ class CrashesWithRequestsInFlight(harness.BlackBoxTest):
     def test_nothing_is_lost_over_grpc(self):
         self.check_nothing_is_lost(grpc_collector.GrpcCollector(), grpc_collector.Answer,
                                    lambda: grpc_collector.Answer(hang=True), otlp_protocol="grpc")
+
+
+FIGURES = re.compile(r"^(?:ghatrace_(?:job|run|step|pool|jobs|runs|finished|series)_?[a-z_]*)(?:\{.*\})? .*$", re.M)
+# Measured up to now, or counted since the start of the process.
+NOT_STORED = ("_age_seconds", "_oldest_wait_seconds", "_open_wait_seconds", "_disagreements", "_overflow", "_displaced", "_folded",
+              "_created")
+POOLS = [["gpu", "linux"], ["ubuntu-latest"], ["Linux", "GPU"], ["arc-b-7", "x64"], ["a,b"], ["macos-14"]]
+
+
+def stored_figures(daemon):
+    """All that the daemon knows of pools, waits and durations, without what is measured up to now."""
+    def get(path):
+        answer = daemon.admin(path)
+        assert answer.status == 200, (path, answer)
+        return json.loads(answer.body)
+    text = daemon.admin("/metrics").text
+    found = {"metrics": sorted(line for line in FIGURES.findall(text) if not any(part in line for part in NOT_STORED))}
+    pools = get("/api/pools")["pools"]
+    found["ages"], found["replays"] = {}, {}
+    for pool in pools:
+        waits = [pool.pop("oldest_wait_seconds"), *pool.pop("open_wait_seconds").values()]
+        found["ages"][pool["pool"]] = dict(enumerate(waits))
+    found["pools"] = sorted(pools, key=lambda pool: pool["pool"])
+    found["latency"] = {window: sorted(get(f"/api/latency?window={window}")["pools"], key=lambda pool: pool["pool"])
+                        for window in ("1h", "24h")}
+    for pool in pools:
+        name = pool["pool"]
+        slots = get(f"/api/pools/{urllib.parse.quote(name, safe='')}/history?window=24h")["slots"]
+        # Not those that only one of the two daemons has by now.
+        found["minutes", name] = slots[3:-3]
+        replay = json.loads(daemon.command("whatif", "--json", "--pool", name, "--runners", 2, "--since", "7d").stdout)
+        for key in ("from", "until", "kept_since"):
+            replay.pop(key)
+        found["replays"][name] = replay
+    return found
+
+
+def differs(one, other):
+    """Of figures that are measured up to now: by more than the seconds between two questions."""
+    if isinstance(one, dict):
+        return one.keys() != other.keys() or any(differs(value, other[key]) for key, value in one.items())
+    return abs(one - other) > 10 if type(one) in (int, float) and type(other) in (int, float) else one != other
+
+
+def new_scene(generator, count):
+    """Runs whose jobs ended, run, are queued, wait for an approval or were cancelled, in `POOLS`."""
+    runs = []
+    for number in range(count):
+        run = Run(age=generator.randint(300, 20000), workflow=f"Workflow {number % 5}", repository=Repository(f"acme/r{number % 7}"))
+        for place in range(generator.randint(1, 4)):
+            job = run.job(f"job {place}", queue=generator.randint(0, 400), duration=generator.randint(1, 900),
+                          conclusion=generator.choice(["success", "success", "failure"]),
+                          waited=generator.randint(5, 200) if generator.random() < 0.1 else None,
+                          environment="production" if generator.random() < 0.1 else None)
+            job.labels = generator.choice(POOLS)
+            if generator.random() < 0.05:
+                job.cancelled_in_queue(job.created + generator.randint(1, 100))
+            if generator.random() < 0.5:
+                job.steps = []
+        run.updated = max(job.completed_at for job in run.jobs) + 1
+        runs.append(run)
+    return runs
+
+
+def deliveries_of(generator, run):
+    """Some stay open, some come in another order, some twice."""
+    events = run.timeline()
+    if generator.random() < 0.3:
+        events = events[:generator.randint(1, len(events))]
+    if generator.random() < 0.3:
+        generator.shuffle(events)
+    return events + [generator.choice(events)] if generator.random() < 0.2 else events
+
+
+class CrashesAndFigures(harness.BlackBoxTest):
+    """Each figure that is stored is changed in the transaction of the delivery that it counts."""
+    SETTINGS = {"root_grace": "1s", "runner_pool": "arc: arc-*", "runner_label_ignore": "run-*"}
+
+    def deliver_with_crashes(self, daemon, events, generator):
+        """Kills it `ROUNDS` times while four clients deliver; what got no answer is delivered again, to the next process."""
+        left, lock = list(reversed(events)), threading.Lock()
+        per_round = max(1, len(events) // ROUNDS)
+
+        def send(stop):
+            client = daemon.client()
+            try:
+                while not stop.is_set():
+                    with lock:
+                        if not left:
+                            return
+                        event = left.pop()
+                    try:
+                        status = client.deliver(event).status
+                    except (OSError, http.client.HTTPException):
+                        status = 0  # killed: it may or may not have been stored
+                    if status not in (200, 202):
+                        with lock:
+                            left.append(event)
+                        return
+            finally:
+                client.close()
+        kills = 0
+        while left:
+            stop, goal = threading.Event(), len(events) - len(left) + generator.randint(1, per_round)
+            threads = [threading.Thread(target=send, args=(stop,)) for _ in range(CLIENTS)]
+            for thread in threads:
+                thread.start()
+            while any(thread.is_alive() for thread in threads) and not (kills < ROUNDS and len(events) - len(left) >= goal):
+                time.sleep(0.001)
+            if kills < ROUNDS:
+                time.sleep(generator.random() * 0.01)
+                daemon.kill()
+                kills += 1
+            stop.set()
+            for thread in threads:
+                thread.join(harness.PATIENCE)
+            if not daemon.is_running:
+                daemon.start()
+        return kills
+
+    def test_all_figures_are_those_of_a_daemon_that_was_not_killed(self):
+        generator = random.Random(SEED + 4)
+        scene = new_scene(generator, 20 + 4 * ROUNDS)
+        events = [event for run in scene for event in deliveries_of(generator, run)]
+        spared, killed = self.new_daemon(**self.SETTINGS), self.new_daemon(**self.SETTINGS)
+        for event in events:
+            self.assertIn(spared.deliver(event).status, (200, 202))
+        self.assertEqual(self.deliver_with_crashes(killed, events, generator), ROUNDS)
+        for event in generator.sample(events, len(events) // 10):  # as GitHub's page offers to redeliver
+            self.assertIn(killed.deliver(event).status, (200, 202))
+        finished = "ghatrace_finished_runs"
+        harness.wait_until(lambda: self.count_finished(killed, finished) == self.count_finished(spared, finished), what="all roots")
+        time.sleep(1.2)  # the grace of the last roots
+        wanted, found = stored_figures(spared), stored_figures(killed)
+        self.assertEqual(found.keys(), wanted.keys(), f"seed {SEED}")
+        self.assertGreater(len(wanted["metrics"]), 200)
+        for key in ("ages", "replays"):
+            self.assertFalse(differs(wanted[key], found[key]), f"seed {SEED}: {key}: {wanted.pop(key)}\n{found.pop(key)}")
+        for key, value in wanted.items():
+            self.assertEqual(found[key], value, f"seed {SEED}: {key}")
+
+    def count_finished(self, daemon, name):
+        return re.search(rf"^{name} (\S+)$", daemon.admin("/metrics").text, re.M).group(1)
