@@ -257,19 +257,27 @@ static enum error_code expire_pool(struct stats *stats, const struct pool_id *po
     return ERROR_NONE;
 }
 
-// The pool at `next_minutes` or after it, which moves on behind it, or to the first one.
-static enum error_code expire_next(struct stats *stats, size_t *left, bool *is_end,
-                                   struct error *error)
+// Minutes become old when an hour is over, and none that is older is written: one look at all pools is enough until the
+// next hour. What a transaction that is aborted has looked at is looked at then.
+static bool is_round_due(struct stats *stats)
 {
-    struct pool_id *next = &stats->next_minutes;
+    struct minutes_round *round = &stats->minutes_round;
+    timestamp_ns kept_from = pool_minutes_kept_from(stats->now);
+    if (kept_from != round->kept_from)
+        *round = (struct minutes_round){.kept_from = kept_from};
+    return !round->is_over;
+}
+
+// The pool that is next in the round, or the first after it.
+static enum error_code expire_next(struct stats *stats, size_t *left, struct error *error)
+{
+    struct pool_id *next = &stats->minutes_round.next;
     struct store_entry entry;
     enum error_code code = store_table_seek(stats->transaction, STORE_TABLE_POOL_MINUTES,
                                             pool_id_key(next), &entry, error);
-    *is_end = code == ERROR_NOT_FOUND;
-    if (*is_end)
-        *next = (struct pool_id){{0}};
+    stats->minutes_round.is_over = code == ERROR_NOT_FOUND;
     if (code != ERROR_NONE)
-        return *is_end ? ERROR_NONE : code;
+        return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
     if (entry.key.len != POOL_ROW_KEY_SIZE)
         return store_table_set_aside(stats->transaction, STORE_TABLE_POOL_MINUTES, entry.key,
                                      SLICE("key of a wrong length"), error);
@@ -285,10 +293,9 @@ enum error_code pool_minutes_expire(struct stats *stats, size_t pools, size_t ma
                                     struct error *error)
 {
     size_t left = max;
-    bool is_end = false;
     enum error_code code = ERROR_NONE;
-    for (size_t i = 0; i < pools && left > 0 && !is_end && code == ERROR_NONE; i++)
-        code = expire_next(stats, &left, &is_end, error);
+    for (size_t i = 0; i < pools && left > 0 && code == ERROR_NONE && is_round_due(stats); i++)
+        code = expire_next(stats, &left, error);
     *has_more = left == 0;
     return code;
 }

@@ -102,6 +102,13 @@ struct folding {
     uint32_t sketch_sum;
 };
 
+// A look at the minutes of each pool for old ones.
+struct minutes_round {
+    timestamp_ns kept_from; // older ones become hours
+    struct pool_id next;
+    bool is_over;
+};
+
 struct stats {
     size_t max_series;
     size_t max_pools;
@@ -121,7 +128,7 @@ struct stats {
     struct candidates candidates[SERIES_KINDS];
     struct stats_overflow overflow; // of this transaction
     struct new_jobs new_jobs;
-    struct pool_id next_minutes; // whose rows of minutes are looked at next for old ones
+    struct minutes_round minutes_round;
     // During a rebuild of the tables (rebuild.h): states at or behind the cursor are not in them yet.
     bool is_rebuilding;
     struct store_key cursor;

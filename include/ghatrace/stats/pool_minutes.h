@@ -58,8 +58,8 @@ struct latency_wait job_times_wait(const struct job_times *times);
 enum error_code pool_minutes_change(struct stats *stats, const struct store_key *job,
                                     const struct job_times *before, struct job_times *after,
                                     struct error *error) MUST_CHECK;
-// Makes hours of up to `max` rows of minutes that are no longer kept, of the next `pools` pools, in turn; `*has_more`:
-// call it again. After stats_flush().
+// Makes hours of up to `max` rows of minutes that are no longer kept, of the next `pools` pools, in turn, each once an
+// hour; `*has_more`: call it again. After stats_flush().
 enum error_code pool_minutes_expire(struct stats *stats, size_t pools, size_t max, bool *has_more,
                                     struct error *error) MUST_CHECK;
 

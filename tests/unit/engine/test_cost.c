@@ -263,6 +263,27 @@ static void labels_invented_by_the_thousand_cost_little_more_than_others(void **
     has_own_labels = false;
 }
 
+// Minutes of pools become old once an hour, so that transactions in between do not look for them.
+static void a_transaction_with_one_event_costs_the_same_with_many_pools(void **state)
+{
+    struct engine_bench bench;
+    double few = 0, many = 0;
+    (void)state;
+    has_own_labels = true;
+    engine_bench_open(&bench);
+    bench.now = scenario_at(100);
+    for (int64_t id = 1; id <= 4; id++, bench.now += NS_PER_SECOND)
+        few = deliver_jobs(&bench, id, 1, GITHUB_JOB_IN_PROGRESS, true);
+    deliver_jobs(&bench, 5, 500, GITHUB_JOB_IN_PROGRESS, true);
+    for (int64_t id = 1001; id <= 1020; id++, bench.now += NS_PER_SECOND)
+        many = deliver_jobs(&bench, id, 1, GITHUB_JOB_IN_PROGRESS, true);
+    print_message("a transaction of one event: %.0f calls with few pools, %.0f with 500\n", few,
+                  many);
+    assert_true(many < few + 5);
+    engine_bench_close(&bench);
+    has_own_labels = false;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -273,6 +294,7 @@ int main(void)
         cmocka_unit_test(a_flood_for_one_runner_is_bounded_likewise),
         cmocka_unit_test(a_receiver_costs_each_job_few_calls),
         cmocka_unit_test(labels_invented_by_the_thousand_cost_little_more_than_others),
+        cmocka_unit_test(a_transaction_with_one_event_costs_the_same_with_many_pools),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
