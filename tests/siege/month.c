@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "ghatrace/base/digest.h"
 #include "ghatrace/base/log.h"
@@ -115,7 +114,8 @@ struct pool_truth {
 static struct pool_truth *pools;
 static struct job *jobs;
 static struct run *runs;
-static int64_t jobs_room, job_count, run_count, invented_ended, begin, end; // times in seconds
+static int64_t jobs_room, job_count, run_count, invented_ended, folded, begin,
+    end; // times in seconds
 
 static void spread(struct cell *cells, int64_t count, int64_t width, int64_t base,
                    struct pool_truth *pool, int64_t until)
@@ -288,6 +288,22 @@ static void settle(timestamp_ns now)
     }
 }
 
+// A number after a name in a file of /proc; 0 if it is not there.
+static int64_t read_number(const char *path, const char *name)
+{
+    char line[256];
+    int64_t number = 0;
+    FILE *file = fopen(path, "r");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, name, strlen(name)) == 0)
+            number = strtoll(line + strlen(name), NULL, 10);
+    if (file != NULL)
+        (void)fclose(file);
+    return number;
+}
+
+static int64_t transactions, most_anonymous_kib;
+
 static void flush(void)
 {
     timestamp_ns now = batch_at_ms * NS_PER_MS;
@@ -296,6 +312,10 @@ static void flush(void)
     engine_run_batch(engine, tasks, batched, now);
     batched = 0;
     settle(now);
+    if (transactions++ % 200 != 0)
+        return;
+    int64_t anonymous = read_number("/proc/self/status", "RssAnon:");
+    most_anonymous_kib = anonymous > most_anonymous_kib ? anonymous : most_anonymous_kib;
 }
 
 static timestamp_ns at_second(int64_t seconds)
@@ -685,12 +705,12 @@ static void print_pool(int64_t index)
 
 static void print_truth(void)
 {
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
     printf("{\"begin\":%" PRId64 ",\"end\":%" PRId64 ",\"deliveries\":%" PRId64
            ",\"repeated\":%" PRId64 ",\"runs\":%" PRId64 ",\"jobs\":%" PRId64
-           ",\"invented_ended\":%" PRId64 ",\"resident_kib\":%ld,\"pools\":[\n",
-           begin, end, deliveries, repeated, run_count, job_count, invented_ended, usage.ru_maxrss);
+           ",\"invented_ended\":%" PRId64 ",\"transactions\":%" PRId64 ",\"folded\":%" PRId64
+           ",\"most_anonymous_kib\":%" PRId64 ",\"written\":%" PRId64 ",\"pools\":[\n",
+           begin, end, deliveries, repeated, run_count, job_count, invented_ended, transactions,
+           folded, most_anonymous_kib, read_number("/proc/self/io", "wchar:"));
     for (int64_t i = 0; i < options.pools; i++)
         print_pool(i);
     printf("]}\n");
@@ -805,6 +825,7 @@ static void generate(const char *folder)
                                             .history = NS_PER_DAY,
                                             .history_jobs = 1000000,
                                             .has_exporter = true};
+    struct engine_overflow overflow;
     struct store *store;
     struct error error = {.code = ERROR_NONE};
     trace_policy_init(&engine_options.policy);
@@ -823,6 +844,8 @@ static void generate(const char *folder)
         engine_create(store, &engine_options, &engine, &error) != ERROR_NONE)
         die(error.message);
     simulate();
+    engine_read_overflow(engine, &overflow);
+    folded = (int64_t)overflow.folded;
     engine_destroy(engine);
     store_close(store);
 }
