@@ -4,7 +4,6 @@
 //
 //     month FOLDER [NAME=NUMBER]...
 //     month tables FOLDER              entries and bytes of each table of a store, as JSON
-//     month dump FOLDER TABLE          its keys and values in hexadecimal, a line each
 //
 // The month ends now. Names, with their defaults: jobs=1000000, repositories=3000, workflows=40, pools=30, days=30, seed=1;
 // invented=0 jobs with a set of labels that no other has, which fork/labels asks for within an hour, `ago`=24 hours
@@ -767,28 +766,6 @@ static void print_tables(const char *folder)
     close_read(transaction, cursor);
 }
 
-static void print_hexadecimal(const MDB_val *value, char after)
-{
-    for (size_t i = 0; i < value->mv_size; i++)
-        printf("%02x", ((const unsigned char *)value->mv_data)[i]);
-    putchar(after);
-}
-
-static void print_table(const char *folder, const char *name)
-{
-    MDB_txn *transaction = open_to_read(folder);
-    MDB_dbi table;
-    MDB_cursor *cursor;
-    MDB_val key, value;
-    must(mdb_dbi_open(transaction, name, 0, &table));
-    must(mdb_cursor_open(transaction, table, &cursor));
-    while (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0) {
-        print_hexadecimal(&key, ' ');
-        print_hexadecimal(&value, '\n');
-    }
-    close_read(transaction, cursor);
-}
-
 // --- arguments ------------------------------------------------------------------------------------
 
 static void set_option(const char *text)
@@ -815,7 +792,7 @@ static void set_option(const char *text)
         if (*names[i].value >= 0 && *names[i].value <= names[i].max)
             return;
     }
-    die("usage: month FOLDER [NAME=NUMBER]... | tables FOLDER | dump FOLDER TABLE");
+    die("usage: month FOLDER [NAME=NUMBER]... | tables FOLDER");
 }
 
 static void generate(const char *folder)
@@ -854,10 +831,6 @@ int main(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[1], "tables") == 0) {
         print_tables(argv[2]);
-        return EXIT_SUCCESS;
-    }
-    if (argc == 4 && strcmp(argv[1], "dump") == 0) {
-        print_table(argv[2], argv[3]);
         return EXIT_SUCCESS;
     }
     if (argc < 2)

@@ -10,7 +10,6 @@ count; what differs is printed, and fails. Besides: sizes, times, memory.
 """
 import concurrent.futures
 import gzip
-import hashlib
 import json
 import os
 import pathlib
@@ -34,9 +33,7 @@ LABEL = re.compile(r'([a-z_]+)="((?:[^"\\]|\\.)*)"')
 BOUNDS = ["1.0", "2.0", "5.0", "10.0", "15.0", "30.0", "60.0", "120.0", "300.0", "600.0", "1200.0", "1800.0", "3600.0", "7200.0",
           "14400.0", "21600.0", "+Inf"]
 DAY, HOUR, MINUTE = 86400, 3600, 60
-KEPT_BY_MINUTE = 25 * HOUR
 RECORDS_MAX = 1_000_000  # history-jobs
-WHATIF_MAX = 100_000  # jobs of a pool, by the API
 
 differences, compared = [], [0]
 
@@ -114,61 +111,31 @@ def compare_pools(answer, truth, now):
             same(f"/api/pools {name} oldest_wait", oldest, None)
 
 
-def minutes_of(answer):
-    """{start: (arrivals, starts, most queued, most running, their means)}"""
-    return {slot["start"]: (slot["arrivals"], slot["starts"], slot["queued_max"], slot["running_max"], slot["queued_mean"],
-                            slot["running_mean"]) for slot in answer["slots"]}
+def mean(seconds, width):
+    """With three decimals, the rest cut off."""
+    return seconds * 1000 // width / 1000
 
 
-def mean(seconds):
-    """Of a minute, with three decimals, the rest cut off."""
-    return seconds * 1000 // MINUTE / 1000
-
-
-def compare_minutes(daemon, truth):
+def compare_slots(daemon, truth, window, cells, width):
+    """By the API: those that are over, each with (arrivals, starts, most queued, most running, their means)."""
     for pool in truth["pools"]:
-        answer = get(daemon, f"/api/pools/{urllib.parse.quote(pool['pool'], safe='')}/history?window=24h")
-        found = {time_of(start): slot for start, slot in minutes_of(answer).items()}
-        for start, arrivals, starts, queued, running, queued_seconds, running_seconds in pool["minutes"]:
-            if start in found and start + MINUTE <= truth["end"]:
-                same(f"{pool['pool']} minute {start}", found[start],
-                     (arrivals, starts, queued, running, mean(queued_seconds), mean(running_seconds)))
+        answer = get(daemon, f"/api/pools/{urllib.parse.quote(pool['pool'], safe='')}/history?window={window}")
+        same(f"{pool['pool']} {window} slot_seconds", answer["slot_seconds"], width)
+        found = {time_of(slot["start"]): tuple(slot[name] for name in (
+            "arrivals", "starts", "queued_max", "running_max", "queued_mean", "running_mean")) for slot in answer["slots"]}
+        known_since = time_of(answer["known_since"])
+        for start, arrivals, starts, queued, running, queued_seconds, running_seconds in pool[cells]:
+            if start in found and start >= known_since and start + width <= truth["end"]:
+                same(f"{pool['pool']} {cells} {start}", found[start],
+                     (arrivals, starts, queued, running, mean(queued_seconds, width), mean(running_seconds, width)))
 
 
-def time_of(value):
-    """The API's times are text or nanoseconds."""
-    if isinstance(value, str):
-        return int(time.mktime(time.strptime(value[:19], "%Y-%m-%dT%H:%M:%S")) - time.timezone)
-    return int(value) if value < 1e12 else int(value // 1e9)
-
-
-def varints(data):
-    value = shift = 0
-    for byte in data:
-        value |= (byte & 127) << shift
-        shift += 7
-        if byte < 128:
-            yield value
-            value = shift = 0
-
-
-def compare_hours(folder, truth):
-    """By the table: hours that are no longer kept by minute, all of 35 days. An hour without a change has no row."""
-    rows = {}
-    for line in run(MONTH, "dump", folder, "pool_hours").splitlines():
-        key, value = (bytes.fromhex(text) for text in line.split(" "))
-        numbers = varints(value)
-        rows[key[:16], int.from_bytes(key[16:], "big") // 10**9] = tuple(next(numbers) for _ in range(6))
-    oldest_minute = truth["end"] - KEPT_BY_MINUTE - HOUR
-    for pool in truth["pools"]:
-        identity = hashlib.sha256(pool["pool"].encode()).digest()[:16]
-        for start, *cell in pool["hours"]:
-            if start + HOUR <= oldest_minute and (cell[0] or cell[1]):
-                same(f"{pool['pool']} hour {start}", rows.get((identity, start)), tuple(cell))
+def time_of(text):
+    return int(time.mktime(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")) - time.timezone)
 
 
 def compare_whatif(daemon, truth):
-    """Those that started in the last 7 days, by the hours, of the pools that the API answers for."""
+    """Whether all jobs are replayed, as long as none had to be dropped."""
     for pool in truth["pools"]:
         answer = json.loads(daemon.command("whatif", "--json", "--since", "40d", "--pool", pool["pool"], "--runners", pool["capacity"],
                                            "--db-max-size", "64GiB", timeout=600).stdout)
@@ -244,8 +211,8 @@ def main():
         say("pools, series of jobs", f"{sum(key[0] == 'ghatrace_pool_queued' for key in samples):,}, "
             f"{sum(key[0] == 'ghatrace_job_execution_seconds_count' for key in samples):,}")
         compare_pools(get(daemon, "/api/pools"), truth, time.time())
-        compare_minutes(daemon, truth)
-        compare_hours(folder + "/db", truth)
+        compare_slots(daemon, truth, "24h", "minutes", MINUTE)
+        compare_slots(daemon, truth, "35d", "hours", HOUR)
         compare_whatif(daemon, truth)
         daemon.stop()
     say("figures compared", f"{compared[0]:,}, of which {len(differences):,} differ")
