@@ -254,6 +254,80 @@ static void minutes_agree_with_the_open_jobs_while_pools_are_folded(void **state
     }
 }
 
+// A job with a set of labels that no other has: an id, 100 long labels, other scripts, commas, other cases. One in ten
+// gets a runner, the others are cancelled.
+static void deliver_invented(struct engine_bench *bench, int number)
+{
+    static char texts[100][260];
+    static struct slice labels[100];
+    struct scenario_delivery events[] = {
+        scenario_job(1000 + number, GITHUB_JOB_QUEUED, 2, 2, 2, -1),
+        scenario_job(1000 + number, GITHUB_JOB_IN_PROGRESS, 6, 2, 6, -1),
+        scenario_job(1000 + number, GITHUB_JOB_COMPLETED, 60, 2, number % 10 == 0 ? 6 : 60, 60)};
+    size_t count = number % 4 == 1 ? 100 : 1;
+    for (size_t i = 0; i < count; i++) {
+        if (number % 4 == 1)
+            (void)snprintf(texts[i], sizeof texts[i], "%0250d", number * 100 + (int)i);
+        else
+            (void)snprintf(texts[i], sizeof texts[i],
+                           number % 4 == 0   ? "l\303\244ufer-%d"
+                           : number % 4 == 2 ? "self-hosted,linux,%d"
+                                             : "LiNuX-%d",
+                           number);
+        labels[i] = slice_from_string(texts[i]);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        events[i].event.job.labels = labels;
+        events[i].event.job.label_count = count;
+        if (number % 10 != 0 && i == 2) {
+            scenario_set_conclusion(&events[i], "cancelled");
+            scenario_set_runner(&events[i], 0, "");
+        }
+        if (i != 1 || number % 10 == 0)
+            engine_bench_accept(bench, &events[i]);
+    }
+}
+
+// Of the usual pool, with the times of now.
+static void deliver_real(struct engine_bench *bench, int64_t job_id)
+{
+    double at = (double)((bench->now - scenario_at(0)) / NS_PER_SECOND);
+    const struct scenario_delivery events[] = {
+        scenario_job(job_id, GITHUB_JOB_QUEUED, at + 2, at + 2, at + 2, -1),
+        scenario_job(job_id, GITHUB_JOB_IN_PROGRESS, at + 6, at + 2, at + 6, -1),
+        scenario_job(job_id, GITHUB_JOB_COMPLETED, at + 60, at + 2, at + 6, at + 60)};
+    for (size_t i = 0; i < 3; i++)
+        engine_bench_accept(bench, &events[i]);
+}
+
+static void labels_that_are_invented_by_the_hundred_leave_nothing_behind(void **state)
+{
+    struct engine_bench *bench = *state;
+    bench->options.max_pools = 20;
+    engine_bench_restart(bench);
+    deliver_real(bench, 1);
+    deliver_real(bench, 2);
+    for (int number = 0; number < 300; number++) {
+        deliver_invented(bench, number);
+        assert_true(engine_bench_count_entries(bench, STORE_TABLE_POOLS) <= 21);
+    }
+    assert_int_equal(engine_bench_count_entries(bench, STORE_TABLE_POOLS), 21);
+    stats_verify(bench->store);
+    stats_verify_minutes(bench->store);
+    for (int day = 1; day <= 9; day++) {
+        engine_bench_advance(bench, NS_PER_DAY);
+        deliver_real(bench, 2 + day);
+    }
+    engine_bench_advance(bench, NS_PER_HOUR);
+    assert_int_equal(engine_bench_count_entries(bench, STORE_TABLE_POOLS), 1);
+    assert_int_equal(engine_bench_count_entries(bench, STORE_TABLE_POOL_WAITS), 1);
+    assert_int_equal(engine_bench_count_entries(bench, STORE_TABLE_OPEN_JOBS), 0);
+    // Each of the real jobs changes at most three minutes; those of two days are kept, the hours of the others.
+    assert_true(engine_bench_count_entries(bench, STORE_TABLE_POOL_MINUTES) <= 6);
+    assert_true(engine_bench_count_entries(bench, STORE_TABLE_POOL_HOURS) <= 10);
+    assert_waits(bench, 1, 4, 11, 44);
+}
+
 static void a_root_that_is_sent_again_is_counted_once(void **state)
 {
     struct engine_bench *bench = *state;
@@ -594,6 +668,7 @@ int main(void)
         TEST(jobs_swept_with_their_run_are_removed_too),
         TEST(a_job_whose_state_is_lost_leaves_its_pool_and_the_minutes),
         TEST(minutes_agree_with_the_open_jobs_while_pools_are_folded),
+        TEST(labels_that_are_invented_by_the_hundred_leave_nothing_behind),
         TEST(a_root_that_is_sent_again_is_counted_once),
         TEST(a_run_that_ends_twice_is_counted_once_and_listed_with_its_last_end),
         TEST(events_repeated_after_linger_are_not_counted_again),
