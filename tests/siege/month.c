@@ -7,7 +7,7 @@
 //
 // The month ends now. Names, with their defaults: jobs=1000000, repositories=3000, workflows=40, pools=30, days=30, seed=1;
 // invented=0 jobs with a set of labels that no other has, which fork/labels asks for within an hour, `ago`=24 hours
-// before the end; metrics-max-pools, metrics-max-series=1000.
+// before the end; metrics-max-pools, metrics-max-series=1000; restarts=0, each as after a crash between two transactions.
 #include <inttypes.h>
 #include <lmdb.h>
 #include <stdio.h>
@@ -36,8 +36,9 @@
 #define FIRST_JOB INT64_C(90000000000)
 
 static struct {
-    int64_t jobs, repositories, workflows, pools, days, seed, invented, ago, max_pools, max_series;
-} options = {1000000, 3000, 40, 30, 30, 1, 0, 24, 0, 0};
+    int64_t jobs, repositories, workflows, pools, days, seed, invented, ago, max_pools, max_series,
+        restarts;
+} options = {1000000, 3000, 40, 30, 30, 1, 0, 24, 0, 0, 0};
 
 static void die(const char *what)
 {
@@ -252,12 +253,15 @@ struct texts {
     struct github_step steps[STEPS];
 };
 
+static const char *folder;
+static struct store *store;
 static struct engine *engine;
 static struct engine_task tasks[BATCH];
 static struct github_event events[BATCH];
 static struct texts texts[BATCH];
 static size_t batched;
-static int64_t batch_began_ms, batch_at_ms, deliveries, repeated, settled;
+static int64_t batch_began_ms, batch_at_ms, deliveries, repeated, settled, settled_before,
+    restarted, folded;
 static struct {
     char full_name[48], url[80];
 } * repositories;
@@ -279,6 +283,7 @@ static void settle(timestamp_ns now)
         .type = ENGINE_SETTLE_EXPORT, .on_done = on_done, .sequences = sequences};
     struct engine_counters counters;
     engine_read_counters(engine, &counters);
+    counters.records += (uint64_t)settled_before;
     while ((uint64_t)settled < counters.records) {
         task.sequence_count = 0;
         while ((uint64_t)settled < counters.records && task.sequence_count < 4 * BATCH)
@@ -303,14 +308,54 @@ static int64_t read_number(const char *path, const char *name)
 
 static int64_t transactions, most_anonymous_kib;
 
+static void open_engine(void)
+{
+    struct engine_options engine_options = {.queue_max = 1,
+                                            .batch_max = BATCH,
+                                            .history = NS_PER_DAY,
+                                            .history_jobs = 1000000,
+                                            .has_exporter = true,
+                                            .max_pools = (size_t)options.max_pools,
+                                            .max_series = (size_t)options.max_series};
+    struct error error = {.code = ERROR_NONE};
+    trace_policy_init(&engine_options.policy);
+    if (store_open(folder, STORE_DAEMON, STORE_BYTES, &store, &error) != ERROR_NONE ||
+        engine_create(store, &engine_options, &engine, &error) != ERROR_NONE)
+        die(error.message);
+}
+
+static void close_engine(void)
+{
+    struct engine_overflow overflow;
+    engine_read_overflow(engine, &overflow);
+    folded += (int64_t)overflow.folded;
+    engine_destroy(engine);
+    store_close(store);
+}
+
+// Now and then, so that there are about as many as asked for.
+static void maybe_restart(int64_t advanced_ms)
+{
+    if (random_below((end - begin) * 1000) >= advanced_ms * options.restarts)
+        return;
+    close_engine();
+    open_engine();
+    settled_before = settled;
+    restarted++;
+}
+
 static void flush(void)
 {
+    static int64_t before_ms;
     timestamp_ns now = batch_at_ms * NS_PER_MS;
     if (batched == 0)
         return;
     engine_run_batch(engine, tasks, batched, now);
     batched = 0;
     settle(now);
+    if (before_ms > 0 && options.restarts > 0)
+        maybe_restart(batch_at_ms - before_ms);
+    before_ms = batch_at_ms;
     if (transactions++ % 200 != 0)
         return;
     int64_t anonymous = read_number("/proc/self/status", "RssAnon:");
@@ -706,10 +751,11 @@ static void print_truth(void)
 {
     printf("{\"begin\":%" PRId64 ",\"end\":%" PRId64 ",\"deliveries\":%" PRId64
            ",\"repeated\":%" PRId64 ",\"runs\":%" PRId64 ",\"jobs\":%" PRId64
-           ",\"invented_ended\":%" PRId64 ",\"transactions\":%" PRId64 ",\"folded\":%" PRId64
-           ",\"most_anonymous_kib\":%" PRId64 ",\"written\":%" PRId64 ",\"pools\":[\n",
+           ",\"invented_ended\":%" PRId64 ",\"transactions\":%" PRId64 ",\"restarted\":%" PRId64
+           ",\"folded\":%" PRId64 ",\"most_anonymous_kib\":%" PRId64 ",\"written\":%" PRId64
+           ",\"pools\":[\n",
            begin, end, deliveries, repeated, run_count, job_count, invented_ended, transactions,
-           folded, most_anonymous_kib, read_number("/proc/self/io", "wchar:"));
+           restarted, folded, most_anonymous_kib, read_number("/proc/self/io", "wchar:"));
     for (int64_t i = 0; i < options.pools; i++)
         print_pool(i);
     printf("]}\n");
@@ -721,7 +767,7 @@ static void must(int code)
         die(mdb_strerror(code));
 }
 
-static MDB_txn *open_to_read(const char *folder)
+static MDB_txn *open_to_read(void)
 {
     MDB_env *env;
     MDB_txn *transaction;
@@ -741,9 +787,9 @@ static void close_read(MDB_txn *transaction, MDB_cursor *cursor)
 }
 
 // LMDB's main database has the names of the tables.
-static void print_tables(const char *folder)
+static void print_tables(void)
 {
-    MDB_txn *transaction = open_to_read(folder);
+    MDB_txn *transaction = open_to_read();
     MDB_dbi names, table;
     MDB_cursor *cursor;
     MDB_val key, value;
@@ -782,7 +828,8 @@ static void set_option(const char *text)
                  {"invented", &options.invented, 5000000},
                  {"ago", &options.ago, HOURS_MAX},
                  {"metrics-max-pools", &options.max_pools, 1000000},
-                 {"metrics-max-series", &options.max_series, 1000000}};
+                 {"metrics-max-series", &options.max_series, 1000000},
+                 {"restarts", &options.restarts, 100000}};
     const char *equals = strchr(text, '=');
     for (size_t i = 0; equals != NULL && i < sizeof names / sizeof names[0]; i++) {
         size_t len = (size_t)(equals - text);
@@ -795,19 +842,8 @@ static void set_option(const char *text)
     die("usage: month FOLDER [NAME=NUMBER]... | tables FOLDER");
 }
 
-static void generate(const char *folder)
+static void generate(void)
 {
-    struct engine_options engine_options = {.queue_max = 1,
-                                            .batch_max = BATCH,
-                                            .history = NS_PER_DAY,
-                                            .history_jobs = 1000000,
-                                            .has_exporter = true};
-    struct engine_overflow overflow;
-    struct store *store;
-    struct error error = {.code = ERROR_NONE};
-    trace_policy_init(&engine_options.policy);
-    engine_options.max_pools = (size_t)options.max_pools;
-    engine_options.max_series = (size_t)options.max_series;
     end = timestamp_now() / NS_PER_SECOND;
     begin = end - options.days * 86400;
     random_state = (uint64_t)options.seed;
@@ -817,20 +853,16 @@ static void generate(const char *folder)
     make_pools();
     jobs = allocate((size_t)jobs_room, sizeof *jobs);
     runs = allocate((size_t)jobs_room, sizeof *runs);
-    if (store_open(folder, STORE_DAEMON, STORE_BYTES, &store, &error) != ERROR_NONE ||
-        engine_create(store, &engine_options, &engine, &error) != ERROR_NONE)
-        die(error.message);
+    open_engine();
     simulate();
-    engine_read_overflow(engine, &overflow);
-    folded = (int64_t)overflow.folded;
-    engine_destroy(engine);
-    store_close(store);
+    close_engine();
 }
 
 int main(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[1], "tables") == 0) {
-        print_tables(argv[2]);
+        folder = argv[2];
+        print_tables();
         return EXIT_SUCCESS;
     }
     if (argc < 2)
@@ -838,7 +870,8 @@ int main(int argc, char **argv)
     for (int i = 2; i < argc; i++)
         set_option(argv[i]);
     log_configure(LOG_WARN, LOG_FORMAT_TEXT);
-    generate(argv[1]);
+    folder = argv[1];
+    generate();
     print_truth();
     return EXIT_SUCCESS;
 }

@@ -155,7 +155,7 @@ def generate(folder, arguments):
     took = time.monotonic() - begin
     say("deliveries (repeated)", f"{truth['deliveries']:,} ({truth['repeated']:,})")
     say("runs, jobs", f"{truth['runs']:,}, {truth['jobs']:,}")
-    say("simulated in", f"{took:.0f} s, {truth['deliveries'] / took:,.0f} deliveries a second, {truth['transactions']:,} transactions")
+    say("simulated in", f"{took:.0f} s, {truth['deliveries'] / took:,.0f} deliveries a second, {truth['transactions']:,} transactions, {truth['restarted']} restarts")
     say("written", f"{truth['written'] / truth['deliveries']:,.0f} bytes a delivery")
     say("RssAnon at most, with the simulation's own", f"{truth['most_anonymous_kib'] / 1024:,.1f} MiB")
     say("jobs counted as (one-off), each time", f"{truth['folded']:,}")
