@@ -22,7 +22,7 @@
 
 #define BATCH 512
 #define BATCH_SECONDS 30 // of the simulated clock, at most
-#define STORE_BYTES ((uint64_t)64 << 30)
+#define STORE_BYTES ((uint64_t)16 << 30)
 #define POOLS_MAX 1000
 #define REPOSITORIES_MAX 20000
 #define WORKFLOWS_MAX 1000

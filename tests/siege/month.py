@@ -138,7 +138,7 @@ def compare_whatif(daemon, truth):
     """Whether all jobs are replayed, as long as none had to be dropped."""
     for pool in truth["pools"]:
         answer = json.loads(daemon.command("whatif", "--json", "--since", "40d", "--pool", pool["pool"], "--runners", pool["capacity"],
-                                           "--db-max-size", "64GiB", timeout=600).stdout)
+                                           "--db-max-size", "16GiB", timeout=600).stdout)
         if sum(each["waits"] for each in truth["pools"]) < RECORDS_MAX:
             same(f"whatif {pool['pool']} jobs", answer["jobs"], pool["ended"] + pool["running"] + pool["queued"])
 
@@ -201,7 +201,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="ghatrace-month-", dir=os.environ.get("MONTH_FOLDER")) as folder:
         truth = generate(folder + "/db", sys.argv[1:])
         print_store(folder + "/db")
-        daemon = harness.Daemon(folder, db_max_size="64GiB")
+        daemon = harness.Daemon(folder, db_max_size="16GiB")
         begin = time.monotonic()
         daemon.start()
         say("ready after", f"{time.monotonic() - begin:.2f} s")
