@@ -37,16 +37,16 @@ static uint64_t ms_between(timestamp_ns from, timestamp_ns until)
     return length < MS_MAX ? length : MS_MAX;
 }
 
-static uint64_t choose_pool(const struct stats *stats, struct slice labels)
+static uint64_t choose_pool(struct stats *stats, struct slice labels)
 {
     char room[LABELS_TEXT_MAX];
     struct pool_choice choice;
     pool_rules_choose(&stats->rules, labels, room, &choice);
-    struct pool_id id = pool_make_id(choice.shown);
+    struct pool_id id = pool_id_of(stats, choice.shown);
     return job_history_pool(&id);
 }
 
-static void put_record(const struct stats *stats, uint8_t bytes[JOB_HISTORY_RECORD_SIZE],
+static void put_record(struct stats *stats, uint8_t bytes[JOB_HISTORY_RECORD_SIZE],
                        const struct store_key *job, const struct job_occupancy *occupancy)
 {
     timestamp_ns ready = timestamp_first_known(occupancy->ready, occupancy->started);

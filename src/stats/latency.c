@@ -426,7 +426,7 @@ enum error_code latency_count_job(struct stats *stats, const struct job_sample *
     if (code != ERROR_NONE || !measure->execution.exists || !is_recent)
         return code;
     struct pool_demand demand = pool_demand_of(stats, measure->runner_labels, room);
-    const struct pool_id own = pool_make_id(demand.labels);
+    const struct pool_id own = pool_id_of(stats, demand.labels);
     demand.group = measure->runner_group;
     demand.is_start = true;
     code = pool_load_row(stats, &demand, &row, error);

@@ -25,6 +25,27 @@ struct pool_id pool_make_id(struct slice labels)
     return id;
 }
 
+// The first half of SHA-256 of its name: it is needed with every event.
+const struct pool_id pool_one_off_id = {{0x23, 0xcd, 0xc3, 0x96, 0x3e, 0x9f, 0x52, 0x95, 0x76, 0x37,
+                                         0xd9, 0x58, 0x0f, 0xa6, 0x75, 0xab}};
+
+// Those of the last labels, by a hash of the text as it is spelled.
+struct pool_id pool_id_of(struct stats *stats, struct slice labels)
+{
+    uint64_t hash = UINT64_C(0xCBF29CE484222325); // FNV-1a
+    for (size_t i = 0; i < labels.len && i < KNOWN_POOL_TEXT; i++)
+        hash = (hash ^ (uint8_t)labels.data[i]) * UINT64_C(0x100000001B3);
+    struct known_pool *known = &stats->known_pools[(hash ^ hash >> 32) % KNOWN_POOLS];
+    if (labels.len == 0 || labels.len > KNOWN_POOL_TEXT)
+        return pool_make_id(labels);
+    if (known->len == labels.len && memcmp(known->labels, labels.data, labels.len) == 0)
+        return known->id;
+    known->id = pool_make_id(labels);
+    known->len = labels.len;
+    memcpy(known->labels, labels.data, labels.len);
+    return known->id;
+}
+
 bool pool_id_equals(const struct pool_id *a, const struct pool_id *b)
 {
     return memcmp(a->bytes, b->bytes, POOL_ID_SIZE) == 0;
@@ -37,8 +58,7 @@ struct slice pool_id_key(const struct pool_id *id)
 
 bool pool_is_one_off(const struct pool_id *id)
 {
-    struct pool_id one_off = pool_make_id(POOL_ONE_OFF);
-    return pool_id_equals(id, &one_off);
+    return pool_id_equals(id, &pool_one_off_id);
 }
 
 static struct slice pool_name_of(struct slice labels, bool is_rule, char room[LABELS_TEXT_MAX])
@@ -364,7 +384,7 @@ static enum error_code make_pool(struct stats *stats, struct pool *pool, struct 
 
 enum error_code pool_load_one_off(struct stats *stats, struct row **row, struct error *error)
 {
-    struct pool pool = {.id = pool_make_id(POOL_ONE_OFF), .labels = POOL_ONE_OFF};
+    struct pool pool = {.id = pool_one_off_id, .labels = POOL_ONE_OFF};
     enum error_code code = pool_find_row(stats, &pool.id, row, error);
     return code == ERROR_NOT_FOUND ? make_pool(stats, &pool, row, error) : code;
 }
@@ -390,7 +410,7 @@ static enum error_code make_or_fold(struct stats *stats, const struct pool_id *i
 enum error_code pool_load_row(struct stats *stats, const struct pool_demand *demand,
                               struct row **row, struct error *error)
 {
-    struct pool_id id = pool_make_id(demand->labels);
+    struct pool_id id = pool_id_of(stats, demand->labels);
     enum error_code code = pool_find_row(stats, &id, row, error);
     if (code == ERROR_NOT_FOUND)
         code = make_or_fold(stats, &id, demand, row, error);
@@ -410,10 +430,9 @@ enum error_code pool_find_counted(struct stats *stats, struct slice labels, stru
                                   struct error *error)
 {
     char room[LABELS_TEXT_MAX];
-    struct pool_id id = pool_make_id(pool_demand_of(stats, labels, room).labels);
+    struct pool_id id = pool_id_of(stats, pool_demand_of(stats, labels, room).labels);
     enum error_code code = pool_find_row(stats, &id, row, error);
-    id = pool_make_id(POOL_ONE_OFF);
-    return code == ERROR_NOT_FOUND ? pool_find_row(stats, &id, row, error) : code;
+    return code == ERROR_NOT_FOUND ? pool_find_row(stats, &pool_one_off_id, row, error) : code;
 }
 
 // Adds to `into` what another pool of the same name has, but for open jobs.
@@ -516,10 +535,8 @@ static enum error_code leave_any_pool(struct stats *stats, const struct pool_pla
                                       const struct store_key *job, struct error *error)
 {
     enum error_code code = leave_pool(stats, &place->pool, &place->open_state, job, error);
-    if (code == ERROR_NOT_FOUND) {
-        struct pool_id one_off = pool_make_id(POOL_ONE_OFF);
-        code = leave_pool(stats, &one_off, &place->open_state, job, error);
-    }
+    if (code == ERROR_NOT_FOUND)
+        code = leave_pool(stats, &pool_one_off_id, &place->open_state, job, error);
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
@@ -572,13 +589,12 @@ enum error_code pool_move_job(struct stats *stats, const struct store_key *job,
 enum error_code pool_is_folded(struct stats *stats, const struct store_key *job,
                                const struct pool_place *place, bool *is_folded, struct error *error)
 {
-    const struct pool_id one_off = pool_make_id(POOL_ONE_OFF);
     uint8_t key[POOL_JOB_KEY_SIZE];
     struct slice found;
     *is_folded = false;
     if (place->open_state.state == OPEN_JOB_NONE || stats->folding.is_unlikely)
         return ERROR_NONE;
-    put_job_key(key, &one_off, place->open_state.state, place->open_state.since, job);
+    put_job_key(key, &pool_one_off_id, place->open_state.state, place->open_state.since, job);
     enum error_code code = store_table_get(stats->transaction, STORE_TABLE_OPEN_JOBS,
                                            slice_of_bytes(key, sizeof key), &found, error);
     *is_folded = code == ERROR_NONE;

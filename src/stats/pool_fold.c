@@ -344,13 +344,12 @@ static enum error_code settle_job(struct stats *stats, const struct pool_id *one
 static enum error_code settle_jobs(struct stats *stats, size_t max, struct error *error)
 {
     struct folding *folding = &stats->folding;
-    const struct pool_id one_off = pool_make_id(POOL_ONE_OFF);
     enum error_code code = ERROR_NONE;
     for (size_t i = 0; i < max && code == ERROR_NONE; i++) {
         struct pool_id own;
-        code = seek_folded(stats, &one_off, &own, error);
+        code = seek_folded(stats, &pool_one_off_id, &own, error);
         if (code == ERROR_NONE)
-            code = settle_job(stats, &one_off, &own, error);
+            code = settle_job(stats, &pool_one_off_id, &own, error);
     }
     if (code != ERROR_NOT_FOUND)
         return code;

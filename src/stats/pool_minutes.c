@@ -337,10 +337,9 @@ static bool are_same_times(const struct job_times *a, const struct job_times *b)
 static enum error_code find_pool_before(struct stats *stats, const struct job_times *times,
                                         struct row **row, struct error *error)
 {
-    const struct pool_id one_off = pool_make_id(POOL_ONE_OFF);
     if (!has_any(times))
         return ERROR_NOT_FOUND;
-    return times->is_folded ? pool_find_row(stats, &one_off, row, error)
+    return times->is_folded ? pool_find_row(stats, &pool_one_off_id, row, error)
                             : pool_find_counted(stats, times->labels, row, error);
 }
 
@@ -357,7 +356,7 @@ static enum error_code load_pool_after(struct stats *stats, struct job_times *ti
     enum error_code code = pool_load_row(stats, &demand, row, error);
     if (code != ERROR_NONE)
         return code;
-    const struct pool_id own = pool_make_id(demand.labels);
+    const struct pool_id own = pool_id_of(stats, demand.labels);
     times->is_folded = !pool_id_equals(&own, &(*row)->pool->id);
     return ERROR_NONE;
 }

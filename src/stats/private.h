@@ -102,6 +102,15 @@ struct folding {
     uint32_t sketch_sum;
 };
 
+// Labels whose pool was asked for lately: a hash costs as much as all else that is done for a minute.
+#define KNOWN_POOLS 64
+#define KNOWN_POOL_TEXT 120 // longer ones are not among them
+struct known_pool {
+    struct pool_id id;
+    size_t len; // 0: none
+    char labels[KNOWN_POOL_TEXT];
+};
+
 // A look at the minutes of each pool for old ones.
 struct minutes_round {
     timestamp_ns kept_from; // older ones become hours
@@ -129,6 +138,7 @@ struct stats {
     struct stats_overflow overflow; // of this transaction
     struct new_jobs new_jobs;
     struct minutes_round minutes_round;
+    struct known_pool known_pools[KNOWN_POOLS];
     // During a rebuild of the tables (rebuild.h): states at or behind the cursor are not in them yet.
     bool is_rebuilding;
     struct store_key cursor;
@@ -169,6 +179,9 @@ enum error_code job_history_flush(struct stats *stats, struct error *error) MUST
 
 // --- contents of rows ---
 
+extern const struct pool_id pool_one_off_id;
+// pool_make_id(), which is not computed anew for the labels of the last events.
+struct pool_id pool_id_of(struct stats *stats, struct slice labels);
 bool pool_id_equals(const struct pool_id *a, const struct pool_id *b);
 // pool_name() of the pool that a choice is.
 struct slice pool_name_of_choice(const struct pool_choice *choice, char room[LABELS_TEXT_MAX]);
