@@ -7,7 +7,8 @@
 //
 // The month ends now. Names, with their defaults: jobs=1000000, repositories=3000, workflows=40, pools=30, days=30, seed=1;
 // invented=0 jobs with a set of labels that no other has, which fork/labels asks for within an hour, `ago`=24 hours
-// before the end; metrics-max-pools, metrics-max-series=1000; restarts=0, each as after a crash between two transactions.
+// before the end; metrics-max-pools, metrics-max-series=1000; restarts=0, each as after a crash between two transactions;
+// wide=0, or 1: histograms by repository and workflow, too.
 #include <inttypes.h>
 #include <lmdb.h>
 #include <stdio.h>
@@ -37,8 +38,8 @@
 
 static struct {
     int64_t jobs, repositories, workflows, pools, days, seed, invented, ago, max_pools, max_series,
-        restarts;
-} options = {1000000, 3000, 40, 30, 30, 1, 0, 24, 0, 0, 0};
+        restarts, wide;
+} options = {1000000, 3000, 40, 30, 30, 1, 0, 24, 0, 0, 0, 0};
 
 static void die(const char *what)
 {
@@ -163,7 +164,8 @@ static void change(struct pool_truth *pool, int64_t at, int queued, int running)
 static void count_wait(struct pool_truth *pool, int64_t seconds)
 {
     size_t bucket = 0;
-    while (bucket < SERIES_BOUNDS && seconds > series_bounds[bucket])
+    while (bucket < series_bounds_before.count &&
+           seconds * NS_PER_SECOND > series_bounds_before.at[bucket])
         bucket++;
     pool->buckets[bucket]++;
     pool->waits++;
@@ -317,7 +319,16 @@ static void open_engine(void)
                                             .has_exporter = true,
                                             .max_pools = (size_t)options.max_pools,
                                             .max_series = (size_t)options.max_series};
+    static const struct series_options usual = {
+        .labels = {[SERIES_JOB] = SERIES_HAS(SERIES_POOL) | SERIES_HAS(SERIES_RUNNER_LABELS) |
+                                  SERIES_HAS(SERIES_RESULT),
+                   [SERIES_RUN] = SERIES_HAS(SERIES_EVENT) | SERIES_HAS(SERIES_DEFAULT_BRANCH) |
+                                  SERIES_HAS(SERIES_RESULT),
+                   [SERIES_STEP] = SERIES_LABELS_OFF},
+        .idle = 7 * NS_PER_DAY};
+    static const struct series_options wide = {.idle = 7 * NS_PER_DAY};
     struct error error = {.code = ERROR_NONE};
+    engine_options.series = options.wide != 0 ? wide : usual;
     trace_policy_init(&engine_options.policy);
     if (store_open(folder, STORE_DAEMON, STORE_BYTES, &store, &error) != ERROR_NONE ||
         engine_create(store, &engine_options, &engine, &error) != ERROR_NONE)
@@ -739,7 +750,7 @@ static void print_pool(int64_t index)
            ",\"oldest_ready\":%" PRId64 ",\"buckets\":[",
            index == 0 ? "" : ",", pool->name, pool->capacity, pool->queued, pool->running,
            pool->ended, pool->waits, pool->wait_seconds, oldest_ready(index));
-    for (size_t i = 0; i < SERIES_BUCKETS; i++)
+    for (size_t i = 0; i <= series_bounds_before.count; i++)
         printf("%s%" PRId64, i == 0 ? "" : ",", pool->buckets[i]);
     printf("]");
     print_cells("minutes", pool->minutes, MINUTES, minutes_base(), 60);
@@ -829,7 +840,8 @@ static void set_option(const char *text)
                  {"ago", &options.ago, HOURS_MAX},
                  {"metrics-max-pools", &options.max_pools, 1000000},
                  {"metrics-max-series", &options.max_series, 1000000},
-                 {"restarts", &options.restarts, 100000}};
+                 {"restarts", &options.restarts, 100000},
+                 {"wide", &options.wide, 1}};
     const char *equals = strchr(text, '=');
     for (size_t i = 0; equals != NULL && i < sizeof names / sizeof names[0]; i++) {
         size_t len = (size_t)(equals - text);

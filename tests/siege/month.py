@@ -4,6 +4,7 @@
     make month                                    a million jobs: some four minutes
     make month MONTH="jobs=100000 days=3"         numbers of tests/siege/month.c
     make month MONTH="invented=50000 ago=240"     labels that nobody else has, 240 hours before the end
+    make month MONTH="wide=1"                     histograms by repository and workflow, too
 
 Each figure of /metrics, /api/pools, the minutes and hours of each pool and whatif is compared with the simulation's own
 count; what differs is printed, and fails. Besides: sizes, times, memory.
@@ -33,6 +34,7 @@ LABEL = re.compile(r'([a-z_]+)="((?:[^"\\]|\\.)*)"')
 BOUNDS = ["1.0", "2.0", "5.0", "10.0", "15.0", "30.0", "60.0", "120.0", "300.0", "600.0", "1200.0", "1800.0", "3600.0", "7200.0",
           "14400.0", "21600.0", "+Inf"]
 DAY, HOUR, MINUTE = 86400, 3600, 60
+WIDE = "job: repository workflow runner_group runner_labels result; run: repository workflow result; step: repository workflow step result"
 RECORDS_MAX = 1_000_000  # history-jobs
 
 differences, compared = [], [0]
@@ -79,8 +81,13 @@ def compare_metrics(text, truth, now):
         for bound, count in zip(BOUNDS, pool["buckets"]):
             total += count
             same(f"{name} waits of {bound} s", samples.get(("ghatrace_pool_queue_wait_seconds_bucket", label | {("le", bound)})), total)
-    finished = sum(value for (name, _), value in samples.items() if name == "ghatrace_job_execution_seconds_count")
-    same("finished jobs, series and other", finished, sum(pool["ended"] for pool in truth["pools"]) + truth["invented_ended"])
+    finished = {}
+    for (name, labels), value in samples.items():
+        if name == "ghatrace_job_execution_seconds_count":
+            pool = dict(labels).get("pool")
+            finished[pool] = finished.get(pool, 0) + value
+    for pool in truth["pools"] if None not in finished else []:
+        same(f"{pool['pool']} finished jobs", finished.get(pool["pool"], 0), pool["ended"])
     same("pools folded", samples.get(("ghatrace_pools_folded_total", frozenset())), 0)
     return samples
 
@@ -191,7 +198,7 @@ def measure(daemon):
         at_once = list(executor.map(lambda _: ask(daemon, "/metrics", (200, 503)), range(16)))
     say("/metrics, eight at once", f"{max(took for _, took in at_once) * 1000:.0f} ms at most, "
         f"{sum(answer.status == 503 for answer, _ in at_once)} of {len(at_once)} refused")
-    say("RssAnon after the start, at most, afterwards", f"{before / 1024:.1f}, {usage.most / 1024:.1f}, {anonymous_kib(daemon) / 1024:.1f} MiB")
+    say("RssAnon after the start, at most, afterwards", f"{before / 1024:.1f}, {max(usage.most, anonymous_kib(daemon)) / 1024:.1f}, {anonymous_kib(daemon) / 1024:.1f} MiB")
     for path in ("/api/pools", "/api/latency", "/api/latency?window=24h", "/api/queue", "/api/status"):
         answers = [ask(daemon, path) for _ in range(5)]
         say(path, f"{len(answers[0][0].body):,} bytes, {statistics.median(took for _, took in answers) * 1000:.0f} ms")
@@ -201,7 +208,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix="ghatrace-month-", dir=os.environ.get("MONTH_FOLDER")) as folder:
         truth = generate(folder + "/db", sys.argv[1:])
         print_store(folder + "/db")
-        daemon = harness.Daemon(folder, db_max_size="16GiB")
+        wide = {"metrics_labels": WIDE} if "wide=1" in sys.argv else {}
+        daemon = harness.Daemon(folder, db_max_size="16GiB", **wide)
         begin = time.monotonic()
         daemon.start()
         say("ready after", f"{time.monotonic() - begin:.2f} s")
