@@ -449,8 +449,10 @@ static void put_wait_percentiles(struct collection *collection, const struct poo
     end_metric(collection);
 }
 
-// The point of a pool is left out if there is too much to look at.
-static void put_most_running(struct collection *collection, const struct pools *pools)
+// The point of a pool is left out if there is too much to look at, or if jobs of it ended with an unknown result: how
+// many ran while these seemed to is found out for /metrics only.
+static void put_most_running(struct collection *collection, const struct pools *pools,
+                             const uint64_t *running)
 {
     static const struct otlp_metric metric = {"ghatrace.pool.busy_max", "{job}",
                                               "The most jobs that ran at once in the last 7 days.",
@@ -467,7 +469,8 @@ static void put_most_running(struct collection *collection, const struct pools *
         collection->code = pool_recent_read(&reader, &budget, &recent);
         begin_attributes(&point);
         add_pool_of_row(&point, &pools->items[i], room);
-        if (collection->code == ERROR_NONE && recent.is_known && make_part_room(collection))
+        if (collection->code == ERROR_NONE && recent.is_known &&
+            running[i] == pools->items[i].counts[OPEN_JOB_RUNNING] && make_part_room(collection))
             otlp_metric_put_integer(collection->part, &point.list, &now,
                                     (int64_t)recent.busy_max_week);
     }
@@ -552,8 +555,9 @@ static void put_running(struct collection *collection, const struct pools *pools
     begin_metric(collection, &metric);
     for (size_t i = 0; i < pools->count; i++) {
         struct point_attributes point;
+        char room[LABELS_TEXT_MAX];
         begin_attributes(&point);
-        add_pool_name(&point, pools->items[i].labels);
+        add_pool_of_row(&point, &pools->items[i], room);
         put_count(collection, &point.list, running[i]);
     }
     end_metric(collection);
@@ -577,7 +581,7 @@ static void put_pool_metrics(struct collection *collection, const struct pools *
     put_pool_counts(collection, pools, &waiting, OPEN_JOB_WAITING);
     put_oldest_waits(collection, pools);
     put_wait_percentiles(collection, pools);
-    put_most_running(collection, pools);
+    put_most_running(collection, pools, running);
     put_wait_histograms(collection, pools);
 }
 

@@ -16,7 +16,8 @@
 //     .waiting
 //   ghatrace.pool.oldest_wait        gauge           s         pools: age of the oldest queued job
 //   ghatrace.pool.open_wait          gauge           s         pools: percentiles of the ages of queued jobs
-//   ghatrace.pool.busy_max           gauge           {job}     pools: most running jobs in seven days
+//   ghatrace.pool.busy_max           gauge           {job}     pools: most running jobs in seven days; not
+//                                                              of those with jobs that ended with an unknown result
 //   ghatrace.pool.queue_wait         histogram       s         pools: waits that ended
 //
 // Each series and pool has points of its own: adding several up could make a counter fall when a series is moved to

@@ -223,6 +223,23 @@ class Content(MetricsTest):
                                             for key, value in scraped.items())})
         self.assertGreaterEqual(min(compared.values()), 3)
 
+    def test_pools_have_one_name_in_all_metrics(self):
+        collector = self.new_collector()
+        daemon = self.new_pusher(collector)
+        run = Run(age=900)
+        for state in ("completed", "in_progress", "queued"):
+            job = run.job(state)
+            job.labels = ["Self-Hosted", "GPU"]
+            daemon.accept(*job.timeline()[:{"completed": 3, "in_progress": 2, "queued": 1}[state]])
+        found = points(self.wait_next(collector))
+        names = {}
+        for name, attributes in found:
+            if "ghatrace.pool" in dict(attributes):
+                names.setdefault(name, set()).add(dict(attributes)["ghatrace.pool"])
+        self.assertLessEqual({"ghatrace.pool." + name for name in (
+            "queued", "running", "waiting", "oldest_wait", "open_wait", "busy_max", "queue_wait")}, names.keys())
+        self.assertEqual({name: found for name, found in names.items() if found != {"gpu,self-hosted"}}, {})
+
     def check_runs(self, found, scraped):
         active = [point["value"] for key, point in found.items() if key[0] == "cicd.pipeline.run.active"]
         self.assertEqual(sum(active), scraped["ghatrace_runs_open", frozenset()])
