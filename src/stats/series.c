@@ -696,6 +696,16 @@ struct job_labels {
     char asked[LABELS_TEXT_MAX], pool[LABELS_TEXT_MAX]; // what the texts may point into
 };
 
+// Whoever invents labels must not displace the sets of pools that are in use: once seven eighths of the sets exist, a
+// pool in which no two jobs have started within POOL_DAYS gets no further ones.
+static bool may_be_invented(const struct stats *stats, const struct pool *pool)
+{
+    uint64_t sets = store_table_count(stats->transaction, STORE_TABLE_JOB_SERIES) +
+                    stats->new_rows[STORE_TABLE_JOB_SERIES];
+    return !pool->is_rule && sets >= stats->max_series - stats->max_series / 8 &&
+           pool_started(pool, stats->now) + pool->counts[OPEN_JOB_RUNNING] < 2;
+}
+
 // Of a pool that was folded there is no row. A pool without one, of a job that never ran, is known by its labels.
 static enum error_code name_pool(struct stats *stats, const struct job_sample *measure,
                                  struct job_labels *labels, struct error *error)
@@ -710,7 +720,7 @@ static enum error_code name_pool(struct stats *stats, const struct job_sample *m
         id = pool_make_id(POOL_ONE_OFF);
         code = pool_find_row(stats, &id, &row, error);
     }
-    bool is_folded = is_absent && code == ERROR_NONE;
+    bool is_folded = code == ERROR_NONE && (is_absent || may_be_invented(stats, row->pool));
     labels->all[SERIES_POOL] =
         is_folded ? POOL_ONE_OFF : pool_name_of_choice(&choice, labels->pool);
     labels->all[SERIES_RUNNER_LABELS] = is_folded ? POOL_ONE_OFF : choice.asked;

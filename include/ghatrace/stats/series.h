@@ -9,7 +9,8 @@
 // job that was given up or carried over is not. A run is counted once, when its complete root is sent. A job's event is
 // known only by its run, which may come later: jobs have no such label, so that figures do not depend on the order.
 // Labels that rules leave out of pools (pool_rules.h) are left out here, too; the labels of a pool that was folded
-// (pool.h) are "(one-off)".
+// (pool.h) are "(one-off)", and when few more sets may be created those of a pool that no rule names and in which no
+// two jobs have started lately.
 //
 // Key: the first half of SHA-256 of which labels there are and of the labels, each followed by 00; of the runner labels
 // their identity (labels.h), while the spelling that was seen first is shown (pool.h). Value: layout in series.c.

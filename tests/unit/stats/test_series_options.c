@@ -212,6 +212,38 @@ static void jobs_of_folded_pools_have_one_set(void **state)
                 "(one-off)");
 }
 
+static void complete_job(struct world *world, const char *labels)
+{
+    const struct latency_wait none = {.exists = false};
+    struct job_sample job = a_job("octo/a", labels, NS_PER_SECOND);
+    job.queue_end = job.end = world->now;
+    world_begin(world);
+    must(world, latency_count_job(world->stats, &job, &none, &world->error));
+    must(world, series_count_job(world->stats, &job, &world->error));
+    world_commit(world);
+}
+
+// There may be more pools than sets.
+static void labels_that_are_invented_do_not_displace_pools_in_use(void **state)
+{
+    struct world *world = *state;
+    (void)start(world,
+                &(struct stats_options){.max_series = 16, .series.labels[SERIES_JOB] = HAS(POOL)});
+    for (int i = 0; i < 6; i++)
+        complete_job(world, i % 2 == 0 ? "linux" : "gpu");
+    for (int i = 0; i < 100; i++) {
+        char labels[16];
+        (void)snprintf(labels, sizeof labels, "made-up-%d", i);
+        world->now += NS_PER_SECOND;
+        complete_job(world, labels);
+    }
+    const struct sets *sets = read_sets(world, SERIES_JOB);
+    assert_in_range(sets->count, 3, 16);
+    assert_int_equal(set_with(sets, SERIES_POOL, "linux")->count, 3);
+    assert_int_equal(set_with(sets, SERIES_POOL, "gpu")->count, 3);
+    assert_in_range(set_with(sets, SERIES_POOL, "(one-off)")->count, 84, 100);
+}
+
 // --- what was counted by other labels -------------------------------------------------------------
 
 static void sets_are_added_up_by_the_labels_that_remain(void **state)
@@ -586,6 +618,7 @@ int main(void)
         TEST(jobs_have_their_whole_duration_beside_the_phases),
         TEST(nothing_is_counted_of_a_kind_that_is_off),
         TEST(jobs_of_folded_pools_have_one_set),
+        TEST(labels_that_are_invented_do_not_displace_pools_in_use),
         TEST(sets_are_added_up_by_the_labels_that_remain),
         TEST(labels_that_were_not_counted_by_are_empty),
         TEST(sums_over_all_sets_equal_a_naive_count_whatever_is_chosen),
