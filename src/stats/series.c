@@ -697,13 +697,14 @@ struct job_labels {
 };
 
 // Whoever invents labels must not displace the sets of pools that are in use: once seven eighths of the sets exist, a
-// pool in which no two jobs have started within POOL_DAYS gets no further ones.
+// pool in which no two jobs have started within POOL_DAYS gets no further ones. The job itself may be among those that
+// started and, until it leaves its pool, among those that run.
 static bool may_be_invented(const struct stats *stats, const struct pool *pool)
 {
     uint64_t sets = store_table_count(stats->transaction, STORE_TABLE_JOB_SERIES) +
                     stats->new_rows[STORE_TABLE_JOB_SERIES];
     return !pool->is_rule && sets >= stats->max_series - stats->max_series / 8 &&
-           pool_started(pool, stats->now) + pool->counts[OPEN_JOB_RUNNING] < 2;
+           pool_started(pool, stats->now) + pool->counts[OPEN_JOB_RUNNING] < 3;
 }
 
 // Of a pool that was folded there is no row. A pool without one, of a job that never ran, is known by its labels.

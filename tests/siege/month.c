@@ -445,7 +445,7 @@ static void set_job(struct github_event *event, int64_t index, int what, struct 
     bool has_runner = what != JOB_QUEUED && job->started > 0;
     bool is_over = what == JOB_COMPLETED;
     (void)snprintf(text->job, sizeof text->job, "test (%" PRId64 ")", index % 7);
-    (void)snprintf(text->runner, sizeof text->runner, "runner-%" PRId64, index % 900);
+    (void)snprintf(text->runner, sizeof text->runner, "runner-%" PRId64, index);
     event->kind = GITHUB_EVENT_JOB;
     event->job = (struct github_job){
         .job_id = FIRST_JOB + index,
@@ -464,7 +464,7 @@ static void set_job(struct github_event *event, int64_t index, int what, struct 
         .created_at = at_second(job->ready),
         .started_at = at_second(has_runner ? job->started : job->ready),
         .completed_at = is_over ? at_second(job->ended) : 0,
-        .runner_id = has_runner ? 7 + index % 900 : 0,
+        .runner_id = has_runner ? 7 + index : 0,
         .runner_name = has_runner ? slice_from_string(text->runner) : SLICE_EMPTY,
         .runner_group_name = has_runner ? SLICE("Default") : SLICE_EMPTY};
     if (job->pool < 0) {

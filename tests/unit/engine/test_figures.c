@@ -300,10 +300,28 @@ static void deliver_real(struct engine_bench *bench, int64_t job_id)
         engine_bench_accept(bench, &events[i]);
 }
 
+// Jobs in the series of a set of labels.
+static uint64_t counted_with(struct engine_bench *bench, const char *labels)
+{
+    struct store_transaction *transaction = begin(bench, false);
+    struct series_id id = {{0}};
+    struct series series;
+    struct error error = {0};
+    uint64_t sum = 0;
+    while (series_seek(transaction, SERIES_JOB, &id, &series, &error) == ERROR_NONE) {
+        if (slice_equals(series.labels[SERIES_RUNNER_LABELS], slice_from_string(labels)))
+            sum += series.count;
+        series_id_increment(&id);
+    }
+    store_abort(transaction);
+    return sum;
+}
+
 static void labels_that_are_invented_by_the_hundred_leave_nothing_behind(void **state)
 {
     struct engine_bench *bench = *state;
     bench->options.max_pools = 20;
+    bench->options.max_series = 16;
     engine_bench_restart(bench);
     deliver_real(bench, 1);
     deliver_real(bench, 2);
@@ -312,6 +330,7 @@ static void labels_that_are_invented_by_the_hundred_leave_nothing_behind(void **
         assert_true(engine_bench_count_entries(bench, STORE_TABLE_POOLS) <= 21);
     }
     assert_int_equal(engine_bench_count_entries(bench, STORE_TABLE_POOLS), 21);
+    assert_int_equal(counted_with(bench, "linux,self-hosted"), 2);
     stats_verify(bench->store);
     stats_verify_minutes(bench->store);
     for (int day = 1; day <= 9; day++) {
