@@ -133,15 +133,15 @@ struct health_figures {
     uint64_t own_records, own_bytes; // of the outbox without records of other programs
     struct store_set_aside_totals set_aside;
     uint64_t unreadable; // store_unreadable_ever()
-    timestamp_ns
-        outbox_oldest; // when the oldest waiting record was finished; TIMESTAMP_UNKNOWN: none waits
+    // when the oldest waiting record was finished; TIMESTAMP_UNKNOWN: none waits
+    timestamp_ns outbox_oldest;
     timestamp_ns oldest_delivery; // the oldest recorded one; TIMESTAMP_UNKNOWN: none is
     uint64_t open_runs;
     uint64_t finished_runs; // in the history
     timestamp_ns now;       // when they were read
     timestamp_ns started_at;
-    bool
-        has_usable_headers; // false: otlp-header-file cannot be used, and the last valid headers are kept
+    // false: otlp-header-file cannot be used, and the last valid headers are kept
+    bool has_usable_headers;
 };
 
 // One or several numbers of struct health_figures, and their names in /metrics and /api/status.

@@ -25,8 +25,8 @@
 // A flag of a single command: not a setting, so neither in the file nor in the environment.
 struct flag {
     const char *name; // "rate"
-    const char *
-        values; // "N"; "[N]": it may stand alone, and takes a value only after '='; NULL: it takes none
+    // "N"; "[N]": it may stand alone, and takes a value only after '='; NULL: it takes none
+    const char *values;
     const char *help; // one line
 };
 
@@ -50,8 +50,8 @@ struct cli_args {
     struct arena *arena;      // for everything that lives as long as the invocation
     char *const *environment; // "NAME=value", NULL at the end
     struct settings settings; // those given as flags
-    const char
-        *flags[FLAGS_MAX];       // by position in command->flags; NULL: not given; "" without value
+    // by position in command->flags; NULL: not given; "" without value
+    const char *flags[FLAGS_MAX];
     const char *const *operands; // in `arena`
     size_t operand_count;
     bool wants_help; // --help was given; everything else is ignored
@@ -93,8 +93,8 @@ struct run_reference {
     int64_t run_id;
     int64_t attempt; // 0: not given
     int64_t job_id;  // 0: not given
-    struct slice
-        server; // the text before "/actions/runs/", for github_server_of_name(); empty: not given
+    // the text before "/actions/runs/", for github_server_of_name(); empty: not given
+    struct slice server;
 };
 
 // Parses "123", "123/2", "https://HOST/OWNER/NAME/actions/runs/123", the same with "/attempts/2" and with "/job/456",

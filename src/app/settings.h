@@ -39,8 +39,8 @@ struct option {
     const char *values;  // for the help: "HOST:PORT", "arc|collector|runner"
     const char *help;    // one line
     int64_t least, most; // for counts, sizes and durations
-    const char
-        *why_most; // for the message about a value above `most`: what a larger one does. NULL: none
+    // for the message about a value above `most`: what a larger one does. NULL: none
+    const char *why_most;
     const char *unpreset; // for the help if preset is NULL: what happens then
     bool may_be_empty;    // "" is a value
 };

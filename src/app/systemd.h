@@ -99,8 +99,8 @@ struct notify_variables {
 struct notify {
     struct sockaddr_un address;
     socklen_t address_len; // 0: notifications are off
-    duration_ns
-        watchdog; // NOTIFY_WATCHDOG must be sent within this time, again and again; 0: no watchdog
+    // NOTIFY_WATCHDOG must be sent within this time, again and again; 0: no watchdog
+    duration_ns watchdog;
 };
 
 enum notify_state {

@@ -52,8 +52,8 @@ struct listed_job {
     int64_t run_id, run_attempt, job_id, runner_id;
     uint64_t repository, name;
     timestamp_ns created_at, started_at;
-    timestamp_ns
-        ended_at; // TIMESTAMP_UNKNOWN: it is not completed; ENDED_SOMETIME: it is, the time is unknown
+    // TIMESTAMP_UNKNOWN: it is not completed; ENDED_SOMETIME: it is, the time is unknown
+    timestamp_ns ended_at;
     timestamp_ns closed_at; // TIMESTAMP_UNKNOWN: it has a state
     struct slice server;
 };

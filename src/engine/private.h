@@ -159,8 +159,8 @@ enum error_code work_apply_task(struct engine_work *work, struct engine_task *ta
 // A state with its place in the store, and its stored contribution to the figures.
 struct work_run {
     struct store_key key;
-    struct trace_id
-        own_trace; // that runs of its server have: key.trace but for states of older versions
+    // that runs of its server have: key.trace but for states of older versions
+    struct trace_id own_trace;
     struct run_state state;
     bool is_listed; // in the list of open runs
     bool is_stored; // stored as a state; else there is a note, or nothing

@@ -69,14 +69,14 @@ struct export_class {
 
 // The response to a request, as far as it decides.
 struct export_facts {
-    enum export_transport
-        transport;             // the rest is used only if it is EXPORT_ANSWERED, or as said there
+    // the rest is used only if it is EXPORT_ANSWERED, or as said there
+    enum export_transport transport;
     int status;                // of HTTP
     struct slice content_type; // the field's value or empty
-    bool
-        has_status_message; // the body is a google.rpc.Status of its content type with a code or a message
-    bool is_grpc;           // the request was a gRPC call
-    int grpc_code;          // EXPORT_NO_GRPC_CODE: none
+    // the body is a google.rpc.Status of its content type with a code or a message
+    bool has_status_message;
+    bool is_grpc;  // the request was a gRPC call
+    int grpc_code; // EXPORT_NO_GRPC_CODE: none
     bool has_retry_info;
 };
 
@@ -120,8 +120,8 @@ struct export_answer {
     int status;              // of a complete response, or 0
     duration_ns retry_after; // 0: not given
     struct slice content_type;
-    struct slice
-        body; // empty if it was too long to read; of gRPC the message in it, if there is a code
+    // empty if it was too long to read; of gRPC the message in it, if there is a code
+    struct slice body;
     // of gRPC (grpc.h); otherwise all zero
     bool is_grpc;
     bool is_http1;             // the answer was not HTTP/2

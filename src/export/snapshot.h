@@ -46,8 +46,8 @@ struct snapshot_options {
     const struct attributes *resource;
     size_t part_bytes; // a part ends with the point that exceeds this
     timestamp_ns now;
-    duration_ns
-        job_grace; // setting job-grace: when a running job without a runner counts as ended (ended_jobs.h)
+    // setting job-grace: when a running job without a runner counts as ended (ended_jobs.h)
+    duration_ns job_grace;
 };
 
 // One read transaction, which scans the series and pools, and the newest open runs up to a limit. ERROR_TOO_LARGE: more

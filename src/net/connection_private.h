@@ -116,8 +116,8 @@ struct net_connection {
     struct net_output output;
     timestamp_ns output_at; // monotonic: last progress, or when it was last empty
     int in_kernel;          // bytes sent and not yet acknowledged, at the last check
-    timestamp_ns
-        finished_at; // monotonic: net_connection_finish() with no deadline of the owner's; else 0
+    // monotonic: net_connection_finish() with no deadline of the owner's; else 0
+    timestamp_ns finished_at;
     bool notifies_sent; // call on_sent when all is sent
     size_t dropped;     // bytes since FINISHING
 

@@ -39,8 +39,8 @@ struct notice {
 };
 
 struct notice_board {
-    struct notice
-        *notices; // in the order of their keys; those of NOTICE_NONE only until that is stored
+    // in the order of their keys; those of NOTICE_NONE only until that is stored
+    struct notice *notices;
     size_t count, capacity;
     struct notice_times times;
     uint64_t sent, folded, dropped[NOTICE_DROPS];

@@ -27,8 +27,8 @@ struct notice_facts {
     bool has_state; // it is a pool
     enum pool_state state;
     uint64_t queued, running;
-    timestamp_ns
-        oldest; // since when the oldest queued job waits; TIMESTAMP_UNKNOWN: none does, or it is no pool
+    // since when the oldest queued job waits; TIMESTAMP_UNKNOWN: none does, or it is no pool
+    timestamp_ns oldest;
     uint64_t limit;       // of a ceiling
     struct slice ceiling; // of a pool: the ceiling that holds it back; empty: none
     // Of each condition; NOTICE_ABSENT for those that such a subject cannot have.

@@ -41,8 +41,8 @@ struct series_row {
     struct slice labels[SERIES_LABELS]; // the others are empty
     uint64_t count;
     struct series_sum sum;
-    timestamp_ns
-        started_at;       // when its sums began at 0; TIMESTAMP_UNKNOWN: an older version began it
+    // when its sums began at 0; TIMESTAMP_UNKNOWN: an older version began it
+    timestamp_ns started_at;
     timestamp_ns used_at; // when it was last counted; TIMESTAMP_UNKNOWN: by an older version
     struct series_histogram *histograms; // series_histogram_count() of them
 };

@@ -13,8 +13,8 @@
 struct note_kind {
     char tag;     // first byte of the keys
     size_t order; // bytes that notes are sorted and identified by
-    size_t
-        shared; // of these, at the front: the same in all notes of a block, and kept only in its key
+    // of these, at the front: the same in all notes of a block, and kept only in its key
+    size_t shared;
     size_t payload; // bytes after them
 };
 extern const struct note_kind note_kinds[STORE_NOTE_KINDS];

@@ -35,8 +35,8 @@ struct setup_item {
     enum setup_state state;
     bool is_logged_elsewhere;         // by the part that detected it
     char message[SETUP_MESSAGE_SIZE]; // sentences; empty: not set up, and not to be shown
-    const struct ingress_refused
-        *refused; // the deliveries in question, with counts and times; NULL: nothing was refused
+    // the deliveries in question, with counts and times; NULL: nothing was refused
+    const struct ingress_refused *refused;
 };
 
 // What ARC reported since the start of the process.

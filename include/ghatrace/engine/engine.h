@@ -114,8 +114,8 @@ struct engine_options {
     uint64_t forwarded_max; // bytes of such spans in the outbox. 0: no limit
     duration_ns history;    // how long finished traces are kept for the viewer
     size_t history_jobs;    // completed jobs that are kept (stats/job_history.h); 0: none
-    uint64_t
-        dead_letters_max; // bytes of dead letters; the oldest beyond it are dropped. 0: no limit
+    // bytes of dead letters; the oldest beyond it are dropped. 0: no limit
+    uint64_t dead_letters_max;
     duration_ns dead_letters_age_max; // older ones are dropped. 0: no limit
     size_t max_series;                // bound on label sets (stats/stats.h); 0: the usual one
     size_t max_pools;                 // likewise on pools

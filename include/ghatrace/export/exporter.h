@@ -102,9 +102,9 @@ struct export_status {
     int http_status;              // of the last failure; 0: no response, or a code of gRPC
     timestamp_ns since;           // when the trouble began; TIMESTAMP_UNKNOWN: no trouble
     uint64_t failures;            // consecutive
-    char message
-        [EXPORT_MESSAGE_SIZE]; // what happened, with at most 200 bytes of the endpoint's message,
-                               // without control characters; secrets masked. Empty: no trouble
+    // what happened, with at most 200 bytes of the endpoint's message, without control characters; secrets masked.
+    // Empty: no trouble
+    char message[EXPORT_MESSAGE_SIZE];
     // Refused while other records were accepted. They stay in the outbox and are retried from time to time.
     uint64_t quarantined_records, quarantined_bytes;
     // Of requests with spans of other programs: they are no trouble of the endpoint, and delay nothing of ours.

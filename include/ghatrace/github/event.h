@@ -166,10 +166,10 @@ struct github_hook {
 
 struct github_event {
     enum github_event_kind kind;
-    enum github_event_kind
-        type;          // the type in the header, also for ignored events; IGNORED for all others
-    bool is_malformed; // ignored, because GitHub sent null instead of the event's subject
-    const char *ignored_because;         // static text, for GITHUB_EVENT_IGNORED
+    // the type in the header, also for ignored events; IGNORED for all others
+    enum github_event_kind type;
+    bool is_malformed;           // ignored, because GitHub sent null instead of the event's subject
+    const char *ignored_because; // static text, for GITHUB_EVENT_IGNORED
     struct github_repository repository; // for jobs and runs
     struct slice server;                 // the server of these ids (server.h); empty: github.com
     union {

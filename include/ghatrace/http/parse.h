@@ -30,8 +30,8 @@ struct http_header {
 struct http_head {
     struct slice method;
     struct slice host; // of a target in absolute form, else of the field Host; may be empty
-    struct slice
-        target; // origin form or "*": "/webhook?x=1"; of an absolute form what follows the host
+    // origin form or "*": "/webhook?x=1"; of an absolute form what follows the host
+    struct slice target;
     struct slice path;  // target up to '?'; "/" where that is empty
     struct slice query; // after '?'
     int minor_version;  // 0 or 1

@@ -34,15 +34,15 @@ enum error_code receiver_read_token(struct slice line, enum receiver_role *role,
 
 struct receiver_options {
     struct net_address listen;
-    struct ingress_secrets
-        *tokens; // lines of the token file; outlives the receiver. NULL: there are none
+    // lines of the token file; outlives the receiver. NULL: there are none
+    struct ingress_secrets *tokens;
     const struct slice *repos; // as in struct ingress_options; outlive it, like the next
     size_t repo_count;
-    struct net_network_list
-        trusted_proxies;               // their X-Forwarded-For is used for delays of wrong tokens
+    // their X-Forwarded-For is used for delays of wrong tokens
+    struct net_network_list trusted_proxies;
     struct net_tls_server_options tls; // without a certificate: plaintext. The names outlive it
-    duration_ns
-        answer_time; // from the end of a request to its response, at most; 0: the usual 900 ms
+    // from the end of a request to its response, at most; 0: the usual 900 ms
+    duration_ns answer_time;
 };
 
 struct receiver;

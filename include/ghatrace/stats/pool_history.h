@@ -33,8 +33,8 @@ enum error_code pool_history_slots_of(const struct pool_history_span *span, time
                                       struct error *error) MUST_CHECK;
 
 struct pool_slot {
-    bool
-        is_known; // not if it ended before the first change of the pool that is known; then all is 0
+    // not if it ended before the first change of the pool that is known; then all is 0
+    bool is_known;
     uint64_t arrivals; // jobs that became ready
     uint64_t starts;
     uint64_t queued_max, running_max; // of those at the end of each second

@@ -73,13 +73,13 @@ struct pool_reader {
 
 struct pool_recent {
     bool is_known; // not if there are too many minutes to look at
-    uint64_t
-        busy_max_day; // most jobs that ran at once in the last 24 hours, of those at the end of each second
+    // most jobs that ran at once in the last 24 hours, of those at the end of each second
+    uint64_t busy_max_day;
     uint64_t busy_max_week; // in the last 7 days
-    uint64_t
-        busy_max_hours; // in those hours of them that are no longer kept by minute; always known
-    timestamp_ns
-        last_start; // the minute of the last start in the last 24 hours; TIMESTAMP_UNKNOWN: none
+    // in those hours of them that are no longer kept by minute; always known
+    uint64_t busy_max_hours;
+    // the minute of the last start in the last 24 hours; TIMESTAMP_UNKNOWN: none
+    timestamp_ns last_start;
 };
 
 // Looks at no more than `*budget` minutes, and reduces it by those looked at.

@@ -27,11 +27,11 @@ struct pool_steps {
 
 // What is known besides of one pool.
 struct pool_happened {
-    bool
-        is_whole; // not if there were more steps, or minutes, than may be; then there are none of the pool
+    // not if there were more steps, or minutes, than may be; then there are none of the pool
+    bool is_whole;
     timestamp_ns last_start; // the last minute in which a job started; TIMESTAMP_UNKNOWN: none
-    timestamp_ns
-        last_short_start; // in which one started that had waited for less than a minute; likewise
+    // in which one started that had waited for less than a minute; likewise
+    timestamp_ns last_short_start;
 };
 
 struct pool_steps_reader {

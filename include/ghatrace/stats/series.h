@@ -81,10 +81,10 @@ struct series {
     struct series_id id;
     unsigned has; // these labels; the others are empty
     struct slice labels[SERIES_LABELS];
-    timestamp_ns
-        started_at; // when its sums began at 0; TIMESTAMP_UNKNOWN: not known, in an older store
-    uint64_t count; // jobs, runs or steps, whatever phases they had
-    struct series_sum sum;                                     // of steps
+    // when its sums began at 0; TIMESTAMP_UNKNOWN: not known, in an older store
+    timestamp_ns started_at;
+    uint64_t count;        // jobs, runs or steps, whatever phases they had
+    struct series_sum sum; // of steps
     struct series_histogram histograms[SERIES_HISTOGRAMS_MAX]; // of jobs and runs
 };
 

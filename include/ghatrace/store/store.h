@@ -367,9 +367,9 @@ struct store_shed_limits {
     duration_ns age_max; // 0: no limit
     bool may_check_age;  // false: the clock is not trusted at present
     bool for_room;       // drop them, regardless of the other limits, while store_is_short()
-    timestamp_ns
-        before; // also drop their records that finished before this; others stay in the history
-    size_t max; // letters to check in this call
+    // also drop their records that finished before this; others stay in the history
+    timestamp_ns before;
+    size_t max;       // letters to check in this call
     timestamp_ns now; // from which ages are measured
 };
 // Drops dead letters beyond the limits, other programs' spans first, and of each the oldest record first. Counts them

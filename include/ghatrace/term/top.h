@@ -18,9 +18,9 @@
 struct top_pool {
     struct slice labels; // from labels_join(), in the spelling first seen
     struct slice group;
-    uint64_t
-        counts[OPEN_JOB_STATES]; // the running ones without those that ended with an unknown result
-    timestamp_ns oldest_queued;  // TIMESTAMP_UNKNOWN: none is queued
+    // the running ones without those that ended with an unknown result
+    uint64_t counts[OPEN_JOB_STATES];
+    timestamp_ns oldest_queued; // TIMESTAMP_UNKNOWN: none is queued
 };
 
 struct top_job {
@@ -41,8 +41,8 @@ struct top {
     uint64_t open_runs;
     uint64_t unreadable;     // stored entries that were left out
     uint64_t outbox_records; // waiting for the collector
-    timestamp_ns
-        outbox_oldest; // when the oldest of them was finished; TIMESTAMP_UNKNOWN: none waits
+    // when the oldest of them was finished; TIMESTAMP_UNKNOWN: none waits
+    timestamp_ns outbox_oldest;
     uint64_t dead_letters;
     struct top_pool *pools; // most urgent first
     size_t pool_count;

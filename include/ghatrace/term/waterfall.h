@@ -20,8 +20,8 @@ struct waterfall_options {
     struct terminal terminal; // from terminal_detect()
     bool steps;               // a row for each step below its job
     timestamp_ns now;         // the end of bars that are still open
-    enum id_scheme
-        id_scheme; // for the trace ID of an open run; this and the next for waterfall_show()
+    // for the trace ID of an open run; this and the next for waterfall_show()
+    enum id_scheme id_scheme;
     duration_ns job_grace; // setting job-grace, for jobs that ended with an unknown result
 };
 

@@ -22,8 +22,8 @@ struct arc_report {
     int64_t job_id;           // 0: not a number
     struct slice job_name;    // display name; empty: unknown, any fits
     struct slice runner_name; // empty: the job did not run, and none is looked for
-    timestamp_ns
-        assigned_at; // start of runner.startup, else end of runner.queue; TIMESTAMP_UNKNOWN: neither was sent
+    // start of runner.startup, else end of runner.queue; TIMESTAMP_UNKNOWN: neither was sent
+    timestamp_ns assigned_at;
     // When the job ran: of runner.execution, else the hull of the others.
     timestamp_ns start, end;
 };

@@ -52,8 +52,8 @@ struct lifecycle_finished {
     const struct job_sample *job_sample;
     const struct run_sample *run_sample;
     struct job_occupancy occupancy; // of a completed job, each time that it is sent
-    bool
-        is_correction; // a run that has been measured before: it has its place in lists, and is not counted again
+    // a run that has been measured before: it has its place in lists, and is not counted again
+    bool is_correction;
 };
 
 // A root of which only the times are still known: the caller finds it among the stored finished spans and sends it

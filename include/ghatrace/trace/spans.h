@@ -172,8 +172,8 @@ struct run_sample {
     struct slice repository;
     struct slice workflow;
     struct slice branch;
-    struct slice
-        default_branch; // "true" if the branch has the default branch's name, else "false"; empty: not known
+    // "true" if the branch has the default branch's name, else "false"; empty: not known
+    struct slice default_branch;
     struct slice event_name;
     struct slice display_title;
     struct slice url;        // on GitHub; empty if no payload had the repository's

@@ -70,8 +70,8 @@ struct job_state {
     bool is_of_any_server; // an older version's note, which has no server
 
     timestamp_ns created_at; // earliest in a body
-    timestamp_ns
-        queued_at; // earliest started_at of queued and waiting events: the time of queueing
+    // earliest started_at of queued and waiting events: the time of queueing
+    timestamp_ns queued_at;
     timestamp_ns last_queued;  // latest time of a `queued` event (by GUID, else by receipt)
     timestamp_ns last_waiting; // latest time of a `waiting` event
     timestamp_ns last_received;
@@ -95,8 +95,8 @@ struct job_state {
     int64_t deployment_id;
     struct slice deployment_environment;
 
-    enum run_result
-        counted_result; // as it is in the `results` of its run; of JOB_CLOSED and JOB_CLOSED_LACKING
+    // as it is in the `results` of its run; of JOB_CLOSED and JOB_CLOSED_LACKING
+    enum run_result counted_result;
 
     timestamp_ns deadline; // where the store's deadline index has it; kept by the engine
 };

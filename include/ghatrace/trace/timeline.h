@@ -35,9 +35,9 @@ struct job_timeline {
     timestamp_ns start;
     timestamp_ns end;
     bool is_skipped;
-    bool
-        is_carried_over; // a job that a re-run did not run again, sent with a new id and the old times
-    bool has_run;        // it got a runner
+    // a job that a re-run did not run again, sent with a new id and the old times
+    bool is_carried_over;
+    bool has_run;                  // it got a runner
     enum job_fault fault;          // of a completed job, carried over or not, that was not skipped
     struct timeline_phase waiting; // for approval of its environment
     struct timeline_phase queue;   // for a runner

@@ -66,15 +66,15 @@ int64_t pool_course_most(const struct pool_course *course, timestamp_ns since);
 
 struct pool_facts {
     struct pool_course course;
-    timestamp_ns
-        oldest; // since when the oldest queued job waits; TIMESTAMP_UNKNOWN: none is queued
+    // since when the oldest queued job waits; TIMESTAMP_UNKNOWN: none is queued
+    timestamp_ns oldest;
     timestamp_ns last_start;       // TIMESTAMP_UNKNOWN: not in the course
     timestamp_ns last_short_start; // likewise; of a job that had waited for less than a minute
-    timestamp_ns
-        active_before; // when a job ran before the course; TIMESTAMP_UNKNOWN: none is known
+    // when a job ran before the course; TIMESTAMP_UNKNOWN: none is known
+    timestamp_ns active_before;
     uint64_t busy_max; // in the last week
-    timestamp_ns
-        ceiling_since; // when its ceiling was reached; TIMESTAMP_UNKNOWN: it has none, or it is not
+    // when its ceiling was reached; TIMESTAMP_UNKNOWN: it has none, or it is not
+    timestamp_ns ceiling_since;
     duration_ns dead_after;
 };
 

@@ -35,14 +35,14 @@ struct pools_view_pool {
     struct pool_open_waits waits;
     struct pool_recent recent; // without those that ended
     uint64_t running;          // without those that ended
-    uint64_t
-        ended_unknown; // running jobs whose runner has taken another job more than `job_grace` ago (runners.h)
+    // running jobs whose runner has taken another job more than `job_grace` ago (runners.h)
+    uint64_t ended_unknown;
     enum pool_state state;
     timestamp_ns since; // when the state began (pool_state.h); TIMESTAMP_UNKNOWN: POOL_OK
-    struct slice
-        ceiling; // the name of the ceiling that holds the pool back: of POOL_CEILING; else empty
-    size_t
-        ceiling_number; // the place of the ceiling that it belongs to; POOLS_VIEW_NO_CEILING: none
+    // the name of the ceiling that holds the pool back: of POOL_CEILING; else empty
+    struct slice ceiling;
+    // the place of the ceiling that it belongs to; POOLS_VIEW_NO_CEILING: none
+    size_t ceiling_number;
 };
 
 // A limit of running jobs that several pools share: by a rule of the settings, or inferred (pool_state.h).
@@ -57,12 +57,11 @@ struct pools_view_ceiling {
 };
 
 struct pools_view {
-    struct pools_view_pool *
-        pools; // dead, busy or waiting, at a ceiling, ok; in each the longest wait first, then most
-               // open jobs, then by name
+    // dead, busy or waiting, at a ceiling, ok; in each the longest wait first, then most open jobs, then by name
+    struct pools_view_pool *pools;
     size_t count;
-    struct pools_view_ceiling
-        *ceilings; // those of rules, whether they are reached or not, then inferred ones
+    // those of rules, whether they are reached or not, then inferred ones
+    struct pools_view_ceiling *ceilings;
     size_t ceiling_count;
 };
 

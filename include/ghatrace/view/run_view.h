@@ -68,14 +68,14 @@ struct run_view_job {
     // For a job read from its state: its last open state, even if it is over since; and the workflow name in its own
     // events.
     struct open_job_state last_open;
-    bool
-        is_ended_unknown; // it runs as far as is known, but ended with an unknown result (ended_jobs.h)
+    // it runs as far as is known, but ended with an unknown result (ended_jobs.h)
+    bool is_ended_unknown;
     struct slice workflow;
     struct slice result;
     struct slice conclusion;
     enum view_outcome outcome;
-    struct slice
-        error_type; // as on its span: `runner_lost`, `not_started`, or the conclusion; empty: no error
+    // as on its span: `runner_lost`, `not_started`, or the conclusion; empty: no error
+    struct slice error_type;
     bool is_incomplete; // GitHub never reported how it ended
     bool is_carried_over;
     bool is_critical; // on the chain of jobs that determined how long the run took
@@ -94,8 +94,8 @@ struct run_view_job {
     duration_ns queue;        // how long it waited for a runner; if it still does, until now
     const struct run_view_step *steps;
     size_t step_count;
-    const struct run_view_step
-        *failed_step; // the step that failed; NULL: not known yet, or no step did
+    // the step that failed; NULL: not known yet, or no step did
+    const struct run_view_step *failed_step;
 };
 
 struct run_view {

@@ -38,8 +38,8 @@ struct ingress_options {
     const char *webhook_path; // outlives the ingress
     size_t threads;
     uint64_t max_payload_bytes;
-    uint64_t
-        payload_memory_bytes; // for bodies above 64 KiB, over all threads; more are refused with 503
+    // for bodies above 64 KiB, over all threads; more are refused with 503
+    uint64_t payload_memory_bytes;
     bool insecure_no_signature;
     struct ingress_secrets *secrets; // outlives the ingress
     const struct slice *repos;       // globs on owner/name, `!` excludes; none: all. Outlive it
@@ -48,16 +48,16 @@ struct ingress_options {
     struct net_network_list allow_from;
     struct net_network_list trusted_proxies; // their X-Forwarded-For is used
     size_t max_connections;                  // over all threads
-    size_t
-        max_connections_per_address; // IPv6: per /64, and four times that per /48; 0: no cap. Trusted proxies: none
+    // IPv6: per /64, and four times that per /48; 0: no cap. Trusted proxies: none
+    size_t max_connections_per_address;
     duration_ns head_deadline;    // from a request's first byte to the end of its head; 0: 10 s
     duration_ns request_deadline; // from a request's first byte to its last; 0: 30 s
     duration_ns idle_deadline;    // between requests; 0: 75 s
     duration_ns stall_limit;      // a thread without reaction for longer counts as hung; 0: 5 s
     duration_ns body_grace;       // from a head on, until 4 KiB/s are enforced for its body; 0: 5 s
     duration_ns output_deadline;  // of a client that does not read its responses; 0: 30 s
-    struct net_tls_server_options
-        tls; // without a certificate: plaintext. The names outlive the ingress
+    // without a certificate: plaintext. The names outlive the ingress
+    struct net_tls_server_options tls;
 };
 
 struct ingress;

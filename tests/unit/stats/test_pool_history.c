@@ -13,8 +13,8 @@
 
 struct job {
     struct job_times times[VERSIONS];
-    timestamp_ns
-        known_at[VERSIONS]; // ascending; those that are equal to the one before are not sent
+    // ascending; those that are equal to the one before are not sent
+    timestamp_ns known_at[VERSIONS];
 };
 
 struct play {
