@@ -22,7 +22,7 @@
 #include "ghatrace/trace/spans.h"
 #include "ghatrace/view/pools_view.h"
 #include "ghatrace/view/queue_view.h"
-#include "metrics.h"
+#include "health.h"
 
 // --- a response: one object, read in one transaction ----------------------------------------------
 
@@ -1197,7 +1197,7 @@ enum error_code api_render_quarantine(const struct api_call *call, size_t limit)
 
 // --- health and data loss -------------------------------------------------------------------------
 
-// The members of one object in the list of the daemon's figures (metrics.c); "": the outermost object.
+// The members of one object in the list of the daemon's figures (health.c); "": the outermost object.
 static void put_health_figures(struct json_out *json, const struct health_figures *figures,
                                const char *object)
 {

@@ -137,7 +137,7 @@ struct engine_options {
 extern const duration_ns engine_commit_bounds[ENGINE_COMMIT_BOUNDS]; // 0.5 ms to 10 s
 extern const uint64_t engine_batch_bounds[ENGINE_BATCH_BOUNDS];      // 1 to 1000 tasks
 
-// The engine's counters. A new counter needs a row here, the code that counts it, and a row in admin/metrics.c.
+// The engine's counters. A new counter needs a row here, the code that counts it, and a row in admin/health.c.
 #define ENGINE_COUNTER_LIST(ROW)                                                                   \
     ROW(events, )     /* applied */                                                                \
     ROW(duplicates, ) /* same delivery again */                                                    \

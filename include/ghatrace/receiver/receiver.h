@@ -66,7 +66,7 @@ void receiver_destroy(struct receiver *receiver);
 // Why requests were refused.
 extern const char *const receiver_refusal_names[HTTP_REFUSALS];
 
-// A new counter needs a row here, the code that increments it, and a row in admin/metrics.c.
+// A new counter needs a row here, the code that increments it, and a row in admin/health.c.
 #define RECEIVER_COUNTER_LIST(ROW)                                                                 \
     ROW(requests, )                                                                                \
     ROW(refusals, [HTTP_REFUSALS])                                                                 \

@@ -116,7 +116,7 @@ bool ingress_outcome_is_possible(enum github_event_kind type, enum ingress_outco
 // Why requests were refused.
 extern const char *const ingress_refusal_names[HTTP_REFUSALS];
 
-// Counters of each thread. A new counter needs a row here, the code that increments it, and a row in admin/metrics.c.
+// Counters of each thread. A new counter needs a row here, the code that increments it, and a row in admin/health.c.
 #define INGRESS_COUNTER_LIST(ROW)                                                                  \
     ROW(requests, )                                         /* health and readiness included */    \
     ROW(deliveries, [GITHUB_EVENT_KINDS][INGRESS_OUTCOMES]) /* by type, ignored ones, too */       \

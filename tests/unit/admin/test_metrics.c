@@ -161,21 +161,21 @@ static void fill(struct engine_bench *bench)
     engine_bench_accept(bench, &done);
 }
 
-// In the slices that the scrape makes.
+// In the pieces that the scrape makes.
 static enum error_code append_answer(struct metrics_scrape *scrape, struct buffer *out,
                                      struct error *error)
 {
     enum error_code code = ERROR_NONE;
     bool is_last = false;
-    struct buffer slice;
-    buffer_init(&slice, 1 << 20);
+    struct buffer piece;
+    buffer_init(&piece, 1 << 20);
     while (code == ERROR_NONE && !is_last) {
-        buffer_clear(&slice);
-        code = metrics_scrape_next(scrape, scenario_at(122), &slice, &is_last, error);
-        if (code == ERROR_NONE && buffer_append_slice(out, buffer_slice(&slice)) != ERROR_NONE)
+        buffer_clear(&piece);
+        code = metrics_scrape_next(scrape, scenario_at(122), &piece, &is_last, error);
+        if (code == ERROR_NONE && buffer_append_slice(out, buffer_slice(&piece)) != ERROR_NONE)
             code = error_set(error, ERROR_MEMORY, "append: out of memory");
     }
-    buffer_release(&slice);
+    buffer_release(&piece);
     metrics_scrape_release(scrape);
     return code;
 }
@@ -247,7 +247,7 @@ static void each_family_is_contiguous_and_has_help_and_type(void **state)
     engine_bench_close(&bench);
 }
 
-static void the_rows_do_not_depend_on_the_slices(void **state)
+static void the_rows_do_not_depend_on_the_pieces(void **state)
 {
     const size_t sizes[] = {1, 100, 5000, SIZE_MAX};
     struct engine_bench bench;
@@ -268,8 +268,8 @@ static void the_rows_do_not_depend_on_the_slices(void **state)
         struct error error;
         buffer_init(&out, 1 << 20);
         metrics_scrape_init(&scrape, &sources, METRICS_OPENMETRICS);
-        scrape.slice_bytes = sizes[i];
-        scrape.slice_time = i % 2 == 0 ? NS_PER_HOUR : 1;
+        scrape.piece_bytes = sizes[i];
+        scrape.piece_time = i % 2 == 0 ? NS_PER_HOUR : 1;
         assert_int_equal(append_answer(&scrape, &out, &error), ERROR_NONE);
         assert_int_equal(buffer_append(&out, "", 1), ERROR_NONE);
         char *process = strstr(out.data, "# HELP ghatrace_log_lines_dropped"); // times and memory
@@ -297,7 +297,7 @@ static void count_new_set(struct engine_bench *bench, int number)
     engine_bench_accept(bench, &done);
 }
 
-// Appends an answer in slices of one row, and counts a new set of labels after each.
+// Appends an answer in pieces of one row, and counts a new set of labels after each.
 static void append_amid_changes(struct engine_bench *bench, int *sets, struct buffer *out)
 {
     const struct view_sources sources = {.store = bench->store, .started_at = scenario_at(0)};
@@ -305,14 +305,14 @@ static void append_amid_changes(struct engine_bench *bench, int *sets, struct bu
     struct error error;
     bool is_last = false;
     metrics_scrape_init(&scrape, &sources, METRICS_PROMETHEUS);
-    scrape.slice_bytes = 1;
+    scrape.piece_bytes = 1;
     while (!is_last) {
-        struct buffer slice;
-        buffer_init(&slice, 1 << 20);
-        assert_int_equal(metrics_scrape_next(&scrape, scenario_at(122), &slice, &is_last, &error),
+        struct buffer piece;
+        buffer_init(&piece, 1 << 20);
+        assert_int_equal(metrics_scrape_next(&scrape, scenario_at(122), &piece, &is_last, &error),
                          ERROR_NONE);
-        assert_int_equal(buffer_append_slice(out, buffer_slice(&slice)), ERROR_NONE);
-        buffer_release(&slice);
+        assert_int_equal(buffer_append_slice(out, buffer_slice(&piece)), ERROR_NONE);
+        buffer_release(&piece);
         count_new_set(bench, (*sets)++);
     }
     metrics_scrape_release(&scrape);
@@ -410,7 +410,7 @@ int main(void)
         cmocka_unit_test(exemplars_are_in_openmetrics_only),
         cmocka_unit_test(the_metrics_have_the_figures_of_the_store),
         cmocka_unit_test(each_family_is_contiguous_and_has_help_and_type),
-        cmocka_unit_test(the_rows_do_not_depend_on_the_slices),
+        cmocka_unit_test(the_rows_do_not_depend_on_the_pieces),
         cmocka_unit_test(a_set_that_comes_or_goes_meanwhile_is_not_twice_in_an_answer),
         cmocka_unit_test(any_refused_allocation_is_an_error),
     };
