@@ -1,0 +1,538 @@
+// The JSON API: the queue, pools and their history, recent queue times.
+#include "api.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "api_object.h"
+#include "ghatrace/github/server.h"
+#include "ghatrace/stats/latency.h"
+#include "ghatrace/stats/pool.h"
+#include "ghatrace/stats/pool_history.h"
+#include "ghatrace/stats/pool_minutes.h"
+#include "ghatrace/trace/labels.h"
+#include "ghatrace/view/pools_view.h"
+#include "ghatrace/view/queue_view.h"
+
+// --- jobs that currently wait for a runner, and for how long --------------------------------------
+
+struct open_jobs {
+    struct api_object object;
+    size_t end; // limit for the list in the response
+};
+
+static void put_totals(struct json_out *json, const struct queue_view *view)
+{
+    json_out_open_object(json, "totals");
+    json_out_count(json, "waiting", view->totals[OPEN_JOB_WAITING]);
+    json_out_count(json, "queued", view->totals[OPEN_JOB_QUEUED]);
+    json_out_count(json, "running", view->totals[OPEN_JOB_RUNNING]);
+    json_out_count(json, "open_runs", view->open_runs);
+    json_out_close_object(json);
+}
+
+// `runner_labels` is the name alone if a rule names the pool, and `runner_group` are the groups joined: both are what
+// they were when each group had a pool of its own.
+static void put_pool_names(struct json_out *json, const struct pool *pool)
+{
+    char room[LABELS_TEXT_MAX];
+    json_out_text(json, "pool", pool_name(pool, room));
+    api_put_labels(json, "labels", pool->is_rule ? pool->asked : pool->labels);
+    api_put_labels(json, "groups", pool->groups);
+    api_put_labels(json, "runner_labels", pool->labels);
+    json_out_text(json, "runner_group", pool->groups);
+}
+
+static void put_pools(struct json_out *json, const struct queue_view *view)
+{
+    json_out_open_array(json, "pools");
+    for (size_t i = 0; i < view->count; i++) {
+        const struct queue_view_pool *row = &view->pools[i];
+        json_out_open_object(json, NULL);
+        put_pool_names(json, &row->pool);
+        json_out_count(json, "waiting", row->pool.counts[OPEN_JOB_WAITING]);
+        json_out_count(json, "queued", row->pool.counts[OPEN_JOB_QUEUED]);
+        json_out_count(json, "running", row->running);
+        json_out_time(json, "oldest_waiting_since", row->oldest[OPEN_JOB_WAITING]);
+        json_out_time(json, "oldest_queued_since", row->oldest[OPEN_JOB_QUEUED]);
+        json_out_time(json, "oldest_running_since", row->oldest[OPEN_JOB_RUNNING]);
+        json_out_count(json, "ended_unknown", row->ended_unknown);
+        json_out_close_object(json);
+    }
+    json_out_close_array(json);
+}
+
+static enum error_code put_open_job(void *context, const struct job_state *job,
+                                    const struct open_job_state *open_state, bool has_ended)
+{
+    struct open_jobs *queue = context;
+    struct json_out *json = &queue->object.json;
+    timestamp_ns now = queue->object.call->now;
+    if (json->writer.out->len > queue->end)
+        return ERROR_FULL;
+    duration_ns age = now > open_state->since ? now - open_state->since : 0;
+    json_out_open_object(json, NULL);
+    json_out_id(json, "job_id", job->job_id);
+    json_out_text(json, "name", job->body.name);
+    json_out_id(json, "run_id", job->run_id);
+    json_out_count(json, "run_attempt", (uint64_t)job->run_attempt);
+    json_out_text(json, "server", github_server_name(job->server));
+    json_out_text(json, "repository", job->repository.full_name);
+    json_out_text(json, "workflow", job->body.workflow_name);
+    json_out_text(json, "branch", job->body.head_branch);
+    json_out_text(json, "state", slice_from_string(api_open_job_text(open_state->state)));
+    json_out_bool(json, "ended_unknown", has_ended);
+    json_out_time(json, "since", open_state->since);
+    json_out_seconds(json, "age_seconds", age);
+    json_out_texts(json, "runner_labels", job->body.labels, job->body.label_count);
+    json_out_text(json, "runner_group", job->runner_group_name);
+    json_out_text(json, "runner_name", job->runner_name);
+    json_out_text(json, "url", job->body.html_url);
+    json_out_close_object(json);
+    return json_out_finish(json);
+}
+
+static enum error_code read_label_filter(const struct api_call *call, struct slice text,
+                                         struct slice *joined)
+{
+    struct slice *labels;
+    size_t count;
+    if (!labels_split(text, call->arena, &labels, &count) ||
+        !labels_join(labels, count, call->arena, joined))
+        return error_set(call->error, ERROR_MEMORY, "list the queue: out of memory");
+    return ERROR_NONE;
+}
+
+static enum error_code read_state(struct slice text, enum open_job_kind *state, struct error *error)
+{
+    const enum open_job_kind states[] = {OPEN_JOB_WAITING, OPEN_JOB_QUEUED, OPEN_JOB_RUNNING};
+    *state = OPEN_JOB_NONE;
+    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++)
+        if (slice_equals(text, slice_from_string(api_open_job_text(states[i]))))
+            *state = states[i];
+    if (text.len > 0 && *state == OPEN_JOB_NONE)
+        return error_set(error, ERROR_USAGE, "state: want waiting, queued or running");
+    return ERROR_NONE;
+}
+
+static enum error_code put_queue(struct open_jobs *queue, const struct queue_view_filter *filter)
+{
+    const struct queue_view_visitor visitor = {put_open_job, queue};
+    const struct view_reader *reader = &queue->object.reader;
+    struct json_out *json = &queue->object.json;
+    const struct api_call *call = queue->object.call;
+    const struct ended_rule rule = {call->now, call->sources->pools.job_grace};
+    struct queue_view view;
+    bool has_more = false;
+    enum error_code code = queue_view_load(reader, &rule, &view);
+    if (code != ERROR_NONE)
+        return code;
+    put_totals(json, &view);
+    put_pools(json, &view);
+    json_out_open_array(json, "jobs");
+    code = queue_view_walk(reader, &view, filter, &visitor, &has_more);
+    if (code == ERROR_FULL) { // returned by put_open_job()
+        has_more = true;
+        code = ERROR_NONE;
+    }
+    json_out_close_array(json);
+    json_out_bool(json, "more", has_more);
+    api_put_unreadable(&queue->object);
+    return code;
+}
+
+enum error_code api_render_queue(const struct api_call *call, const struct api_queue_query *query)
+{
+    struct queue_view_filter filter = {.limit = query->limit};
+    struct open_jobs queue = {.end = api_list_end(call->out)};
+    enum error_code code = read_state(query->state, &filter.state, call->error);
+    if (code == ERROR_NONE)
+        code = read_label_filter(call, query->runner_labels, &filter.labels);
+    if (code == ERROR_NONE)
+        code = api_begin(call, &queue.object);
+    if (code != ERROR_NONE)
+        return code;
+    json_out_time(&queue.object.json, "now", call->now);
+    return api_end(&queue.object, put_queue(&queue, &filter));
+}
+
+// --- pools ----------------------------------------------------------------------------------------
+
+static void put_open_wait(struct json_out *json, const char *name, timestamp_ns since,
+                          timestamp_ns now)
+{
+    if (since != TIMESTAMP_UNKNOWN)
+        json_out_seconds(json, name, pools_view_wait(since, now));
+    else
+        json_out_null(json, name);
+}
+
+static void put_waits_of_queued(struct json_out *json, const struct pool_open_waits *waits,
+                                timestamp_ns now)
+{
+    static const char *const names[POOL_WAIT_PERCENTS] = {"p50", "p90", "p99"};
+    put_open_wait(json, "oldest_wait_seconds", waits->oldest, now);
+    json_out_open_object(json, "open_wait_seconds");
+    for (size_t i = 0; i < POOL_WAIT_PERCENTS; i++)
+        put_open_wait(json, names[i], waits->since[i], now);
+    json_out_close_object(json);
+}
+
+static void put_busiest(struct json_out *json, const char *name, bool is_known, uint64_t count)
+{
+    if (is_known)
+        json_out_count(json, name, count);
+    else
+        json_out_null(json, name);
+}
+
+static void put_recent_of_pool(struct json_out *json, const struct pools_view_pool *row)
+{
+    put_busiest(json, "busy_max_day", row->recent.is_known, row->recent.busy_max_day);
+    put_busiest(json, "busy_max_week", row->recent.is_known, row->recent.busy_max_week);
+    json_out_time(json, "last_start_at", row->recent.last_start);
+}
+
+static void put_pool_now(struct json_out *json, const struct pools_view_pool *row, timestamp_ns now)
+{
+    const struct pool *pool = &row->pool;
+    json_out_open_object(json, NULL);
+    json_out_text(json, "pool", row->name);
+    api_put_labels(json, "labels", pool->is_rule ? pool->asked : pool->labels);
+    api_put_labels(json, "groups", pool->groups);
+    json_out_count(json, "waiting", pool->counts[OPEN_JOB_WAITING]);
+    json_out_count(json, "queued", pool->counts[OPEN_JOB_QUEUED]);
+    json_out_count(json, "running", row->running);
+    put_waits_of_queued(json, &row->waits, now);
+    put_recent_of_pool(json, row);
+    json_out_text(json, "state", slice_from_string(pool_state_names[row->state]));
+    json_out_time(json, "since", row->since);
+    if (row->ceiling.len > 0)
+        json_out_text(json, "ceiling", row->ceiling);
+    else
+        json_out_null(json, "ceiling");
+    json_out_count(json, "ended_unknown", row->ended_unknown);
+    json_out_close_object(json);
+}
+
+static void put_shares(struct json_out *json, const struct pools_view_shares *shares)
+{
+    json_out_open_array(json, "by_repository");
+    for (size_t i = 0; i < shares->count; i++) {
+        json_out_open_object(json, NULL);
+        json_out_text(json, "repository", shares->items[i].repository);
+        json_out_count(json, "running", shares->items[i].running);
+        json_out_close_object(json);
+    }
+    json_out_close_array(json);
+}
+
+static void put_ceiling(struct json_out *json, const struct pools_view_ceiling *ceiling,
+                        const struct pools_view_shares *shares)
+{
+    json_out_open_object(json, NULL);
+    json_out_text(json, "ceiling", ceiling->name);
+    json_out_count(json, "limit", ceiling->limit);
+    json_out_count(json, "running", ceiling->running);
+    json_out_texts(json, "pools", ceiling->pools, ceiling->pool_count);
+    json_out_count(json, "queued", ceiling->queued);
+    json_out_time(json, "since", ceiling->since);
+    json_out_bool(json, "inferred", ceiling->is_inferred);
+    put_shares(json, shares);
+    json_out_close_object(json);
+}
+
+static enum error_code put_ceilings(struct api_object *object, const struct pools_view *view)
+{
+    struct pools_view_shares *shares;
+    enum error_code code = pools_view_count_shares(&object->reader, view, &shares);
+    if (code != ERROR_NONE)
+        return code;
+    json_out_open_array(&object->json, "ceilings");
+    for (size_t i = 0; i < view->ceiling_count; i++)
+        put_ceiling(&object->json, &view->ceilings[i], &shares[i]);
+    json_out_close_array(&object->json);
+    return ERROR_NONE;
+}
+
+enum error_code api_render_pools(const struct api_call *call)
+{
+    struct api_object object;
+    struct pools_view view;
+    enum error_code code = api_begin(call, &object);
+    if (code != ERROR_NONE)
+        return code;
+    code = pools_view_load(&object.reader, &call->sources->pools, call->now, &view);
+    json_out_open_array(&object.json, "pools");
+    for (size_t i = 0; code == ERROR_NONE && i < view.count; i++)
+        put_pool_now(&object.json, &view.pools[i], call->now);
+    json_out_close_array(&object.json);
+    if (code == ERROR_NONE)
+        code = put_ceilings(&object, &view);
+    api_put_unreadable(&object);
+    return api_end(&object, code);
+}
+
+static void put_mean(struct json_out *json, const char *name, double value)
+{
+    json_out_seconds(json, name, (duration_ns)(value * (double)NS_PER_SECOND + 0.5)); // 3 decimals
+}
+
+static void put_wait_percentile(struct json_out *json, const char *name,
+                                const struct histogram *waits, unsigned percent)
+{
+    if (waits != NULL)
+        json_out_seconds(json, name, histogram_percentile(waits, percent));
+    else
+        json_out_null(json, name);
+}
+
+static void put_slot_count(struct json_out *json, const char *name, const struct pool_slot *slot,
+                           uint64_t value)
+{
+    if (slot->is_known)
+        json_out_count(json, name, value);
+    else
+        json_out_null(json, name);
+}
+
+static void put_slot_mean(struct json_out *json, const char *name, const struct pool_slot *slot,
+                          double value)
+{
+    if (slot->is_known)
+        put_mean(json, name, value);
+    else
+        json_out_null(json, name);
+}
+
+static void put_history_slot(struct json_out *json, timestamp_ns start,
+                             const struct pool_slot *slot)
+{
+    json_out_open_object(json, NULL);
+    json_out_time(json, "start", start);
+    put_slot_count(json, "arrivals", slot, slot->arrivals);
+    put_slot_count(json, "starts", slot, slot->starts);
+    put_slot_count(json, "queued_max", slot, slot->queued_max);
+    put_slot_mean(json, "queued_mean", slot, slot->queued_mean);
+    put_slot_count(json, "running_max", slot, slot->running_max);
+    put_slot_mean(json, "running_mean", slot, slot->running_mean);
+    json_out_open_object(json, "wait_seconds");
+    put_slot_count(json, "count", slot, slot->waits != NULL ? slot->waits->count : 0);
+    put_wait_percentile(json, "p50", slot->waits, 50);
+    put_wait_percentile(json, "p90", slot->waits, 90);
+    put_wait_percentile(json, "p99", slot->waits, 99);
+    json_out_close_object(json);
+    json_out_close_object(json);
+}
+
+// By its name in any case, or its labels in any order. ERROR_NOT_FOUND, with a message.
+static enum error_code find_named_pool(const struct view_reader *reader, struct slice name,
+                                       struct pool *pool)
+{
+    struct slice *labels, joined;
+    size_t count;
+    if (name.len > LABELS_TEXT_MAX)
+        return error_set(reader->error, ERROR_NOT_FOUND, "there is no such pool");
+    if (!labels_split(name, reader->arena, &labels, &count) ||
+        !labels_join(labels, count, reader->arena, &joined))
+        return error_set(reader->error, ERROR_MEMORY, "find a pool: out of memory");
+    const struct pool_id wanted[] = {pool_make_id(name), pool_make_id(joined)};
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
+        struct pool_id id = wanted[i];
+        enum error_code code = pool_seek(reader->transaction, &id, pool, reader->error);
+        if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
+            return code;
+        if (code == ERROR_NONE && memcmp(&id, &wanted[i], sizeof id) == 0)
+            return ERROR_NONE;
+    }
+    return error_set(reader->error, ERROR_NOT_FOUND, "there is no such pool");
+}
+
+static enum error_code put_history(struct api_object *object, const struct pool *pool,
+                                   const struct pool_history_slots *slots)
+{
+    struct json_out *json = &object->json;
+    const struct view_reader *reader = &object->reader;
+    const struct pool_reader of_pool = {reader->transaction, pool, object->call->now,
+                                        reader->error};
+    struct pool_history history;
+    char room[LABELS_TEXT_MAX];
+    enum error_code code = pool_history_read(&of_pool, slots, reader->arena, &history);
+    if (code != ERROR_NONE)
+        return code;
+    json_out_text(json, "pool", pool_name(pool, room));
+    json_out_count(json, "slot_seconds", (uint64_t)(slots->length / NS_PER_SECOND));
+    json_out_time(json, "known_since", history.known_since);
+    json_out_open_array(json, "slots");
+    for (size_t i = 0; i < slots->count; i++)
+        put_history_slot(json, slots->first + (duration_ns)i * slots->length, &history.slots[i]);
+    json_out_close_array(json);
+    api_put_unreadable(object);
+    return ERROR_NONE;
+}
+
+enum error_code api_render_history(const struct api_call *call, struct slice name,
+                                   const struct pool_history_span *span)
+{
+    struct api_object object;
+    struct pool_history_slots slots;
+    struct pool pool;
+    enum error_code code = pool_history_slots_of(span, call->now, &slots, call->error);
+    if (code != ERROR_NONE)
+        return code;
+    code = api_begin(call, &object);
+    if (code != ERROR_NONE)
+        return code;
+    code = find_named_pool(&object.reader, name, &pool);
+    return api_end(&object, code == ERROR_NONE ? put_history(&object, &pool, &slots) : code);
+}
+
+// --- recent queue times of jobs -------------------------------------------------------------------
+
+#define SLOTS_MAX 24
+
+// Values computed from a histogram.
+struct figures {
+    uint64_t count;
+    duration_ns p50, p90, p99, max;
+};
+
+struct pool_latency {
+    const struct pool *pool;
+    struct figures whole;
+    struct figures slots[SLOTS_MAX];
+};
+
+struct latency {
+    struct api_object object;
+    struct pool *pools;
+    size_t count;
+    struct pool_latency *rows;
+    struct histogram *whole, *slot; // one per pool
+    duration_ns slot_length;
+    size_t slot_count;
+    timestamp_ns start;
+};
+
+static void summarize_latency(const struct histogram *histogram, struct figures *figures)
+{
+    *figures = (struct figures){.count = histogram->count,
+                                .p50 = histogram_percentile(histogram, 50),
+                                .p90 = histogram_percentile(histogram, 90),
+                                .p99 = histogram_percentile(histogram, 99),
+                                .max = histogram->max};
+}
+
+static enum error_code allocate_latency(struct latency *latency)
+{
+    const struct view_reader *reader = &latency->object.reader;
+    enum error_code code = pool_list(reader->transaction, reader->arena, &latency->pools,
+                                     &latency->count, reader->error);
+    size_t count = latency->count + 1;
+    if (code != ERROR_NONE)
+        return code;
+    latency->rows = arena_allocate_array(reader->arena, count, sizeof *latency->rows);
+    latency->whole = arena_allocate_array(reader->arena, count, sizeof *latency->whole);
+    latency->slot = arena_allocate_array(reader->arena, count, sizeof *latency->slot);
+    if (latency->rows == NULL || latency->whole == NULL || latency->slot == NULL)
+        return error_set(reader->error, ERROR_MEMORY, "read latencies: out of memory");
+    return ERROR_NONE;
+}
+
+static enum error_code read_latency_slot(struct latency *latency, size_t slot)
+{
+    timestamp_ns from = latency->start + (duration_ns)slot * latency->slot_length;
+    memset(latency->slot, 0, latency->count * sizeof *latency->slot);
+    const struct latency_query query = {from, from + latency->slot_length, latency->pools,
+                                        latency->count};
+    enum error_code code = latency_read(latency->object.reader.transaction, &query, latency->slot,
+                                        latency->object.reader.error);
+    for (size_t i = 0; i < latency->count && code == ERROR_NONE; i++) {
+        summarize_latency(&latency->slot[i], &latency->rows[i].slots[slot]);
+        histogram_merge(&latency->whole[i], &latency->slot[i]);
+    }
+    return code;
+}
+
+// Most jobs first; then by name, so that the order of rows is stable.
+static int compare_pool_latencies(const void *left, const void *right)
+{
+    const struct pool_latency *a = left, *b = right;
+    if (a->whole.count != b->whole.count)
+        return a->whole.count > b->whole.count ? -1 : 1;
+    int order = slice_compare(a->pool->labels, b->pool->labels);
+    return order != 0 ? order : memcmp(&a->pool->id, &b->pool->id, sizeof a->pool->id);
+}
+
+static void put_percentile(struct json_out *json, const char *name, const struct figures *figures,
+                           duration_ns value)
+{
+    if (figures->count > 0)
+        json_out_seconds(json, name, value);
+    else
+        json_out_null(json, name);
+}
+
+static void put_figures(struct json_out *json, const struct figures *figures)
+{
+    json_out_count(json, "count", figures->count);
+    put_percentile(json, "p50", figures, figures->p50);
+    put_percentile(json, "p90", figures, figures->p90);
+    put_percentile(json, "p99", figures, figures->p99);
+}
+
+static void put_row(struct latency *latency, const struct pool_latency *row)
+{
+    struct json_out *json = &latency->object.json;
+    json_out_open_object(json, NULL);
+    put_pool_names(json, row->pool);
+    put_figures(json, &row->whole);
+    put_percentile(json, "max", &row->whole, row->whole.max);
+    json_out_open_array(json, "slots");
+    for (size_t i = 0; i < latency->slot_count; i++) {
+        json_out_open_object(json, NULL);
+        json_out_time(json, "start", latency->start + (duration_ns)i * latency->slot_length);
+        put_figures(json, &row->slots[i]);
+        json_out_close_object(json);
+    }
+    json_out_close_array(json);
+    json_out_close_object(json);
+}
+
+static void put_rows(struct latency *latency)
+{
+    struct json_out *json = &latency->object.json;
+    for (size_t i = 0; i < latency->count; i++) {
+        latency->rows[i].pool = &latency->pools[i];
+        summarize_latency(&latency->whole[i], &latency->rows[i].whole);
+    }
+    if (latency->count > 1)
+        qsort(latency->rows, latency->count, sizeof *latency->rows, compare_pool_latencies);
+    json_out_open_array(json, "pools");
+    for (size_t i = 0; i < latency->count && latency->rows[i].whole.count > 0; i++)
+        put_row(latency, &latency->rows[i]);
+    json_out_close_array(json);
+}
+
+enum error_code api_render_latency(const struct api_call *call, bool is_day)
+{
+    struct latency latency = {.slot_length = is_day ? NS_PER_HOUR : LATENCY_SLOT,
+                              .slot_count = is_day ? 24 : 12};
+    duration_ns window = (duration_ns)latency.slot_count * latency.slot_length;
+    struct json_out *json = &latency.object.json;
+    // Whole slots of the store; the current one is the last.
+    latency.start = call->now / LATENCY_SLOT * LATENCY_SLOT + LATENCY_SLOT - window;
+    enum error_code code = api_begin(call, &latency.object);
+    if (code != ERROR_NONE)
+        return code;
+    code = allocate_latency(&latency);
+    for (size_t i = 0; i < latency.slot_count && code == ERROR_NONE; i++)
+        code = read_latency_slot(&latency, i);
+    json_out_time(json, "now", call->now);
+    json_out_count(json, "window_seconds", (uint64_t)(window / NS_PER_SECOND));
+    json_out_count(json, "slot_seconds", (uint64_t)(latency.slot_length / NS_PER_SECOND));
+    if (code == ERROR_NONE)
+        put_rows(&latency);
+    api_put_unreadable(&latency.object);
+    return api_end(&latency.object, code);
+}

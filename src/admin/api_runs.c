@@ -1,0 +1,507 @@
+// The JSON API: one run, its spans, lists of runs.
+#include "api.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "api_object.h"
+#include "ghatrace/github/server.h"
+#include "ghatrace/otlp/json.h"
+#include "ghatrace/stats/open_runs.h"
+#include "ghatrace/stats/recent.h"
+
+// --- runs and jobs as JSON ------------------------------------------------------------------------
+
+// The URL of a trace in the backend, from the operator's template.
+static void put_trace_url(struct api_object *object, const struct run_view *run)
+{
+    static const char placeholder[] = "{trace_id}";
+    struct slice template = slice_from_string(object->call->sources->trace_url);
+    ptrdiff_t at = slice_find(template, SLICE("{trace_id}"));
+    struct slice url = SLICE_EMPTY;
+    char hex[2 * TRACE_ID_SIZE + 1];
+    if (at >= 0) {
+        hex_encode(run->trace.bytes, TRACE_ID_SIZE, hex);
+        const char *rest = template.data + at + sizeof placeholder - 1;
+        if (!arena_format(object->call->arena, &url, "%.*s%.*s%s", (int)at, template.data,
+                          2 * TRACE_ID_SIZE, hex, rest))
+            object->json.writer.failure = ERROR_MEMORY;
+    }
+    json_out_text(&object->json, "trace_url", url);
+}
+
+// A run's fields, inside an object.
+static void put_run_fields(struct api_object *object, const struct run_view *run)
+{
+    struct json_out *json = &object->json;
+    json_out_id(json, "run_id", run->run_id);
+    json_out_count(json, "run_attempt", (uint64_t)run->run_attempt);
+    if (run->run_number > 0)
+        json_out_count(json, "run_number", (uint64_t)run->run_number);
+    else
+        json_out_null(json, "run_number");
+    json_out_text(json, "server", github_server_name(run->server));
+    json_out_text(json, "repository", run->repository);
+    json_out_text(json, "workflow", run->workflow);
+    json_out_text(json, "title", run->title);
+    json_out_text(json, "branch", run->branch);
+    json_out_text(json, "event", run->event_name);
+    json_out_text(json, "actor", run->actor);
+    json_out_text(json, "state", run->is_open ? SLICE("open") : SLICE("finished"));
+    json_out_text(json, "result", run->result);
+    json_out_text(json, "conclusion", run->conclusion);
+    json_out_bool(json, "incomplete", run->is_incomplete);
+    json_out_time(json, "started_at", run->start);
+    json_out_time(json, "ended_at", run->end);
+    if (run->start != TIMESTAMP_UNKNOWN && run->end != TIMESTAMP_UNKNOWN)
+        json_out_seconds(json, "duration_seconds", run->end - run->start);
+    else
+        json_out_null(json, "duration_seconds");
+    if (run->job_count > 0)
+        json_out_count(json, "job_count", (uint64_t)run->job_count);
+    else
+        json_out_null(json, "job_count");
+    json_out_hex(json, "trace_id", run->trace.bytes, TRACE_ID_SIZE);
+    json_out_text(json, "url", run->url);
+    put_trace_url(object, run);
+}
+
+static void put_phases(struct json_out *json, const struct run_view_job *job)
+{
+    static const char *const names[PHASE_COUNT] = {[PHASE_WAITING] = "waiting",
+                                                   [PHASE_QUEUE] = "queue",
+                                                   [PHASE_STARTUP] = "startup",
+                                                   [PHASE_EXECUTION] = "execution"};
+    json_out_open_array(json, "phases");
+    for (size_t i = 0; i < PHASE_COUNT; i++) {
+        if (job->phases[i].start == TIMESTAMP_UNKNOWN)
+            continue;
+        json_out_open_object(json, NULL);
+        json_out_text(json, "name", slice_from_string(names[i]));
+        json_out_time(json, "start", job->phases[i].start);
+        json_out_time(json, "end", job->phases[i].end);
+        json_out_close_object(json);
+    }
+    json_out_close_array(json);
+}
+
+static void put_steps(struct json_out *json, const struct run_view_job *job)
+{
+    json_out_open_array(json, "steps");
+    for (size_t i = 0; i < job->step_count; i++) {
+        const struct run_view_step *step = &job->steps[i];
+        json_out_open_object(json, NULL);
+        json_out_count(json, "number", (uint64_t)step->number);
+        json_out_text(json, "name", step->name);
+        json_out_time(json, "start", step->time.start);
+        json_out_time(json, "end", step->time.end);
+        json_out_text(json, "result", step->result);
+        json_out_text(json, "conclusion", step->conclusion);
+        json_out_close_object(json);
+    }
+    json_out_close_array(json);
+}
+
+static void put_run_job(struct json_out *json, const struct run_view_job *job, bool steps)
+{
+    json_out_open_object(json, NULL);
+    json_out_id(json, "job_id", job->job_id);
+    json_out_text(json, "name", job->name);
+    json_out_text(json, "state", slice_from_string(api_open_job_text(job->open_state)));
+    json_out_text(json, "result", job->result);
+    json_out_text(json, "conclusion", job->conclusion);
+    json_out_text(json, "error_type", job->error_type);
+    json_out_text(json, "failed_step",
+                  job->failed_step != NULL ? job->failed_step->name : SLICE_EMPTY);
+    json_out_bool(json, "incomplete", job->is_incomplete);
+    json_out_bool(json, "carried_over", job->is_carried_over);
+    json_out_bool(json, "ended_unknown", job->is_ended_unknown);
+    json_out_bool(json, "critical", job->is_critical);
+    json_out_time(json, "created_at", job->created_at);
+    json_out_time(json, "started_at", job->started_at);
+    json_out_time(json, "ended_at", job->ended_at);
+    json_out_text(json, "runner_name", job->runner_name);
+    json_out_text(json, "runner_group", job->runner_group);
+    json_out_texts(json, "runner_labels", job->labels, job->label_count);
+    json_out_text(json, "environment", job->environment);
+    json_out_text(json, "url", job->url);
+    put_phases(json, job);
+    if (steps)
+        put_steps(json, job);
+    json_out_close_object(json);
+}
+
+// "jobs": [...]
+static void put_run_jobs(struct json_out *json, const struct run_view *run, bool steps)
+{
+    json_out_open_array(json, "jobs");
+    for (size_t i = 0; i < run->count; i++)
+        put_run_job(json, &run->jobs[i], steps);
+    json_out_close_array(json);
+}
+
+// --- one run attempt ------------------------------------------------------------------------------
+
+// Limit for spans as protobuf, before they are converted to JSON.
+#define SPANS_MAX_BYTES ((size_t)64 * 1024 * 1024)
+
+static void put_servers(struct json_out *json, const struct found_run *runs, size_t count)
+{
+    json_out_open_array(json, "servers");
+    for (size_t i = 0; i < count; i++)
+        json_out_text(json, NULL, github_server_name(runs[i].server));
+    json_out_close_array(json);
+}
+
+static enum error_code put_attempts(struct api_object *object, const struct found_run *run)
+{
+    struct json_out *json = &object->json;
+    const struct run_selector question = {.server = github_server_name(run->server),
+                                          .run_id = run->run.run_id};
+    int64_t attempts[RUN_ATTEMPTS_MAX];
+    size_t count;
+    enum error_code code = run_list_attempts(&object->reader, &question, attempts, &count);
+    if (code != ERROR_NONE)
+        return code;
+    json_out_open_array(json, "attempts");
+    for (size_t i = 0; i < count; i++)
+        json_out_count(json, NULL, (uint64_t)attempts[i]);
+    json_out_close_array(json);
+    return ERROR_NONE;
+}
+
+static void put_critical_path(struct json_out *json, const struct run_view *run)
+{
+    json_out_open_array(json, "critical_path");
+    for (size_t i = 0; i < run->count; i++)
+        if (run->jobs[i].is_critical)
+            json_out_id(json, NULL, run->jobs[i].job_id);
+    json_out_close_array(json);
+}
+
+static enum error_code put_one_run(struct api_object *object, const struct run_selector *question)
+{
+    const struct run_view_limits limits = {.jobs = API_RUN_JOBS_MAX,
+                                           .steps = true,
+                                           .now = object->call->now,
+                                           .job_grace = object->call->sources->pools.job_grace,
+                                           .id_scheme = object->call->sources->id_scheme};
+    const struct view_reader *reader = &object->reader;
+    struct json_out *json = &object->json;
+    struct found_run found[FOUND_RUNS_MAX];
+    struct run_view run;
+    size_t count;
+    enum error_code code = run_lookup(reader, question, found, &count);
+    if (code == ERROR_NONE && count > 0)
+        code = run_view_load(reader, &found[0].run, &limits, &run);
+    if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && count == 0))
+        return run_not_found(reader, question);
+    if (code != ERROR_NONE)
+        return code;
+    json_out_time(json, "now", object->call->now);
+    json_out_open_object(json, "run");
+    put_run_fields(object, &run);
+    json_out_close_object(json);
+    put_servers(json, found, count);
+    code = put_attempts(object, &found[0]);
+    put_run_jobs(json, &run, true);
+    put_critical_path(json, &run);
+    api_put_unreadable(object);
+    return code;
+}
+
+enum error_code api_render_run(const struct api_call *call, const struct run_selector *question)
+{
+    struct api_object object;
+    enum error_code code = api_begin(call, &object);
+    return code == ERROR_NONE ? api_end(&object, put_one_run(&object, question)) : code;
+}
+
+static enum error_code read_spans(const struct view_reader *reader,
+                                  const struct run_selector *question, struct buffer *request)
+{
+    struct found_run found[FOUND_RUNS_MAX];
+    size_t count;
+    enum error_code code = run_lookup(reader, question, found, &count);
+    if (code == ERROR_NONE && count == 0)
+        return run_not_found(reader, question);
+    if (code == ERROR_NONE)
+        code = run_view_load_spans(reader, &found[0].run, request);
+    if (code == ERROR_NOT_FOUND)
+        return error_set(reader->error, ERROR_NOT_FOUND,
+                         "run %" PRId64 " attempt %" PRId64
+                         ": nothing finished of it is in the store; the setting history says how "
+                         "long finished runs are kept",
+                         question->run_id, found[0].run.run_attempt);
+    return code;
+}
+
+enum error_code api_render_spans(const struct api_call *call, const struct run_selector *question)
+{
+    struct view_reader reader = {.arena = call->arena, .error = call->error};
+    struct buffer request;
+    enum error_code code =
+        store_begin(call->sources->store, false, &reader.transaction, call->error);
+    if (code != ERROR_NONE)
+        return code;
+    buffer_init(&request, SPANS_MAX_BYTES);
+    code = read_spans(&reader, question, &request);
+    store_abort(reader.transaction);
+    if (code == ERROR_NONE)
+        code = otlp_json_from_protobuf(buffer_slice(&request), call->out, call->error);
+    buffer_release(&request);
+    return code;
+}
+
+// --- runs, open and finished, the newest first ----------------------------------------------------
+
+#define OPEN_RUN_JOBS 60      // of each run in the list
+#define OPEN_JOBS_IN_ALL 2000 // for all runs: finished jobs are decoded in each request
+#define RUN_ARENA_BLOCK_BYTES ((size_t)64 * 1024)
+#define CURSOR_SIZE (16 + 2 * TRACE_ID_SIZE)
+#define NEXT_MAX 96 // two numbers of 19 digits and a trace
+
+struct listing {
+    struct api_object object;
+    const struct api_runs_query *query;
+    struct arena run_arena; // for the current run, which is often discarded
+    size_t count;           // in the response
+    size_t jobs;            // in the response
+    size_t end;             // limit for the list in the response
+    struct slice server;    // the query's, in the form used in states
+    char next[NEXT_MAX];
+};
+
+// --- filters --------------------------------------------------------------------------------------
+
+static bool contains_text(struct slice text, struct slice part)
+{
+    if (part.len == 0 || part.len > text.len)
+        return part.len == 0;
+    for (size_t at = 0; at + part.len <= text.len; at++)
+        if (slice_equals_ignoring_case((struct slice){text.data + at, part.len}, part))
+            return true;
+    return false;
+}
+
+static bool run_contains_text(const struct run_view *run, struct slice part)
+{
+    char id[24];
+    int len = snprintf(id, sizeof id, "%" PRId64, run->run_id);
+    return contains_text(run->repository, part) || contains_text(run->workflow, part) ||
+           contains_text(run->branch, part) || contains_text(run->title, part) ||
+           contains_text((struct slice){id, (size_t)len}, part);
+}
+
+static bool is_listed_run(const struct listing *listing, const struct run_view *run)
+{
+    const struct api_runs_query *query = listing->query;
+    return (query->server.len == 0 || slice_equals(run->server, listing->server)) &&
+           contains_text(run->repository, query->repository) &&
+           contains_text(run->workflow, query->workflow) &&
+           contains_text(run->branch, query->branch) &&
+           (query->result.len == 0 || slice_equals_ignoring_case(run->result, query->result)) &&
+           run_contains_text(run, query->text);
+}
+
+static void put_run(struct listing *listing, const struct run_view *run)
+{
+    struct json_out *json = &listing->object.json;
+    json_out_open_object(json, NULL);
+    put_run_fields(&listing->object, run);
+    if (listing->query->open)
+        put_run_jobs(json, run, false);
+    json_out_close_object(json);
+    listing->count++;
+    listing->jobs += run->count;
+}
+
+static bool is_list_full(const struct listing *listing)
+{
+    return listing->count == listing->query->limit ||
+           listing->object.json.writer.out->len > listing->end;
+}
+
+// --- finished -------------------------------------------------------------------------------------
+
+static void write_finished_cursor(const struct recent_place *place, char text[NEXT_MAX])
+{
+    snprintf(text, NEXT_MAX, "%016" PRIx64, (uint64_t)place->at);
+    hex_encode(place->trace.bytes, TRACE_ID_SIZE, text + 16);
+    text[CURSOR_SIZE] = '\0';
+}
+
+static bool read_finished_cursor(struct slice cursor, struct recent_place *place)
+{
+    static const struct trace_id none;
+    uint8_t bytes[8];
+    uint64_t at = 0;
+    *place = (struct recent_place){0};
+    if (cursor.len == 0)
+        return true;
+    if (cursor.len != CURSOR_SIZE || !hex_decode(cursor.data, 16, bytes, sizeof bytes) ||
+        !hex_decode(cursor.data + 16, 2 * TRACE_ID_SIZE, place->trace.bytes, TRACE_ID_SIZE))
+        return false;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        at = at << 8 | bytes[i];
+    place->at = (timestamp_ns)at;
+    // All zero is valid, too: the next page starts with the newest finished run, after a page without runs.
+    return place->at > 0 || (at == 0 && memcmp(&place->trace, &none, sizeof none) == 0);
+}
+
+static enum error_code list_finished(struct listing *listing)
+{
+    struct recent_place place;
+    if (!read_finished_cursor(listing->query->cursor, &place))
+        return error_set(listing->object.reader.error, ERROR_USAGE, "cursor: not valid");
+    for (size_t looked_at = 0; looked_at < API_RUNS_LOOKED_AT; looked_at++) {
+        struct recent_run recent;
+        struct run_view run;
+        if (is_list_full(listing))
+            break;
+        enum error_code code = recent_seek_older(listing->object.reader.transaction, &place,
+                                                 &recent, listing->object.reader.error);
+        if (code == ERROR_NOT_FOUND)
+            return ERROR_NONE;
+        if (code != ERROR_NONE)
+            return code;
+        place = recent.place;
+        arena_clear(&listing->run_arena);
+        if (run_view_from_recent(&recent, &listing->run_arena, &run) != ERROR_NONE)
+            return error_set(listing->object.reader.error, ERROR_MEMORY,
+                             "list runs: out of memory");
+        if (is_listed_run(listing, &run))
+            put_run(listing, &run);
+    }
+    write_finished_cursor(&place, listing->next);
+    return ERROR_NONE;
+}
+
+// --- open -----------------------------------------------------------------------------------------
+
+static struct slice next_cursor_part(struct slice *rest)
+{
+    ptrdiff_t dash = slice_find(*rest, SLICE("-"));
+    size_t len = dash < 0 ? rest->len : (size_t)dash;
+    size_t taken = dash < 0 ? len : len + 1;
+    struct slice part = {rest->data, len};
+    *rest = (struct slice){rest->data + taken, rest->len - taken};
+    return part;
+}
+
+// "RUN-ATTEMPT"; for servers other than github.com "RUN-ATTEMPT-TRACE".
+static bool read_open_cursor(struct slice cursor, struct stored_run *place)
+{
+    long long run_id, run_attempt;
+    *place = (struct stored_run){.run_id = 0};
+    if (cursor.len == 0)
+        return true;
+    if (!slice_parse_int64(next_cursor_part(&cursor), &run_id) ||
+        !slice_parse_int64(next_cursor_part(&cursor), &run_attempt))
+        return false;
+    *place = stored_run_of(SLICE_EMPTY, run_id, run_attempt);
+    if (cursor.len > 0 && (cursor.len != 2 * TRACE_ID_SIZE ||
+                           !hex_decode(cursor.data, cursor.len, place->trace.bytes, TRACE_ID_SIZE)))
+        return false;
+    return (run_id > 0 && run_attempt > 0) || (run_id == 0 && run_attempt == 0); // as above
+}
+
+static void write_open_cursor(const struct stored_run *place, char text[NEXT_MAX])
+{
+    char hex[2 * TRACE_ID_SIZE + 1];
+    bool is_usual = place->run_id == 0 || stored_run_is_usual(place);
+    hex_encode(place->trace.bytes, TRACE_ID_SIZE, hex);
+    snprintf(text, NEXT_MAX, "%" PRId64 "-%" PRId64 "%s%.*s", place->run_id, place->run_attempt,
+             is_usual ? "" : "-", is_usual ? 0 : 2 * TRACE_ID_SIZE, hex);
+}
+
+static bool has_filter(const struct api_runs_query *query)
+{
+    return query->repository.len + query->workflow.len + query->branch.len + query->result.len +
+               query->text.len + query->server.len >
+           0;
+}
+
+static enum error_code load_open_run(struct listing *listing, const struct stored_run *place,
+                                     size_t jobs, struct run_view *run)
+{
+    const struct run_view_limits limits = {.jobs = jobs,
+                                           .now = listing->object.call->now,
+                                           .job_grace =
+                                               listing->object.call->sources->pools.job_grace,
+                                           .id_scheme = listing->object.call->sources->id_scheme};
+    struct view_reader reader = listing->object.reader;
+    reader.arena = &listing->run_arena;
+    arena_clear(reader.arena);
+    return run_view_load(&reader, place, &limits, run);
+}
+
+// Counts an open run whose state is missing or unreadable.
+static enum error_code skip_unreadable_run(const struct listing *listing)
+{
+    store_note_unreadable(listing->object.reader.transaction);
+    return ERROR_NONE;
+}
+
+// No filter depends on jobs, and they are the most expensive part: they are read only for matching runs.
+static enum error_code add_open_run(struct listing *listing, const struct stored_run *place)
+{
+    size_t jobs = listing->jobs < OPEN_JOBS_IN_ALL ? OPEN_JOBS_IN_ALL - listing->jobs : 0;
+    struct run_view run;
+    if (has_filter(listing->query)) {
+        enum error_code code = load_open_run(listing, place, 0, &run);
+        if (code == ERROR_NOT_FOUND)
+            return skip_unreadable_run(listing);
+        if (code != ERROR_NONE || !is_listed_run(listing, &run))
+            return code;
+    }
+    enum error_code code =
+        load_open_run(listing, place, jobs < OPEN_RUN_JOBS ? jobs : OPEN_RUN_JOBS, &run);
+    if (code == ERROR_NOT_FOUND)
+        return skip_unreadable_run(listing);
+    if (code == ERROR_NONE)
+        put_run(listing, &run);
+    return code;
+}
+
+static enum error_code list_open(struct listing *listing)
+{
+    struct stored_run place;
+    if (!read_open_cursor(listing->query->cursor, &place))
+        return error_set(listing->object.reader.error, ERROR_USAGE, "cursor: not valid");
+    for (size_t looked_at = 0; looked_at < API_RUNS_LOOKED_AT; looked_at++) {
+        if (is_list_full(listing))
+            break;
+        enum error_code code = open_runs_seek_older(listing->object.reader.transaction, &place,
+                                                    listing->object.reader.error);
+        if (code == ERROR_NOT_FOUND)
+            return ERROR_NONE;
+        if (code == ERROR_NONE)
+            code = add_open_run(listing, &place);
+        if (code != ERROR_NONE)
+            return code;
+    }
+    write_open_cursor(&place, listing->next);
+    return ERROR_NONE;
+}
+
+enum error_code api_render_runs(const struct api_call *call, const struct api_runs_query *query)
+{
+    struct listing listing = {.query = query, .end = api_list_end(call->out)};
+    struct json_out *json = &listing.object.json;
+    if (github_server_of_name(query->server, call->arena, &listing.server) != ERROR_NONE)
+        return error_set(call->error, ERROR_MEMORY, "list runs: out of memory");
+    enum error_code code = api_begin(call, &listing.object);
+    if (code != ERROR_NONE)
+        return code;
+    arena_init(&listing.run_arena, RUN_ARENA_BLOCK_BYTES);
+    json_out_time(json, "now", call->now);
+    json_out_open_array(json, "runs");
+    code = query->open ? list_open(&listing) : list_finished(&listing);
+    json_out_close_array(json);
+    json_out_text(json, "next", slice_from_string(listing.next));
+    api_put_unreadable(&listing.object);
+    arena_release(&listing.run_arena);
+    return api_end(&listing.object, code);
+}
