@@ -540,7 +540,7 @@ static uint64_t greater(uint64_t a, uint64_t b)
 }
 
 // Running jobs after each change, relative to how many there were before the first.
-struct course {
+struct day_scan {
     timestamp_ns from; // when the day begins
     bool has_begun;
     int64_t running;
@@ -549,27 +549,27 @@ struct course {
     timestamp_ns last_start;
 };
 
-static void follow(struct course *course, timestamp_ns minute, const struct minute_row *row)
+static void follow(struct day_scan *scan, timestamp_ns minute, const struct minute_row *row)
 {
     for (size_t i = 0; i < SECONDS; i++) {
         timestamp_ns at = minute + (timestamp_ns)i * NS_PER_SECOND;
-        if (at > course->from && !course->has_begun) {
-            course->has_begun = true;
-            course->most = course->running;
+        if (at > scan->from && !scan->has_begun) {
+            scan->has_begun = true;
+            scan->most = scan->running;
         }
-        course->running += row->running[i];
-        if (at >= course->from && course->running > course->most)
-            course->most = course->running;
-        if (course->running > course->most_of_rows)
-            course->most_of_rows = course->running;
+        scan->running += row->running[i];
+        if (at >= scan->from && scan->running > scan->most)
+            scan->most = scan->running;
+        if (scan->running > scan->most_of_rows)
+            scan->most_of_rows = scan->running;
     }
     if (row->starts > 0)
-        course->last_start = minute;
+        scan->last_start = minute;
 }
 
 // ERROR_TOO_LARGE: there are more than `*budget`.
 static enum error_code follow_rows(const struct pool_rows *minutes, uint64_t *budget,
-                                   struct course *course)
+                                   struct day_scan *scan)
 {
     struct store_walk *walk;
     struct store_entry entry;
@@ -582,7 +582,7 @@ static enum error_code follow_rows(const struct pool_rows *minutes, uint64_t *bu
         (*budget)--;
         memset(&row, 0, offsetof(struct minute_row, waits));
         if (decode_changes(&reader, &row))
-            follow(course, pool_rows_time(entry.key.data), &row);
+            follow(scan, pool_rows_time(entry.key.data), &row);
     }
     store_table_end_walk(walk);
     return code == ERROR_NONE ? ERROR_TOO_LARGE : code == ERROR_NOT_FOUND ? ERROR_NONE : code;
@@ -613,24 +613,24 @@ static enum error_code read_busiest_hour(const struct pool_rows *hours, timestam
 enum error_code pool_recent_read(const struct pool_reader *reader, uint64_t *budget,
                                  struct pool_recent *recent)
 {
-    struct course course = {.from = reader->now - POOL_MINUTES_DAY * NS_PER_MINUTE};
+    struct day_scan scan = {.from = reader->now - POOL_MINUTES_DAY * NS_PER_MINUTE};
     struct pool_rows rows = {reader->transaction, STORE_TABLE_POOL_MINUTES, &reader->pool->id,
                              reader->error};
     *recent = (struct pool_recent){.is_known = false};
-    enum error_code code = follow_rows(&rows, budget, &course);
+    enum error_code code = follow_rows(&rows, budget, &scan);
     bool is_whole = code != ERROR_TOO_LARGE;
     rows.table = STORE_TABLE_POOL_HOURS;
     if (code == ERROR_NONE || !is_whole)
         code = read_busiest_hour(&rows, reader->now, &recent->busy_max_hours);
     if (code != ERROR_NONE || !is_whole)
         return code;
-    int64_t before = (int64_t)reader->pool->counts[OPEN_JOB_RUNNING] - course.running;
-    int64_t most = course.has_begun && course.most > course.running ? course.most : course.running;
+    int64_t before = (int64_t)reader->pool->counts[OPEN_JOB_RUNNING] - scan.running;
+    int64_t most = scan.has_begun && scan.most > scan.running ? scan.most : scan.running;
     recent->is_known = true;
     recent->busy_max_day = not_negative(before + most);
     recent->busy_max_week =
-        greater(not_negative(before + course.most_of_rows), recent->busy_max_hours);
-    if (course.last_start >= course.from)
-        recent->last_start = course.last_start;
+        greater(not_negative(before + scan.most_of_rows), recent->busy_max_hours);
+    if (scan.last_start >= scan.from)
+        recent->last_start = scan.last_start;
     return ERROR_NONE;
 }

@@ -1,4 +1,4 @@
-// Rows of minutes and hours of pools: shared by pool_minutes.c, pool_hours.c, pool_history.c and pool_steps.c.
+// Rows of minutes and hours of pools: shared by pool_minutes.c, pool_hours.c, pool_history.c and pool_changes.c.
 #ifndef GHATRACE_STATS_POOL_ROWS_H
 #define GHATRACE_STATS_POOL_ROWS_H
 

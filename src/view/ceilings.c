@@ -18,40 +18,40 @@ struct second {
     int32_t queued, running;
 };
 
-static void add_course(struct second *seconds, size_t count, const struct pool_course *course,
-                       struct pool_course *sum)
+static void add_curve(struct second *seconds, size_t count, const struct pool_curve *curve,
+                      struct pool_curve *sum)
 {
-    sum->queued += course->queued;
-    sum->running += course->running;
-    for (size_t i = 0; i < course->count; i++) {
-        const struct pool_step *step = &course->steps[i];
-        if (step->at < sum->from)
+    sum->queued += curve->queued;
+    sum->running += curve->running;
+    for (size_t i = 0; i < curve->count; i++) {
+        const struct pool_change *change = &curve->changes[i];
+        if (change->at < sum->from)
             continue;
-        size_t at = (size_t)((step->at - sum->from) / NS_PER_SECOND);
+        size_t at = (size_t)((change->at - sum->from) / NS_PER_SECOND);
         at = at < count ? at : count - 1;
-        seconds[at].queued += step->queued;
-        seconds[at].running += step->running;
+        seconds[at].queued += change->queued;
+        seconds[at].running += change->running;
     }
 }
 
 static bool put_sum(const struct second *seconds, size_t count, struct arena *arena,
-                    struct pool_course *sum)
+                    struct pool_curve *sum)
 {
     size_t changed = 0;
     for (size_t i = 0; i < count; i++)
         changed += seconds[i].queued != 0 || seconds[i].running != 0 ? 1 : 0;
-    struct pool_step *steps = arena_allocate_array(arena, changed + 1, sizeof *steps);
-    if (steps == NULL)
+    struct pool_change *changes = arena_allocate_array(arena, changed + 1, sizeof *changes);
+    if (changes == NULL)
         return false;
     for (size_t i = 0; i < count; i++)
         if (seconds[i].queued != 0 || seconds[i].running != 0)
-            steps[sum->count++] = (struct pool_step){sum->from + (timestamp_ns)i * NS_PER_SECOND,
-                                                     seconds[i].queued, seconds[i].running};
-    sum->steps = steps;
+            changes[sum->count++] = (struct pool_change){
+                sum->from + (timestamp_ns)i * NS_PER_SECOND, seconds[i].queued, seconds[i].running};
+    sum->changes = changes;
     return true;
 }
 
-static enum error_code read_members(struct pools_work *work, size_t ceiling, enum history_span span)
+static enum error_code read_members(struct pools_work *work, size_t ceiling, enum past_span span)
 {
     enum error_code code = ERROR_NONE;
     for (size_t i = 0; i < work->view->count && code == ERROR_NONE; i++)
@@ -61,14 +61,14 @@ static enum error_code read_members(struct pools_work *work, size_t ceiling, enu
 }
 
 // Of the pools of a ceiling, by its place.
-static enum error_code sum_up_pools(struct pools_work *work, size_t ceiling, enum history_span span,
-                                    struct pool_course *sum)
+static enum error_code sum_up_pools(struct pools_work *work, size_t ceiling, enum past_span span,
+                                    struct pool_curve *sum)
 {
     struct arena *arena = work->reader->arena;
     enum error_code code = read_members(work, ceiling, span);
     if (code != ERROR_NONE)
         return code;
-    *sum = (struct pool_course){.from = pools_work_from(work, span), .now = work->now};
+    *sum = (struct pool_curve){.from = pools_work_from(work, span), .now = work->now};
     size_t count = (size_t)((work->now - sum->from) / NS_PER_SECOND) + 1;
     struct second *seconds = memory_allocate_array(count, sizeof *seconds);
     if (seconds == NULL)
@@ -76,8 +76,8 @@ static enum error_code sum_up_pools(struct pools_work *work, size_t ceiling, enu
     for (size_t i = 0; i < work->view->count; i++) {
         if (work->view->pools[i].ceiling_number != ceiling)
             continue;
-        const struct pool_course course = pools_work_course(work, i);
-        add_course(seconds, count, &course, sum);
+        const struct pool_curve curve = pools_work_curve(work, i);
+        add_curve(seconds, count, &curve, sum);
     }
     bool is_put = put_sum(seconds, count, arena, sum);
     memory_free(seconds);
@@ -147,13 +147,13 @@ static enum error_code fill_ceiling(struct pools_work *work, size_t number)
 
 // --- by rules -------------------------------------------------------------------------------------
 
-static enum error_code find_reached(struct pools_work *work, size_t number, enum history_span span)
+static enum error_code find_reached(struct pools_work *work, size_t number, enum past_span span)
 {
     struct pools_view_ceiling *ceiling = &work->view->ceilings[number];
-    struct pool_course sum;
+    struct pool_curve sum;
     enum error_code code = sum_up_pools(work, number, span, &sum);
     if (code == ERROR_NONE)
-        ceiling->since = pool_course_reached_since(&sum, (int64_t)ceiling->limit, POOL_REACHED_GAP);
+        ceiling->since = pool_curve_reached_since(&sum, (int64_t)ceiling->limit, POOL_REACHED_GAP);
     return code;
 }
 
@@ -166,9 +166,9 @@ static enum error_code find_by_rule(struct pools_work *work, size_t number)
     enum error_code code = fill_ceiling(work, number);
     if (code != ERROR_NONE || count_members(work, number).waiting == 0)
         return code;
-    code = find_reached(work, number, HISTORY_RECENT);
-    if (code == ERROR_NONE && ceiling->since == pools_work_from(work, HISTORY_RECENT))
-        code = find_reached(work, number, HISTORY_DAY);
+    code = find_reached(work, number, PAST_RECENT);
+    if (code == ERROR_NONE && ceiling->since == pools_work_from(work, PAST_RECENT))
+        code = find_reached(work, number, PAST_DAY);
     return code;
 }
 
@@ -208,24 +208,24 @@ static void give_up_group(struct pools_work *work, size_t number)
             work->view->pools[i].ceiling_number = POOLS_VIEW_NO_CEILING;
 }
 
-static enum error_code infer(struct pools_work *work, size_t number, enum history_span span,
+static enum error_code infer(struct pools_work *work, size_t number, enum past_span span,
                              bool *is_found)
 {
     struct pools_view_ceiling *ceiling = &work->view->ceilings[number];
-    struct pool_course sum;
+    struct pool_curve sum;
     int64_t limit;
     size_t count = 0;
-    struct pool_course *courses =
-        arena_allocate_array(work->reader->arena, work->view->count + 1, sizeof *courses);
-    if (courses == NULL)
+    struct pool_curve *curves =
+        arena_allocate_array(work->reader->arena, work->view->count + 1, sizeof *curves);
+    if (curves == NULL)
         return refuse_ceiling_memory(work);
     enum error_code code = sum_up_pools(work, number, span, &sum);
     if (code != ERROR_NONE)
         return code;
     for (size_t i = 0; i < work->view->count; i++)
         if (work->view->pools[i].ceiling_number == number)
-            courses[count++] = pools_work_course(work, i);
-    *is_found = ceiling_infer(&sum, courses, count, &limit, &ceiling->since);
+            curves[count++] = pools_work_curve(work, i);
+    *is_found = ceiling_infer(&sum, curves, count, &limit, &ceiling->since);
     ceiling->limit = (uint64_t)limit;
     return ERROR_NONE;
 }
@@ -240,9 +240,9 @@ static enum error_code try_group(struct pools_work *work, struct slice groups)
     *ceiling = (struct pools_view_ceiling){.is_inferred = true};
     take_group(work, groups, number);
     if (count_members(work, number).waiting >= 2)
-        code = infer(work, number, HISTORY_RECENT, &is_found);
+        code = infer(work, number, PAST_RECENT, &is_found);
     if (code == ERROR_NONE && is_found)
-        code = infer(work, number, HISTORY_DAY, &is_found);
+        code = infer(work, number, PAST_DAY, &is_found);
     if (code != ERROR_NONE || !is_found) {
         give_up_group(work, number);
         return code;

@@ -1,5 +1,5 @@
 // States of pools, and ceilings above them.
-#include "ghatrace/view/pool_state.h"
+#include "pool_state.h"
 
 const char *const pool_state_names[POOL_STATES] = {[POOL_OK] = "ok",
                                                    [POOL_WAITING] = "waiting",
@@ -11,26 +11,26 @@ const char *const pool_state_names[POOL_STATES] = {[POOL_OK] = "ok",
 
 // A time during which the numbers did not change. Taken from the newest to the oldest.
 struct stretch {
-    const struct pool_course *course;
-    size_t left; // steps before it
+    const struct pool_curve *curve;
+    size_t left; // changes before it
     timestamp_ns start, end;
     int64_t queued, running;
 };
 
-static timestamp_ns start_of_last(const struct pool_course *course, size_t left)
+static timestamp_ns start_of_last(const struct pool_curve *curve, size_t left)
 {
-    timestamp_ns start = left > 0 ? course->steps[left - 1].at : course->from;
-    return timestamp_later(course->from, timestamp_earlier(start, course->now));
+    timestamp_ns start = left > 0 ? curve->changes[left - 1].at : curve->from;
+    return timestamp_later(curve->from, timestamp_earlier(start, curve->now));
 }
 
-static struct stretch last_stretch(const struct pool_course *course)
+static struct stretch last_stretch(const struct pool_curve *curve)
 {
-    return (struct stretch){.course = course,
-                            .left = course->count,
-                            .start = start_of_last(course, course->count),
-                            .end = course->now,
-                            .queued = course->queued,
-                            .running = course->running};
+    return (struct stretch){.curve = curve,
+                            .left = curve->count,
+                            .start = start_of_last(curve, curve->count),
+                            .end = curve->now,
+                            .queued = curve->queued,
+                            .running = curve->running};
 }
 
 // False: there is none before.
@@ -38,17 +38,17 @@ static bool go_back(struct stretch *stretch)
 {
     if (stretch->left == 0)
         return false;
-    const struct pool_step *step = &stretch->course->steps[--stretch->left];
-    stretch->queued -= step->queued;
-    stretch->running -= step->running;
+    const struct pool_change *change = &stretch->curve->changes[--stretch->left];
+    stretch->queued -= change->queued;
+    stretch->running -= change->running;
     stretch->end = stretch->start;
-    stretch->start = start_of_last(stretch->course, stretch->left);
+    stretch->start = start_of_last(stretch->curve, stretch->left);
     return true;
 }
 
-timestamp_ns pool_course_queued_since(const struct pool_course *course)
+timestamp_ns pool_curve_queued_since(const struct pool_curve *curve)
 {
-    struct stretch stretch = last_stretch(course);
+    struct stretch stretch = last_stretch(curve);
     timestamp_ns since = TIMESTAMP_UNKNOWN;
     do {
         if (stretch.queued <= 0)
@@ -58,9 +58,9 @@ timestamp_ns pool_course_queued_since(const struct pool_course *course)
     return since;
 }
 
-timestamp_ns pool_course_last_run(const struct pool_course *course)
+timestamp_ns pool_curve_last_run(const struct pool_curve *curve)
 {
-    struct stretch stretch = last_stretch(course);
+    struct stretch stretch = last_stretch(curve);
     do {
         if (stretch.running > 0)
             return stretch.end;
@@ -68,11 +68,11 @@ timestamp_ns pool_course_last_run(const struct pool_course *course)
     return TIMESTAMP_UNKNOWN;
 }
 
-timestamp_ns pool_course_reached_since(const struct pool_course *course, int64_t least,
-                                       duration_ns gap)
+timestamp_ns pool_curve_reached_since(const struct pool_curve *curve, int64_t least,
+                                      duration_ns gap)
 {
-    struct stretch stretch = last_stretch(course);
-    timestamp_ns since = TIMESTAMP_UNKNOWN, reached = course->now;
+    struct stretch stretch = last_stretch(curve);
+    timestamp_ns since = TIMESTAMP_UNKNOWN, reached = curve->now;
     do {
         if (stretch.queued <= 0)
             break;
@@ -85,9 +85,9 @@ timestamp_ns pool_course_reached_since(const struct pool_course *course, int64_t
     return since;
 }
 
-int64_t pool_course_most(const struct pool_course *course, timestamp_ns since)
+int64_t pool_curve_most(const struct pool_curve *curve, timestamp_ns since)
 {
-    struct stretch stretch = last_stretch(course);
+    struct stretch stretch = last_stretch(curve);
     int64_t most = stretch.running;
     while (stretch.start > since && go_back(&stretch))
         most = stretch.running > most && stretch.end > since ? stretch.running : most;
@@ -98,13 +98,13 @@ int64_t pool_course_most(const struct pool_course *course, timestamp_ns since)
 
 static timestamp_ns queued_since(const struct pool_facts *facts)
 {
-    timestamp_ns since = pool_course_queued_since(&facts->course);
+    timestamp_ns since = pool_curve_queued_since(&facts->curve);
     return since == TIMESTAMP_UNKNOWN ? facts->oldest : timestamp_earlier(since, facts->oldest);
 }
 
 timestamp_ns pool_waits_since(const struct pool_facts *facts)
 {
-    timestamp_ns now = facts->course.now;
+    timestamp_ns now = facts->curve.now;
     if (facts->oldest == TIMESTAMP_UNKNOWN || now - facts->oldest < POOL_SHORT_WAIT)
         return TIMESTAMP_UNKNOWN;
     timestamp_ns since = queued_since(facts);
@@ -116,24 +116,24 @@ timestamp_ns pool_waits_since(const struct pool_facts *facts)
 // TIMESTAMP_UNKNOWN: it is not dead.
 static timestamp_ns dead_since(const struct pool_facts *facts)
 {
-    timestamp_ns last = pool_course_last_run(&facts->course);
-    if (facts->oldest == TIMESTAMP_UNKNOWN || facts->course.running > 0)
+    timestamp_ns last = pool_curve_last_run(&facts->curve);
+    if (facts->oldest == TIMESTAMP_UNKNOWN || facts->curve.running > 0)
         return TIMESTAMP_UNKNOWN;
     last = timestamp_later(last, facts->last_start);
     if (last == TIMESTAMP_UNKNOWN)
         last = facts->active_before;
     timestamp_ns since = timestamp_later(queued_since(facts), last);
-    return facts->course.now - since >= facts->dead_after ? since : TIMESTAMP_UNKNOWN;
+    return facts->curve.now - since >= facts->dead_after ? since : TIMESTAMP_UNKNOWN;
 }
 
 static timestamp_ns busy_since(const struct pool_facts *facts)
 {
-    int64_t most = pool_course_most(&facts->course, facts->course.from);
+    int64_t most = pool_curve_most(&facts->curve, facts->curve.from);
     most = most > (int64_t)facts->busy_max ? most : (int64_t)facts->busy_max;
     if (most <= 0 ||
-        pool_course_reached_since(&facts->course, most, POOL_REACHED_GAP) == TIMESTAMP_UNKNOWN)
+        pool_curve_reached_since(&facts->curve, most, POOL_REACHED_GAP) == TIMESTAMP_UNKNOWN)
         return TIMESTAMP_UNKNOWN;
-    return pool_course_reached_since(&facts->course, most - most / 10, POOL_REACHED_GAP);
+    return pool_curve_reached_since(&facts->curve, most - most / 10, POOL_REACHED_GAP);
 }
 
 struct pool_verdict pool_assess(const struct pool_facts *facts)
@@ -156,18 +156,18 @@ struct pool_verdict pool_assess(const struct pool_facts *facts)
 
 // --- ceilings -------------------------------------------------------------------------------------
 
-bool ceiling_infer(const struct pool_course *sum, const struct pool_course *pools, size_t count,
+bool ceiling_infer(const struct pool_curve *sum, const struct pool_curve *pools, size_t count,
                    int64_t *limit, timestamp_ns *since)
 {
     int64_t of_each = 0;
-    *limit = pool_course_most(sum, sum->from);
+    *limit = pool_curve_most(sum, sum->from);
     if (*limit < CEILING_INFERRED_LEAST)
         return false;
-    *since = pool_course_reached_since(sum, *limit, CEILING_INFERRED_GAP);
+    *since = pool_curve_reached_since(sum, *limit, CEILING_INFERRED_GAP);
     if (*since == TIMESTAMP_UNKNOWN || sum->now - *since < CEILING_INFERRED_AFTER)
         return false;
     for (size_t i = 0; i < count; i++)
-        of_each += pool_course_most(&pools[i], *since);
+        of_each += pool_curve_most(&pools[i], *since);
     int64_t exchanged = of_each - *limit;
     return exchanged >= 2 && exchanged >= *limit / 20;
 }

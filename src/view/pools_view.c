@@ -49,24 +49,24 @@ static enum error_code load_pool_row(struct pools_work *work, const struct pool 
 
 // --- pools over time ------------------------------------------------------------------------------
 
-static int compare_times_of_steps(const void *left, const void *right)
+static int compare_times_of_changes(const void *left, const void *right)
 {
-    const struct pool_step *a = left, *b = right;
+    const struct pool_change *a = left, *b = right;
     return a->at == b->at ? 0 : a->at < b->at ? -1 : 1;
 }
 
-// One step for each second. Returns how many there are.
-static size_t put_in_order(struct pool_step *steps, size_t count)
+// One change for each second. Returns how many there are.
+static size_t put_in_order(struct pool_change *changes, size_t count)
 {
     size_t kept = 0;
-    qsort(steps, count, sizeof *steps, compare_times_of_steps);
+    qsort(changes, count, sizeof *changes, compare_times_of_changes);
     for (size_t i = 1; i < count; i++) {
-        if (steps[i].at != steps[kept].at) {
-            steps[++kept] = steps[i];
+        if (changes[i].at != changes[kept].at) {
+            changes[++kept] = changes[i];
             continue;
         }
-        steps[kept].queued += steps[i].queued;
-        steps[kept].running += steps[i].running;
+        changes[kept].queued += changes[i].queued;
+        changes[kept].running += changes[i].running;
     }
     return count > 0 ? kept + 1 : 0;
 }
@@ -75,66 +75,67 @@ static size_t put_in_order(struct pool_step *steps, size_t count)
 static enum error_code add_ends(struct pools_work *work, size_t pool, size_t first,
                                 timestamp_ns from)
 {
-    struct pool_steps *steps = &work->steps;
+    struct pool_changes *changes = &work->changes;
     for (size_t i = 0; i < work->ended.count; i++) {
         const struct ended_unknown *job = &work->ended.jobs[i];
-        const struct pool_step step = {job->since - job->since % NS_PER_SECOND, 0, -1};
-        if (job->pool != pool || step.at < from)
+        const struct pool_change change = {job->since - job->since % NS_PER_SECOND, 0, -1};
+        if (job->pool != pool || change.at < from)
             continue;
-        enum error_code code = pool_steps_add(steps, &step);
+        enum error_code code = pool_changes_add(changes, &change);
         if (code != ERROR_NONE)
             return code == ERROR_TOO_LARGE ? ERROR_NONE : refuse_memory(work->reader);
     }
-    if (steps->count > first)
-        steps->count = first + put_in_order(steps->items + first, steps->count - first);
+    if (changes->count > first)
+        changes->count = first + put_in_order(changes->items + first, changes->count - first);
     return ERROR_NONE;
 }
 
-timestamp_ns pools_work_from(const struct pools_work *work, enum history_span span)
+timestamp_ns pools_work_from(const struct pools_work *work, enum past_span span)
 {
-    return span == HISTORY_RECENT ? pool_steps_recent(work->now) : pool_steps_day(work->now);
+    return span == PAST_RECENT ? pool_changes_recent(work->now) : pool_changes_day(work->now);
 }
 
-static struct pool_steps_reader steps_reader(const struct pools_work *work, enum history_span span)
+static struct pool_changes_reader changes_reader(const struct pools_work *work, enum past_span span)
 {
-    return (struct pool_steps_reader){work->reader->transaction, pools_work_from(work, span),
-                                      work->now, work->reader->error};
+    return (struct pool_changes_reader){work->reader->transaction, pools_work_from(work, span),
+                                        work->now, work->reader->error};
 }
 
-enum error_code pools_work_read(struct pools_work *work, size_t pool, enum history_span span)
+enum error_code pools_work_read(struct pools_work *work, size_t pool, enum past_span span)
 {
     struct pools_view_pool *row = &work->view->pools[pool];
-    struct pool_history *history = &work->histories[pool], found = *history;
-    const struct pool_steps_reader reader = steps_reader(work, span);
-    if (history->tried >= span)
+    struct pool_past *past = &work->pasts[pool], found = *past;
+    const struct pool_changes_reader reader = changes_reader(work, span);
+    if (past->tried >= span)
         return ERROR_NONE;
-    history->tried = span;
+    past->tried = span;
     found.tried = found.span = span;
-    found.first = work->steps.count;
-    enum error_code code = pool_steps_read(&reader, &row->pool.id, &work->steps, &found.happened);
-    if (code != ERROR_NONE || !found.happened.is_whole)
+    found.first = work->changes.count;
+    enum error_code code =
+        pool_changes_read(&reader, &row->pool.id, &work->changes, &found.activity);
+    if (code != ERROR_NONE || !found.activity.is_whole)
         return code;
     if (row->ended_unknown > 0)
         code = add_ends(work, pool, found.first, reader.from);
-    found.count = work->steps.count - found.first;
-    *history = found;
+    found.count = work->changes.count - found.first;
+    *past = found;
     return code;
 }
 
 // Where it is not known what happened, as if nothing had since the oldest queued job is.
-struct pool_course pools_work_course(const struct pools_work *work, size_t pool)
+struct pool_curve pools_work_curve(const struct pools_work *work, size_t pool)
 {
     const struct pools_view_pool *row = &work->view->pools[pool];
-    const struct pool_history *history = &work->histories[pool];
-    bool is_known = history->span != HISTORY_NONE;
-    bool has_steps = is_known && history->count > 0;
-    return (struct pool_course){.from = is_known ? pools_work_from(work, history->span)
-                                                 : row->waits.oldest,
-                                .now = work->now,
-                                .steps = has_steps ? work->steps.items + history->first : NULL,
-                                .count = has_steps ? history->count : 0,
-                                .queued = (int64_t)row->pool.counts[OPEN_JOB_QUEUED],
-                                .running = (int64_t)row->running};
+    const struct pool_past *past = &work->pasts[pool];
+    bool is_known = past->span != PAST_NONE;
+    bool has_changes = is_known && past->count > 0;
+    return (struct pool_curve){.from =
+                                   is_known ? pools_work_from(work, past->span) : row->waits.oldest,
+                               .now = work->now,
+                               .changes = has_changes ? work->changes.items + past->first : NULL,
+                               .count = has_changes ? past->count : 0,
+                               .queued = (int64_t)row->pool.counts[OPEN_JOB_QUEUED],
+                               .running = (int64_t)row->running};
 }
 
 bool pools_work_waits(const struct pools_work *work, size_t pool)
@@ -148,11 +149,11 @@ bool pools_work_waits(const struct pools_work *work, size_t pool)
 static enum error_code find_active_before(const struct pools_work *work, size_t pool,
                                           struct pool_facts *facts)
 {
-    const struct pool_steps_reader reader = steps_reader(work, HISTORY_DAY);
+    const struct pool_changes_reader reader = changes_reader(work, PAST_DAY);
     const struct pools_view_pool *row = &work->view->pools[pool];
     facts->active_before = TIMESTAMP_UNKNOWN;
-    if (work->histories[pool].span != HISTORY_DAY || facts->last_start != TIMESTAMP_UNKNOWN ||
-        row->running > 0 || pool_course_last_run(&facts->course) != TIMESTAMP_UNKNOWN)
+    if (work->pasts[pool].span != PAST_DAY || facts->last_start != TIMESTAMP_UNKNOWN ||
+        row->running > 0 || pool_curve_last_run(&facts->curve) != TIMESTAMP_UNKNOWN)
         return ERROR_NONE;
     return pool_hours_read_last_active(&reader, &row->pool.id, row->ended_unknown,
                                        &facts->active_before);
@@ -162,30 +163,30 @@ static enum error_code find_active_before(const struct pools_work *work, size_t 
 static void correct_most_busy(struct pools_work *work, size_t pool)
 {
     struct pools_view_pool *row = &work->view->pools[pool];
-    const struct pool_history *history = &work->histories[pool];
+    const struct pool_past *past = &work->pasts[pool];
     struct pool_recent *recent = &row->recent;
-    if (history->span != HISTORY_DAY || !recent->is_known)
+    if (past->span != PAST_DAY || !recent->is_known)
         return;
-    const struct pool_course course = pools_work_course(work, pool);
-    int64_t most = pool_course_most(&course, work->now - NS_PER_DAY);
+    const struct pool_curve curve = pools_work_curve(work, pool);
+    int64_t most = pool_curve_most(&curve, work->now - NS_PER_DAY);
     recent->busy_max_day = most > 0 ? (uint64_t)most : 0;
     recent->busy_max_week = recent->busy_max_hours > recent->busy_max_day ? recent->busy_max_hours
                                                                           : recent->busy_max_day;
 }
 
-static enum error_code assess_by(struct pools_work *work, size_t pool, enum history_span span,
+static enum error_code assess_by(struct pools_work *work, size_t pool, enum past_span span,
                                  struct pool_verdict *verdict)
 {
     const struct pools_view_pool *row = &work->view->pools[pool];
-    const struct pool_history *history = &work->histories[pool];
+    const struct pool_past *past = &work->pasts[pool];
     enum error_code code = pools_work_read(work, pool, span);
     if (code != ERROR_NONE)
         return code;
     struct pool_facts facts = {
-        .course = pools_work_course(work, pool),
+        .curve = pools_work_curve(work, pool),
         .oldest = row->waits.oldest,
-        .last_start = timestamp_later(history->happened.last_start, row->recent.last_start),
-        .last_short_start = history->happened.last_short_start,
+        .last_start = timestamp_later(past->activity.last_start, row->recent.last_start),
+        .last_short_start = past->activity.last_short_start,
         .busy_max = row->recent.is_known ? row->recent.busy_max_week : row->recent.busy_max_hours,
         .ceiling_since = row->ceiling_number < work->view->ceiling_count
                              ? work->view->ceilings[row->ceiling_number].since
@@ -203,15 +204,15 @@ static enum error_code assess(struct pools_work *work, size_t pool)
     bool needs_day = row->ended_unknown > 0 || !row->recent.is_known;
     enum error_code code = ERROR_NONE;
     if (row->ended_unknown > 0) {
-        code = pools_work_read(work, pool, HISTORY_DAY);
+        code = pools_work_read(work, pool, PAST_DAY);
         correct_most_busy(work, pool);
     }
     if (code != ERROR_NONE || row->waits.oldest == TIMESTAMP_UNKNOWN)
         return code;
-    code = assess_by(work, pool, needs_day ? HISTORY_DAY : HISTORY_RECENT, &verdict);
+    code = assess_by(work, pool, needs_day ? PAST_DAY : PAST_RECENT, &verdict);
     if (code == ERROR_NONE && verdict.since != TIMESTAMP_UNKNOWN &&
-        verdict.since <= pools_work_from(work, HISTORY_RECENT))
-        code = assess_by(work, pool, HISTORY_DAY, &verdict);
+        verdict.since <= pools_work_from(work, PAST_RECENT))
+        code = assess_by(work, pool, PAST_DAY, &verdict);
     row->state = verdict.state;
     row->since = verdict.since;
     if (row->state == POOL_CEILING)
@@ -266,8 +267,8 @@ static enum error_code load_rows(struct pools_work *work)
     if (code != ERROR_NONE)
         return code;
     view->pools = arena_allocate_array(reader->arena, count + 1, sizeof *view->pools);
-    work->histories = arena_allocate_array(reader->arena, count + 1, sizeof *work->histories);
-    if (view->pools == NULL || work->histories == NULL)
+    work->pasts = arena_allocate_array(reader->arena, count + 1, sizeof *work->pasts);
+    if (view->pools == NULL || work->pasts == NULL)
         return refuse_memory(reader);
     for (; view->count < count && code == ERROR_NONE; view->count++)
         code = load_pool_row(work, &pools[view->count], view->count);
@@ -283,7 +284,7 @@ enum error_code pools_view_load(const struct view_reader *reader,
         .settings = settings,
         .now = now,
         .view = view,
-        .steps = {.most = POOLS_VIEW_STEPS_MAX, .rows_left = POOLS_VIEW_STEP_MINUTES_MAX},
+        .changes = {.most = POOLS_VIEW_CHANGES_MAX, .rows_left = POOLS_VIEW_CHANGE_MINUTES_MAX},
         .jobs_left = POOLS_VIEW_LOOKED_AT,
         .minutes_left = POOLS_VIEW_MINUTES_MAX};
     *view = (struct pools_view){.pools = NULL};
@@ -292,7 +293,7 @@ enum error_code pools_view_load(const struct view_reader *reader,
         code = ceilings_find(&work);
     for (size_t i = 0; i < view->count && code == ERROR_NONE; i++)
         code = assess(&work, i);
-    pool_steps_release(&work.steps);
+    pool_changes_release(&work.changes);
     if (code == ERROR_NONE && view->count > 1)
         qsort(view->pools, view->count, sizeof *view->pools, compare_pools);
     return code;

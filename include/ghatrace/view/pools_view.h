@@ -12,7 +12,6 @@
 #include "ghatrace/stats/pool.h"
 #include "ghatrace/stats/pool_minutes.h"
 #include "ghatrace/trace/labels.h"
-#include "ghatrace/view/pool_state.h"
 #include "ghatrace/view/run_view.h"
 
 // Queued jobs looked at for percentiles: of one pool, and in all. Only the older half of a queue is.
@@ -21,13 +20,25 @@
 // Minutes read for the most busy runners, of all pools; minutes, and seconds with changes, read for `since`, of those that
 // have queued jobs or share a ceiling with one.
 #define POOLS_VIEW_MINUTES_MAX 200000
-#define POOLS_VIEW_STEP_MINUTES_MAX 400000
-#define POOLS_VIEW_STEPS_MAX 1000000
+#define POOLS_VIEW_CHANGE_MINUTES_MAX 400000
+#define POOLS_VIEW_CHANGES_MAX 1000000
 // Running jobs looked at for the repositories of ceilings, in all.
 #define POOLS_VIEW_RUNNING_MAX 2000
 #define POOLS_VIEW_REPOSITORIES 10 // of one ceiling
 #define POOLS_VIEW_INFERRED_MAX 16
 #define POOLS_VIEW_NO_CEILING SIZE_MAX
+
+// Whether a pool keeps up with its queue, from the least to the most urgent. The rules are in src/view/pool_state.h.
+enum pool_state {
+    POOL_OK,      // nothing waits, or what waits is short
+    POOL_WAITING, // jobs wait, and none of the following
+    POOL_CEILING, // jobs wait, and a limit above the pools is reached: more runners would not help
+    POOL_BUSY,    // jobs wait, and as many jobs run as ever did in the last week
+    POOL_DEAD,    // jobs wait, nothing started for long, and nothing runs
+    POOL_STATES
+};
+// As the API names them: "ok", "waiting", "ceiling", "busy", "dead".
+extern const char *const pool_state_names[POOL_STATES];
 
 struct pools_view_pool {
     struct pool pool;

@@ -6,15 +6,15 @@
 
 #include <cmocka.h>
 
-#include "ghatrace/view/pool_state.h"
+#include "../../../src/view/pool_state.h"
 #include "support/scenario.h"
 
-#define STEPS_MAX 4000
+#define CHANGES_MAX 4000
 #define DEAD_AFTER (15 * NS_PER_MINUTE)
 
 // What happens in a pool, in order; times in seconds.
 struct play {
-    struct pool_step steps[STEPS_MAX];
+    struct pool_change changes[CHANGES_MAX];
     size_t count;
     int64_t queued, running;
     double now;
@@ -29,28 +29,28 @@ static const struct play quiet = {.now = 7200,
                                   .active_before = -1,
                                   .ceiling_since = -1};
 
-static void step(struct play *play, double at, int queued, int running)
+static void change(struct play *play, double at, int queued, int running)
 {
-    assert_true(play->count < STEPS_MAX);
-    play->steps[play->count++] = (struct pool_step){scenario_at(at), queued, running};
+    assert_true(play->count < CHANGES_MAX);
+    play->changes[play->count++] = (struct pool_change){scenario_at(at), queued, running};
     play->queued += queued;
     play->running += running;
 }
 
 static void arrive(struct play *play, double at, int jobs)
 {
-    step(play, at, jobs, 0);
+    change(play, at, jobs, 0);
 }
 
 static void start(struct play *play, double at, int jobs)
 {
-    step(play, at, -jobs, jobs);
+    change(play, at, -jobs, jobs);
     play->last_start = at - (double)((int)at % 60);
 }
 
 static void end(struct play *play, double at, int jobs)
 {
-    step(play, at, 0, -jobs);
+    change(play, at, 0, -jobs);
 }
 
 static timestamp_ns time_or_none(double at)
@@ -58,19 +58,19 @@ static timestamp_ns time_or_none(double at)
     return at < 0 ? TIMESTAMP_UNKNOWN : scenario_at(at);
 }
 
-static struct pool_course course_of(const struct play *play)
+static struct pool_curve curve_of(const struct play *play)
 {
-    return (struct pool_course){.from = scenario_at(0),
-                                .now = scenario_at(play->now),
-                                .steps = play->steps,
-                                .count = play->count,
-                                .queued = play->queued,
-                                .running = play->running};
+    return (struct pool_curve){.from = scenario_at(0),
+                               .now = scenario_at(play->now),
+                               .changes = play->changes,
+                               .count = play->count,
+                               .queued = play->queued,
+                               .running = play->running};
 }
 
 static void expect(const struct play *play, enum pool_state state, double since)
 {
-    const struct pool_facts facts = {.course = course_of(play),
+    const struct pool_facts facts = {.curve = curve_of(play),
                                      .oldest = time_or_none(play->oldest),
                                      .last_start = time_or_none(play->last_start),
                                      .last_short_start = time_or_none(play->last_short),
@@ -134,7 +134,7 @@ static void a_job_that_ended_in_the_second_of_its_start_did_start(void **state)
     (void)state;
     struct play play = quiet;
     arrive(&play, 5000, 3);
-    step(&play, 6005, -1, 0);
+    change(&play, 6005, -1, 0);
     play.last_start = 6000;
     play.oldest = 5000;
     play.now = 6000 + 899;
@@ -150,7 +150,7 @@ static void a_pool_is_dead_even_if_its_queued_jobs_are_replaced(void **state)
     for (int i = 0; i < 60; i++) {
         arrive(&play, 3000 + 30 * i, 1);
         if (i > 0)
-            step(&play, 3000 + 30 * i + 5, -1, 0);
+            change(&play, 3000 + 30 * i + 5, -1, 0);
     }
     play.now = 3000 + 30 * 59 + 10;
     play.oldest = 3000 + 30 * 59;
@@ -163,7 +163,7 @@ static void a_queue_older_than_the_minutes_is_dead_since_the_last_hour_with_a_jo
     struct play play = quiet;
     play.queued = 2;
     play.oldest = -1;
-    struct pool_facts facts = {.course = course_of(&play),
+    struct pool_facts facts = {.curve = curve_of(&play),
                                .oldest = scenario_at(0) - NS_PER_DAY,
                                .active_before = scenario_at(0) - 7 * NS_PER_HOUR,
                                .dead_after = DEAD_AFTER};
@@ -267,18 +267,18 @@ struct hosted {
 
 static void on_both(struct hosted *hosted, int pool, double at, int queued, int running)
 {
-    step(&hosted->pools[pool], at, queued, running);
-    step(&hosted->sum, at, queued, running);
+    change(&hosted->pools[pool], at, queued, running);
+    change(&hosted->sum, at, queued, running);
 }
 
 static bool infer(struct hosted *hosted, int64_t *limit, double *since)
 {
-    struct pool_course courses[POOLS], sum;
+    struct pool_curve curves[POOLS], sum;
     timestamp_ns at = TIMESTAMP_UNKNOWN;
     for (int i = 0; i < POOLS; i++)
-        courses[i] = course_of(&hosted->pools[i]);
-    sum = course_of(&hosted->sum);
-    bool is_found = ceiling_infer(&sum, courses, POOLS, limit, &at);
+        curves[i] = curve_of(&hosted->pools[i]);
+    sum = curve_of(&hosted->sum);
+    bool is_found = ceiling_infer(&sum, curves, POOLS, limit, &at);
     *since = (double)(at - scenario_at(0)) / NS_PER_SECOND;
     return is_found;
 }

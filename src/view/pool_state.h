@@ -15,28 +15,17 @@
 // A number of running jobs counts as reached as long as it is at least once in five minutes, as jobs end before the next
 // ones start. So `since` is when the pool got into trouble for the last time, and not when it changed for the last time
 // in it. Minutes are kept for a day: what began before is shown as of 24 to 25 hours ago, except a dead pool, which is
-// known by hours for a week.
-#ifndef GHATRACE_VIEW_POOL_STATE_H
-#define GHATRACE_VIEW_POOL_STATE_H
+// known by hours for a week. Private to this room.
+#ifndef GHATRACE_SRC_VIEW_POOL_STATE_H
+#define GHATRACE_SRC_VIEW_POOL_STATE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "ghatrace/base/time.h"
-#include "ghatrace/stats/pool_steps.h"
-
-// From the least to the most urgent.
-enum pool_state {
-    POOL_OK,      // nothing waits, or what waits is short
-    POOL_WAITING, // jobs wait, and none of the following
-    POOL_CEILING, // jobs wait, and a limit above the pools is reached: more runners would not help
-    POOL_BUSY,    // jobs wait, and as many jobs run as ever did in the last week
-    POOL_DEAD,    // jobs wait, nothing started for long, and nothing runs
-    POOL_STATES
-};
-// As the API names them: "ok", "waiting", "ceiling", "busy", "dead".
-extern const char *const pool_state_names[POOL_STATES];
+#include "ghatrace/stats/pool_changes.h"
+#include "ghatrace/view/pools_view.h"
 
 #define POOL_SHORT_WAIT NS_PER_MINUTE
 #define POOL_REACHED_GAP (5 * NS_PER_MINUTE)
@@ -44,33 +33,33 @@ extern const char *const pool_state_names[POOL_STATES];
 // --- numbers of jobs over time --------------------------------------------------------------------
 
 // Numbers of jobs of a pool, or of several, from a time up to now.
-struct pool_course {
+struct pool_curve {
     timestamp_ns from, now;
-    const struct pool_step *steps; // from the oldest on; may be after `now` by a little
+    const struct pool_change *changes; // from the oldest on; may be after `now` by a little
     size_t count;
-    int64_t queued, running; // now, after all steps
+    int64_t queued, running; // now, after all changes
 };
 
 // Since when jobs have been queued without a break. TIMESTAMP_UNKNOWN: none is. `from`, if they were then.
-timestamp_ns pool_course_queued_since(const struct pool_course *course);
+timestamp_ns pool_curve_queued_since(const struct pool_curve *curve);
 // When a job ran for the last time: `now` if one does; TIMESTAMP_UNKNOWN if none did.
-timestamp_ns pool_course_last_run(const struct pool_course *course);
+timestamp_ns pool_curve_last_run(const struct pool_curve *curve);
 // Since when `least` jobs have run at least once in each `gap` while jobs were queued. TIMESTAMP_UNKNOWN: they have not
 // within the last `gap`, or none is queued.
-timestamp_ns pool_course_reached_since(const struct pool_course *course, int64_t least,
-                                       duration_ns gap);
+timestamp_ns pool_curve_reached_since(const struct pool_curve *curve, int64_t least,
+                                      duration_ns gap);
 // The most jobs that ran at once since then.
-int64_t pool_course_most(const struct pool_course *course, timestamp_ns since);
+int64_t pool_curve_most(const struct pool_curve *curve, timestamp_ns since);
 
 // --- the state of a pool --------------------------------------------------------------------------
 
 struct pool_facts {
-    struct pool_course course;
+    struct pool_curve curve;
     // since when the oldest queued job waits; TIMESTAMP_UNKNOWN: none is queued
     timestamp_ns oldest;
-    timestamp_ns last_start;       // TIMESTAMP_UNKNOWN: not in the course
+    timestamp_ns last_start;       // TIMESTAMP_UNKNOWN: not within the curve
     timestamp_ns last_short_start; // likewise; of a job that had waited for less than a minute
-    // when a job ran before the course; TIMESTAMP_UNKNOWN: none is known
+    // when a job ran before the curve; TIMESTAMP_UNKNOWN: none is known
     timestamp_ns active_before;
     uint64_t busy_max; // in the last week
     // when its ceiling was reached; TIMESTAMP_UNKNOWN: it has none, or it is not
@@ -98,8 +87,8 @@ struct pool_verdict pool_assess(const struct pool_facts *facts);
 #define CEILING_INFERRED_AFTER (15 * NS_PER_MINUTE)
 #define CEILING_INFERRED_LEAST 5
 
-// `sum`: of the pools, which are `count` courses. True: there is a ceiling, `*limit`, reached since `*since`.
-bool ceiling_infer(const struct pool_course *sum, const struct pool_course *pools, size_t count,
+// `sum`: of the pools, which are `count` curves. True: there is a ceiling, `*limit`, reached since `*since`.
+bool ceiling_infer(const struct pool_curve *sum, const struct pool_curve *pools, size_t count,
                    int64_t *limit, timestamp_ns *since);
 
 #endif
