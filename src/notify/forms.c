@@ -142,10 +142,10 @@ static struct slice notice_name(const struct notice *notice)
     return (struct slice){notice->name, notice->name_len};
 }
 
-static const struct notice_facts *facts_of(const struct notice_message *message,
-                                           const struct notice *notice)
+static const struct notice_subject *subject_of(const struct notice_message *message,
+                                               const struct notice *notice)
 {
-    return notice_scene_find(message->scene, notice->key.condition, &notice->key.subject);
+    return notice_subjects_find(message->subjects, notice->key.condition, &notice->key.subject);
 }
 
 // "gpu-a100: no job starts".
@@ -163,21 +163,21 @@ static void write_headline(struct notice_text *text, const struct notice *notice
 
 // ". 9 queued, the oldest for 45m, 7 running".
 static void write_figures(struct notice_text *text, const struct notice *notice,
-                          const struct notice_facts *facts)
+                          const struct notice_subject *subject)
 {
-    if (facts == NULL || notice->key.condition == NOTICE_SILENCE)
+    if (subject == NULL || notice->key.condition == NOTICE_SILENCE)
         return;
     write_words(text, ". ");
-    write_number(text, facts->queued, " queued");
-    if (facts->oldest != TIMESTAMP_UNKNOWN) {
+    write_number(text, subject->queued, " queued");
+    if (subject->oldest != TIMESTAMP_UNKNOWN) {
         write_words(text, ", the oldest for ");
-        write_duration(text, text->now - facts->oldest);
+        write_duration(text, text->now - subject->oldest);
     }
     write_words(text, ", ");
-    write_number(text, facts->running, facts->limit > 0 ? " of " : " running");
-    if (facts->limit > 0)
-        write_number(text, facts->limit, " running");
-    if (facts->has_state && facts->state == POOL_BUSY)
+    write_number(text, subject->running, subject->limit > 0 ? " of " : " running");
+    if (subject->limit > 0)
+        write_number(text, subject->limit, " running");
+    if (subject->has_state && subject->state == POOL_BUSY)
         write_words(text, ": as many as ever in the last week");
 }
 
@@ -190,7 +190,7 @@ static void write_time(struct notice_text *text, const char *words, timestamp_ns
 
 // A line without its end.
 static void write_sentence(struct notice_text *text, const struct notice *notice,
-                           const struct notice_facts *facts)
+                           const struct notice_subject *subject)
 {
     const struct notice_state *state = &notice->state;
     write_headline(text, notice);
@@ -200,7 +200,7 @@ static void write_sentence(struct notice_text *text, const struct notice *notice
     } else {
         write_time(text, " since ", state->began_at);
     }
-    write_figures(text, notice, facts);
+    write_figures(text, notice, subject);
     write_words(text, ".");
 }
 
@@ -209,7 +209,7 @@ static void write_sentences(struct notice_text *text, const struct notice_messag
     size_t shown = message->count < NOTICE_LINES_MAX ? message->count : NOTICE_LINES_MAX;
     for (size_t i = 0; i < shown; i++) {
         write_words(text, i > 0 ? "\n" : "");
-        write_sentence(text, message->notices[i], facts_of(message, message->notices[i]));
+        write_sentence(text, message->notices[i], subject_of(message, message->notices[i]));
     }
     if (shown < message->count) {
         write_words(text, "\nand ");
@@ -254,7 +254,7 @@ static struct notice_text begin_text(struct notice_document *document)
 {
     buffer_clear(&document->scratch);
     return (struct notice_text){
-        .out = &document->scratch, .form = document->form, .now = document->message->scene->now};
+        .out = &document->scratch, .form = document->form, .now = document->message->subjects->now};
 }
 
 static void end_text(struct notice_document *document, const char *name,
@@ -284,49 +284,50 @@ static void put_id(struct json_out *json, const struct notice *notice)
 {
     char key[128];
     uint8_t digest[SHA256_SIZE];
-    char subject[2 * NOTICE_SUBJECT_ID_SIZE + 1];
-    hex_encode(notice->key.subject.bytes, NOTICE_SUBJECT_ID_SIZE, subject);
+    char digits[2 * NOTICE_SUBJECT_ID_SIZE + 1];
+    hex_encode(notice->key.subject.bytes, NOTICE_SUBJECT_ID_SIZE, digits);
     (void)snprintf(key, sizeof key, "%s %s %lld %s", notice_condition_names[notice->key.condition],
-                   subject, (long long)notice->state.began_at, is_end(notice) ? "ended" : "began");
+                   digits, (long long)notice->state.began_at, is_end(notice) ? "ended" : "began");
     digest_sha256(slice_from_string(key), digest);
     json_out_hex(json, "id", digest, 16);
 }
 
-static void put_facts(struct json_out *json, const struct notice_facts *facts, timestamp_ns now)
+static void put_subject(struct json_out *json, const struct notice_subject *subject,
+                        timestamp_ns now)
 {
-    bool is_known = facts != NULL && facts->name.len > 0;
-    bool has_state = facts != NULL && facts->has_state;
+    bool is_known = subject != NULL && subject->name.len > 0;
+    bool has_state = subject != NULL && subject->has_state;
     json_out_text(json, "state",
-                  has_state ? slice_from_string(pool_state_names[facts->state]) : SLICE_EMPTY);
+                  has_state ? slice_from_string(pool_state_names[subject->state]) : SLICE_EMPTY);
     if (is_known) {
-        json_out_count(json, "queued", facts->queued);
-        json_out_count(json, "running", facts->running);
+        json_out_count(json, "queued", subject->queued);
+        json_out_count(json, "running", subject->running);
     } else {
         json_out_null(json, "queued");
         json_out_null(json, "running");
     }
     if (has_state)
-        json_out_seconds(json, "oldest_wait_seconds", pools_view_wait(facts->oldest, now));
+        json_out_seconds(json, "oldest_wait_seconds", pools_view_wait(subject->oldest, now));
     else
         json_out_null(json, "oldest_wait_seconds");
-    if (facts != NULL && facts->limit > 0)
-        json_out_count(json, "limit", facts->limit);
+    if (subject != NULL && subject->limit > 0)
+        json_out_count(json, "limit", subject->limit);
     else
         json_out_null(json, "limit");
 }
 
 // Of a pool the ceiling that holds it back.
-static struct slice ceiling_of(const struct notice *notice, const struct notice_facts *facts)
+static struct slice ceiling_of(const struct notice *notice, const struct notice_subject *subject)
 {
     if (notice->key.condition == NOTICE_CEILING)
         return notice_name(notice);
-    return facts != NULL ? facts->ceiling : SLICE_EMPTY;
+    return subject != NULL ? subject->ceiling : SLICE_EMPTY;
 }
 
 static void put_notice(struct notice_document *document, const struct notice *notice)
 {
     struct json_out *json = &document->json;
-    const struct notice_facts *facts = facts_of(document->message, notice);
+    const struct notice_subject *subject = subject_of(document->message, notice);
     enum notice_condition condition = notice->key.condition;
     bool is_of_pool = condition == NOTICE_DEAD || condition == NOTICE_QUEUED;
     json_out_open_object(json, NULL);
@@ -334,12 +335,12 @@ static void put_notice(struct notice_document *document, const struct notice *no
     json_out_text(json, "condition", slice_from_string(notice_condition_names[condition]));
     json_out_text(json, "event", is_end(notice) ? SLICE("ended") : SLICE("began"));
     json_out_text(json, "pool", is_of_pool ? notice_name(notice) : SLICE_EMPTY);
-    json_out_text(json, "ceiling", ceiling_of(notice, facts));
+    json_out_text(json, "ceiling", ceiling_of(notice, subject));
     json_out_time(json, "since", notice->state.began_at);
     json_out_time(json, "ended_at", notice->state.ended_at);
-    put_facts(json, facts, document->message->scene->now);
+    put_subject(json, subject, document->message->subjects->now);
     struct notice_text text = begin_text(document);
-    write_sentence(&text, notice, facts);
+    write_sentence(&text, notice, subject);
     end_text(document, "text", &text);
     json_out_close_object(json);
 }
@@ -383,7 +384,7 @@ static void put_ntfy(struct notice_document *document, const char *topic)
 
 size_t notice_batch_max(enum notice_form form)
 {
-    return form == NOTICE_JSON ? NOTICE_BATCH_MAX : NOTICE_BOARD_MAX;
+    return form == NOTICE_JSON ? NOTICE_BATCH_MAX : NOTICE_LIST_MAX;
 }
 
 enum error_code notice_write(const struct notice_message *message,

@@ -4,11 +4,11 @@
 
 #include <stddef.h>
 
-#include "board.h"
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/base/slice.h"
 #include "ghatrace/notify/notices.h"
-#include "scene.h"
+#include "list.h"
+#include "subjects.h"
 
 // Notices in one request of our own form, where each takes some 350 bytes, and several KiB with an odd name. A text has
 // all that are pending, as it names few of them.
@@ -26,9 +26,9 @@
 size_t notice_clean_name(struct slice name, char text[NOTICE_SHOWN_SIZE]);
 
 struct notice_message {
-    const struct notice *const *notices; // pending
-    size_t count;                        // at least 1
-    const struct notice_scene *scene;    // the newest
+    const struct notice *const *notices;    // pending
+    size_t count;                           // at least 1
+    const struct notice_subjects *subjects; // the newest
 };
 // How many notices one request may have.
 size_t notice_batch_max(enum notice_form form);

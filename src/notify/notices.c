@@ -27,7 +27,7 @@ static void let_senders_go_on(struct notices *notices, bool is_stored)
 {
     for (size_t i = 0; i < notices->senders->receivers.count; i++) {
         struct notice_sender *sender = &notices->senders->items[i];
-        if (!is_stored || notice_board_may_send(&notices->board, sender->receiver->id))
+        if (!is_stored || notice_list_may_send(&notices->list, sender->receiver->id))
             notice_sender_go_on(sender);
     }
 }
@@ -38,7 +38,7 @@ static void on_notices_stored(void *context)
     struct notices *notices = context;
     bool is_stored = notices->task.outcome == ENGINE_ACCEPTED;
     notices->is_storing = false;
-    notice_board_stored(&notices->board, is_stored);
+    notice_list_stored(&notices->list, is_stored);
     if (notices->is_stopped)
         return;
     let_senders_go_on(notices, is_stored);
@@ -52,8 +52,8 @@ void notices_store_changes(struct notices *notices)
     if (notices->is_storing)
         return;
     arena_clear(&notices->stored_arena);
-    if (!notice_board_changes(&notices->board, &notices->stored_arena, notices->entries,
-                              NOTICE_STORED_MAX, &count) ||
+    if (!notice_list_changes(&notices->list, &notices->stored_arena, notices->entries,
+                             NOTICE_STORED_MAX, &count) ||
         count == 0)
         return;
     notices->is_storing = true;
@@ -73,7 +73,7 @@ static enum error_code load_notices(struct notices *notices, struct error *error
     code = store_table_walk(transaction, STORE_TABLE_NOTICES, SLICE_EMPTY, &walk, error);
     if (code == ERROR_NONE) {
         while ((code = store_table_next(walk, &entry, error)) == ERROR_NONE &&
-               (code = notice_board_load(&notices->board, entry)) == ERROR_NONE)
+               (code = notice_list_load(&notices->list, entry)) == ERROR_NONE)
             continue;
         store_table_end_walk(walk);
     }
@@ -96,8 +96,8 @@ static timestamp_ns last_event(struct notices *notices, struct store_transaction
     return timestamp_later(counters.last_event_at, recorded);
 }
 
-static enum error_code read_scene(struct notices *notices, struct arena *arena,
-                                  struct notice_scene *scene, struct error *error)
+static enum error_code read_subjects(struct notices *notices, struct arena *arena,
+                                     struct notice_subjects *subjects, struct error *error)
 {
     const struct notices_options *options = &notices->options;
     struct store_transaction *transaction;
@@ -106,9 +106,10 @@ static enum error_code read_scene(struct notices *notices, struct arena *arena,
     if (code != ERROR_NONE)
         return code;
     const struct view_reader reader = {transaction, arena, error};
-    code = pools_view_load(&reader, &options->pools, scene->now, &view);
-    if (code == ERROR_NONE && !notice_scene_make(&view, &options->settings,
-                                                 last_event(notices, transaction), arena, scene))
+    code = pools_view_load(&reader, &options->pools, subjects->now, &view);
+    if (code == ERROR_NONE &&
+        !notice_subjects_make(&view, &options->settings, last_event(notices, transaction), arena,
+                              subjects))
         code = error_set(error, ERROR_MEMORY, "out of memory");
     store_abort(transaction);
     return code;
@@ -131,14 +132,14 @@ static void look_at_pools(void *context)
 {
     struct notices *notices = context;
     struct arena *arena = &notices->arenas[1 - notices->arena];
-    struct notice_scene scene = {.now = timestamp_now()};
+    struct notice_subjects subjects = {.now = timestamp_now()};
     struct error error;
     arena_clear(arena);
-    enum error_code code = read_scene(notices, arena, &scene, &error);
+    enum error_code code = read_subjects(notices, arena, &subjects, &error);
     if (code == ERROR_NONE) {
-        notices->scene = scene;
+        notices->subjects = subjects;
         notices->arena = 1 - notices->arena;
-        code = notice_board_update(&notices->board, &notices->scene, &notices->senders->receivers);
+        code = notice_list_update(&notices->list, &notices->subjects, &notices->senders->receivers);
         if (code != ERROR_NONE)
             error_set(&error, code, "out of memory");
     }
@@ -174,7 +175,7 @@ enum error_code notices_create(const struct notices_options *options, struct not
         return error_set(error, ERROR_MEMORY, "notices: out of memory");
     notices->options = *options;
     notices->interval = interval_of(&options->settings);
-    notices->board.times = (struct notice_times){options->settings.hold, NOTICE_AGE_MAX};
+    notices->list.times = (struct notice_times){options->settings.hold, NOTICE_AGE_MAX};
     arena_init(&notices->arenas[0], ARENA_BLOCK);
     arena_init(&notices->arenas[1], ARENA_BLOCK);
     arena_init(&notices->stored_arena, ARENA_BLOCK);
@@ -232,7 +233,7 @@ void notices_use(struct notices *notices, struct notice_senders *senders)
     bool is_first = notices->senders == NULL;
     notice_senders_destroy(notices->senders);
     notices->senders = senders;
-    notice_board_keep(&notices->board, &senders->receivers);
+    notice_list_keep(&notices->list, &senders->receivers);
     // At the start deliveries may have piled up that change what is known of the pools.
     if (is_first)
         net_timer_set(notices->timer, notices->interval);
@@ -258,7 +259,7 @@ void notices_destroy(struct notices *notices)
         return;
     assert(!notices->is_storing);
     notice_senders_destroy(notices->senders);
-    notice_board_release(&notices->board);
+    notice_list_release(&notices->list);
     arena_release(&notices->arenas[0]);
     arena_release(&notices->arenas[1]);
     arena_release(&notices->stored_arena);
@@ -269,10 +270,10 @@ void notices_destroy(struct notices *notices)
 
 void notices_read_counters(const struct notices *notices, struct notices_counters *counters)
 {
-    const struct notice_board *board = &notices->board;
+    const struct notice_list *list = &notices->list;
     *counters = (struct notices_counters){
-        .sent = board->sent, .folded = board->folded, .failures = notices->failures};
-    memcpy(counters->dropped, board->dropped, sizeof counters->dropped);
+        .sent = list->sent, .folded = list->folded, .failures = notices->failures};
+    memcpy(counters->dropped, list->dropped, sizeof counters->dropped);
     struct notice_receiver_status status;
     for (size_t i = 0; notices_read_receiver(notices, i, &status); i++) {
         counters->receivers++;
@@ -288,6 +289,6 @@ bool notices_read_receiver(const struct notices *notices, size_t index,
     if (senders == NULL || index >= senders->receivers.count)
         return false;
     *status = senders->items[index].status;
-    status->pending = notice_board_pending(&notices->board, senders->receivers.items[index].id);
+    status->pending = notice_list_pending(&notices->list, senders->receivers.items[index].id);
     return true;
 }

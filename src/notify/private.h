@@ -4,11 +4,11 @@
 
 #include <stdbool.h>
 
-#include "board.h"
 #include "ghatrace/base/arena.h"
 #include "ghatrace/notify/notices.h"
-#include "scene.h"
+#include "list.h"
 #include "sender.h"
+#include "subjects.h"
 
 #define NOTICE_STORED_MAX 256 // changes in one task of the engine
 
@@ -19,7 +19,7 @@ struct notice_senders {
 
 struct notices {
     struct notices_options options;
-    struct notice_board board;
+    struct notice_list list;
     struct notice_senders *senders; // NULL: notices_use() was not called yet
     struct net_timer *timer;
     duration_ns interval;
@@ -27,9 +27,9 @@ struct notices {
     bool has_failed; // the pools could not be read, and it was logged
     uint64_t failures;
 
-    struct arena arenas[2]; // of `scene`, and of the next one
-    unsigned arena;         // that of `scene`
-    struct notice_scene scene;
+    struct arena arenas[2]; // of `subjects`, and of the next ones
+    unsigned arena;         // that of `subjects`
+    struct notice_subjects subjects;
 
     // What the engine is given to store.
     struct engine_task task;

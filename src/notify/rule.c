@@ -17,28 +17,30 @@ static void make_pending(struct notice_state *state, enum notice_phase phase, ti
     state->is_unsure = false;
 }
 
-static enum notice_event advance_none(struct notice_state *state, const struct notice_sight *sight)
+static enum notice_event advance_none(struct notice_state *state,
+                                      const struct notice_observation *seen)
 {
-    if (sight->presence != NOTICE_PRESENT)
+    if (seen->presence != NOTICE_PRESENT)
         return NOTICE_NO_EVENT;
-    make_pending(state, NOTICE_BEGIN_DUE, sight->now);
-    state->began_at = sight->since;
+    make_pending(state, NOTICE_BEGIN_DUE, seen->now);
+    state->began_at = seen->since;
     return NOTICE_NO_EVENT;
 }
 
 // If it may have been received and is over, its end follows when it was sent again.
-static enum notice_event advance_begin(struct notice_state *state, const struct notice_sight *sight,
+static enum notice_event advance_begin(struct notice_state *state,
+                                       const struct notice_observation *seen,
                                        const struct notice_times *times)
 {
     if (state->is_in_flight)
         return NOTICE_NO_EVENT;
-    if (sight->presence != NOTICE_PRESENT && !state->is_unsure)
+    if (seen->presence != NOTICE_PRESENT && !state->is_unsure)
         return end_state(state, NOTICE_FOLDED);
-    if (sight->presence != NOTICE_ABSENT)
+    if (seen->presence != NOTICE_ABSENT)
         state->ended_at = TIMESTAMP_UNKNOWN;
     else if (state->ended_at == TIMESTAMP_UNKNOWN)
-        state->ended_at = sight->now;
-    if (sight->now - state->due_at < times->age_max)
+        state->ended_at = seen->now;
+    if (seen->now - state->due_at < times->age_max)
         return NOTICE_NO_EVENT;
     state->phase = NOTICE_DROPPED;
     return NOTICE_TOO_OLD;
@@ -52,25 +54,27 @@ static enum notice_event fold_end(struct notice_state *state)
     return NOTICE_FOLDED;
 }
 
-static enum notice_event advance_held(struct notice_state *state, const struct notice_sight *sight,
+static enum notice_event advance_held(struct notice_state *state,
+                                      const struct notice_observation *seen,
                                       const struct notice_times *times)
 {
-    if (sight->presence != NOTICE_ABSENT)
+    if (seen->presence != NOTICE_ABSENT)
         return fold_end(state);
-    if (sight->now - state->ended_at >= times->hold)
-        make_pending(state, NOTICE_END_DUE, sight->now);
+    if (seen->now - state->ended_at >= times->hold)
+        make_pending(state, NOTICE_END_DUE, seen->now);
     return NOTICE_NO_EVENT;
 }
 
-static enum notice_event advance_end(struct notice_state *state, const struct notice_sight *sight,
+static enum notice_event advance_end(struct notice_state *state,
+                                     const struct notice_observation *seen,
                                      const struct notice_times *times)
 {
     if (state->is_in_flight)
         return NOTICE_NO_EVENT;
-    if (sight->presence != NOTICE_ABSENT && !state->is_unsure)
+    if (seen->presence != NOTICE_ABSENT && !state->is_unsure)
         return fold_end(state);
-    return sight->now - state->due_at < times->age_max ? NOTICE_NO_EVENT
-                                                       : end_state(state, NOTICE_TOO_OLD);
+    return seen->now - state->due_at < times->age_max ? NOTICE_NO_EVENT
+                                                      : end_state(state, NOTICE_TOO_OLD);
 }
 
 // After the clock was set back, times are not in the future.
@@ -80,28 +84,28 @@ static void clamp_times(struct notice_state *state, timestamp_ns now)
     state->ended_at = timestamp_earlier(state->ended_at, now);
 }
 
-enum notice_event notice_advance(struct notice_state *state, const struct notice_sight *sight,
+enum notice_event notice_advance(struct notice_state *state, const struct notice_observation *seen,
                                  const struct notice_times *times)
 {
-    clamp_times(state, sight->now);
+    clamp_times(state, seen->now);
     switch (state->phase) {
     case NOTICE_NONE:
-        return advance_none(state, sight);
+        return advance_none(state, seen);
     case NOTICE_BEGIN_DUE:
-        return advance_begin(state, sight, times);
+        return advance_begin(state, seen, times);
     case NOTICE_BEGUN:
-        if (sight->presence == NOTICE_ABSENT) {
+        if (seen->presence == NOTICE_ABSENT) {
             state->phase = NOTICE_HELD;
-            state->ended_at = sight->now;
+            state->ended_at = seen->now;
         }
         return NOTICE_NO_EVENT;
     case NOTICE_HELD:
-        return advance_held(state, sight, times);
+        return advance_held(state, seen, times);
     case NOTICE_END_DUE:
-        return advance_end(state, sight, times);
+        return advance_end(state, seen, times);
     case NOTICE_DROPPED:
-        return sight->presence != NOTICE_ABSENT ? NOTICE_NO_EVENT
-                                                : end_state(state, NOTICE_NO_EVENT);
+        return seen->presence != NOTICE_ABSENT ? NOTICE_NO_EVENT
+                                               : end_state(state, NOTICE_NO_EVENT);
     case NOTICE_PHASES:
         break;
     }

@@ -7,9 +7,9 @@
 //
 // At most one of the two is pending. What was not sent is folded where the other follows: a begin whose trouble is over is
 // dropped, and so is an end whose trouble is back (the receiver has its begin). What may have been sent, since a request was
-// not answered, is not folded but sent again, with the same ID: so begins and ends alternate for the receiver. `hold` does the same for a trouble that
-// comes and goes. What was pending for `age_max`, or was refused NOTICE_TRIES_MAX times, is dropped: after such a begin
-// nothing is sent of this trouble (DROPPED), after such an end the next begin follows a begin.
+// not answered, is not folded but sent again, with the same ID: so begins and ends alternate for the receiver. `hold` does
+// the same for a trouble that comes and goes. What was pending for `age_max`, or was refused NOTICE_TRIES_MAX times, is
+// dropped: after such a begin nothing is sent of this trouble (DROPPED), after such an end the next begin follows a begin.
 #ifndef GHATRACE_SRC_NOTIFY_RULE_H
 #define GHATRACE_SRC_NOTIFY_RULE_H
 
@@ -44,23 +44,27 @@ struct notice_state {
     timestamp_ns due_at;   // since when what is pending is pending
 };
 
+// From the settings.
 struct notice_times {
     duration_ns hold;
     duration_ns age_max;
 };
 
 enum notice_presence {
-    NOTICE_ABSENT,  // the trouble is over
-    NOTICE_LASTING, // it is not over, but is no reason for a notice of its own: another one takes its place, or it is not known
-    NOTICE_PRESENT, // it is there, for as long as the settings ask for
+    NOTICE_ABSENT, // the trouble is over
+    // It is not over, but is no reason for a notice of its own: another one takes its place, or it is not known.
+    NOTICE_LASTING,
+    NOTICE_PRESENT, // it has lasted for as long as the settings ask for
 };
 
-struct notice_sight {
+// What is seen of the trouble at one moment.
+struct notice_observation {
     enum notice_presence presence;
     timestamp_ns since; // since when, if it is present
     timestamp_ns now;
 };
 
+// What became of a notice that was not sent, for the counters.
 enum notice_event { NOTICE_NO_EVENT, NOTICE_FOLDED, NOTICE_TOO_OLD, NOTICE_REFUSED };
 
 static inline bool notice_is_pending(const struct notice_state *state)
@@ -68,8 +72,8 @@ static inline bool notice_is_pending(const struct notice_state *state)
     return state->phase == NOTICE_BEGIN_DUE || state->phase == NOTICE_END_DUE;
 }
 
-// Brings the state up to `sight->now`. NOTICE_NONE is all zero.
-enum notice_event notice_advance(struct notice_state *state, const struct notice_sight *sight,
+// Brings the state up to `seen->now`. NOTICE_NONE is all zero.
+enum notice_event notice_advance(struct notice_state *state, const struct notice_observation *seen,
                                  const struct notice_times *times);
 
 enum notice_result {

@@ -118,7 +118,7 @@ static void note_receiver_accepts(struct notice_sender *sender)
 static void settle_request(struct notice_sender *sender, enum notice_result result)
 {
     buffer_release(&sender->body);
-    notice_board_settle(&sender->notices->board, sender->receiver->id, result);
+    notice_list_settle(&sender->notices->list, sender->receiver->id, result);
     notices_store_changes(sender->notices);
 }
 
@@ -174,10 +174,10 @@ static enum error_code send_request(struct notice_sender *sender)
 static enum error_code compose_request(struct notice_sender *sender)
 {
     struct notices *notices = sender->notices;
-    const struct notice *taken[NOTICE_BOARD_MAX];
-    size_t count = notice_board_list(&notices->board, sender->receiver->id, taken);
+    const struct notice *taken[NOTICE_LIST_MAX];
+    size_t count = notice_list_in_flight(&notices->list, sender->receiver->id, taken);
     const struct notice_message message = {
-        .notices = taken, .count = count, .scene = &notices->scene};
+        .notices = taken, .count = count, .subjects = &notices->subjects};
     buffer_init(&sender->body, NOTICE_BODY_MAX);
     return notice_write(&message, sender->receiver, &sender->body);
 }
@@ -208,7 +208,7 @@ static void prepare_pending(struct notice_sender *sender)
 {
     struct notices *notices = sender->notices;
     size_t max = notice_batch_max(sender->receiver->form);
-    sender->is_prepared = notice_board_take(&notices->board, sender->receiver->id, max) > 0;
+    sender->is_prepared = notice_list_take(&notices->list, sender->receiver->id, max) > 0;
     if (sender->is_prepared)
         notices_store_changes(notices);
 }

@@ -5,12 +5,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "board.h"
 #include "ghatrace/base/backoff.h"
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/client/http_client.h"
 #include "ghatrace/net/loop.h"
 #include "ghatrace/notify/notices.h"
+#include "list.h"
 
 #define NOTICE_TIMEOUT (10 * NS_PER_SECOND)
 #define NOTICE_BACKOFF_FIRST (2 * NS_PER_SECOND)

@@ -35,7 +35,7 @@
 //   job_history, pool_waits, pool_minutes, pool_hours
 //               statistics of open and measured runs and jobs (store/table.h, stats/); rebuilt from
 //               the states in older stores
-//   notices     what is pending for receivers of notices, and whose begin was sent to them (notify/board.h)
+//   notices     what is pending for receivers of notices, and whose begin was sent to them (notify/list.h)
 //   arc_jobs    job by its runner, for reports of ARC; only while they are accepted: hash of the runner's name ‖
 //               be64 job id ‖ trace → 01 ‖ be64 each: run id, attempt, runner id, hash of the repository, hash of
 //               the job's name, created at, started at, ended at (0: not; 2^63 - 1: at an unknown time), closed at (0:

@@ -39,7 +39,7 @@ enum store_table {
     STORE_TABLE_POOL_MINUTES,   // stats/pool_minutes.h
     STORE_TABLE_POOL_HOURS,     // stats/pool_minutes.h
     STORE_TABLE_RUNNERS,        // stats/runners.h
-    STORE_TABLE_NOTICES,        // src/notify/board.h
+    STORE_TABLE_NOTICES,        // src/notify/list.h
     STORE_TABLE_COUNT,
 };
 

@@ -14,10 +14,10 @@
 #define NOW ((timestamp_ns)1790000000 * NS_PER_SECOND)
 
 struct paper {
-    struct notice notices[NOTICE_BOARD_MAX];
-    const struct notice *list[NOTICE_BOARD_MAX];
-    struct notice_facts facts[1];
-    struct notice_scene scene;
+    struct notice notices[NOTICE_LIST_MAX];
+    const struct notice *list[NOTICE_LIST_MAX];
+    struct notice_subject subject[1];
+    struct notice_subjects subjects;
     struct notice_message message;
     struct notice_receiver receiver;
     struct buffer body;
@@ -50,17 +50,17 @@ static void set_notices(struct slice name, size_t count, bool end)
 {
     memcpy(paper.name, name.data, name.len);
     struct slice kept = {paper.name, name.len};
-    paper.facts[0] = (struct notice_facts){.id = notice_subject_of(kept),
-                                           .name = kept,
-                                           .has_state = true,
-                                           .state = POOL_BUSY,
-                                           .queued = 9,
-                                           .running = 7,
-                                           .oldest = NOW - 16 * NS_PER_MINUTE};
-    paper.scene = (struct notice_scene){.facts = paper.facts, .count = 1, .now = NOW};
+    paper.subject[0] = (struct notice_subject){.id = notice_subject_id_of(kept),
+                                               .name = kept,
+                                               .has_state = true,
+                                               .state = POOL_BUSY,
+                                               .queued = 9,
+                                               .running = 7,
+                                               .oldest = NOW - 16 * NS_PER_MINUTE};
+    paper.subjects = (struct notice_subjects){.items = paper.subject, .count = 1, .now = NOW};
     for (size_t i = 0; i < count; i++) {
         paper.notices[i] = (struct notice){
-            .key = {.condition = NOTICE_QUEUED, .subject = paper.facts[0].id},
+            .key = {.condition = NOTICE_QUEUED, .subject = paper.subject[0].id},
             .state = {.phase = end ? NOTICE_END_DUE : NOTICE_BEGIN_DUE,
                       .began_at = NOW - NS_PER_HOUR,
                       .ended_at = end ? NOW - 5 * NS_PER_MINUTE : TIMESTAMP_UNKNOWN},
@@ -69,7 +69,7 @@ static void set_notices(struct slice name, size_t count, bool end)
         paper.list[i] = &paper.notices[i];
     }
     paper.message =
-        (struct notice_message){.notices = paper.list, .count = count, .scene = &paper.scene};
+        (struct notice_message){.notices = paper.list, .count = count, .subjects = &paper.subjects};
 }
 
 static void write_as(enum notice_form form)
@@ -137,7 +137,7 @@ static void a_pool_that_is_no_longer_known_has_no_figures(void **state)
 {
     (void)state;
     set_notices(SLICE("gpu"), 1, true);
-    paper.scene.count = 0;
+    paper.subjects.count = 0;
     write_as(NOTICE_SLACK);
     assert_text(member(JSON_ROOT, "text"), "Over: gpu: jobs wait long, after 55m.");
     write_as(NOTICE_JSON);
@@ -161,7 +161,7 @@ static void a_request_of_the_longest_names_fits(void **state)
     (void)state;
     memset(longest, '\x01', sizeof longest); // six bytes each in JSON
     set_notices((struct slice){longest, sizeof longest}, notice_batch_max(NOTICE_JSON), false);
-    paper.facts[0].ceiling = paper.facts[0].name;
+    paper.subject[0].ceiling = paper.subject[0].name;
     write_as(NOTICE_JSON);
     assert_true(paper.body.len > 500000);
 }

@@ -25,8 +25,8 @@ static struct world new_world(void)
 
 static enum notice_event look(struct world *world, enum notice_presence presence)
 {
-    const struct notice_sight sight = {presence, world->now - 20 * MINUTE, world->now};
-    return notice_advance(&world->state, &sight, &times);
+    const struct notice_observation seen = {presence, world->now - 20 * MINUTE, world->now};
+    return notice_advance(&world->state, &seen, &times);
 }
 
 static enum notice_event answer(struct world *world, enum notice_result result)

@@ -1,5 +1,5 @@
-// What is pending, and which begins were sent.
-#include "board.h"
+// The list of notices.
+#include "list.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -20,16 +20,16 @@ static const char phase_letters[NOTICE_PHASES] = {
     [NOTICE_NONE] = '-', [NOTICE_BEGIN_DUE] = 'b', [NOTICE_BEGUN] = 'B',
     [NOTICE_HELD] = 'h', [NOTICE_END_DUE] = 'e',   [NOTICE_DROPPED] = 'd'};
 
-void notice_board_release(struct notice_board *board)
+void notice_list_release(struct notice_list *list)
 {
-    for (size_t i = 0; i < board->count; i++)
-        memory_free(board->notices[i].name);
-    memory_free(board->notices);
-    board->notices = NULL;
-    board->count = board->capacity = 0;
+    for (size_t i = 0; i < list->count; i++)
+        memory_free(list->notices[i].name);
+    memory_free(list->notices);
+    list->notices = NULL;
+    list->count = list->capacity = 0;
 }
 
-// --- the list -------------------------------------------------------------------------------------
+// --- entries --------------------------------------------------------------------------------------
 
 static int compare_keys(const struct notice_key *a, const struct notice_key *b)
 {
@@ -41,12 +41,12 @@ static int compare_keys(const struct notice_key *a, const struct notice_key *b)
 }
 
 // The position of the first notice that is not before `key`.
-static size_t position_of_key(const struct notice_board *board, const struct notice_key *key)
+static size_t position_of_key(const struct notice_list *list, const struct notice_key *key)
 {
-    size_t low = 0, high = board->count;
+    size_t low = 0, high = list->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (compare_keys(&board->notices[middle].key, key) < 0)
+        if (compare_keys(&list->notices[middle].key, key) < 0)
             low = middle + 1;
         else
             high = middle;
@@ -54,61 +54,61 @@ static size_t position_of_key(const struct notice_board *board, const struct not
     return low;
 }
 
-static struct notice *find_notice(const struct notice_board *board, const struct notice_key *key)
+static struct notice *find_notice(const struct notice_list *list, const struct notice_key *key)
 {
-    size_t at = position_of_key(board, key);
-    bool is_found = at < board->count && compare_keys(&board->notices[at].key, key) == 0;
-    return is_found ? &board->notices[at] : NULL;
+    size_t at = position_of_key(list, key);
+    bool is_found = at < list->count && compare_keys(&list->notices[at].key, key) == 0;
+    return is_found ? &list->notices[at] : NULL;
 }
 
-static bool make_room_for_one(struct notice_board *board)
+static bool make_room_for_one(struct notice_list *list)
 {
-    if (board->count < board->capacity)
+    if (list->count < list->capacity)
         return true;
-    size_t capacity = board->capacity > 0 ? 2 * board->capacity : CAPACITY_FIRST;
-    void *notices = memory_resize(board->notices, capacity * sizeof *board->notices);
+    size_t capacity = list->capacity > 0 ? 2 * list->capacity : CAPACITY_FIRST;
+    void *notices = memory_resize(list->notices, capacity * sizeof *list->notices);
     if (notices == NULL)
         return false;
-    board->notices = notices;
-    board->capacity = capacity;
+    list->notices = notices;
+    list->capacity = capacity;
     return true;
 }
 
 // The notice of this key, which is added if there is none. NULL: out of memory.
-static struct notice *add_notice(struct notice_board *board, const struct notice_key *key,
+static struct notice *add_notice(struct notice_list *list, const struct notice_key *key,
                                  struct slice name)
 {
-    size_t at = position_of_key(board, key);
-    struct notice *notice = find_notice(board, key);
+    size_t at = position_of_key(list, key);
+    struct notice *notice = find_notice(list, key);
     if (notice != NULL)
         return notice;
     if (name.len > NOTICE_NAME_MAX)
         name = utf8_is_valid(name) ? utf8_cut(name, NOTICE_NAME_MAX)
                                    : (struct slice){name.data, NOTICE_NAME_MAX};
     char *copy = memory_copy_string(name.data, name.len);
-    if (copy == NULL || !make_room_for_one(board)) {
+    if (copy == NULL || !make_room_for_one(list)) {
         memory_free(copy);
         return NULL;
     }
-    notice = &board->notices[at];
-    memmove(notice + 1, notice, (board->count - at) * sizeof *notice);
+    notice = &list->notices[at];
+    memmove(notice + 1, notice, (list->count - at) * sizeof *notice);
     *notice = (struct notice){.key = *key, .name = copy, .name_len = name.len};
-    board->count++;
+    list->count++;
     return notice;
 }
 
 // Removes notices that are over and need not be stored any more.
-static void remove_ended(struct notice_board *board)
+static void remove_ended(struct notice_list *list)
 {
     size_t kept = 0;
-    for (size_t i = 0; i < board->count; i++) {
-        struct notice *notice = &board->notices[i];
+    for (size_t i = 0; i < list->count; i++) {
+        struct notice *notice = &list->notices[i];
         if (notice->state.phase == NOTICE_NONE && notice->changes == notice->stored)
             memory_free(notice->name);
         else
-            board->notices[kept++] = *notice;
+            list->notices[kept++] = *notice;
     }
-    board->count = kept;
+    list->count = kept;
 }
 
 // --- the stored form ------------------------------------------------------------------------------
@@ -189,13 +189,13 @@ static bool decode_state(struct slice bytes, struct notice_state *state)
     return state->began_at >= 0 && state->ended_at >= 0 && state->due_at >= 0;
 }
 
-enum error_code notice_board_load(struct notice_board *board, struct store_entry entry)
+enum error_code notice_list_load(struct notice_list *list, struct store_entry entry)
 {
     struct notice_key key = {.receiver = 0};
     struct notice_state state;
     if (!decode_key(entry.key, &key) || !decode_state(entry.value, &state))
         return ERROR_NONE;
-    struct notice *notice = add_notice(board, &key, slice_skip(entry.value, VALUE_SIZE));
+    struct notice *notice = add_notice(list, &key, slice_skip(entry.value, VALUE_SIZE));
     if (notice == NULL)
         return ERROR_MEMORY;
     notice->state = state;
@@ -217,12 +217,12 @@ static bool encode_change(const struct notice *notice, struct arena *arena,
     return true;
 }
 
-bool notice_board_changes(struct notice_board *board, struct arena *arena,
-                          struct store_entry *entries, size_t max, size_t *count)
+bool notice_list_changes(struct notice_list *list, struct arena *arena, struct store_entry *entries,
+                         size_t max, size_t *count)
 {
     *count = 0;
-    for (size_t i = 0; i < board->count && *count < max; i++) {
-        struct notice *notice = &board->notices[i];
+    for (size_t i = 0; i < list->count && *count < max; i++) {
+        struct notice *notice = &list->notices[i];
         if (notice->changes == notice->stored)
             continue;
         if (!encode_change(notice, arena, &entries[*count]))
@@ -233,32 +233,32 @@ bool notice_board_changes(struct notice_board *board, struct arena *arena,
     return true;
 }
 
-void notice_board_stored(struct notice_board *board, bool is_stored)
+void notice_list_stored(struct notice_list *list, bool is_stored)
 {
-    for (size_t i = 0; i < board->count; i++) {
-        struct notice *notice = &board->notices[i];
+    for (size_t i = 0; i < list->count; i++) {
+        struct notice *notice = &list->notices[i];
         if (is_stored && notice->given != notice->stored)
             notice->stored = notice->given;
         notice->given = notice->stored;
     }
-    remove_ended(board);
+    remove_ended(list);
 }
 
 // --- the rule, applied ----------------------------------------------------------------------------
 
-static void count_event(struct notice_board *board, enum notice_event event)
+static void count_event(struct notice_list *list, enum notice_event event)
 {
     switch (event) {
     case NOTICE_NO_EVENT:
         break;
     case NOTICE_FOLDED:
-        board->folded++;
+        list->folded++;
         break;
     case NOTICE_TOO_OLD:
-        board->dropped[NOTICE_DROP_AGE]++;
+        list->dropped[NOTICE_DROP_AGE]++;
         break;
     case NOTICE_REFUSED:
-        board->dropped[NOTICE_DROP_REFUSED]++;
+        list->dropped[NOTICE_DROP_REFUSED]++;
         break;
     }
 }
@@ -272,93 +272,93 @@ static bool is_same_state(const struct notice_state *a, const struct notice_stat
 
 // Jobs wait long in a pool that was dead until just now. That is reported when its end is, if they still do. The notice of
 // the dead pool is before this one in the list, so it is up to date.
-static bool is_recovering(const struct notice_board *board, const struct notice_key *key)
+static bool is_recovering(const struct notice_list *list, const struct notice_key *key)
 {
     const struct notice_key dead = {key->receiver, NOTICE_DEAD, key->subject};
-    const struct notice *notice = find_notice(board, &dead);
+    const struct notice *notice = find_notice(list, &dead);
     return key->condition == NOTICE_QUEUED && notice != NULL &&
            (notice->state.phase == NOTICE_BEGIN_DUE || notice->state.phase == NOTICE_BEGUN ||
             notice->state.phase == NOTICE_HELD);
 }
 
-static void advance_notice(struct notice_board *board, struct notice *notice,
-                           const struct notice_scene *scene)
+static void advance_notice(struct notice_list *list, struct notice *notice,
+                           const struct notice_subjects *subjects)
 {
-    const struct notice_facts *facts =
-        notice_scene_find(scene, notice->key.condition, &notice->key.subject);
+    const struct notice_subject *subject =
+        notice_subjects_find(subjects, notice->key.condition, &notice->key.subject);
     const struct notice_state before = notice->state;
-    struct notice_sight sight = {.presence = NOTICE_ABSENT, .now = scene->now};
-    if (facts != NULL) {
-        sight.presence = facts->presence[notice->key.condition];
-        sight.since = facts->since[notice->key.condition];
+    struct notice_observation seen = {.presence = NOTICE_ABSENT, .now = subjects->now};
+    if (subject != NULL) {
+        seen.presence = subject->presence[notice->key.condition];
+        seen.since = subject->since[notice->key.condition];
     }
-    if (sight.presence == NOTICE_PRESENT && is_recovering(board, &notice->key))
-        sight.presence = NOTICE_LASTING;
-    count_event(board, notice_advance(&notice->state, &sight, &board->times));
+    if (seen.presence == NOTICE_PRESENT && is_recovering(list, &notice->key))
+        seen.presence = NOTICE_LASTING;
+    count_event(list, notice_advance(&notice->state, &seen, &list->times));
     notice->changes += is_same_state(&before, &notice->state) ? 0 : 1;
 }
 
-static size_t count_of_receiver(const struct notice_board *board, uint64_t receiver)
+static size_t count_of_receiver(const struct notice_list *list, uint64_t receiver)
 {
     size_t count = 0;
-    for (size_t i = 0; i < board->count; i++)
-        count += board->notices[i].key.receiver == receiver ? 1 : 0;
+    for (size_t i = 0; i < list->count; i++)
+        count += list->notices[i].key.receiver == receiver ? 1 : 0;
     return count;
 }
 
 // `*left`: how many more notices there may be of the receiver.
-static enum error_code add_trouble(struct notice_board *board, const struct notice_key *key,
-                                   const struct notice_facts *facts, size_t *left)
+static enum error_code add_trouble(struct notice_list *list, const struct notice_key *key,
+                                   const struct notice_subject *subject, size_t *left)
 {
-    if (find_notice(board, key) != NULL)
+    if (find_notice(list, key) != NULL)
         return ERROR_NONE;
     if (*left == 0) {
-        board->left_out++;
+        list->left_out++;
         return ERROR_NONE;
     }
-    if (add_notice(board, key, facts->name) == NULL)
+    if (add_notice(list, key, subject->name) == NULL)
         return ERROR_MEMORY;
     (*left)--;
     return ERROR_NONE;
 }
 
-// Makes room for each trouble of the scene.
-static enum error_code add_troubles(struct notice_board *board, const struct notice_scene *scene,
-                                    uint64_t receiver)
+// Makes room for each trouble of each subject.
+static enum error_code add_troubles(struct notice_list *list,
+                                    const struct notice_subjects *subjects, uint64_t receiver)
 {
-    size_t count = count_of_receiver(board, receiver);
-    size_t left = count < NOTICE_BOARD_MAX ? NOTICE_BOARD_MAX - count : 0;
+    size_t count = count_of_receiver(list, receiver);
+    size_t left = count < NOTICE_LIST_MAX ? NOTICE_LIST_MAX - count : 0;
     enum error_code code = ERROR_NONE;
-    for (size_t i = 0; i < scene->count; i++)
+    for (size_t i = 0; i < subjects->count; i++)
         for (int k = 0; k < NOTICE_CONDITIONS && code == ERROR_NONE; k++) {
-            const struct notice_facts *facts = &scene->facts[i];
-            const struct notice_key key = {receiver, (enum notice_condition)k, facts->id};
-            if (facts->presence[k] == NOTICE_PRESENT)
-                code = add_trouble(board, &key, facts, &left);
+            const struct notice_subject *subject = &subjects->items[i];
+            const struct notice_key key = {receiver, (enum notice_condition)k, subject->id};
+            if (subject->presence[k] == NOTICE_PRESENT)
+                code = add_trouble(list, &key, subject, &left);
         }
     return code;
 }
 
-enum error_code notice_board_update(struct notice_board *board, const struct notice_scene *scene,
-                                    const struct notice_receivers *receivers)
+enum error_code notice_list_update(struct notice_list *list, const struct notice_subjects *subjects,
+                                   const struct notice_receivers *receivers)
 {
     enum error_code code = ERROR_NONE;
-    size_t left_out = board->left_out;
-    board->left_out = 0;
+    size_t left_out = list->left_out;
+    list->left_out = 0;
     for (size_t i = 0; i < receivers->count && code == ERROR_NONE; i++)
-        code = add_troubles(board, scene, receivers->items[i].id);
-    if (board->left_out > left_out)
-        board->dropped[NOTICE_DROP_LIMIT] += board->left_out - left_out;
-    for (size_t i = 0; i < board->count; i++)
-        advance_notice(board, &board->notices[i], scene);
-    remove_ended(board);
+        code = add_troubles(list, subjects, receivers->items[i].id);
+    if (list->left_out > left_out)
+        list->dropped[NOTICE_DROP_LIMIT] += list->left_out - left_out;
+    for (size_t i = 0; i < list->count; i++)
+        advance_notice(list, &list->notices[i], subjects);
+    remove_ended(list);
     return code;
 }
 
-void notice_board_keep(struct notice_board *board, const struct notice_receivers *receivers)
+void notice_list_keep(struct notice_list *list, const struct notice_receivers *receivers)
 {
-    for (size_t i = 0; i < board->count; i++) {
-        struct notice *notice = &board->notices[i];
+    for (size_t i = 0; i < list->count; i++) {
+        struct notice *notice = &list->notices[i];
         bool is_kept = false;
         for (size_t k = 0; k < receivers->count; k++)
             is_kept |= receivers->items[k].id == notice->key.receiver;
@@ -369,23 +369,23 @@ void notice_board_keep(struct notice_board *board, const struct notice_receivers
         }
         if (is_kept || notice->state.phase == NOTICE_NONE)
             continue;
-        board->dropped[NOTICE_DROP_RECEIVER] += notice_is_pending(&notice->state) ? 1 : 0;
+        list->dropped[NOTICE_DROP_RECEIVER] += notice_is_pending(&notice->state) ? 1 : 0;
         notice->state = (struct notice_state){.phase = NOTICE_NONE};
         notice->changes++;
     }
-    remove_ended(board);
+    remove_ended(list);
 }
 
 // --- what is pending ------------------------------------------------------------------------------
 
-uint64_t notice_board_pending(const struct notice_board *board, uint64_t receiver)
+uint64_t notice_list_pending(const struct notice_list *list, uint64_t receiver)
 {
     uint64_t count = 0;
-    for (size_t i = 0; i < board->count; i++)
-        count += board->notices[i].key.receiver == receiver &&
-                         notice_is_pending(&board->notices[i].state)
-                     ? 1
-                     : 0;
+    for (size_t i = 0; i < list->count; i++)
+        count +=
+            list->notices[i].key.receiver == receiver && notice_is_pending(&list->notices[i].state)
+                ? 1
+                : 0;
     return count;
 }
 
@@ -399,12 +399,12 @@ static int compare_due(const void *left, const void *right)
 }
 
 // Those that are pending, or those that are in flight, in the order in which they are sent.
-static size_t list_due(const struct notice_board *board, uint64_t receiver, bool is_in_flight,
-                       const struct notice *found[NOTICE_BOARD_MAX])
+static size_t list_due(const struct notice_list *list, uint64_t receiver, bool is_in_flight,
+                       const struct notice *found[NOTICE_LIST_MAX])
 {
     size_t count = 0;
-    for (size_t i = 0; i < board->count && count < NOTICE_BOARD_MAX; i++) {
-        const struct notice *notice = &board->notices[i];
+    for (size_t i = 0; i < list->count && count < NOTICE_LIST_MAX; i++) {
+        const struct notice *notice = &list->notices[i];
         if (notice->key.receiver == receiver && notice_is_pending(&notice->state) &&
             notice->state.is_in_flight == is_in_flight)
             found[count++] = notice;
@@ -414,23 +414,23 @@ static size_t list_due(const struct notice_board *board, uint64_t receiver, bool
     return count;
 }
 
-size_t notice_board_take(struct notice_board *board, uint64_t receiver, size_t max)
+size_t notice_list_take(struct notice_list *list, uint64_t receiver, size_t max)
 {
-    const struct notice *found[NOTICE_BOARD_MAX];
-    size_t count = list_due(board, receiver, false, found);
+    const struct notice *found[NOTICE_LIST_MAX];
+    size_t count = list_due(list, receiver, false, found);
     count = count < max ? count : max;
     for (size_t i = 0; i < count; i++) {
-        struct notice *notice = &board->notices[found[i] - board->notices];
+        struct notice *notice = &list->notices[found[i] - list->notices];
         notice->state.is_in_flight = true;
         notice->changes++;
     }
     return count;
 }
 
-bool notice_board_may_send(const struct notice_board *board, uint64_t receiver)
+bool notice_list_may_send(const struct notice_list *list, uint64_t receiver)
 {
-    for (size_t i = 0; i < board->count; i++) {
-        const struct notice *notice = &board->notices[i];
+    for (size_t i = 0; i < list->count; i++) {
+        const struct notice *notice = &list->notices[i];
         if (notice->key.receiver == receiver && notice->state.is_in_flight &&
             notice->changes != notice->stored)
             return false;
@@ -438,22 +438,22 @@ bool notice_board_may_send(const struct notice_board *board, uint64_t receiver)
     return true;
 }
 
-size_t notice_board_list(const struct notice_board *board, uint64_t receiver,
-                         const struct notice *taken[NOTICE_BOARD_MAX])
+size_t notice_list_in_flight(const struct notice_list *list, uint64_t receiver,
+                             const struct notice *taken[NOTICE_LIST_MAX])
 {
-    return list_due(board, receiver, true, taken);
+    return list_due(list, receiver, true, taken);
 }
 
-void notice_board_settle(struct notice_board *board, uint64_t receiver, enum notice_result result)
+void notice_list_settle(struct notice_list *list, uint64_t receiver, enum notice_result result)
 {
-    for (size_t i = 0; i < board->count; i++) {
-        struct notice *notice = &board->notices[i];
+    for (size_t i = 0; i < list->count; i++) {
+        struct notice *notice = &list->notices[i];
         if (notice->key.receiver != receiver || !notice->state.is_in_flight)
             continue;
         const struct notice_state before = notice->state;
-        board->sent += result == NOTICE_SENT ? 1 : 0;
-        count_event(board, notice_settle(&notice->state, result));
+        list->sent += result == NOTICE_SENT ? 1 : 0;
+        count_event(list, notice_settle(&notice->state, result));
         notice->changes += is_same_state(&before, &notice->state) ? 0 : 1;
     }
-    remove_ended(board);
+    remove_ended(list);
 }
