@@ -5,9 +5,9 @@
 
 #include "ghatrace/stats/runners.h"
 
-static bool is_due(const struct ended_rule *rule, timestamp_ns marked)
+static bool is_due(const struct ended_rule *rule, timestamp_ns reused_at)
 {
-    return marked != TIMESTAMP_UNKNOWN && marked <= rule->now - rule->job_grace;
+    return reused_at != TIMESTAMP_UNKNOWN && reused_at <= rule->now - rule->job_grace;
 }
 
 // The pools are in the order of their ids. `count`: it is not there.
@@ -37,27 +37,27 @@ static void add_ended_job(const struct pool *pools, size_t pool, timestamp_ns si
 enum error_code ended_jobs_load(const struct ended_reader *reader, const struct pool *pools,
                                 size_t count, struct ended_jobs *ended)
 {
-    struct runner_mark *marks;
-    size_t mark_count;
+    struct runner_reuse *reuses;
+    size_t reuse_count;
     const struct pool_id one_off_id = pool_make_id(POOL_ONE_OFF);
     const size_t one_off = place_of_pool(pools, count, &one_off_id);
     *ended = (struct ended_jobs){.count = 0};
-    enum error_code code =
-        runners_list_marks(reader->transaction, reader->arena, &marks, &mark_count, reader->error);
+    enum error_code code = runners_list_reuses(reader->transaction, reader->arena, &reuses,
+                                               &reuse_count, reader->error);
     if (code != ERROR_NONE)
         return code;
     ended->by_pool = arena_allocate_array(reader->arena, count + 1, sizeof *ended->by_pool);
-    struct ended_unknown *jobs = arena_allocate_array(reader->arena, mark_count + 1, sizeof *jobs);
+    struct ended_unknown *jobs = arena_allocate_array(reader->arena, reuse_count + 1, sizeof *jobs);
     if (ended->by_pool == NULL || jobs == NULL)
         return error_set(reader->error, ERROR_MEMORY, "count running jobs: out of memory");
     ended->jobs = jobs;
-    for (size_t i = 0; i < mark_count; i++) {
+    for (size_t i = 0; i < reuse_count; i++) {
         struct pool_id id;
-        memcpy(id.bytes, marks[i].pool, sizeof id.bytes);
+        memcpy(id.bytes, reuses[i].pool, sizeof id.bytes);
         size_t pool = place_of_pool(pools, count, &id);
         pool = pool < count ? pool : one_off;
-        if (pool < count && is_due(&reader->rule, marks[i].since))
-            add_ended_job(pools, pool, marks[i].since, jobs, ended);
+        if (pool < count && is_due(&reader->rule, reuses[i].since))
+            add_ended_job(pools, pool, reuses[i].since, jobs, ended);
     }
     return ERROR_NONE;
 }
@@ -65,8 +65,8 @@ enum error_code ended_jobs_load(const struct ended_reader *reader, const struct 
 enum error_code ended_jobs_find(const struct ended_reader *reader, const struct store_key *job,
                                 bool *has_ended)
 {
-    timestamp_ns marked;
-    enum error_code code = runners_find_mark(reader->transaction, job, &marked, reader->error);
-    *has_ended = code == ERROR_NONE && is_due(&reader->rule, marked);
+    timestamp_ns reused_at;
+    enum error_code code = runners_find_reuse(reader->transaction, job, &reused_at, reader->error);
+    *has_ended = code == ERROR_NONE && is_due(&reader->rule, reused_at);
     return code;
 }

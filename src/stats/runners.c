@@ -7,8 +7,8 @@
 
 #define JOB_SIZE (TRACE_ID_SIZE + SPAN_ID_SIZE)
 #define RUNNER_KEY_SIZE (1 + RUNNER_ID_SIZE + JOB_SIZE)
-#define MARK_KEY_SIZE (1 + JOB_SIZE)
-#define MARK_SIZE (8 + POOL_ID_SIZE)
+#define REUSE_KEY_SIZE (1 + JOB_SIZE)
+#define REUSE_SIZE (8 + POOL_ID_SIZE)
 #define RUNNER_JOBS_MAX 8 // looked at on one runner: it has one job, and those whose end was lost
 #define HOSTED_GROUP SLICE("GitHub Actions")
 #define HOSTED_NAME SLICE("GitHub Actions ")
@@ -79,11 +79,11 @@ static struct slice runner_key(uint8_t key[RUNNER_KEY_SIZE], const struct runner
     return slice_of_bytes(key, RUNNER_KEY_SIZE);
 }
 
-static struct slice mark_key(uint8_t key[MARK_KEY_SIZE], const struct store_key *job)
+static struct slice reuse_key(uint8_t key[REUSE_KEY_SIZE], const struct store_key *job)
 {
     key[0] = 'm';
     put_job_of_use(key + 1, job);
-    return slice_of_bytes(key, MARK_KEY_SIZE);
+    return slice_of_bytes(key, REUSE_KEY_SIZE);
 }
 
 // --- writing --------------------------------------------------------------------------------------
@@ -95,16 +95,17 @@ static enum error_code drop_use(struct stats *stats, struct slice key, struct er
 }
 
 // Keeps the earlier time.
-static enum error_code mark_job(struct stats *stats, const struct store_key *job,
-                                const struct pool_id *pool, timestamp_ns since, struct error *error)
+static enum error_code note_reuse(struct stats *stats, const struct store_key *job,
+                                  const struct pool_id *pool, timestamp_ns since,
+                                  struct error *error)
 {
-    uint8_t key[MARK_KEY_SIZE], value[MARK_SIZE];
-    struct slice name = mark_key(key, job), found;
+    uint8_t key[REUSE_KEY_SIZE], value[REUSE_SIZE];
+    struct slice name = reuse_key(key, job), found;
     enum error_code code =
         store_table_get(stats->transaction, STORE_TABLE_RUNNERS, name, &found, error);
     if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
         return code;
-    if (code == ERROR_NONE && found.len == MARK_SIZE &&
+    if (code == ERROR_NONE && found.len == REUSE_SIZE &&
         (timestamp_ns)bytes_get_be64(found.data) <= since)
         return ERROR_NONE;
     bytes_put_be64(value, (uint64_t)since);
@@ -129,7 +130,7 @@ static enum error_code seek_use(struct stats *stats, struct runner_entry *entry,
                                             slice_of_bytes(entry->key, len), &found, error);
     if (code != ERROR_NONE)
         return code;
-    if (found.key.len != RUNNER_KEY_SIZE || found.value.len != MARK_SIZE ||
+    if (found.key.len != RUNNER_KEY_SIZE || found.value.len != REUSE_SIZE ||
         memcmp(found.key.data, entry->key, 1 + RUNNER_ID_SIZE) != 0)
         return ERROR_NOT_FOUND;
     memcpy(entry->key, found.key.data, RUNNER_KEY_SIZE);
@@ -141,8 +142,8 @@ static enum error_code seek_use(struct stats *stats, struct runner_entry *entry,
 }
 
 // Compares the job with those that run on its runner: the earlier one of two is not there any more.
-static enum error_code mark_earlier(struct stats *stats, const struct store_key *job,
-                                    const struct pool_place *place, struct error *error)
+static enum error_code note_reuses(struct stats *stats, const struct store_key *job,
+                                   const struct pool_place *place, struct error *error)
 {
     struct runner_entry other;
     size_t len = 1 + RUNNER_ID_SIZE;
@@ -157,9 +158,9 @@ static enum error_code mark_earlier(struct stats *stats, const struct store_key 
         if (is_same_key(&other.job, job) || other.start == place->use.start)
             continue;
         if (other.start < place->use.start)
-            code = mark_job(stats, &other.job, &other.pool, place->use.start, error);
+            code = note_reuse(stats, &other.job, &other.pool, place->use.start, error);
         else if (place->open_state.state == OPEN_JOB_RUNNING)
-            code = mark_job(stats, job, &place->pool, other.start, error);
+            code = note_reuse(stats, job, &place->pool, other.start, error);
     }
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
@@ -177,7 +178,7 @@ static bool is_same_runner(const struct pool_place *a, const struct pool_place *
 static enum error_code enter_runner(struct stats *stats, const struct store_key *job,
                                     const struct pool_place *place, struct error *error)
 {
-    uint8_t key[RUNNER_KEY_SIZE], value[MARK_SIZE];
+    uint8_t key[RUNNER_KEY_SIZE], value[REUSE_SIZE];
     bytes_put_be64(value, (uint64_t)place->use.start);
     memcpy(value + 8, place->pool.bytes, POOL_ID_SIZE);
     return store_table_put(stats->transaction, STORE_TABLE_RUNNERS,
@@ -190,7 +191,7 @@ static enum error_code leave_runner(struct stats *stats, const struct store_key 
 {
     uint8_t key[RUNNER_KEY_SIZE];
     enum error_code code = drop_use(stats, runner_key(key, &place->use, job), error);
-    return code == ERROR_NONE ? drop_use(stats, mark_key(key, job), error) : code;
+    return code == ERROR_NONE ? drop_use(stats, reuse_key(key, job), error) : code;
 }
 
 enum error_code runners_move_job(struct stats *stats, const struct store_key *job,
@@ -208,7 +209,7 @@ enum error_code runners_move_job(struct stats *stats, const struct store_key *jo
     if (code == ERROR_NONE && runs)
         code = enter_runner(stats, job, after, error);
     if (code == ERROR_NONE && after->use.start != TIMESTAMP_UNKNOWN)
-        code = mark_earlier(stats, job, after, error);
+        code = note_reuses(stats, job, after, error);
     return code;
 }
 
@@ -235,38 +236,39 @@ enum error_code runners_remove_unreadable_job(struct stats *stats, const struct 
     if (is_found)
         code = drop_use(stats, slice_of_bytes(key, sizeof key), error);
     return code == ERROR_NONE || code == ERROR_NOT_FOUND
-               ? drop_use(stats, mark_key(key, job), error)
+               ? drop_use(stats, reuse_key(key, job), error)
                : code;
 }
 
 // --- reading --------------------------------------------------------------------------------------
 
-static enum error_code refuse_marks(struct error *error)
+static enum error_code refuse_reuses(struct error *error)
 {
     return error_set(error, ERROR_MEMORY, "list running jobs by runner: out of memory");
 }
 
-static enum error_code collect_marks(struct store_walk *walk, struct arena *arena,
-                                     struct runner_mark **marks, size_t *count, struct error *error)
+static enum error_code collect_reuses(struct store_walk *walk, struct arena *arena,
+                                      struct runner_reuse **reuses, size_t *count,
+                                      struct error *error)
 {
     size_t room = 0;
     enum error_code code;
     struct store_entry entry;
     while ((code = store_table_next(walk, &entry, error)) == ERROR_NONE) {
-        if (entry.key.data[0] != 'm' || *count == RUNNER_MARKS_MAX)
+        if (entry.key.data[0] != 'm' || *count == RUNNER_REUSES_MAX)
             return ERROR_NONE;
-        if (entry.key.len != MARK_KEY_SIZE || entry.value.len != MARK_SIZE)
+        if (entry.key.len != REUSE_KEY_SIZE || entry.value.len != REUSE_SIZE)
             continue;
         if (*count == room) {
-            struct runner_mark *grown =
+            struct runner_reuse *grown =
                 arena_allocate_array(arena, room = room * 2 + 16, sizeof *grown);
             if (grown == NULL)
-                return refuse_marks(error);
+                return refuse_reuses(error);
             if (*count > 0)
-                memcpy(grown, *marks, *count * sizeof *grown);
-            *marks = grown;
+                memcpy(grown, *reuses, *count * sizeof *grown);
+            *reuses = grown;
         }
-        struct runner_mark *added = &(*marks)[(*count)++];
+        struct runner_reuse *added = &(*reuses)[(*count)++];
         read_job_of_use(entry.key.data + 1, &added->job);
         added->since = (timestamp_ns)bytes_get_be64(entry.value.data);
         memcpy(added->pool, entry.value.data + 8, POOL_ID_SIZE);
@@ -274,31 +276,32 @@ static enum error_code collect_marks(struct store_walk *walk, struct arena *aren
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-enum error_code runners_list_marks(struct store_transaction *transaction, struct arena *arena,
-                                   struct runner_mark **marks, size_t *count, struct error *error)
+enum error_code runners_list_reuses(struct store_transaction *transaction, struct arena *arena,
+                                    struct runner_reuse **reuses, size_t *count,
+                                    struct error *error)
 {
     struct store_walk *walk;
-    *marks = NULL;
+    *reuses = NULL;
     *count = 0;
     enum error_code code =
         store_table_walk(transaction, STORE_TABLE_RUNNERS, SLICE("m"), &walk, error);
     if (code != ERROR_NONE)
         return code;
-    code = collect_marks(walk, arena, marks, count, error);
+    code = collect_reuses(walk, arena, reuses, count, error);
     store_table_end_walk(walk);
     return code;
 }
 
-enum error_code runners_find_mark(struct store_transaction *transaction,
-                                  const struct store_key *job, timestamp_ns *since,
-                                  struct error *error)
+enum error_code runners_find_reuse(struct store_transaction *transaction,
+                                   const struct store_key *job, timestamp_ns *since,
+                                   struct error *error)
 {
-    uint8_t key[MARK_KEY_SIZE];
+    uint8_t key[REUSE_KEY_SIZE];
     struct slice found;
     *since = TIMESTAMP_UNKNOWN;
     enum error_code code =
-        store_table_get(transaction, STORE_TABLE_RUNNERS, mark_key(key, job), &found, error);
-    if (code == ERROR_NONE && found.len == MARK_SIZE)
+        store_table_get(transaction, STORE_TABLE_RUNNERS, reuse_key(key, job), &found, error);
+    if (code == ERROR_NONE && found.len == REUSE_SIZE)
         *since = (timestamp_ns)bytes_get_be64(found.data);
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }

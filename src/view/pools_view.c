@@ -330,11 +330,11 @@ static enum error_code add_share_of(struct sharing *sharing, const struct pool_j
     const struct view_reader *reader = sharing->reader;
     struct job_state job;
     struct slice bytes;
-    timestamp_ns marked;
+    timestamp_ns reused_at;
     arena_clear(&sharing->scratch);
     enum error_code code =
-        runners_find_mark(reader->transaction, &place->key, &marked, reader->error);
-    if (code != ERROR_NONE || marked != TIMESTAMP_UNKNOWN)
+        runners_find_reuse(reader->transaction, &place->key, &reused_at, reader->error);
+    if (code != ERROR_NONE || reused_at != TIMESTAMP_UNKNOWN)
         return code;
     code = store_get_span(reader->transaction, &place->key, &bytes, reader->error);
     bool is_there = code == ERROR_NONE;

@@ -193,8 +193,8 @@ static enum error_code read_open_jobs(struct loader *loader, enum open_job_kind 
             code = read_ready(loader, &place.key, &job.times.ready);
             // A job whose runner has taken another one holds none any more.
             if (code == ERROR_NONE)
-                code = runners_find_mark(loader->transaction, &place.key, &job.times.ended,
-                                         loader->error);
+                code = runners_find_reuse(loader->transaction, &place.key, &job.times.ended,
+                                          loader->error);
         }
         if (code == ERROR_NONE)
             code = add_job(loader, &job);

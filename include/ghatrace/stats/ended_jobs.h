@@ -36,7 +36,7 @@ struct ended_jobs {
     size_t count;
 };
 
-// `pools`: those of pool_list(). At most RUNNER_MARKS_MAX jobs; in the arena. ERROR_MEMORY, or as the store reports.
+// `pools`: those of pool_list(). At most RUNNER_REUSES_MAX jobs; in the arena. ERROR_MEMORY, or as the store reports.
 enum error_code ended_jobs_load(const struct ended_reader *reader, const struct pool *pools,
                                 size_t count, struct ended_jobs *ended) MUST_CHECK;
 // Of one running job.

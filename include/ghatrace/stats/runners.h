@@ -24,7 +24,7 @@
 #include "ghatrace/trace/state.h"
 
 #define RUNNER_ID_SIZE 16
-#define RUNNER_MARKS_MAX 10000 // listed at most
+#define RUNNER_REUSES_MAX 10000 // listed at most
 
 // A job's use of a runner. All zero: none, or it is left out.
 struct runner_use {
@@ -34,19 +34,19 @@ struct runner_use {
 
 struct runner_use runner_use_of(const struct job_state *job);
 
-struct runner_mark {
+struct runner_reuse {
     struct store_key job;
     uint8_t pool[16];   // the id of its pool, which may be folded since
     timestamp_ns since; // when the runner took another job
 };
 
 // The first of them, in the order of their keys.
-enum error_code runners_list_marks(struct store_transaction *transaction, struct arena *arena,
-                                   struct runner_mark **marks, size_t *count,
-                                   struct error *error) MUST_CHECK;
+enum error_code runners_list_reuses(struct store_transaction *transaction, struct arena *arena,
+                                    struct runner_reuse **reuses, size_t *count,
+                                    struct error *error) MUST_CHECK;
 // When the runner of this job took another one. TIMESTAMP_UNKNOWN: it has not, or the job does not run.
-enum error_code runners_find_mark(struct store_transaction *transaction,
-                                  const struct store_key *job, timestamp_ns *since,
-                                  struct error *error) MUST_CHECK;
+enum error_code runners_find_reuse(struct store_transaction *transaction,
+                                   const struct store_key *job, timestamp_ns *since,
+                                   struct error *error) MUST_CHECK;
 
 #endif

@@ -34,22 +34,22 @@ static void move(struct world *world, uint8_t job, struct pool_place before,
 }
 
 // -1: it has not.
-static void expect_mark(struct world *world, uint8_t job, double since)
+static void expect_reuse(struct world *world, uint8_t job, double since)
 {
     struct store_key key = world_key(job);
-    struct runner_mark *marks;
+    struct runner_reuse *reuses;
     timestamp_ns found;
     size_t count, listed = 0;
     world_read(world);
-    must(world, runners_find_mark(world->transaction, &key, &found, &world->error));
+    must(world, runners_find_reuse(world->transaction, &key, &found, &world->error));
     must(world,
-         runners_list_marks(world->transaction, &world->arena, &marks, &count, &world->error));
+         runners_list_reuses(world->transaction, &world->arena, &reuses, &count, &world->error));
     for (size_t i = 0; i < count; i++)
-        if (memcmp(&marks[i].job, &key, sizeof key) == 0) {
+        if (memcmp(&reuses[i].job, &key, sizeof key) == 0) {
             struct pool_id pool = pool_make_id(SLICE("linux"));
             listed++;
-            assert_int_equal(marks[i].since, found);
-            assert_memory_equal(marks[i].pool, pool.bytes, POOL_ID_SIZE);
+            assert_int_equal(reuses[i].since, found);
+            assert_memory_equal(reuses[i].pool, pool.bytes, POOL_ID_SIZE);
         }
     assert_int_equal(found, since < 0 ? TIMESTAMP_UNKNOWN : scenario_at(since));
     assert_int_equal(listed, since < 0 ? 0 : 1);
@@ -69,17 +69,17 @@ static void the_earlier_of_two_jobs_on_a_runner_is_not_there_any_more(void **sta
     struct world *world = *state;
     move(world, 1, nowhere, running_on(7, 10));
     move(world, 2, nowhere, running_on(8, 12));
-    expect_mark(world, 1, -1);
+    expect_reuse(world, 1, -1);
     move(world, 3, nowhere, running_on(7, 20));
-    expect_mark(world, 1, 20);
-    expect_mark(world, 2, -1);
-    expect_mark(world, 3, -1);
+    expect_reuse(world, 1, 20);
+    expect_reuse(world, 2, -1);
+    expect_reuse(world, 3, -1);
     move(world, 3, running_on(7, 20), done_on(7, 20));
-    expect_mark(world, 1, 20);
+    expect_reuse(world, 1, 20);
     move(world, 4, nowhere, running_on(7, 30));
-    expect_mark(world, 1, 20);
+    expect_reuse(world, 1, 20);
     move(world, 1, running_on(7, 10), done_on(7, 10));
-    expect_mark(world, 1, -1);
+    expect_reuse(world, 1, -1);
     move(world, 2, running_on(8, 12), nowhere);
     move(world, 4, running_on(7, 30), done_on(7, 30));
     assert_int_equal(entries(world), 0);
@@ -90,9 +90,9 @@ static void a_job_that_is_known_by_its_end_alone_took_the_runner_too(void **stat
     struct world *world = *state;
     move(world, 1, nowhere, running_on(7, 10));
     move(world, 2, nowhere, done_on(7, 20));
-    expect_mark(world, 1, 20);
+    expect_reuse(world, 1, 20);
     move(world, 3, nowhere, done_on(7, 5));
-    expect_mark(world, 1, 20);
+    expect_reuse(world, 1, 20);
     assert_int_equal(entries(world), 2);
 }
 
@@ -102,9 +102,9 @@ static void the_order_of_events_does_not_matter(void **state)
     move(world, 3, nowhere, running_on(7, 30));
     move(world, 2, nowhere, running_on(7, 20));
     move(world, 1, nowhere, running_on(7, 10));
-    expect_mark(world, 1, 20);
-    expect_mark(world, 2, 30);
-    expect_mark(world, 3, -1);
+    expect_reuse(world, 1, 20);
+    expect_reuse(world, 2, 30);
+    expect_reuse(world, 3, -1);
 }
 
 static void a_job_that_is_known_to_run_elsewhere_keeps_its_runner(void **state)
@@ -114,13 +114,13 @@ static void a_job_that_is_known_to_run_elsewhere_keeps_its_runner(void **state)
     none.use = (struct runner_use){.start = TIMESTAMP_UNKNOWN};
     move(world, 1, nowhere, none);
     move(world, 2, nowhere, running_on(7, 20));
-    expect_mark(world, 1, -1);
+    expect_reuse(world, 1, -1);
     move(world, 1, none, running_on(9, 10));
-    expect_mark(world, 1, -1);
+    expect_reuse(world, 1, -1);
     move(world, 1, running_on(9, 10), running_on(7, 10));
-    expect_mark(world, 1, 20);
+    expect_reuse(world, 1, 20);
     move(world, 1, running_on(7, 10), running_on(9, 10));
-    expect_mark(world, 1, -1);
+    expect_reuse(world, 1, -1);
 }
 
 // --- which runner ---------------------------------------------------------------------------------
