@@ -231,7 +231,7 @@ enum error_code latency_load(struct stats *stats, timestamp_ns slot, const struc
 // Adds the slots of one pool to those of another and deletes them. The rows of `from` are not loaded.
 enum error_code latency_move(struct stats *stats, const struct pool *from, struct pool *to,
                              struct error *error) MUST_CHECK;
-// False: it is damaged.
+// Adds an encoded histogram. False: it is damaged, and nothing of it is added.
 bool histogram_add_stored(struct slice bytes, struct histogram *into) MUST_CHECK;
 
 enum error_code latency_encode_waits(const struct pool_waits *waits, struct buffer *out) MUST_CHECK;
