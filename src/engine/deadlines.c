@@ -4,6 +4,7 @@
 #include "ghatrace/stats/latency.h"
 #include "ghatrace/stats/pool.h"
 #include "ghatrace/stats/recent.h"
+#include "ghatrace/stats/spelling.h"
 #include "ghatrace/store/codec.h"
 #include "ghatrace/store/table.h"
 #include "private.h"

@@ -9,7 +9,7 @@
 //              pool that the job would be in
 //
 // where id is the first half of SHA-256 of the pool's name in lower case (pool_name), and the labels have the spelling
-// that was seen first (below).
+// that was seen first (spelling.h).
 //
 // Anyone who writes a workflow can invent labels, so there are at most `max_pools` pools (stats.h). Beyond it the sets of
 // labels that no rule names are folded into the pool "(one-off)", those with the fewest started jobs first: jobs that
@@ -147,21 +147,5 @@ struct pool_open_waits {
 enum error_code pool_read_open_waits(struct store_transaction *transaction, const struct pool *pool,
                                      uint64_t *budget, struct pool_open_waits *waits,
                                      struct error *error) MUST_CHECK;
-
-// --- spelling of sets of labels ------------------------------------------------------------------
-// The display text of sets of labels: the spelling that was seen first, the same in every pool and every series, as
-// long as one of them has the set. Table spellings: first half of SHA-256 of labels_identity() → labels, as returned
-// by labels_join().
-
-// The spelling of a set; if there is none yet, `labels` becomes it. `*shown` is valid until stats_flush().
-// ERROR_MEMORY, or an error of the store.
-enum error_code spelling_choose(struct stats *stats, struct slice labels, struct slice *shown,
-                                struct error *error) MUST_CHECK;
-// For spellings from older versions: the first by bytes is kept, in whatever order they are offered.
-enum error_code spelling_keep_first(struct stats *stats, struct slice labels,
-                                    struct error *error) MUST_CHECK;
-// Drops the spellings of sets that no pool and no series has, once there are far more than these can have; does
-// nothing until then. After stats_flush().
-enum error_code spelling_expire(struct stats *stats, struct error *error) MUST_CHECK;
 
 #endif
