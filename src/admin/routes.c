@@ -39,8 +39,8 @@ static int error_status(enum error_code code)
 
 // --- parameters -----------------------------------------------------------------------------------
 
-// One request in progress.
-struct turn {
+// One request in progress, and its response.
+struct exchange {
     struct view *view;
     const struct admin_request *request;
     struct admin_response *reply;
@@ -50,66 +50,70 @@ struct turn {
     enum error_code code; // the first error
 };
 
-static struct slice get_parameter(struct turn *turn, const char *name)
+static struct slice get_parameter(struct exchange *exchange, const char *name)
 {
     struct slice value = SLICE_EMPTY;
-    if (turn->code == ERROR_NONE &&
-        !admin_query_get(turn->request->query, name, &turn->view->arena, &value))
-        turn->code = error_set(&turn->error, ERROR_MEMORY, "out of memory");
+    if (exchange->code == ERROR_NONE &&
+        !admin_query_get(exchange->request->query, name, &exchange->view->arena, &value))
+        exchange->code = error_set(&exchange->error, ERROR_MEMORY, "out of memory");
     return value;
 }
 
-static size_t get_limit(struct turn *turn, size_t usual, size_t most)
+static size_t get_limit(struct exchange *exchange, size_t usual, size_t most)
 {
-    struct slice text = get_parameter(turn, "limit");
+    struct slice text = get_parameter(exchange, "limit");
     long long number;
     if (text.len == 0)
         return usual;
-    if (turn->code == ERROR_NONE && (!slice_parse_int64(text, &number) || number < 0))
-        turn->code =
-            error_set(&turn->error, ERROR_USAGE, "limit: want a number from 0 to %zu", most);
-    if (turn->code != ERROR_NONE)
+    if (exchange->code == ERROR_NONE && (!slice_parse_int64(text, &number) || number < 0))
+        exchange->code =
+            error_set(&exchange->error, ERROR_USAGE, "limit: want a number from 0 to %zu", most);
+    if (exchange->code != ERROR_NONE)
         return 0;
     return (unsigned long long)number < most ? (size_t)number : most;
 }
 
 // True if the parameter is the second of two words; false if it is the first or absent.
-static bool get_choice(struct turn *turn, const char *name, const char *first, const char *second)
+static bool get_choice(struct exchange *exchange, const char *name, const char *first,
+                       const char *second)
 {
-    struct slice text = get_parameter(turn, name);
-    if (turn->code == ERROR_NONE && text.len > 0 && !slice_equals(text, slice_from_string(first)) &&
+    struct slice text = get_parameter(exchange, name);
+    if (exchange->code == ERROR_NONE && text.len > 0 &&
+        !slice_equals(text, slice_from_string(first)) &&
         !slice_equals(text, slice_from_string(second)))
-        turn->code = error_set(&turn->error, ERROR_USAGE, "%s: want %s or %s", name, first, second);
+        exchange->code =
+            error_set(&exchange->error, ERROR_USAGE, "%s: want %s or %s", name, first, second);
     return slice_equals(text, slice_from_string(second));
 }
 
 static void begin_call(void *context, const struct admin_request *request,
-                       struct admin_response *reply, struct turn *turn)
+                       struct admin_response *reply, struct exchange *exchange)
 {
     struct view *view = context;
-    *turn = (struct turn){.view = view, .request = request, .reply = reply};
-    turn->call = (struct api_call){.sources = &view->sources,
-                                   .now = timestamp_now(),
-                                   .arena = &view->arena,
-                                   .out = &turn->out,
-                                   .error = &turn->error};
+    *exchange = (struct exchange){.view = view, .request = request, .reply = reply};
+    exchange->call = (struct api_call){.sources = &view->sources,
+                                       .now = timestamp_now(),
+                                       .arena = &view->arena,
+                                       .out = &exchange->out,
+                                       .error = &exchange->error};
     arena_clear(&view->arena);
-    buffer_init(&turn->out, RESPONSE_MAX_BYTES);
+    buffer_init(&exchange->out, RESPONSE_MAX_BYTES);
 }
 
 // Sends the rendered text, or the error.
-static void end_call(struct turn *turn, const char *content_type)
+static void end_call(struct exchange *exchange, const char *content_type)
 {
-    if (turn->code == ERROR_NONE)
-        admin_response_send(turn->reply, 200, content_type, &turn->out);
+    if (exchange->code == ERROR_NONE)
+        admin_response_send(exchange->reply, 200, content_type, &exchange->out);
     else
-        admin_response_error(turn->reply, error_status(turn->code), turn->error.message);
-    buffer_release(&turn->out);
+        admin_response_error(exchange->reply, error_status(exchange->code),
+                             exchange->error.message);
+    buffer_release(&exchange->out);
 }
 
-static void end_json(struct turn *turn)
+static void end_json(struct exchange *exchange)
 {
-    end_call(turn, "application/json");
+    end_call(exchange, "application/json");
 }
 
 // --- handlers -------------------------------------------------------------------------------------
@@ -147,35 +151,35 @@ static void handle_metrics(void *context, const struct admin_request *request,
 static void handle_queue(void *context, const struct admin_request *request,
                          struct admin_response *reply)
 {
-    struct turn turn;
-    begin_call(context, request, reply, &turn);
+    struct exchange exchange;
+    begin_call(context, request, reply, &exchange);
     const struct api_queue_query query = {
-        .state = get_parameter(&turn, "state"),
-        .runner_labels = get_parameter(&turn, "runner_labels"),
-        .limit = get_limit(&turn, API_QUEUE_LIMIT, API_QUEUE_LIMIT_MAX)};
-    if (turn.code == ERROR_NONE)
-        turn.code = api_render_queue(&turn.call, &query);
-    end_json(&turn);
+        .state = get_parameter(&exchange, "state"),
+        .runner_labels = get_parameter(&exchange, "runner_labels"),
+        .limit = get_limit(&exchange, API_QUEUE_LIMIT, API_QUEUE_LIMIT_MAX)};
+    if (exchange.code == ERROR_NONE)
+        exchange.code = api_render_queue(&exchange.call, &query);
+    end_json(&exchange);
 }
 
 static void handle_runs(void *context, const struct admin_request *request,
                         struct admin_response *reply)
 {
-    struct turn turn;
-    begin_call(context, request, reply, &turn);
-    const struct api_runs_query query = {.open = get_choice(&turn, "state", "finished", "open"),
-                                         .repository = get_parameter(&turn, "repository"),
-                                         .workflow = get_parameter(&turn, "workflow"),
-                                         .branch = get_parameter(&turn, "branch"),
-                                         .result = get_parameter(&turn, "result"),
-                                         .server = get_parameter(&turn, "server"),
-                                         .text = get_parameter(&turn, "q"),
-                                         .cursor = get_parameter(&turn, "cursor"),
-                                         .limit =
-                                             get_limit(&turn, API_RUNS_LIMIT, API_RUNS_LIMIT_MAX)};
-    if (turn.code == ERROR_NONE)
-        turn.code = api_render_runs(&turn.call, &query);
-    end_json(&turn);
+    struct exchange exchange;
+    begin_call(context, request, reply, &exchange);
+    const struct api_runs_query query = {
+        .open = get_choice(&exchange, "state", "finished", "open"),
+        .repository = get_parameter(&exchange, "repository"),
+        .workflow = get_parameter(&exchange, "workflow"),
+        .branch = get_parameter(&exchange, "branch"),
+        .result = get_parameter(&exchange, "result"),
+        .server = get_parameter(&exchange, "server"),
+        .text = get_parameter(&exchange, "q"),
+        .cursor = get_parameter(&exchange, "cursor"),
+        .limit = get_limit(&exchange, API_RUNS_LIMIT, API_RUNS_LIMIT_MAX)};
+    if (exchange.code == ERROR_NONE)
+        exchange.code = api_render_runs(&exchange.call, &query);
+    end_json(&exchange);
 }
 
 // "/api/runs/123/1"; without an attempt, the newest.
@@ -188,80 +192,84 @@ static bool read_run_path(struct slice path, struct run_selector *question)
 static void handle_run(void *context, const struct admin_request *request,
                        struct admin_response *reply)
 {
-    struct turn turn;
-    begin_call(context, request, reply, &turn);
-    bool is_otlp = get_choice(&turn, "format", "json", "otlp");
-    struct run_selector question = {.server = get_parameter(&turn, "server")};
-    if (turn.code == ERROR_NONE && !read_run_path(request->path, &question))
-        turn.code = error_set(&turn.error, ERROR_NOT_FOUND,
-                              "want " RUN_PREFIX "RUN or " RUN_PREFIX "RUN/ATTEMPT, in numbers");
-    if (turn.code == ERROR_NONE && is_otlp)
-        turn.code = api_render_spans(&turn.call, &question);
-    else if (turn.code == ERROR_NONE)
-        turn.code = api_render_run(&turn.call, &question);
-    end_json(&turn);
+    struct exchange exchange;
+    begin_call(context, request, reply, &exchange);
+    bool is_otlp = get_choice(&exchange, "format", "json", "otlp");
+    struct run_selector question = {.server = get_parameter(&exchange, "server")};
+    if (exchange.code == ERROR_NONE && !read_run_path(request->path, &question))
+        exchange.code =
+            error_set(&exchange.error, ERROR_NOT_FOUND,
+                      "want " RUN_PREFIX "RUN or " RUN_PREFIX "RUN/ATTEMPT, in numbers");
+    if (exchange.code == ERROR_NONE && is_otlp)
+        exchange.code = api_render_spans(&exchange.call, &question);
+    else if (exchange.code == ERROR_NONE)
+        exchange.code = api_render_run(&exchange.call, &question);
+    end_json(&exchange);
 }
 
 static void handle_latency(void *context, const struct admin_request *request,
                            struct admin_response *reply)
 {
-    struct turn turn;
-    begin_call(context, request, reply, &turn);
-    bool is_day = get_choice(&turn, "window", "1h", "24h");
-    if (turn.code == ERROR_NONE)
-        turn.code = api_render_latency(&turn.call, is_day);
-    end_json(&turn);
+    struct exchange exchange;
+    begin_call(context, request, reply, &exchange);
+    bool is_day = get_choice(&exchange, "window", "1h", "24h");
+    if (exchange.code == ERROR_NONE)
+        exchange.code = api_render_latency(&exchange.call, is_day);
+    end_json(&exchange);
 }
 
 static void handle_pools(void *context, const struct admin_request *request,
                          struct admin_response *reply)
 {
-    struct turn turn;
-    begin_call(context, request, reply, &turn);
-    turn.code = api_render_pools(&turn.call);
-    end_json(&turn);
+    struct exchange exchange;
+    begin_call(context, request, reply, &exchange);
+    exchange.code = api_render_pools(&exchange.call);
+    end_json(&exchange);
 }
 
 // A time, as RFC 3339 has it or in seconds since 1970. TIMESTAMP_UNKNOWN: it is not given.
-static timestamp_ns get_time(struct turn *turn, const char *name)
+static timestamp_ns get_time(struct exchange *exchange, const char *name)
 {
-    struct slice text = get_parameter(turn, name);
+    struct slice text = get_parameter(exchange, name);
     timestamp_ns time = TIMESTAMP_UNKNOWN;
     long long seconds;
-    if (turn->code != ERROR_NONE || text.len == 0)
+    if (exchange->code != ERROR_NONE || text.len == 0)
         return TIMESTAMP_UNKNOWN;
     if (slice_parse_int64(text, &seconds) && seconds >= 0 && seconds < INT64_MAX / NS_PER_SECOND)
         time = seconds * NS_PER_SECOND;
     else if (!timestamp_parse_rfc3339(text, &time))
-        turn->code =
-            error_set(&turn->error, ERROR_USAGE,
+        exchange->code =
+            error_set(&exchange->error, ERROR_USAGE,
                       "%s: want a time, as 2026-01-31T09:00:00Z or in seconds since 1970", name);
     return time > 0 ? time : 1; // 1970 is a time, too
 }
 
-static duration_ns get_window(struct turn *turn)
+static duration_ns get_window(struct exchange *exchange)
 {
-    struct slice text = get_parameter(turn, "window");
+    struct slice text = get_parameter(exchange, "window");
     duration_ns window = 0;
-    if (turn->code == ERROR_NONE && text.len > 0 && (!duration_parse(text, &window) || window <= 0))
-        turn->code = error_set(&turn->error, ERROR_USAGE, "window: want a time, as 90m, 24h or 7d");
+    if (exchange->code == ERROR_NONE && text.len > 0 &&
+        (!duration_parse(text, &window) || window <= 0))
+        exchange->code =
+            error_set(&exchange->error, ERROR_USAGE, "window: want a time, as 90m, 24h or 7d");
     return window;
 }
 
 static void handle_history(void *context, const struct admin_request *request,
                            struct admin_response *reply)
 {
-    struct turn turn;
+    struct exchange exchange;
     struct slice pool = SLICE_EMPTY;
-    begin_call(context, request, reply, &turn);
-    const struct pool_history_span span = {
-        .from = get_time(&turn, "from"), .window = get_window(&turn), .to = get_time(&turn, "to")};
-    if (turn.code == ERROR_NONE)
-        turn.code =
-            pool_path_read(request->path, HISTORY_SUFFIX, turn.call.arena, &pool, &turn.error);
-    if (turn.code == ERROR_NONE)
-        turn.code = api_render_history(&turn.call, pool, &span);
-    end_json(&turn);
+    begin_call(context, request, reply, &exchange);
+    const struct pool_history_span span = {.from = get_time(&exchange, "from"),
+                                           .window = get_window(&exchange),
+                                           .to = get_time(&exchange, "to")};
+    if (exchange.code == ERROR_NONE)
+        exchange.code = pool_path_read(request->path, HISTORY_SUFFIX, exchange.call.arena, &pool,
+                                       &exchange.error);
+    if (exchange.code == ERROR_NONE)
+        exchange.code = api_render_history(&exchange.call, pool, &span);
+    end_json(&exchange);
 }
 
 // What is asked of one pool.
@@ -278,21 +286,21 @@ static void handle_pool(void *context, const struct admin_request *request,
 static void handle_quarantine(void *context, const struct admin_request *request,
                               struct admin_response *reply)
 {
-    struct turn turn;
-    begin_call(context, request, reply, &turn);
-    size_t limit = get_limit(&turn, API_QUARANTINE_LIMIT, API_QUARANTINE_LIMIT_MAX);
-    if (turn.code == ERROR_NONE)
-        turn.code = api_render_quarantine(&turn.call, limit);
-    end_json(&turn);
+    struct exchange exchange;
+    begin_call(context, request, reply, &exchange);
+    size_t limit = get_limit(&exchange, API_QUARANTINE_LIMIT, API_QUARANTINE_LIMIT_MAX);
+    if (exchange.code == ERROR_NONE)
+        exchange.code = api_render_quarantine(&exchange.call, limit);
+    end_json(&exchange);
 }
 
 static void handle_status(void *context, const struct admin_request *request,
                           struct admin_response *reply)
 {
-    struct turn turn;
-    begin_call(context, request, reply, &turn);
-    turn.code = api_render_status(&turn.call);
-    end_json(&turn);
+    struct exchange exchange;
+    begin_call(context, request, reply, &exchange);
+    exchange.code = api_render_status(&exchange.call);
+    end_json(&exchange);
 }
 
 static void handle_page(void *context, const struct admin_request *request,

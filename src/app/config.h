@@ -197,10 +197,10 @@ char *size_format(uint64_t bytes, char text[TIMESTAMP_TEXT_SIZE]);
 // --- OpenTelemetry's variables (config_otel.c) ---
 enum error_code config_apply_otel(struct config *config, const struct settings *settings,
                                   char *const *environment, struct error *error) MUST_CHECK;
-// The proxy to an endpoint by the variables of the environment, and the variable's name; NULL: none (config.c).
+// The proxy to an endpoint by the variables of the environment, and the variable's name; NULL: none (config_proxy.c).
 const char *config_find_proxy(const struct export_endpoint *endpoint, char *const *environment,
                               const char **from);
-// Sets the proxy of an export that is on: that of the setting, which was set at `where`, else of a variable (config.c).
+// Sets the proxy of an export that is on: that of the setting, which was set at `where`, else of a variable (config_proxy.c).
 // ERROR_USAGE: it cannot be used.
 enum error_code config_choose_proxy(const struct config *config, struct config_export *exporting,
                                     const char *where, char *const *environment,
