@@ -59,13 +59,6 @@ enum error_code pool_changes_add(struct pool_changes *changes, const struct pool
 
 // --- minutes --------------------------------------------------------------------------------------
 
-static int32_t read_change(struct byte_reader *reader)
-{
-    uint64_t value = bytes_read_varint(reader);
-    int64_t half = (int64_t)(value / 2);
-    return (int32_t)(value % 2 == 1 ? -half - 1 : half);
-}
-
 // The first bucket that is not empty is that of the shortest wait.
 static bool has_short_wait(struct byte_reader *reader)
 {
@@ -85,7 +78,8 @@ static void add_changes_of(struct slice row, timestamp_ns minute, struct pool_ch
     uint64_t changed = bytes_read_varint(&reader);
     for (uint64_t i = 0; i < changed && i < MINUTE_SECONDS && !reader.failed; i++) {
         timestamp_ns second = (timestamp_ns)bytes_read_varint(&reader);
-        int32_t queued = read_change(&reader), running = read_change(&reader);
+        int32_t queued = (int32_t)bytes_read_zigzag(&reader);
+        int32_t running = (int32_t)bytes_read_zigzag(&reader);
         changes->items[changes->count++] =
             (struct pool_change){minute + second % MINUTE_SECONDS * NS_PER_SECOND, queued, running};
     }

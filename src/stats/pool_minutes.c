@@ -11,7 +11,6 @@
 
 #define KEY_SIZE POOL_ROW_KEY_SIZE
 #define SECONDS MINUTE_SECONDS
-#define CHANGE_MAX UINT32_MAX // of one second, zigzag: more is damage
 
 // --- times of a job -------------------------------------------------------------------------------
 
@@ -80,17 +79,6 @@ struct latency_wait job_times_wait(const struct job_times *times)
 
 // --- rows -----------------------------------------------------------------------------------------
 
-static uint64_t zigzag(int64_t value)
-{
-    return value < 0 ? (uint64_t)(-(value + 1)) * 2 + 1 : (uint64_t)value * 2;
-}
-
-static int64_t unzigzag(uint64_t value)
-{
-    int64_t half = (int64_t)(value / 2);
-    return value % 2 == 1 ? -half - 1 : half;
-}
-
 bool pool_minutes_is_empty(const struct minute_row *row)
 {
     bool is_empty = row->arrivals == 0 && row->starts == 0 && row->waits.count == 0;
@@ -112,10 +100,16 @@ enum error_code pool_minutes_encode(const struct minute_row *row, struct buffer 
         if (row->queued[i] == 0 && row->running[i] == 0)
             continue;
         bytes_write_varint(&writer, i);
-        bytes_write_varint(&writer, zigzag(row->queued[i]));
-        bytes_write_varint(&writer, zigzag(row->running[i]));
+        bytes_write_zigzag(&writer, row->queued[i]);
+        bytes_write_zigzag(&writer, row->running[i]);
     }
     return writer.code == ERROR_NONE ? histogram_encode(&row->waits, out) : writer.code;
+}
+
+// Of one second; more is damage.
+static bool is_plausible(int64_t change)
+{
+    return change >= INT32_MIN && change <= INT32_MAX;
 }
 
 // All but the histogram. False: damaged.
@@ -126,12 +120,12 @@ static bool decode_changes(struct byte_reader *reader, struct minute_row *row)
     uint64_t changed = bytes_read_varint(reader);
     for (uint64_t i = 0, least = 0; i < changed && !reader->failed; i++) {
         uint64_t second = bytes_read_varint(reader);
-        uint64_t queued = bytes_read_varint(reader);
-        uint64_t running = bytes_read_varint(reader);
-        if (second < least || second >= SECONDS || queued > CHANGE_MAX || running > CHANGE_MAX)
+        int64_t queued = bytes_read_zigzag(reader);
+        int64_t running = bytes_read_zigzag(reader);
+        if (second < least || second >= SECONDS || !is_plausible(queued) || !is_plausible(running))
             return false;
-        row->queued[second] += unzigzag(queued);
-        row->running[second] += unzigzag(running);
+        row->queued[second] += queued;
+        row->running[second] += running;
         least = second + 1;
     }
     return !reader->failed;
@@ -209,7 +203,7 @@ static void add_row(struct minute_row *into, const struct minute_row *from)
 
 // --- changes --------------------------------------------------------------------------------------
 
-// What one step of a job changes, and when. TIMESTAMP_UNKNOWN: nothing.
+// What one moment of a job changes, and when. TIMESTAMP_UNKNOWN: nothing.
 struct change {
     timestamp_ns at;
     int queued, running;

@@ -285,15 +285,15 @@ struct series_row *series_allocate_row(struct arena *arena, enum series_kind kin
 enum error_code series_encode(const struct series_row *row, struct buffer *out) MUST_CHECK;
 // False: written by figures 1 to 3, or damaged.
 bool series_has_layout_of_now(struct slice bytes);
-// Makes the stored series those of the options (series_options.c): adds them up by the labels that are chosen, or begins anew if
-// the bounds differ. Before the first change of a transaction.
+// Makes the stored series those of the options (series_options.c): adds them up by the labels that are chosen, or
+// begins anew if the bounds differ. Before the first change of a transaction.
 enum error_code series_adopt_options(struct stats *stats, struct error *error) MUST_CHECK;
 // True if they are.
 enum error_code series_are_adopted(const struct stats *stats, struct store_transaction *transaction,
                                    bool *are_adopted, struct error *error) MUST_CHECK;
 // Stores since when series are counted, if that is not stored: of a store that has series already, the time of the
-// oldest observation that is still known, else the time of the batch. Not while the store is tight: that must not keep it
-// from being emptied.
+// oldest observation that is still known, else the time of the batch. Not while the store is tight: that must not keep
+// it from being emptied.
 enum error_code series_note_start(struct stats *stats, struct error *error) MUST_CHECK;
 // `row` has its kind, and zeroed histograms. Labels point into `bytes`. False: damaged.
 bool series_decode(struct slice bytes, struct series_row *row) MUST_CHECK;
@@ -309,6 +309,8 @@ struct byte_reader {
 
 struct byte_reader bytes_reader(struct slice bytes);
 uint64_t bytes_read_varint(struct byte_reader *reader);
+// A signed number, as protobuf encodes sint64.
+int64_t bytes_read_zigzag(struct byte_reader *reader);
 uint64_t bytes_read_be(struct byte_reader *reader, size_t size);
 struct slice bytes_read(struct byte_reader *reader, size_t len);
 struct slice bytes_read_text(struct byte_reader *reader); // prefixed with its length
@@ -322,6 +324,7 @@ struct byte_writer {
 };
 
 void bytes_write_varint(struct byte_writer *writer, uint64_t value);
+void bytes_write_zigzag(struct byte_writer *writer, int64_t value);
 void bytes_write_be(struct byte_writer *writer, uint64_t value, size_t size);
 void bytes_write(struct byte_writer *writer, const void *data, size_t len);
 void bytes_write_text(struct byte_writer *writer, struct slice text);

@@ -295,7 +295,8 @@ void series_add_row(struct series_row *into, const struct series_row *from)
         add_series_histogram(&into->histograms[i], &from->histograms[i]);
 }
 
-// Evicts one into `other`, which is of its kind. `*is_done` stays false if it was counted in, or deleted, since it was found.
+// Evicts one into `other`, which is of its kind. `*is_done` stays false if it was counted in, or deleted, since it was
+// found.
 static enum error_code evict_candidate(struct stats *stats, const struct candidate *candidate,
                                        struct series_row *other, bool *is_done, struct error *error)
 {

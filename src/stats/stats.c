@@ -45,6 +45,13 @@ struct slice bytes_read(struct byte_reader *reader, size_t len)
     return bytes;
 }
 
+int64_t bytes_read_zigzag(struct byte_reader *reader)
+{
+    uint64_t value = bytes_read_varint(reader);
+    int64_t half = (int64_t)(value / 2);
+    return value % 2 == 1 ? -half - 1 : half;
+}
+
 uint64_t bytes_read_be(struct byte_reader *reader, size_t size)
 {
     struct slice bytes = bytes_read(reader, size);
@@ -80,6 +87,11 @@ void bytes_write_varint(struct byte_writer *writer, uint64_t value)
     }
     bytes[len++] = (uint8_t)value;
     bytes_write(writer, bytes, len);
+}
+
+void bytes_write_zigzag(struct byte_writer *writer, int64_t value)
+{
+    bytes_write_varint(writer, value < 0 ? (uint64_t)(-(value + 1)) * 2 + 1 : (uint64_t)value * 2);
 }
 
 void bytes_write_be(struct byte_writer *writer, uint64_t value, size_t size)
