@@ -74,8 +74,8 @@ enum error_code api_render_latency(const struct api_call *call, bool is_day) MUS
 // Every pool with its open jobs, the waits that have not ended and its state, the worst first.
 enum error_code api_render_pools(const struct api_call *call) MUST_CHECK;
 
-// Queued and running jobs of a pool by minute or by hour, with arrivals, starts and waits. `name`: in any case, or labels
-// in any order. ERROR_NOT_FOUND, ERROR_USAGE, with a message.
+// Queued and running jobs of a pool by minute or by hour, with arrivals, starts and waits. `name`: in any case, or
+// labels in any order. ERROR_NOT_FOUND, ERROR_USAGE, with a message.
 enum error_code api_render_history(const struct api_call *call, struct slice name,
                                    const struct pool_history_span *span) MUST_CHECK;
 

@@ -20,7 +20,8 @@ struct api_object {
 
 // Begins the object and its transaction, which api_end() ends. On failure, there is nothing to end.
 enum error_code api_begin(const struct api_call *call, struct api_object *object) MUST_CHECK;
-// `code`: of what was read for the object, and returned unless the text itself has an error, which gets its message here.
+// `code`: of what was read for the object, and returned unless the text itself has an error, which gets its message
+// here.
 enum error_code api_end(struct api_object *object, enum error_code code) MUST_CHECK;
 // Completes a text that is not made by api_begin(), and reports the first error in it.
 enum error_code api_finish(struct json_out *json, struct error *error) MUST_CHECK;

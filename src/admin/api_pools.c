@@ -6,6 +6,7 @@
 
 #include "api_object.h"
 #include "ghatrace/github/server.h"
+#include "ghatrace/stats/histogram.h"
 #include "ghatrace/stats/latency.h"
 #include "ghatrace/stats/pool.h"
 #include "ghatrace/stats/pool_history.h"

@@ -1,5 +1,5 @@
-// The daemon's own figures at one moment: what it received, what it stores, what it sends. GET /metrics and GET /api/status
-// show them, by one list.
+// The daemon's own figures at one moment: what it received, what it stores, what it sends. GET /metrics and GET
+// /api/status show them, by one list.
 #ifndef GHATRACE_ADMIN_HEALTH_H
 #define GHATRACE_ADMIN_HEALTH_H
 
@@ -78,8 +78,8 @@ struct setup_facts health_setup_facts(const struct view_sources *sources,
 enum error_code health_figures_read(const struct view_sources *sources, timestamp_ns now,
                                     struct health_figures *figures, struct error *error) MUST_CHECK;
 
-// Writes all health families, and those of the process, which the operating system counts, by the names that Prometheus'
-// client libraries use.
+// Writes all health families, and those of the process, which the operating system counts, by the names that
+// Prometheus' client libraries use.
 void health_put_families(struct metrics_text *text, const struct health_figures *figures);
 void health_put_process(struct metrics_text *text);
 

@@ -22,19 +22,19 @@ struct metrics_other {
     struct series_id id;
 };
 
-// An answer can have many megabytes, and a client can take minutes to read it, so it is made in pieces. Each piece reads
-// the store in a short transaction of its own, and is over before it is sent. Values of different pieces are from
+// An answer can have many megabytes, and a client can take minutes to read it, so it is made in pieces. Each piece
+// reads the store in a short transaction of its own, and is over before it is sent. Values of different pieces are from
 // different moments; within an answer no value is older than one before it.
 //
-// Rows of a family are in the order of their keys in the store, each of which is a digest of the row's labels: a set that
-// is added or removed meanwhile is in the answer once or not at all, never twice.
+// Rows of a family are in the order of their keys in the store, each of which is a digest of the row's labels: a set
+// that is added or removed meanwhile is in the answer once or not at all, never twice.
 //
 // When there are too many sets, one of them is added to "other" and removed (series.h). "other" is the last row of its
 // family, so what was counted before the answer was begun is in it: as the set, or in "other", unless that comes to be
 // while the family is read, which happens once to a store. If a set is removed after its row was written and before the
-// end of its family, that answer has its counts twice. No row falls by that: that of "other" only grows, and that of the
-// set ends. The sum over all sets is too high in that one answer. The alternative, "other" before the sets, would make it
-// too low.
+// end of its family, that answer has its counts twice. No row falls by that: that of "other" only grows, and that of
+// the set ends. The sum over all sets is too high in that one answer. The alternative, "other" before the sets, would
+// make it too low.
 struct metrics_pools;
 
 struct metrics_scrape {

@@ -1,8 +1,8 @@
 // Writes metrics as text: families with their help, samples with their labels. Pure.
 //
-// There are two formats: Prometheus text 0.0.4, and OpenMetrics 1.0.0, which supports exemplars: the trace of a job next to
-// the bucket that it was counted in. Bucket bounds are written alike in both ("1.0"), since otherwise a change of format
-// would create different series.
+// There are two formats: Prometheus text 0.0.4, and OpenMetrics 1.0.0, which supports exemplars: the trace of a job
+// next to the bucket that it was counted in. Bucket bounds are written alike in both ("1.0"), since otherwise a change
+// of format would create different series.
 #ifndef GHATRACE_ADMIN_METRICS_TEXT_H
 #define GHATRACE_ADMIN_METRICS_TEXT_H
 

@@ -117,7 +117,8 @@ struct config {
 
 // Fills the settings of `config` that are in `wanted`; the others are left unchanged, whatever was set, so that a
 // command never fails because of a setting that it does not use. With `otlp-endpoint` in `wanted`, OpenTelemetry's
-// variables are also read from `environment`; with `listen`, those of systemd, and the passed sockets are inspected. ERROR_USAGE naming what is wrong and where it was set; ERROR_MEMORY.
+// variables are also read from `environment`; with `listen`, those of systemd, and the passed sockets are inspected.
+// ERROR_USAGE naming what is wrong and where it was set; ERROR_MEMORY.
 enum error_code config_build(struct config *config, const struct settings *settings,
                              const struct option_set *wanted, char *const *environment,
                              struct error *error) MUST_CHECK;
@@ -200,8 +201,8 @@ enum error_code config_apply_otel(struct config *config, const struct settings *
 // The proxy to an endpoint by the variables of the environment, and the variable's name; NULL: none (config_proxy.c).
 const char *config_find_proxy(const struct export_endpoint *endpoint, char *const *environment,
                               const char **from);
-// Sets the proxy of an export that is on: that of the setting, which was set at `where`, else of a variable (config_proxy.c).
-// ERROR_USAGE: it cannot be used.
+// Sets the proxy of an export that is on: that of the setting, which was set at `where`, else of a variable
+// (config_proxy.c). ERROR_USAGE: it cannot be used.
 enum error_code config_choose_proxy(const struct config *config, struct config_export *exporting,
                                     const char *where, char *const *environment,
                                     struct error *error) MUST_CHECK;

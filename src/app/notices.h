@@ -1,5 +1,5 @@
-// The part of the daemon that sends notices: made from the configuration, with its file of receivers, which is read again
-// on SIGHUP. All functions run in the loop's thread.
+// The part of the daemon that sends notices: made from the configuration, with its file of receivers, which is read
+// again on SIGHUP. All functions run in the loop's thread.
 #ifndef GHATRACE_APP_NOTICES_H
 #define GHATRACE_APP_NOTICES_H
 
@@ -7,8 +7,8 @@
 #include "ghatrace/base/error.h"
 #include "ghatrace/notify/notices.h"
 
-// Reads the file of receivers and sets their proxies, by the variables of the environment. ERROR_USAGE naming file and line,
-// but nothing of its content; ERROR_MEMORY. Wipe the receivers afterwards, also on failure.
+// Reads the file of receivers and sets their proxies, by the variables of the environment. ERROR_USAGE naming file and
+// line, but nothing of its content; ERROR_MEMORY. Wipe the receivers afterwards, also on failure.
 enum error_code notices_read_file(const struct config *config, struct notice_receivers *receivers,
                                   struct error *error) MUST_CHECK;
 

@@ -944,7 +944,8 @@ enum error_code work_apply_assignment(struct engine_work *work,
     return code;
 }
 
-// Nothing is dropped to make room for them. That there is no room for them does not mean that there is none for deliveries.
+// Nothing is dropped to make room for them. That there is no room for them does not mean that there is none for
+// deliveries.
 static enum error_code forward_spans(struct engine_work *work, struct engine_task *task)
 {
     enum error_code code = work_check_room(work);

@@ -250,8 +250,8 @@ enum error_code work_note_sent(struct engine_work *work, const struct store_key 
 
 // --- apply.c: states that cannot be read ---
 
-// Sets aside a state that cannot be read, for the reason in `work->error`, and removes it from the figures of open runs and jobs.
-// `run`: its run, if loaded, whose count of open jobs is decremented; or NULL.
+// Sets aside a state that cannot be read, for the reason in `work->error`, and removes it from the figures of open runs
+// and jobs. `run`: its run, if loaded, whose count of open jobs is decremented; or NULL.
 enum error_code work_set_state_aside(struct engine_work *work, const struct store_key *key,
                                      struct run_state *run) MUST_CHECK;
 // After a commit that set a state aside: counts it, and logs it at most once a minute.

@@ -1,6 +1,6 @@
 // Decides what to send next and handles the results: which records are in flight, how large requests may be, when to
-// send fewer requests to the endpoint, and which records to suspect. Private to this room. Pure: no I/O and no clock; the
-// outbox is accessed through a function, the time and random numbers are arguments. Only numbers and sizes of
+// send fewer requests to the endpoint, and which records to suspect. Private to this room. Pure: no I/O and no clock;
+// the outbox is accessed through a function, the time and random numbers are arguments. Only numbers and sizes of
 // records.
 //
 // Requests. Each of `in_flight_max` requests carries records from one of four places:
@@ -18,10 +18,11 @@
 //   - A refusal that is not about the data, without evidence, opens the breaker, and so do more consecutive refusals
 //     than one path of halving needs. Whatever was refused before it opened needs new evidence afterwards.
 //
-// While the breaker is open, one request (a probe; the breaker is half-open) is sent for each step of the backoff. Every second probe is a single: a different
-// record each time, through the whole outbox. Nothing is halved without evidence, with one exception: after each
-// third consecutive failure that may be due to size (no response over a connection, 429, 5xx), and after each that
-// probably is, the batch and the window are halved. An accepted probe closes the breaker; if it was a single, all parts are halved.
+// While the breaker is open, one request (a probe; the breaker is half-open) is sent for each step of the backoff.
+// Every second probe is a single: a different record each time, through the whole outbox. Nothing is halved without
+// evidence, with one exception: after each third consecutive failure that may be due to size (no response over a
+// connection, 429, 5xx), and after each that probably is, the batch and the window are halved. An accepted probe closes
+// the breaker; if it was a single, all parts are halved.
 //
 // Requests while an endpoint accepts nothing: at most plan_burst_max() at once, then one for each step of the
 // backoff.

@@ -22,7 +22,8 @@
 //
 // Each series and pool has points of its own: adding several up could make a counter fall when a series is moved to
 // "other" or deleted (stats/series.h). All of it is cumulative; each series, and the waits of each pool, are counted
-// since their own start, which is stored. Attributes are the labels that series have; errors are counted only where the result is one of them.
+// since their own start, which is stored. Attributes are the labels that series have; errors are counted only where the
+// result is one of them.
 #ifndef GHATRACE_SRC_EXPORT_SNAPSHOT_H
 #define GHATRACE_SRC_EXPORT_SNAPSHOT_H
 

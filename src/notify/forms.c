@@ -355,8 +355,8 @@ static void put_own(struct notice_document *document)
     json_out_close_array(json);
 }
 
-// https://docs.slack.dev/messaging/formatting-message-text: `&`, `<` and `>` are escaped; with "mrkdwn" false and "parse"
-// "none" nothing else is markup, a mention or a link. Services that take the same form may read more as markup.
+// https://docs.slack.dev/messaging/formatting-message-text: `&`, `<` and `>` are escaped; with "mrkdwn" false and
+// "parse" "none" nothing else is markup, a mention or a link. Services that take the same form may read more as markup.
 static void put_slack(struct notice_document *document)
 {
     struct json_out *json = &document->json;

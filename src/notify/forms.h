@@ -1,4 +1,5 @@
-// The bodies of requests, in each form. Names of pools are text of whoever writes a workflow. Private to this room. Pure.
+// The bodies of requests, in each form. Names of pools are text of whoever writes a workflow. Private to this room.
+// Pure.
 #ifndef GHATRACE_SRC_NOTIFY_FORMS_H
 #define GHATRACE_SRC_NOTIFY_FORMS_H
 
@@ -21,8 +22,8 @@
 #define NOTICE_SHOWN_MAX 120
 #define NOTICE_SHOWN_SIZE (NOTICE_SHOWN_MAX + 4)
 
-// A name for a sentence: valid UTF-8; U+FFFD instead of control characters, line ends, invisible characters and those that
-// change the direction of text. Returns its length.
+// A name for a sentence: valid UTF-8; U+FFFD instead of control characters, line ends, invisible characters and those
+// that change the direction of text. Returns its length.
 size_t notice_clean_name(struct slice name, char text[NOTICE_SHOWN_SIZE]);
 
 struct notice_message {

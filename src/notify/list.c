@@ -270,8 +270,8 @@ static bool is_same_state(const struct notice_state *a, const struct notice_stat
            a->is_in_flight == b->is_in_flight && a->is_unsure == b->is_unsure;
 }
 
-// Jobs wait long in a pool that was dead until just now. That is reported when its end is, if they still do. The notice of
-// the dead pool is before this one in the list, so it is up to date.
+// Jobs wait long in a pool that was dead until just now. That is reported when its end is, if they still do. The notice
+// of the dead pool is before this one in the list, so it is up to date.
 static bool is_recovering(const struct notice_list *list, const struct notice_key *key)
 {
     const struct notice_key dead = {key->receiver, NOTICE_DEAD, key->subject};

@@ -59,13 +59,13 @@ void notice_list_keep(struct notice_list *list, const struct notice_receivers *r
 
 // Number of pending notices of a receiver.
 uint64_t notice_list_pending(const struct notice_list *list, uint64_t receiver);
-// Marks up to `max` pending notices of a receiver as in flight, the oldest ones first. That has to be stored before they are
-// sent, so that it is known after a crash that they may have been. Returns the number.
+// Marks up to `max` pending notices of a receiver as in flight, the oldest ones first. That has to be stored before
+// they are sent, so that it is known after a crash that they may have been. Returns the number.
 size_t notice_list_take(struct notice_list *list, uint64_t receiver, size_t max);
 // True if there are none in flight of which that is not stored.
 bool notice_list_may_send(const struct notice_list *list, uint64_t receiver);
-// Lists those of a receiver that are in flight, the oldest first; valid until the next call that changes the list. Returns
-// their number.
+// Lists those of a receiver that are in flight, the oldest first; valid until the next call that changes the list.
+// Returns their number.
 size_t notice_list_in_flight(const struct notice_list *list, uint64_t receiver,
                              const struct notice *taken[NOTICE_LIST_MAX]);
 // Settles those of a receiver that are in flight.

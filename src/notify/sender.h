@@ -47,9 +47,9 @@ void notice_sender_go_on(struct notice_sender *sender);
 
 // --- what an answer means (pure) ------------------------------------------------------------------
 
-// `status` 0: there was none; then `was_sent` says whether a request may have been received. 2xx: sent. No answer, 408, 425,
-// 429 and 5xx may pass. All else is a refusal; redirects are not followed, as they would carry what is sent to another
-// server.
+// `status` 0: there was none; then `was_sent` says whether a request may have been received. 2xx: sent. No answer, 408,
+// 425, 429 and 5xx may pass. All else is a refusal; redirects are not followed, as they would carry what is sent to
+// another server.
 enum notice_result notice_result_of(int status, bool was_sent);
 // Why it was not sent. An error of the client is quoted, unless it has anything of the URL but its host.
 void notice_describe_failure(const struct notice_receiver *receiver, int status,

@@ -1,5 +1,5 @@
-// What notices are about: pools, ceilings and the daemon, which of them are in trouble at one moment, and their figures.
-// Private to this room. Pure.
+// What notices are about: pools, ceilings and the daemon, which of them are in trouble at one moment, and their
+// figures. Private to this room. Pure.
 #ifndef GHATRACE_SRC_NOTIFY_SUBJECTS_H
 #define GHATRACE_SRC_NOTIFY_SUBJECTS_H
 

@@ -12,10 +12,10 @@
 //   busy      if as many of its jobs run as ever did in a week. Since: nine tenths of these run at least, and jobs wait.
 //   waiting   else. Since: jobs wait.
 //
-// A number of running jobs counts as reached as long as it is at least once in five minutes, as jobs end before the next
-// ones start. So `since` is when the pool got into trouble for the last time, and not when it changed for the last time
-// in it. Minutes are kept for a day: what began before is shown as of 24 to 25 hours ago, except a dead pool, which is
-// known by hours for a week. Private to this room.
+// A number of running jobs counts as reached as long as it is at least once in five minutes, as jobs end before the
+// next ones start. So `since` is when the pool got into trouble for the last time, and not when it changed for the last
+// time in it. Minutes are kept for a day: what began before is shown as of 24 to 25 hours ago, except a dead pool,
+// which is known by hours for a week. Private to this room.
 #ifndef GHATRACE_SRC_VIEW_POOL_STATE_H
 #define GHATRACE_SRC_VIEW_POOL_STATE_H
 
@@ -78,10 +78,10 @@ struct pool_verdict pool_assess(const struct pool_facts *facts);
 
 // --- ceilings -------------------------------------------------------------------------------------
 // A limit of running jobs above the pools is either known by a rule, or inferred: of pools that all wait, the sum of
-// running jobs has been at the most of a day, at least once in each two minutes, for 15 minutes; and meanwhile the pools
-// exchanged what they had: the most that each ran add up to more than the sum ever was, by a twentieth and at least by
-// two. Pools that are each at their own limit do not do that, nor does a single pool. At least five jobs run: fewer are a
-// quiet day, and the lowest limit of GitHub's own is five.
+// running jobs has been at the most of a day, at least once in each two minutes, for 15 minutes; and meanwhile the
+// pools exchanged what they had: the most that each ran add up to more than the sum ever was, by a twentieth and at
+// least by two. Pools that are each at their own limit do not do that, nor does a single pool. At least five jobs run:
+// fewer are a quiet day, and the lowest limit of GitHub's own is five.
 
 #define CEILING_INFERRED_GAP (2 * NS_PER_MINUTE)
 #define CEILING_INFERRED_AFTER (15 * NS_PER_MINUTE)

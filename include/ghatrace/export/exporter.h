@@ -1,6 +1,6 @@
-// Exports the outbox to the collector by OTLP/HTTP or OTLP/gRPC, in the main thread's loop. Delivery is at least once; equal IDs
-// make repetitions harmless. A record is removed from the outbox only after the collector has accepted it and the
-// engine has committed that.
+// Exports the outbox to the collector by OTLP/HTTP or OTLP/gRPC, in the main thread's loop. Delivery is at least once;
+// equal IDs make repetitions harmless. A record is removed from the outbox only after the collector has accepted it and
+// the engine has committed that.
 #ifndef GHATRACE_EXPORT_EXPORTER_H
 #define GHATRACE_EXPORT_EXPORTER_H
 

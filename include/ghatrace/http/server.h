@@ -243,8 +243,8 @@ struct http_producer {
 // A response whose body is made while the client reads it. It costs the memory of one piece and, compressed, 100 KB
 // more, however long it is. The first piece is made at once, the next one when the socket has accepted the one before:
 // of all responses of the server, one piece in each turn of the loop. In chunks; in HTTP/1.0 the body ends with the
-// connection. A client that reads nothing for OUTPUT_DEADLINE, or not all of it in OUTPUT_DEADLINE_MAX, is disconnected,
-// or for a new connection, as one that does not read any other response. Nothing is produced for HEAD.
+// connection. A client that reads nothing for OUTPUT_DEADLINE, or not all of it in OUTPUT_DEADLINE_MAX, is
+// disconnected, or for a new connection, as one that does not read any other response. Nothing is produced for HEAD.
 void http_conn_respond_in_pieces(struct http_conn *conn, const struct http_response *response,
                                  const struct http_producer *producer);
 

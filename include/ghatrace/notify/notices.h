@@ -53,7 +53,8 @@ struct notice_receivers {
 };
 
 // Parses a file: one `FORM URL [TOKEN]` a line, separated by blanks; empty lines and those that begin with '#' are
-// skipped. ERROR_USAGE naming the line, but nothing of its content; also if there is none, or a receiver is named twice.
+// skipped. ERROR_USAGE naming the line, but nothing of its content; also if there is none, or a receiver is named
+// twice.
 enum error_code notice_receivers_parse(struct slice text, struct notice_receivers *receivers,
                                        struct error *error) MUST_CHECK;
 // Overwrites the secrets.

@@ -1,4 +1,5 @@
-// Waits of jobs for a runner, of each pool: by time, in histograms, for recent percentiles; and counted for good, for metrics.
+// Waits of jobs for a runner, of each pool: by time, in histograms, for recent percentiles; and counted for good, for
+// metrics.
 #ifndef GHATRACE_STATS_LATENCY_H
 #define GHATRACE_STATS_LATENCY_H
 

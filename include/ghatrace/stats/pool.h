@@ -11,10 +11,10 @@
 // where id is the first half of SHA-256 of the pool's name in lower case (pool_name), and the labels have the spelling
 // that was seen first (spelling.h).
 //
-// Anyone who writes a workflow can invent labels, so there are at most `max_pools` pools (stats.h). Beyond it the sets of
-// labels that no rule names are folded into the pool "(one-off)", those with the fewest started jobs first: jobs that
-// ended within seven days and had started, and running ones. A set that started more than the least used pool takes
-// its place; the other's jobs and latencies move. While the store is tight no pool is created.
+// Anyone who writes a workflow can invent labels, so there are at most `max_pools` pools (stats.h). Beyond it the sets
+// of labels that no rule names are folded into the pool "(one-off)", those with the fewest started jobs first: jobs
+// that ended within seven days and had started, and running ones. A set that started more than the least used pool
+// takes its place; the other's jobs and latencies move. While the store is tight no pool is created.
 //
 // A pool without jobs is kept, with 0 jobs, until it was unused for a day (seven if jobs started there) and has no
 // latencies left.

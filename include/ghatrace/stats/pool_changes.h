@@ -17,7 +17,8 @@ struct pool_change {
     int32_t queued, running;
 };
 
-// Changes of one or several pools, appended to each other, the oldest first in each. All zero but for the limits: none yet.
+// Changes of one or several pools, appended to each other, the oldest first in each. All zero but for the limits: none
+// yet.
 struct pool_changes {
     struct pool_change *items; // freed by pool_changes_release()
     size_t count, room;

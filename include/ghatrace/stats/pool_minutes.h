@@ -9,9 +9,9 @@
 //
 // Then the minutes of an hour become one row of table pool_hours: pool id ‖ be64 hour → layout in pool_rows.h, kept for
 // 35 days, or as long as the pool. It is their sum, and final: what is learnt of that hour later does not change it,
-// whether its minutes are still there or not. If that changes how many jobs there are, as the late end of a job that was
-// taken for running, they change when the first hour begins that is still kept by minute. So between two rows there were
-// as many jobs as at the begin of the second one, and hours in which nothing changed have no row.
+// whether its minutes are still there or not. If that changes how many jobs there are, as the late end of a job that
+// was taken for running, they change when the first hour begins that is still kept by minute. So between two rows there
+// were as many jobs as at the begin of the second one, and hours in which nothing changed have no row.
 //
 // Of a pool that is folded, the minutes are added to those of "(one-off)", and the hours are dropped. A rebuild
 // (rebuild.h) begins both tables anew, with the jobs whose states are stored.

@@ -18,8 +18,8 @@
 // A set ends in two ways. When the maximum number of sets of a kind is reached, the one that was unused for longest is
 // added to the set whose labels are all "other"; if no set can be removed, because all were used in the same
 // transaction or the store is tight, the new one is counted under "other". A set that was not counted in for longer
-// than `idle` is deleted with its sums: they would make "other" jump, and rates with it. Either way it begins at 0, with a new
-// start, if it comes back.
+// than `idle` is deleted with its sums: they would make "other" jump, and rates with it. Either way it begins at 0,
+// with a new start, if it comes back.
 //
 // When labels are chosen that differ from those of the stored sets, these are added up by the labels that remain;
 // labels that they do not have are empty. When bounds differ, histograms cannot be added up: jobs, runs and what
@@ -38,8 +38,8 @@
 #include "ghatrace/store/store.h"
 #include "ghatrace/trace/spans.h"
 
-// Of jobs. Assign and provision are the two parts of queue, of jobs of which it is known when ARC assigned them. Duration: from
-// when the job was ready for a runner to its end, hence queue, startup and execution together.
+// Of jobs. Assign and provision are the two parts of queue, of jobs of which it is known when ARC assigned them.
+// Duration: from when the job was ready for a runner to its end, hence queue, startup and execution together.
 enum {
     SERIES_JOB_WAITING,
     SERIES_JOB_QUEUE,

@@ -17,8 +17,8 @@
 // Queued jobs looked at for percentiles: of one pool, and in all. Only the older half of a queue is.
 #define POOLS_VIEW_LOOKED_AT_EACH 100000
 #define POOLS_VIEW_LOOKED_AT 400000
-// Minutes read for the most busy runners, of all pools; minutes, and seconds with changes, read for `since`, of those that
-// have queued jobs or share a ceiling with one.
+// Minutes read for the most busy runners, of all pools; minutes, and seconds with changes, read for `since`, of those
+// that have queued jobs or share a ceiling with one.
 #define POOLS_VIEW_MINUTES_MAX 200000
 #define POOLS_VIEW_CHANGE_MINUTES_MAX 400000
 #define POOLS_VIEW_CHANGES_MAX 1000000

@@ -40,8 +40,8 @@ struct queue_view_filter {
     size_t limit;             // jobs
 };
 
-// `visit` is called for each job, with `context`. What it is given is valid during the call. `has_ended`: it runs as far
-// as is known, but ended with an unknown result.
+// `visit` is called for each job, with `context`. What it is given is valid during the call. `has_ended`: it runs as
+// far as is known, but ended with an unknown result.
 struct queue_view_visitor {
     enum error_code (*visit)(void *context, const struct job_state *job,
                              const struct open_job_state *open_state, bool has_ended);
