@@ -84,7 +84,7 @@ static void leave_store(struct piece *piece)
     piece->transaction = NULL;
 }
 
-// --- what pools have only together ---------------------------------------------------------------
+// --- figures of a pool for which all pools are read ----------------------------------------------
 // Which running jobs have ended, and ceilings, are found by looking at all pools. Read once for an answer, when the
 // first family needs it, and kept in a short form.
 
@@ -367,7 +367,7 @@ static enum error_code put_ended_waits(struct piece *piece, const struct section
     return code;
 }
 
-// --- how many there are ---------------------------------------------------------------------------
+// --- how many runs, series and pools there are -----------------------------------------------------
 
 static enum error_code put_set_counts(struct piece *piece)
 {
@@ -392,8 +392,8 @@ static enum error_code put_set_counts(struct piece *piece)
     return ERROR_NONE;
 }
 
-// --- metrics series -------------------------------------------------------------------------------
-// Latencies of jobs, runs and steps, counted since the store was created.
+// --- series ----------------------------------------------------------------------------------------
+// Latencies of jobs, runs and steps, by labels; see series.h for since when.
 
 static size_t fill_labels(const struct series *series, struct metrics_label *labels)
 {
@@ -466,7 +466,7 @@ static enum error_code put_overflow(struct piece *piece)
 static enum error_code put_health(struct piece *piece)
 {
     struct health_figures figures;
-    leave_store(piece); // the figures are read in one of their own
+    leave_store(piece); // health_figures_read() begins a transaction of its own
     enum error_code code =
         health_figures_read(piece->scrape->sources, piece->now, &figures, piece->error);
     if (code == ERROR_NONE)

@@ -1,15 +1,17 @@
 // Whether pools of runners keep up with their queue, and if not, why and since when. Pure: all is computed from counts
-// and times, so the answer is the same after a restart, and whoever asks.
+// and times, so the answer is the same after a restart.
 //
 // A pool's jobs wait if the oldest queued one has waited for a minute. They have waited since the last time at which no
 // job was queued, or at which a job started that had waited for less than a minute, but not later than the oldest.
 // While they wait, the pool is the first of
 //
-//   ceiling   if a limit of running jobs that it shares with other pools is reached. Since: it is, and jobs wait.
-//   dead      if for `dead_after` jobs were queued, and none ran or started. Since: the last end or start, or since jobs
-//             are queued if that is later. For this a wait of less than a minute counts, too: queued jobs may be cancelled
-//             and replaced.
-//   busy      if as many of its jobs run as ever did in a week. Since: nine tenths of these run at least, and jobs wait.
+//   ceiling   if a limit of running jobs that it shares with other pools is reached. Since: it was reached, or jobs wait,
+//             whichever is later.
+//   dead      if for `dead_after` jobs were queued, and none ran or started. Since: the last end or start, or jobs are
+//             queued, whichever is later. For this a wait of less than a minute counts, too: queued jobs may be
+//             cancelled and replaced.
+//   busy      if as many of its jobs run as ever did in a week. Since: at least nine tenths of these run, or jobs wait,
+//             whichever is later.
 //   waiting   else. Since: jobs wait.
 //
 // A number of running jobs counts as reached as long as it is at least once in five minutes, as jobs end before the

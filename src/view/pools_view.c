@@ -222,11 +222,13 @@ static enum error_code assess(struct pools_work *work, size_t pool)
 
 // --- order ----------------------------------------------------------------------------------------
 
+// The larger one first.
 static int compare_counts(uint64_t a, uint64_t b)
 {
     return a == b ? 0 : a > b ? -1 : 1;
 }
 
+// The worst first; at a ceiling more runners would not help.
 static int rank_of_state(enum pool_state state)
 {
     static const int ranks[POOL_STATES] = {

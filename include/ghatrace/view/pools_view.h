@@ -28,7 +28,7 @@
 #define POOLS_VIEW_INFERRED_MAX 16
 #define POOLS_VIEW_NO_CEILING SIZE_MAX
 
-// Whether a pool keeps up with its queue, from the least to the most urgent. The rules are in src/view/pool_state.h.
+// Whether a pool keeps up with its queue. The rules are in src/view/pool_state.h.
 enum pool_state {
     POOL_OK,      // nothing waits, or what waits is short
     POOL_WAITING, // jobs wait, and none of the following
