@@ -8,7 +8,7 @@
 #define POOL_ROW_KEY_SIZE (POOL_ID_SIZE + 8) // pool id ‖ be64 of a minute or an hour
 #define MINUTE_SECONDS 60
 
-// --- rows of one pool in one table, ordered by time (pool_minutes.c) ---
+// --- rows of one pool in one table, ordered by time ---
 
 struct pool_rows {
     struct store_transaction *transaction;
@@ -22,6 +22,8 @@ timestamp_ns pool_rows_time(const void *key);
 // The first row. Its value is valid until the next change. ERROR_NOT_FOUND.
 enum error_code pool_rows_first(const struct pool_rows *rows, uint8_t key[POOL_ROW_KEY_SIZE],
                                 struct slice *value) MUST_CHECK;
+enum error_code pool_rows_delete(const struct pool_rows *rows,
+                                 const uint8_t key[POOL_ROW_KEY_SIZE]) MUST_CHECK;
 // Drops the rows before a time, and adds how many they were to `*dropped`.
 enum error_code pool_rows_drop(const struct pool_rows *rows, timestamp_ns before,
                                size_t *dropped) MUST_CHECK;
@@ -31,7 +33,7 @@ enum error_code pool_rows_walk(const struct pool_rows *rows, timestamp_ns from,
 enum error_code pool_rows_next(const struct pool_rows *rows, struct store_walk *walk,
                                struct store_entry *entry) MUST_CHECK;
 
-// --- minutes (pool_minutes.c) ---
+// --- minutes ---
 
 // Layout: varints of arrivals and starts, the number of seconds with changes, of each its number and the changes of
 // queued and of running jobs (zigzag); then the histogram of waits, as histogram_encode() writes it.
@@ -43,6 +45,8 @@ struct minute_row {
     struct histogram waits;
 };
 
+// Reads all but the waits, which stay unset. False: damaged.
+bool minute_row_decode_changes(struct slice bytes, struct minute_row *row) MUST_CHECK;
 // Adds to `row`. False: damaged, and `row` must be discarded.
 bool minute_row_decode_into(struct slice bytes, struct minute_row *row) MUST_CHECK;
 
@@ -51,7 +55,7 @@ struct pool_level {
     int64_t queued, running;
 };
 
-// The begin of the first hour that is still kept by minute; hours before it do not change any more.
+// The begin of the first hour that is still kept by minute; hours before it do not change any more (pool_minutes.c).
 timestamp_ns pool_minutes_kept_from(timestamp_ns now);
 // The jobs that were there before the minute `from`, counted back from those that are there now.
 enum error_code pool_level_before(const struct pool_rows *minutes, const struct pool *pool,

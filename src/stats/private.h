@@ -239,8 +239,8 @@ enum error_code latency_encode_waits(const struct pool_waits *waits, struct buff
 enum error_code latency_drop_waits(struct stats *stats, const struct pool_id *pool,
                                    struct error *error) MUST_CHECK;
 struct minute_row;
-bool pool_minutes_is_empty(const struct minute_row *row);
-enum error_code pool_minutes_encode(const struct minute_row *row, struct buffer *out) MUST_CHECK;
+bool minute_row_is_empty(const struct minute_row *row);
+enum error_code minute_row_encode(const struct minute_row *row, struct buffer *out) MUST_CHECK;
 // Adds the minutes of a pool that is folded to those of another. The rows of `from` are not loaded.
 enum error_code pool_minutes_move(struct stats *stats, const struct pool *from,
                                   const struct pool_id *to, struct error *error) MUST_CHECK;

@@ -279,7 +279,7 @@ static enum error_code encode_row(const struct row *row, struct buffer *out)
     if (row->table == STORE_TABLE_POOL_WAITS)
         return latency_encode_waits(row->waits, out);
     if (row->table == STORE_TABLE_POOL_MINUTES)
-        return pool_minutes_encode(row->minute, out);
+        return minute_row_encode(row->minute, out);
     return series_encode(row->series, out);
 }
 
@@ -288,7 +288,7 @@ static struct slice row_key(const struct row *row);
 // A minute of which nothing remains is deleted, so that what is stored does not depend on the order of events.
 static enum error_code write_row(struct stats *stats, const struct row *row, struct error *error)
 {
-    if (row->table == STORE_TABLE_POOL_MINUTES && pool_minutes_is_empty(row->minute)) {
+    if (row->table == STORE_TABLE_POOL_MINUTES && minute_row_is_empty(row->minute)) {
         enum error_code code =
             store_table_delete(stats->transaction, row->table, row_key(row), error);
         return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
