@@ -385,6 +385,7 @@ class Kept(NotifyTest):
         daemon = self.new_notifier(f"json {gone.endpoint}{PATH}", f"json {other.endpoint}{PATH}")
         self.queue(daemon)
         self.wait_for(other, 1)
+        wait_until(lambda: self.status(daemon)["sent"] == 1, what="the answer")  # one without an answer is sent again
         self.write(daemon.settings["notify-url-file"], f"json {other.endpoint}{PATH}")
         daemon.process.send_signal(signal.SIGHUP)
         wait_until(lambda: self.status(daemon)["dropped"]["receiver"] == 1, what="the drop")
