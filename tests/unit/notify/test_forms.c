@@ -13,7 +13,7 @@
 
 #define NOW ((timestamp_ns)1790000000 * NS_PER_SECOND)
 
-struct paper {
+struct fixture {
     struct notice notices[NOTICE_LIST_MAX];
     const struct notice *list[NOTICE_LIST_MAX];
     struct notice_subject subject[1];
@@ -26,69 +26,70 @@ struct paper {
     char name[1024];
 };
 
-static struct paper paper;
+static struct fixture fixture;
 
 static int set_up(void **state)
 {
     (void)state;
-    memset(&paper, 0, sizeof paper);
-    buffer_init(&paper.body, NOTICE_BODY_MAX);
-    arena_init(&paper.arena, 65536);
+    memset(&fixture, 0, sizeof fixture);
+    buffer_init(&fixture.body, NOTICE_BODY_MAX);
+    arena_init(&fixture.arena, 65536);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    buffer_release(&paper.body);
-    arena_release(&paper.arena);
+    buffer_release(&fixture.body);
+    arena_release(&fixture.arena);
     return 0;
 }
 
 // `count` begins about one pool; `end`: ends.
 static void set_notices(struct slice name, size_t count, bool end)
 {
-    memcpy(paper.name, name.data, name.len);
-    struct slice kept = {paper.name, name.len};
-    paper.subject[0] = (struct notice_subject){.id = notice_subject_id_of(kept),
-                                               .name = kept,
-                                               .has_state = true,
-                                               .state = POOL_BUSY,
-                                               .queued = 9,
-                                               .running = 7,
-                                               .oldest = NOW - 16 * NS_PER_MINUTE};
-    paper.subjects = (struct notice_subjects){.items = paper.subject, .count = 1, .now = NOW};
+    memcpy(fixture.name, name.data, name.len);
+    struct slice kept = {fixture.name, name.len};
+    fixture.subject[0] = (struct notice_subject){.id = notice_subject_id_of(kept),
+                                                 .name = kept,
+                                                 .has_state = true,
+                                                 .state = POOL_BUSY,
+                                                 .queued = 9,
+                                                 .running = 7,
+                                                 .oldest = NOW - 16 * NS_PER_MINUTE};
+    fixture.subjects = (struct notice_subjects){.items = fixture.subject, .count = 1, .now = NOW};
     for (size_t i = 0; i < count; i++) {
-        paper.notices[i] = (struct notice){
-            .key = {.condition = NOTICE_QUEUED, .subject = paper.subject[0].id},
+        fixture.notices[i] = (struct notice){
+            .key = {.condition = NOTICE_QUEUED, .subject = fixture.subject[0].id},
             .state = {.phase = end ? NOTICE_END_DUE : NOTICE_BEGIN_DUE,
                       .began_at = NOW - NS_PER_HOUR,
                       .ended_at = end ? NOW - 5 * NS_PER_MINUTE : TIMESTAMP_UNKNOWN},
-            .name = paper.name,
+            .name = fixture.name,
             .name_len = name.len};
-        paper.list[i] = &paper.notices[i];
+        fixture.list[i] = &fixture.notices[i];
     }
-    paper.message =
-        (struct notice_message){.notices = paper.list, .count = count, .subjects = &paper.subjects};
+    fixture.message = (struct notice_message){
+        .notices = fixture.list, .count = count, .subjects = &fixture.subjects};
 }
 
 static void write_as(enum notice_form form)
 {
     struct error error;
-    paper.receiver.form = form;
-    memcpy(paper.receiver.topic, "topic", 6);
-    buffer_clear(&paper.body);
-    arena_clear(&paper.arena);
-    assert_int_equal(notice_write(&paper.message, &paper.receiver, &paper.body), ERROR_NONE);
-    assert_int_equal(json_parse(buffer_slice(&paper.body), &paper.arena, &paper.document, &error),
-                     ERROR_NONE);
+    fixture.receiver.form = form;
+    memcpy(fixture.receiver.topic, "topic", 6);
+    buffer_clear(&fixture.body);
+    arena_clear(&fixture.arena);
+    assert_int_equal(notice_write(&fixture.message, &fixture.receiver, &fixture.body), ERROR_NONE);
+    assert_int_equal(
+        json_parse(buffer_slice(&fixture.body), &fixture.arena, &fixture.document, &error),
+        ERROR_NONE);
 }
 
 static struct slice member(json_value object, const char *name)
 {
     struct slice text;
-    json_value found = json_get(&paper.document, object, slice_from_string(name));
-    assert_true(json_string(&paper.document, found, &paper.arena, &text));
+    json_value found = json_get(&fixture.document, object, slice_from_string(name));
+    assert_true(json_string(&fixture.document, found, &fixture.arena, &text));
     return text;
 }
 
@@ -103,8 +104,8 @@ static void our_form_has_an_object_for_each_notice(void **state)
     (void)state;
     set_notices(SLICE("gpu,a100"), 2, false);
     write_as(NOTICE_JSON);
-    json_value list = json_get(&paper.document, JSON_ROOT, SLICE("notices"));
-    json_value first = json_first_element(&paper.document, list);
+    json_value list = json_get(&fixture.document, JSON_ROOT, SLICE("notices"));
+    json_value first = json_first_element(&fixture.document, list);
     assert_text(member(JSON_ROOT, "source"), "ghatrace");
     assert_text(member(first, "condition"), "queued");
     assert_text(member(first, "event"), "began");
@@ -115,9 +116,9 @@ static void our_form_has_an_object_for_each_notice(void **state)
         member(first, "text"),
         "gpu,a100: jobs wait long since 2026-09-21T13:13:20Z. 9 queued, the oldest for 16m, 7 "
         "running: as many as ever in the last week.");
-    json_value second = json_next_element(&paper.document, first);
+    json_value second = json_next_element(&fixture.document, first);
     assert_true(slice_equals(member(first, "id"), member(second, "id")));
-    assert_int_equal(json_next_element(&paper.document, second), JSON_NONE);
+    assert_int_equal(json_next_element(&fixture.document, second), JSON_NONE);
 }
 
 static void an_end_has_the_duration(void **state)
@@ -137,7 +138,7 @@ static void a_pool_that_is_no_longer_known_has_no_figures(void **state)
 {
     (void)state;
     set_notices(SLICE("gpu"), 1, true);
-    paper.subjects.count = 0;
+    fixture.subjects.count = 0;
     write_as(NOTICE_SLACK);
     assert_text(member(JSON_ROOT, "text"), "Over: gpu: jobs wait long, after 55m.");
     write_as(NOTICE_JSON);
@@ -161,9 +162,9 @@ static void a_request_of_the_longest_names_fits(void **state)
     (void)state;
     memset(longest, '\x01', sizeof longest); // six bytes each in JSON
     set_notices((struct slice){longest, sizeof longest}, notice_batch_max(NOTICE_JSON), false);
-    paper.subject[0].ceiling = paper.subject[0].name;
+    fixture.subject[0].ceiling = fixture.subject[0].name;
     write_as(NOTICE_JSON);
-    assert_true(paper.body.len > 500000);
+    assert_true(fixture.body.len > 500000);
 }
 
 // Each name, as it is in a text, and as it is in Slack's.

@@ -19,7 +19,7 @@ static const struct notice_settings settings = {.after = {[NOTICE_DEAD] = 15 * M
                                                           [NOTICE_CEILING] = 15 * MINUTE},
                                                 .hold = 5 * MINUTE};
 
-struct desk {
+struct fixture {
     struct notice_list list;
     struct notice_receivers receivers;
     struct arena arena;
@@ -30,64 +30,65 @@ struct desk {
     char names[POOLS_MAX][32];
 };
 
-static struct desk desk;
+static struct fixture fixture;
 
 static int set_up(void **state)
 {
     (void)state;
-    memset(&desk, 0, sizeof desk);
-    arena_init(&desk.arena, 65536);
-    desk.list.times = (struct notice_times){settings.hold, NOTICE_AGE_MAX};
-    desk.receivers.count = 2;
-    desk.receivers.items[0].id = 7;
-    desk.receivers.items[1].id = UINT64_MAX;
-    desk.view = (struct pools_view){.pools = desk.pools, .ceilings = desk.ceilings};
-    desk.subjects.now = NOW;
+    memset(&fixture, 0, sizeof fixture);
+    arena_init(&fixture.arena, 65536);
+    fixture.list.times = (struct notice_times){settings.hold, NOTICE_AGE_MAX};
+    fixture.receivers.count = 2;
+    fixture.receivers.items[0].id = 7;
+    fixture.receivers.items[1].id = UINT64_MAX;
+    fixture.view = (struct pools_view){.pools = fixture.pools, .ceilings = fixture.ceilings};
+    fixture.subjects.now = NOW;
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    notice_list_release(&desk.list);
-    arena_release(&desk.arena);
+    notice_list_release(&fixture.list);
+    arena_release(&fixture.arena);
     return 0;
 }
 
 // `count` pools whose jobs have waited for so long.
 static void set_pools(size_t count, enum pool_state pool_state, duration_ns wait)
 {
-    desk.view.count = count;
+    fixture.view.count = count;
     for (size_t i = 0; i < count; i++) {
-        (void)snprintf(desk.names[i], sizeof desk.names[i], "pool-%zu", i);
-        desk.pools[i] = (struct pools_view_pool){.name = slice_from_string(desk.names[i]),
-                                                 .state = pool_state,
-                                                 .since = desk.subjects.now - wait,
-                                                 .waits.oldest = desk.subjects.now - wait};
+        (void)snprintf(fixture.names[i], sizeof fixture.names[i], "pool-%zu", i);
+        fixture.pools[i] = (struct pools_view_pool){.name = slice_from_string(fixture.names[i]),
+                                                    .state = pool_state,
+                                                    .since = fixture.subjects.now - wait,
+                                                    .waits.oldest = fixture.subjects.now - wait};
     }
 }
 
 static void make_subjects(void)
 {
-    assert_true(notice_subjects_make(&desk.view, &settings, TIMESTAMP_UNKNOWN, &desk.arena,
-                                     &desk.subjects));
+    assert_true(notice_subjects_make(&fixture.view, &settings, TIMESTAMP_UNKNOWN, &fixture.arena,
+                                     &fixture.subjects));
 }
 
 static void update(void)
 {
     make_subjects();
-    assert_int_equal(notice_list_update(&desk.list, &desk.subjects, &desk.receivers), ERROR_NONE);
+    assert_int_equal(notice_list_update(&fixture.list, &fixture.subjects, &fixture.receivers),
+                     ERROR_NONE);
 }
 
 static size_t take(uint64_t receiver, size_t max)
 {
-    return notice_list_take(&desk.list, receiver, max);
+    return notice_list_take(&fixture.list, receiver, max);
 }
 
 static enum notice_presence presence_of(const char *name, enum notice_condition condition)
 {
     struct notice_subject_id id = notice_subject_id_of(slice_from_string(name));
-    const struct notice_subject *subject = notice_subjects_find(&desk.subjects, condition, &id);
+    const struct notice_subject *subject = notice_subjects_find(&fixture.subjects, condition, &id);
     return subject != NULL ? subject->presence[condition] : NOTICE_ABSENT;
 }
 
@@ -122,8 +123,8 @@ static void jobs_of_a_pool_wait_long_before_it_is_dead_for_long_enough(void **st
     patient.after[NOTICE_DEAD] = NS_PER_HOUR;
     for (int minutes = 15; minutes <= 60; minutes += 15) {
         set_pools(1, POOL_DEAD, minutes * MINUTE);
-        assert_true(notice_subjects_make(&desk.view, &patient, TIMESTAMP_UNKNOWN, &desk.arena,
-                                         &desk.subjects));
+        assert_true(notice_subjects_make(&fixture.view, &patient, TIMESTAMP_UNKNOWN, &fixture.arena,
+                                         &fixture.subjects));
         bool is_dead = minutes == 60;
         assert_int_equal(presence_of("pool-0", NOTICE_DEAD),
                          is_dead ? NOTICE_PRESENT : NOTICE_ABSENT);
@@ -136,13 +137,13 @@ static void a_ceiling_is_a_trouble_of_its_own_even_with_the_name_of_a_pool(void 
 {
     (void)state;
     set_pools(1, POOL_OK, 0);
-    desk.ceilings[0] = (struct pools_view_ceiling){
+    fixture.ceilings[0] = (struct pools_view_ceiling){
         .name = SLICE("pool-0"), .limit = 60, .running = 60, .since = NOW - 15 * MINUTE};
-    desk.view.ceiling_count = 1;
+    fixture.view.ceiling_count = 1;
     make_subjects();
     assert_int_equal(presence_of("pool-0", NOTICE_CEILING), NOTICE_PRESENT);
     assert_int_equal(presence_of("pool-0", NOTICE_QUEUED), NOTICE_ABSENT);
-    desk.ceilings[0].since = TIMESTAMP_UNKNOWN;
+    fixture.ceilings[0].since = TIMESTAMP_UNKNOWN;
     make_subjects();
     assert_int_equal(presence_of("pool-0", NOTICE_CEILING), NOTICE_ABSENT);
 }
@@ -153,49 +154,49 @@ static void each_receiver_has_one_pending_notice_of_each_trouble(void **state)
     set_pools(3, POOL_DEAD, 20 * MINUTE);
     for (int i = 0; i < 3; i++)
         update();
-    assert_int_equal(notice_list_pending(&desk.list, 7), 3);
-    assert_int_equal(notice_list_pending(&desk.list, UINT64_MAX), 3);
+    assert_int_equal(notice_list_pending(&fixture.list, 7), 3);
+    assert_int_equal(notice_list_pending(&fixture.list, UINT64_MAX), 3);
     assert_int_equal(take(7, 2), 2);
-    notice_list_settle(&desk.list, 7, NOTICE_SENT);
-    assert_int_equal(desk.list.sent, 2);
-    assert_int_equal(notice_list_pending(&desk.list, 7), 1);
-    assert_int_equal(notice_list_pending(&desk.list, UINT64_MAX), 3); // has not answered yet
+    notice_list_settle(&fixture.list, 7, NOTICE_SENT);
+    assert_int_equal(fixture.list.sent, 2);
+    assert_int_equal(notice_list_pending(&fixture.list, 7), 1);
+    assert_int_equal(notice_list_pending(&fixture.list, UINT64_MAX), 3); // has not answered yet
     set_pools(0, POOL_OK, 0); // the pools are no longer known
     update();
-    assert_int_equal(desk.list.folded, 4);
-    desk.subjects.now += 6 * MINUTE;
+    assert_int_equal(fixture.list.folded, 4);
+    fixture.subjects.now += 6 * MINUTE;
     update();
-    assert_int_equal(notice_list_pending(&desk.list, 7), 2); // the ends
-    assert_int_equal(notice_list_pending(&desk.list, UINT64_MAX), 0);
+    assert_int_equal(notice_list_pending(&fixture.list, 7), 2); // the ends
+    assert_int_equal(notice_list_pending(&fixture.list, UINT64_MAX), 0);
 }
 
 static void long_waits_of_a_pool_that_was_dead_are_reported_with_its_end(void **state)
 {
     (void)state;
-    desk.receivers.count = 1;
+    fixture.receivers.count = 1;
     set_pools(1, POOL_DEAD, 20 * MINUTE);
     update();
     (void)take(7, 10);
-    notice_list_settle(&desk.list, 7, NOTICE_SENT);
-    for (int i = 0; i < 5; i++, desk.subjects.now += MINUTE) { // within the hold
+    notice_list_settle(&fixture.list, 7, NOTICE_SENT);
+    for (int i = 0; i < 5; i++, fixture.subjects.now += MINUTE) { // within the hold
         set_pools(1, POOL_BUSY, 20 * MINUTE);
         update();
-        assert_int_equal(notice_list_pending(&desk.list, 7), 0);
+        assert_int_equal(notice_list_pending(&fixture.list, 7), 0);
     }
     update();
-    assert_int_equal(notice_list_pending(&desk.list, 7), 2);
-    assert_int_equal(desk.list.folded, 0);
+    assert_int_equal(notice_list_pending(&fixture.list, 7), 2);
+    assert_int_equal(fixture.list.folded, 0);
 }
 
 static void troubles_beyond_the_limit_are_left_out_and_counted_once(void **state)
 {
     (void)state;
     set_pools(POOLS_MAX, POOL_DEAD, 20 * MINUTE);
-    desk.receivers.count = 1;
+    fixture.receivers.count = 1;
     update();
     update();
-    assert_int_equal(desk.list.count, NOTICE_LIST_MAX);
-    assert_int_equal(desk.list.dropped[NOTICE_DROP_LIMIT], POOLS_MAX - NOTICE_LIST_MAX);
+    assert_int_equal(fixture.list.count, NOTICE_LIST_MAX);
+    assert_int_equal(fixture.list.dropped[NOTICE_DROP_LIMIT], POOLS_MAX - NOTICE_LIST_MAX);
 }
 
 // --- the stored form ------------------------------------------------------------------------------
@@ -204,11 +205,11 @@ static void copy_to(struct notice_list *other, bool is_stored)
 {
     struct store_entry entries[64];
     size_t count;
-    assert_true(notice_list_changes(&desk.list, &desk.arena, entries, 64, &count));
+    assert_true(notice_list_changes(&fixture.list, &fixture.arena, entries, 64, &count));
     for (size_t i = 0; i < count; i++)
         if (entries[i].value.len > 0)
             assert_int_equal(notice_list_load(other, entries[i]), ERROR_NONE);
-    notice_list_stored(&desk.list, is_stored);
+    notice_list_stored(&fixture.list, is_stored);
 }
 
 static void assert_same_list(const struct notice_list *a, const struct notice_list *b)
@@ -232,23 +233,24 @@ static void what_is_stored_is_read_back_in_every_phase(void **state)
 {
     (void)state;
     static const duration_ns waits[] = {20 * MINUTE, 20 * MINUTE, 0, 0, 0};
-    for (size_t i = 0; i < sizeof waits / sizeof waits[0]; i++, desk.subjects.now += 6 * MINUTE) {
+    for (size_t i = 0; i < sizeof waits / sizeof waits[0];
+         i++, fixture.subjects.now += 6 * MINUTE) {
         struct notice_list other = {.count = 0};
         set_pools(3, waits[i] > 0 ? POOL_DEAD : POOL_OK, waits[i]);
         update();
-        for (size_t k = 0; k < desk.list.count; k++)
-            desk.list.notices[k].changes++; // so that all are stored again
+        for (size_t k = 0; k < fixture.list.count; k++)
+            fixture.list.notices[k].changes++; // so that all are stored again
         copy_to(&other, true);
-        assert_same_list(&desk.list, &other);
+        assert_same_list(&fixture.list, &other);
         if (i == 0) {
             (void)take(7, 10);
-            notice_list_settle(&desk.list, 7, NOTICE_SENT);
+            notice_list_settle(&fixture.list, 7, NOTICE_SENT);
             (void)take(UINT64_MAX, 1);
-            notice_list_settle(&desk.list, UINT64_MAX, NOTICE_NOT_TAKEN);
+            notice_list_settle(&fixture.list, UINT64_MAX, NOTICE_NOT_TAKEN);
         }
         notice_list_release(&other);
     }
-    assert_int_equal(notice_list_pending(&desk.list, 7), 3);
+    assert_int_equal(notice_list_pending(&fixture.list, 7), 3);
 }
 
 static void what_was_in_flight_is_known_after_a_crash(void **state)
@@ -259,20 +261,20 @@ static void what_was_in_flight_is_known_after_a_crash(void **state)
     size_t count;
     (void)state;
     set_pools(1, POOL_DEAD, 20 * MINUTE);
-    desk.receivers.count = 1;
+    fixture.receivers.count = 1;
     update();
     assert_int_equal(take(7, 1), 1);
-    assert_false(notice_list_may_send(&desk.list, 7)); // before that is stored
-    assert_true(notice_list_changes(&desk.list, &desk.arena, entries, 4, &count));
-    notice_list_stored(&desk.list, true);
-    assert_true(notice_list_may_send(&desk.list, 7));
-    assert_int_equal(notice_list_in_flight(&desk.list, 7, taken), 1);
+    assert_false(notice_list_may_send(&fixture.list, 7)); // before that is stored
+    assert_true(notice_list_changes(&fixture.list, &fixture.arena, entries, 4, &count));
+    notice_list_stored(&fixture.list, true);
+    assert_true(notice_list_may_send(&fixture.list, 7));
+    assert_int_equal(notice_list_in_flight(&fixture.list, 7, taken), 1);
     assert_int_equal(notice_list_load(&other, entries[0]), ERROR_NONE);
     assert_true(other.notices[0].state.is_unsure && !other.notices[0].state.is_in_flight);
     notice_list_release(&other);
     // The same where the receivers are replaced.
-    notice_list_keep(&desk.list, &desk.receivers);
-    assert_true(desk.list.notices[0].state.is_unsure);
+    notice_list_keep(&fixture.list, &fixture.receivers);
+    assert_true(fixture.list.notices[0].state.is_unsure);
     assert_int_equal(take(7, 1), 1);
 }
 
@@ -282,31 +284,31 @@ static void changes_are_given_until_they_are_stored(void **state)
     size_t count;
     (void)state;
     set_pools(1, POOL_DEAD, 20 * MINUTE);
-    desk.receivers.count = 1;
+    fixture.receivers.count = 1;
     update();
-    assert_true(notice_list_changes(&desk.list, &desk.arena, entries, 8, &count));
+    assert_true(notice_list_changes(&fixture.list, &fixture.arena, entries, 8, &count));
     assert_int_equal(count, 1);
-    notice_list_stored(&desk.list, false);
-    assert_true(notice_list_changes(&desk.list, &desk.arena, entries, 8, &count));
+    notice_list_stored(&fixture.list, false);
+    assert_true(notice_list_changes(&fixture.list, &fixture.arena, entries, 8, &count));
     assert_int_equal(count, 1);
     // It changes while it is being stored.
     assert_int_equal(take(7, 1), 1);
-    notice_list_settle(&desk.list, 7, NOTICE_SENT);
-    notice_list_stored(&desk.list, true);
-    assert_true(notice_list_changes(&desk.list, &desk.arena, entries, 8, &count));
+    notice_list_settle(&fixture.list, 7, NOTICE_SENT);
+    notice_list_stored(&fixture.list, true);
+    assert_true(notice_list_changes(&fixture.list, &fixture.arena, entries, 8, &count));
     assert_int_equal(count, 1);
-    notice_list_stored(&desk.list, true);
-    assert_true(notice_list_changes(&desk.list, &desk.arena, entries, 8, &count));
+    notice_list_stored(&fixture.list, true);
+    assert_true(notice_list_changes(&fixture.list, &fixture.arena, entries, 8, &count));
     assert_int_equal(count, 0);
     // One that is over stays until its entry is deleted.
-    desk.receivers.items[0].id = 8;
-    notice_list_keep(&desk.list, &desk.receivers);
-    assert_int_equal(desk.list.count, 1);
-    assert_true(notice_list_changes(&desk.list, &desk.arena, entries, 8, &count));
+    fixture.receivers.items[0].id = 8;
+    notice_list_keep(&fixture.list, &fixture.receivers);
+    assert_int_equal(fixture.list.count, 1);
+    assert_true(notice_list_changes(&fixture.list, &fixture.arena, entries, 8, &count));
     assert_int_equal(count, 1);
     assert_int_equal(entries[0].value.len, 0);
-    notice_list_stored(&desk.list, true);
-    assert_int_equal(desk.list.count, 0);
+    notice_list_stored(&fixture.list, true);
+    assert_int_equal(fixture.list.count, 0);
 }
 
 static void entries_that_cannot_be_read_are_ignored(void **state)
@@ -317,9 +319,9 @@ static void entries_that_cannot_be_read_are_ignored(void **state)
     struct notice_list other = {.count = 0};
     (void)state;
     set_pools(1, POOL_DEAD, 20 * MINUTE);
-    desk.receivers.count = 1;
+    fixture.receivers.count = 1;
     update();
-    assert_true(notice_list_changes(&desk.list, &desk.arena, entries, 8, &count));
+    assert_true(notice_list_changes(&fixture.list, &fixture.arena, entries, 8, &count));
     const struct store_entry good = entries[0];
     memcpy(value, good.value.data, good.value.len);
     for (size_t len = 0; len < good.value.len - strlen("pool-0"); len++) {
@@ -350,14 +352,15 @@ static void a_lack_of_memory_is_reported_and_changes_nothing_that_is_there(void 
     make_subjects();
     for (long skip = 0; skip < 100; skip++) {
         memory_fail_after(skip);
-        enum error_code code = notice_list_update(&desk.list, &desk.subjects, &desk.receivers);
+        enum error_code code =
+            notice_list_update(&fixture.list, &fixture.subjects, &fixture.receivers);
         memory_fail_after(-1);
         if (code == ERROR_NONE)
             break;
         assert_int_equal(code, ERROR_MEMORY);
     }
-    assert_int_equal(desk.list.count, 80);
-    assert_int_equal(notice_list_pending(&desk.list, 7), 40);
+    assert_int_equal(fixture.list.count, 80);
+    assert_int_equal(notice_list_pending(&fixture.list, 7), 40);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
