@@ -173,7 +173,7 @@ void metrics_scrape_release(struct metrics_scrape *scrape)
     scrape->pools = NULL;
 }
 
-// NULL: the pool came to be since.
+// NULL: the pool was created after they were read.
 static const struct pool_figures *find_figures(const struct piece *piece, const struct pool *pool)
 {
     const struct metrics_pools *pools = piece->scrape->pools;

@@ -30,7 +30,7 @@ struct metrics_other {
 // that is added or removed meanwhile is in the answer once or not at all, never twice.
 //
 // When there are too many sets, one of them is added to "other" and removed (series.h). "other" is the last row of its
-// family, so what was counted before the answer was begun is in it: as the set, or in "other", unless that comes to be
+// family, so what was counted before the answer was begun is in it: as the set, or in "other", unless that is created
 // while the family is read, which happens once to a store. If a set is removed after its row was written and before the
 // end of its family, that answer has its counts twice. No row falls by that: that of "other" only grows, and that of
 // the set ends. The sum over all sets is too high in that one answer. The alternative, "other" before the sets, would

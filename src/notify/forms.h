@@ -1,4 +1,4 @@
-// The bodies of requests, in each form. Names of pools are text of whoever writes a workflow. Private to this room.
+// The bodies of requests, in each form. Names of pools are labels, which anyone who writes a workflow invents. Private to this room.
 // Pure.
 #ifndef GHATRACE_SRC_NOTIFY_FORMS_H
 #define GHATRACE_SRC_NOTIFY_FORMS_H
