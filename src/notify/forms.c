@@ -148,17 +148,25 @@ static const struct notice_subject *subject_of(const struct notice_message *mess
     return notice_subjects_find(message->subjects, notice->key.condition, &notice->key.subject);
 }
 
-// "gpu-a100: no job starts".
+// As it is named in a list of ceilings: a rule's name has no parentheses.
+static bool is_inferred(const struct notice *notice)
+{
+    return notice->key.condition == NOTICE_CEILING && notice->name_len > 0 &&
+           notice->name[0] == '(';
+}
+
+// "gpu-a100: jobs wait long".
 static void write_headline(struct notice_text *text, const struct notice *notice)
 {
     static const char *const words[NOTICE_CONDITIONS] = {
-        [NOTICE_DEAD] = ": no job starts",
+        [NOTICE_DEAD] = ": no job runs or starts",
         [NOTICE_QUEUED] = ": jobs wait long",
         [NOTICE_CEILING] = ": at the limit of concurrent jobs",
         [NOTICE_SILENCE] = "No deliveries from GitHub"};
     write_words(text, is_end(notice) ? "Over: " : "");
     write_shown_name(text, notice_name(notice));
-    write_words(text, words[notice->key.condition]);
+    write_words(text, is_inferred(notice) ? ": at an inferred limit of concurrent jobs"
+                                          : words[notice->key.condition]);
 }
 
 // ". 9 queued, the oldest for 45m, 7 running".
@@ -178,7 +186,7 @@ static void write_figures(struct notice_text *text, const struct notice *notice,
     if (subject->limit > 0)
         write_number(text, subject->limit, " running");
     if (subject->has_state && subject->state == POOL_BUSY)
-        write_words(text, ": as many as ever in the last week");
+        write_words(text, ": the most known in the last week");
 }
 
 static void write_time(struct notice_text *text, const char *words, timestamp_ns time)
@@ -306,7 +314,7 @@ static void put_subject(struct json_out *json, const struct notice_subject *subj
         json_out_null(json, "queued");
         json_out_null(json, "running");
     }
-    if (has_state)
+    if (has_state && subject->oldest != TIMESTAMP_UNKNOWN)
         json_out_seconds(json, "oldest_wait_seconds", pools_view_wait(subject->oldest, now));
     else
         json_out_null(json, "oldest_wait_seconds");

@@ -80,7 +80,7 @@ class Sent(NotifyTest):
         self.assertEqual((began["state"], began["queued"], began["running"], began["ended_at"], began["limit"]),
                          ("dead", 3, 0, None, None))
         self.assertAlmostEqual(began["oldest_wait_seconds"], 1200, delta=120)
-        self.assertRegex(began["text"], r"^a100,gpu: no job starts since \S+Z\. 3 queued, the oldest for \S+, 0 running\.$")
+        self.assertRegex(began["text"], r"^a100,gpu: no job runs or starts since \S+Z\. 3 queued, the oldest for \S+, 0 running\.$")
         request = receiver.requests[0]
         self.assertEqual((request.path, request.headers["authorization"]), (PATH, f"Bearer {TOKEN}"))
         self.assertEqual(json.loads(request.body)["source"], "ghatrace")
@@ -90,7 +90,7 @@ class Sent(NotifyTest):
         self.assertEqual((ended["since"], ended["queued"], ended["running"]), (began["since"], 0, 3))
         self.assertIsNotNone(ended["ended_at"])
         self.assertNotEqual(ended["id"], began["id"])
-        self.assertRegex(ended["text"], r"^Over: a100,gpu: no job starts, after \S+\. 0 queued, 3 running\.$")
+        self.assertRegex(ended["text"], r"^Over: a100,gpu: no job runs or starts, after \S+\. 0 queued, 3 running\.$")
         self.assertEqual(len(receiver.requests), 2)
         wait_until(lambda: self.status(daemon)["sent"] == 2, what="the answer")
         found = self.status(daemon)
@@ -195,7 +195,7 @@ class Forms(NotifyTest):
         body = json.loads(request.body)
         self.assertEqual((request.path, body["topic"], body["priority"], body["tags"]), ("/", TOPIC, 4, ["warning"]))
         self.assertEqual(request.headers["authorization"], f"Bearer {TOKEN}")
-        self.assertTrue(body["title"].endswith(": no job starts"))
+        self.assertTrue(body["title"].endswith(": no job runs or starts"))
         self.assertNotIn("x-injected", request.headers)
         for name in ("title", "message"):
             self.assertNotRegex(body[name], "[\x00-\x1f\u202e]")

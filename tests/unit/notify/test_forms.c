@@ -115,7 +115,7 @@ static void our_form_has_an_object_for_each_notice(void **state)
     assert_text(
         member(first, "text"),
         "gpu,a100: jobs wait long since 2026-09-21T13:13:20Z. 9 queued, the oldest for 16m, 7 "
-        "running: as many as ever in the last week.");
+        "running: the most known in the last week.");
     json_value second = json_next_element(&fixture.document, first);
     assert_true(slice_equals(member(first, "id"), member(second, "id")));
     assert_int_equal(json_next_element(&fixture.document, second), JSON_NONE);
@@ -130,8 +130,51 @@ static void an_end_has_the_duration(void **state)
     assert_text(member(JSON_ROOT, "title"), "Over: gpu: jobs wait long");
     assert_text(
         member(JSON_ROOT, "message"),
-        "Over: gpu: jobs wait long, after 55m. 9 queued, the oldest for 16m, 7 running: as many "
-        "as ever in the last week.");
+        "Over: gpu: jobs wait long, after 55m. 9 queued, the oldest for 16m, 7 running: the most "
+        "known in the last week.");
+}
+
+// A dead pool is so since its last start, or since its last job ended.
+static void of_a_dead_pool_it_says_what_there_was_not(void **state)
+{
+    (void)state;
+    set_notices(SLICE("gpu"), 1, false);
+    fixture.notices[0].key.condition = NOTICE_DEAD;
+    fixture.subject[0].state = POOL_DEAD;
+    fixture.subject[0].running = 0;
+    write_as(NOTICE_SLACK);
+    assert_text(member(JSON_ROOT, "text"),
+                "gpu: no job runs or starts since 2026-09-21T13:13:20Z. 9 queued, the oldest for "
+                "16m, 0 running.");
+}
+
+// The limit of an inferred one is not known from settings.
+static void an_inferred_ceiling_is_marked(void **state)
+{
+    (void)state;
+    set_notices(SLICE("(Default)"), 1, false);
+    fixture.notices[0].key.condition = NOTICE_CEILING;
+    fixture.subject[0].has_state = false;
+    fixture.subject[0].oldest = TIMESTAMP_UNKNOWN;
+    fixture.subject[0].limit = 7;
+    write_as(NOTICE_SLACK);
+    assert_text(member(JSON_ROOT, "text"),
+                "(Default): at an inferred limit of concurrent jobs since 2026-09-21T13:13:20Z. 9 "
+                "queued, 7 of 7 running.");
+}
+
+static void without_queued_jobs_there_is_no_oldest_wait(void **state)
+{
+    (void)state;
+    set_notices(SLICE("gpu"), 1, true);
+    fixture.subject[0].state = POOL_OK;
+    fixture.subject[0].queued = 0;
+    fixture.subject[0].oldest = TIMESTAMP_UNKNOWN;
+    write_as(NOTICE_JSON);
+    json_value list = json_get(&fixture.document, JSON_ROOT, SLICE("notices"));
+    json_value first = json_first_element(&fixture.document, list);
+    json_value wait = json_get(&fixture.document, first, SLICE("oldest_wait_seconds"));
+    assert_int_equal(json_type_of(&fixture.document, wait), JSON_NULL);
 }
 
 static void a_pool_that_is_no_longer_known_has_no_figures(void **state)
@@ -330,6 +373,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(our_form_has_an_object_for_each_notice),
         TEST(an_end_has_the_duration),
+        TEST(of_a_dead_pool_it_says_what_there_was_not),
+        TEST(an_inferred_ceiling_is_marked),
+        TEST(without_queued_jobs_there_is_no_oldest_wait),
         TEST(a_pool_that_is_no_longer_known_has_no_figures),
         TEST(a_text_of_many_notices_is_short),
         TEST(a_request_of_the_longest_names_fits),
