@@ -97,9 +97,11 @@ struct pool_figures {
     bool is_busy_known;
 };
 
+enum ceiling_figure { CEILING_RUNNING, CEILING_QUEUED, CEILING_LIMIT, CEILING_FIGURES };
+
 struct ceiling_figures {
     struct slice name;
-    uint64_t running, limit;
+    uint64_t counts[CEILING_FIGURES];
 };
 
 struct metrics_pools {
@@ -131,7 +133,8 @@ static bool keep_pools(struct metrics_pools *kept, const struct pools_view *view
         qsort(kept->pools, kept->count, sizeof *kept->pools, compare_figures);
     for (size_t i = 0; i < view->ceiling_count; i++) {
         const struct pools_view_ceiling *from = &view->ceilings[i];
-        kept->ceilings[i] = (struct ceiling_figures){from->name, from->running, from->limit};
+        kept->ceilings[i] =
+            (struct ceiling_figures){from->name, {from->running, from->queued, from->limit}};
         if (!arena_copy_slice(&kept->arena, from->name, &kept->ceilings[i].name))
             return false;
     }
@@ -324,7 +327,7 @@ static enum error_code put_busy_max(struct piece *piece, const struct section *s
 
 // Of rules always, of inferred ceilings while they are reached.
 static void put_ceilings_gauge(struct piece *piece, const char *name, const char *help,
-                               bool is_limit)
+                               enum ceiling_figure figure)
 {
     const struct metrics_pools *pools = piece->scrape->pools;
     metrics_family(piece->text, name, METRICS_GAUGE, help);
@@ -332,7 +335,7 @@ static void put_ceilings_gauge(struct piece *piece, const char *name, const char
         const struct ceiling_figures *ceiling = &pools->ceilings[i];
         const struct metrics_label label = {"ceiling", ceiling->name};
         metrics_sample(piece->text, name, "", metrics_one_label(&label),
-                       (double)(is_limit ? ceiling->limit : ceiling->running));
+                       (double)ceiling->counts[figure]);
     }
 }
 
@@ -344,9 +347,11 @@ static enum error_code put_ceiling_gauges(struct piece *piece)
     put_ceilings_gauge(piece, "ghatrace_ceiling_running",
                        "Running jobs of all pools that share a limit (runner-ceiling, or an "
                        "inferred one while it is reached).",
-                       false);
+                       CEILING_RUNNING);
+    put_ceilings_gauge(piece, "ghatrace_ceiling_queued",
+                       "Jobs of these pools that are ready and have not started.", CEILING_QUEUED);
     put_ceilings_gauge(piece, "ghatrace_ceiling_limit",
-                       "The limit of running jobs that these pools share.", true);
+                       "The limit of running jobs that these pools share.", CEILING_LIMIT);
     return ERROR_NONE;
 }
 
@@ -555,7 +560,8 @@ static const struct section sections[] = {
     {.write = put_ceiling_gauges},
     {"ghatrace_pool_queue_wait_seconds", METRICS_HISTOGRAM,
      "How long jobs of the pool that were ready to run waited for a runner, counted once "
-     "each, when the job starts. Survives restarts.", .write_pool = put_ended_waits},
+     "each, when the job starts: those that still wait are not in it. Survives restarts; begins anew "
+     "when the rules for pools or metrics-bounds change.", .write_pool = put_ended_waits},
     {.write = put_set_counts},
     {"ghatrace_job_waiting_seconds", METRICS_HISTOGRAM,
      "How long jobs waited for the approval of their environment. Survives restarts.",

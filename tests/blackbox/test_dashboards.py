@@ -26,7 +26,7 @@ ALL = {"$repository": ".*", "$workflow": ".*", "$runner_labels": ".*", "$runner_
 CHOSEN = {"$repository": "(acme/rocket_engine|acme/telemetry)", "$workflow": "(CI|Release)",
           "$runner_labels": "(ubuntu-latest,x64|gpu,self-hosted)", "$runner_group": "(GitHub Actions|gpu farm)",
           "$pool": "(ubuntu-latest,x64|gpu,self-hosted)"}
-CEILINGS = {"ghatrace_ceiling_running", "ghatrace_ceiling_limit"}  # where there are limits above pools
+CEILINGS = {"ghatrace_ceiling_running", "ghatrace_ceiling_queued", "ghatrace_ceiling_limit"}  # where there are limits above pools
 METRIC = re.compile(r"\b(?:ghatrace|gha|process)_[a-z_]+\b")
 # A line of metrics: name and labels, value, exemplar.
 SAMPLE = re.compile(r'([a-z_]+(?:\{(?:[^"}]|"(?:[^"\\]|\\.)*")*\})?) (\S+)( # .*)?')

@@ -107,6 +107,7 @@ class PoolStates(harness.BlackBoxTest):
             self.assertGreaterEqual(at(pools[label]["since"]), shown)
         found = metrics(daemon)
         self.assertEqual(value(found, "ghatrace_ceiling_running", ceiling=name), len(running))
+        self.assertEqual(value(found, "ghatrace_ceiling_queued", ceiling=name), ceiling["queued"])
         self.assertEqual(value(found, "ghatrace_ceiling_limit", ceiling=name), limit)
         return shown
 
