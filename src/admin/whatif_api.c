@@ -158,6 +158,7 @@ static enum error_code read_api_question(struct whatif_api *api,
     duration_ns since = SINCE_DEFAULT;
     api->question = (struct whatif_question){.target = TARGET_DEFAULT,
                                              .most_jobs = WHATIF_API_JOBS_MAX,
+                                             .ceilings = &api->sources->pools.ceilings,
                                              .is_cancelled = &api->is_stopping};
     enum error_code code = read_pool(api, request->path, error);
     if (code == ERROR_NONE)

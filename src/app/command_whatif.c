@@ -100,6 +100,7 @@ static int run_whatif(struct cli_args *cli_args)
     int status = store_tool_open(cli_args, &config, &store);
     if (status != EXIT_OK)
         return status;
+    question.ceilings = &config.pools.ceilings;
     buffer_init(&text, WHATIF_MAX_TEXT);
     if (answer_question(cli_args, store, &question, &text, &error) == ERROR_NONE)
         store_tool_print(&text);
@@ -124,7 +125,7 @@ const struct command command_whatif = {
         "many runners as were ever busy at once, too, and says how well that explains the recorded "
         "waits:\n"
         "it does not if the number of runners changes, or if other pools use them as well.\n",
-    .settings = OPTION_SET(STORE_TOOL_SETTINGS),
+    .settings = OPTION_SET(STORE_TOOL_SETTINGS, [OPTION_ID_RUNNER_CEILING] = true),
     .flags = flags,
     .flag_count = sizeof flags / sizeof flags[0],
     .run = run_whatif,

@@ -873,7 +873,7 @@ enum error_code config_build(struct config *config, const struct settings *setti
         code = split_repos(config, settings, error);
     if (code == ERROR_NONE)
         code = read_runners(config, settings, error);
-    if (code == ERROR_NONE && option_set_has(wanted, OPTION_ID_RUNNER_POOL))
+    if (code == ERROR_NONE && option_set_has(wanted, OPTION_ID_RUNNER_CEILING))
         code = read_pool_settings(config, settings, error);
     if (code == ERROR_NONE && option_set_has(wanted, OPTION_ID_METRICS_LABELS))
         code = read_series(config, settings, error);

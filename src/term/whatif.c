@@ -74,12 +74,27 @@ static void put_pool(struct page *page)
             timestamp_format_rfc3339(answer->kept_since, false, from));
 }
 
+static void put_ceiling(struct page *page)
+{
+    const struct ceiling_rule *ceiling = page->answer->ceiling;
+    if (ceiling != NULL)
+        PUT(page,
+            "Its jobs count towards the limit %.*s of %" PRIu64 " running jobs: while that is "
+            "reached, more runners of this pool do not help.\n",
+            SLICE_ARGS(ceiling->name), ceiling->limit);
+}
+
+static void put_recorded(struct page *page)
+{
+    const struct whatif_answer *answer = page->answer;
+    PUT(page, "As it was, with at most %" PRIu64 " busy at once: ", answer->fit.observed);
+    put_waits(page, &answer->recorded);
+}
+
 static void put_answers(struct page *page)
 {
     const struct whatif_answer *answer = page->answer;
     const struct whatif_question *question = &answer->question;
-    PUT(page, "As it was, with at most %" PRIu64 " busy at once: ", answer->fit.observed);
-    put_waits(page, &answer->recorded);
     if (question->has_runners) {
         PUT(page, "With %" PRIu64 " runner%s: ", question->runners, plural(question->runners));
         put_waits(page, &answer->replayed);
@@ -150,15 +165,26 @@ static void put_fit(struct page *page)
     put_reasons(page);
 }
 
+// That a model is not to be relied on is said before what it answers.
+static void put_replay(struct page *page)
+{
+    bool is_explained = page->answer->fit.is_explained;
+    put_recorded(page);
+    if (!is_explained)
+        put_fit(page);
+    put_answers(page);
+    if (is_explained)
+        put_fit(page);
+}
+
 enum error_code whatif_render(const struct whatif_answer *answer, const struct terminal *terminal,
                               struct arena *scratch, struct buffer *out, struct error *error)
 {
     struct page page = {answer, terminal, scratch, out, ERROR_NONE};
     put_pool(&page);
-    if (answer->jobs > 0) {
-        put_answers(&page);
-        put_fit(&page);
-    }
+    put_ceiling(&page);
+    if (answer->jobs > 0)
+        put_replay(&page);
     if (page.code != ERROR_NONE)
         return error_set(error, page.code, "what if: %s", error_code_text(page.code));
     return ERROR_NONE;

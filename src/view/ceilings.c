@@ -97,15 +97,21 @@ static bool has_label(struct slice joined, const struct ceiling_rule *rule)
     return runner_globs_select(&rule->globs, labels, count, SLICE_EMPTY);
 }
 
-static size_t rule_of(const struct ceiling_rules *rules, const struct pool *pool)
+const struct ceiling_rule *ceiling_rules_find(const struct ceiling_rules *rules,
+                                              struct slice labels)
 {
-    struct slice labels = pool->is_rule ? pool->asked : pool->labels;
-    if (pool_is_one_off(&pool->id))
-        return POOLS_VIEW_NO_CEILING;
     for (size_t i = 0; i < rules->count; i++)
         if (has_label(labels, &rules->rules[i]))
-            return i;
-    return POOLS_VIEW_NO_CEILING;
+            return &rules->rules[i];
+    return NULL;
+}
+
+static size_t number_of(const struct ceiling_rules *rules, const struct pool *pool)
+{
+    struct slice labels = pool->is_rule ? pool->asked : pool->labels;
+    const struct ceiling_rule *rule =
+        pool_is_one_off(&pool->id) ? NULL : ceiling_rules_find(rules, labels);
+    return rule != NULL ? (size_t)(rule - rules->rules) : POOLS_VIEW_NO_CEILING;
 }
 
 struct members {
@@ -290,7 +296,7 @@ enum error_code ceilings_find(struct pools_work *work)
     if (view->ceilings == NULL)
         return refuse_ceiling_memory(work);
     for (size_t i = 0; i < view->count; i++)
-        view->pools[i].ceiling_number = rule_of(rules, &view->pools[i].pool);
+        view->pools[i].ceiling_number = number_of(rules, &view->pools[i].pool);
     for (; view->ceiling_count < rules->count && code == ERROR_NONE; view->ceiling_count++)
         code = find_by_rule(work, view->ceiling_count);
     return code == ERROR_NONE ? find_inferred(work) : code;

@@ -104,6 +104,16 @@ static bool keep_name(struct loader *loader, const struct pool *pool, struct sli
     return arena_copy_slice(loader->arena, pool_name(pool, room), name);
 }
 
+// Of a pool that is not listed, its name is taken for its labels.
+static void find_ceiling(struct loader *loader)
+{
+    const struct pool *pool = loader->listed;
+    struct whatif_answer *answer = loader->answer;
+    struct slice labels = pool == NULL ? answer->name : pool->is_rule ? pool->asked : pool->labels;
+    if (answer->question.ceilings != NULL)
+        answer->ceiling = ceiling_rules_find(answer->question.ceilings, labels);
+}
+
 static enum error_code find_pool(struct loader *loader)
 {
     struct whatif_answer *answer = loader->answer;
@@ -123,6 +133,7 @@ static enum error_code find_pool(struct loader *loader)
         return code;
     loader->listed = find_listed_pool(loader, answer->name);
     answer->is_known = loader->listed != NULL;
+    find_ceiling(loader);
     return !answer->is_known || keep_name(loader, loader->listed, &answer->name)
                ? ERROR_NONE
                : report_no_memory(loader);
@@ -540,6 +551,15 @@ static void write_fit(const struct whatif_answer *answer, struct json_out *json)
     json_out_close_object(json);
 }
 
+static void write_ceiling(const struct ceiling_rule *ceiling, struct json_out *json)
+{
+    json_out_text(json, "ceiling", ceiling != NULL ? ceiling->name : SLICE_EMPTY);
+    if (ceiling != NULL)
+        json_out_count(json, "ceiling_limit", ceiling->limit);
+    else
+        json_out_null(json, "ceiling_limit");
+}
+
 void whatif_view_write_json(const struct whatif_answer *answer, struct json_out *json)
 {
     const struct whatif_question *question = &answer->question;
@@ -549,6 +569,7 @@ void whatif_view_write_json(const struct whatif_answer *answer, struct json_out 
     json_out_time(json, "until", question->window.until);
     json_out_time(json, "kept_since", answer->kept_since);
     json_out_count(json, "jobs", answer->jobs);
+    write_ceiling(answer->ceiling, json);
     if (answer->jobs == 0) {
         json_out_close_object(json);
         return;

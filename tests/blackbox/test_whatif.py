@@ -164,6 +164,20 @@ class WhatIf(harness.BlackBoxTest):
         self.assertRegex(text, r"\n- 9 of 10 jobs that became ready while fewer than \d+ were busy waited at least 45s, as if a runner were made for each: ", text)
         self.assertNotIn("other pool", text)
 
+    def test_a_limit_above_the_pool_is_named(self):
+        rule = "hosted: 60: ubuntu-*"
+        daemon = self.new_daemon(runner_ceiling=rule)
+        for labels in (["ubuntu-latest"], ["gpu"]):
+            job = Run(age=600).job("build", queue=10, duration=50)
+            job.labels = labels
+            daemon.accept(job.completed())
+        for pool, ceiling in (("ubuntu-latest", ("hosted", 60)), ("gpu", (None, None))):
+            for answer in (self.ask_json(daemon, "--pool", pool, "--runner-ceiling", rule),
+                           get_json(daemon, f"/api/pools/{pool}/whatif")):
+                self.assertEqual((answer["ceiling"], answer["ceiling_limit"]), ceiling)
+        self.assertIn("the limit hosted of 60 running jobs",
+                      self.ask(daemon, "--pool", "ubuntu-latest", "--runner-ceiling", rule).stdout)
+
     def test_odd_questions_are_answered_in_a_sentence(self):
         daemon = self.new_daemon()
         self.assertEqual(self.ask(daemon, "--pool", "gpu", expect=1).stderr,

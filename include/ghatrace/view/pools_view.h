@@ -88,6 +88,10 @@ struct ceiling_rules { // the first that selects a pool decides
     size_t count;
 };
 
+// The rule that decides for a pool of these labels, as labels_join() writes them; NULL: none does. It is one of `rules`.
+const struct ceiling_rule *ceiling_rules_find(const struct ceiling_rules *rules,
+                                              struct slice labels);
+
 struct pools_view_settings {
     duration_ns dead_after; // pool-dead-after
     duration_ns job_grace;  // job-grace

@@ -19,6 +19,7 @@
 #include "ghatrace/json/write.h"
 #include "ghatrace/stats/whatif.h"
 #include "ghatrace/store/store.h"
+#include "ghatrace/view/pools_view.h"
 
 #define WHATIF_VIEW_HELD (10 * NS_PER_MS)
 #define WHATIF_VIEW_NEAR 3    // names that are suggested
@@ -30,8 +31,9 @@ struct whatif_question {
     uint64_t runners;
     duration_ns target;
     struct whatif_window window;
-    size_t most_jobs;                // of the pool, that are read; 0: no limit
-    const atomic_bool *is_cancelled; // NULL: it cannot be cancelled while it reads
+    size_t most_jobs;                     // of the pool, that are read; 0: no limit
+    const struct ceiling_rules *ceilings; // NULL: none; outlives the answer
+    const atomic_bool *is_cancelled;      // NULL: it cannot be cancelled while it reads
 };
 
 // A pool whose jobs had a runner that the pool in question had as well.
@@ -51,7 +53,8 @@ struct whatif_answer {
     bool is_known;
     struct slice near[WHATIF_VIEW_NEAR];
     size_t near_count;
-    bool is_similar; // the names in `near` are
+    bool is_similar;                    // the names in `near` are
+    const struct ceiling_rule *ceiling; // that its jobs count towards by the settings; NULL: none
     // From when on completed jobs are known; TIMESTAMP_UNKNOWN: there are none.
     timestamp_ns kept_since;
     uint64_t jobs; // whose waits are counted; if 0, the rest has no content

@@ -95,7 +95,6 @@ static void a_model_that_does_not_explain_the_past_comes_with_the_reasons(void *
         "Pool GPU: 12 jobs became ready since 2026-08-27T04:16:57Z.\n"
         "As it was, with at most 1 busy at once: half of the jobs waited at most 25s, 90 % at most "
         "4m10s, 99 % at most 31m.\n"
-        "The fewest runners with which 90 % wait at most 1m: 10.\n"
         "The model does not explain the recorded p90, so do not rely on it: replayed with 1 "
         "runner, "
         "90 % wait at most 20s instead of 4m10s.\n"
@@ -107,7 +106,8 @@ static void a_model_that_does_not_explain_the_past_comes_with_the_reasons(void *
         "number of runners changed, or they were held back by other pools or by a common limit.\n"
         "- Its runners also took jobs of 7 other pools: linux (7 jobs), one that is not "
         "listed "
-        "(6 jobs), \xef\xbf\xbd[2J (5 jobs), linux (4 jobs), linux (3 jobs), ....\n");
+        "(6 jobs), \xef\xbf\xbd[2J (5 jobs), linux (4 jobs), linux (3 jobs), ....\n"
+        "The fewest runners with which 90 % wait at most 1m: 10.\n");
     answer.fit = (struct whatif_fit){.observed = 2, .error_percent = 50};
     answer.shared_count = 0;
     answer.jobs = 1;
@@ -116,10 +116,30 @@ static void a_model_that_does_not_explain_the_past_comes_with_the_reasons(void *
         "Pool GPU: 1 job became ready since 2026-08-27T04:16:57Z.\n"
         "As it was, with at most 2 busy at once: half of the jobs waited at most 25s, 90 % at "
         "most 4m10s, 99 % at most 31m.\n"
-        "The fewest runners with which 90 % wait at most 1m: 10.\n"
         "The model does not explain the recorded p90, so do not rely on it: replayed with 2 "
         "runners, 90 % wait at most 0s instead of 4m10s.\n"
-        "- The records show no reason.\n");
+        "- The records show no reason.\n"
+        "The fewest runners with which 90 % wait at most 1m: 10.\n");
+}
+
+static void a_limit_above_the_pool_is_named_first(void **state)
+{
+    static const struct ceiling_rule hosted = {.name = {"hosted", 6}, .limit = 60};
+    struct whatif_answer answer = usual();
+    (void)state;
+    answer.ceiling = &hosted;
+    answer.question.has_runners = false;
+    answer.recorded.waiting = 0;
+    assert_text(
+        &answer,
+        "Pool GPU: 1243 jobs became ready since 2026-08-27T04:16:57Z.\n"
+        "Its jobs count towards the limit hosted of 60 running jobs: while that is reached, more "
+        "runners of this pool do not help.\n"
+        "As it was, with at most 7 busy at once: half of the jobs waited at most 25s, 90 % at "
+        "most 4m10s, 99 % at most 31m.\n"
+        "The fewest runners with which 90 % wait at most 1m: 10.\n"
+        "The model explains the recorded p90 within 8 %: replayed with 7 runners, 90 % wait at "
+        "most 4m29s instead of 4m10s.\n");
 }
 
 static void a_difference_within_the_precision_of_times_is_named_as_such(void **state)
@@ -212,6 +232,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_answer_comes_with_the_error_of_the_model),
         cmocka_unit_test(a_model_that_does_not_explain_the_past_comes_with_the_reasons),
+        cmocka_unit_test(a_limit_above_the_pool_is_named_first),
         cmocka_unit_test(a_difference_within_the_precision_of_times_is_named_as_such),
         cmocka_unit_test(without_jobs_there_is_only_the_first_line),
         cmocka_unit_test(an_unknown_pool_is_refused_with_names_near_it),
