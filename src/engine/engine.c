@@ -109,7 +109,7 @@ static void engine_note_overflow(struct engine *engine)
                  LOG_INT("since_start", sets));
 }
 
-// After a commit: reports that series are stored in another way than before, because of what is set now.
+// After a commit: reports that figures are stored in another way than before, because of what is set now.
 static void engine_log_series_change(const struct engine *engine)
 {
     struct stats_series_change change;
@@ -119,6 +119,10 @@ static void engine_log_series_change(const struct engine *engine)
                  "has; their sums were added up by those that remain");
     if (change.has_other_bounds)
         log_warn("metrics: histograms had other bounds than metrics-bounds has; they begin anew");
+    if (change.has_other_pools)
+        log_warn("runner-pool or runner-label-ignore has changed: of all pools the history, the "
+                 "most busy runners and ghatrace_pool_queue_wait_seconds begin anew, with the jobs "
+                 "that are open");
 }
 
 void engine_read_overflow(struct engine *engine, struct engine_overflow *overflow)

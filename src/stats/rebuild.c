@@ -203,6 +203,7 @@ static enum error_code begin_rebuild(struct stats *stats, enum stored_figures fi
     stats->cursor = (struct store_key){.trace = {{0}}};
     // Before version 4 a wait was counted when the job completed. With other rules, waits are counted already.
     stats->counts_waits = figures != FIGURES_OF_OTHER_RULES;
+    stats->series_change.has_other_pools |= figures == FIGURES_OF_OTHER_RULES;
     if (code == ERROR_NONE)
         code = write_cursor(stats, error);
     if (code == ERROR_NONE)

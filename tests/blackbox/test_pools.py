@@ -278,7 +278,11 @@ class Pools(harness.BlackBoxTest):
             daemon.accept(job.queued())
         self.assertEqual(len(get_json(daemon, "/api/queue")["pools"]), len(SCENE) + 12)
         daemon.settings.update({"runner-pool": "hosted: ubuntu-* windows-* MACOS-*; gpu: gpu-*", "runner-label-ignore": "run-*"})
+        self.assertNotIn("begin anew", daemon.log)
         daemon.restart()
+        self.assertIn("runner-pool or runner-label-ignore has changed: of all pools the history", daemon.log)
+        daemon.restart()
+        self.assertNotIn("begin anew", daemon.log)
         pools = {pool["pool"]: pool for pool in get_json(daemon, "/api/queue")["pools"]}
         self.assertEqual({name: (pool["queued"], pool["running"]) for name, pool in pools.items()},
                          {"gpu": (9, 7), "hosted": (20, 13), "linux,self-hosted,x64": (20, 4), "arm64,self-hosted": (3, 1)})
