@@ -28,7 +28,7 @@ struct screen {
     struct buffer text;
     struct buffer frame;
     duration_ns interval;
-    duration_ns job_grace;
+    struct pools_view_settings pools;
     struct termios usual;
     bool is_taken; // the terminal is in full-screen mode
 };
@@ -100,7 +100,7 @@ static enum error_code draw(struct screen *screen, size_t height, struct error *
                                       .height = height,
                                       .jobs = height > 0 ? height : ONCE_JOBS,
                                       .now = timestamp_now(),
-                                      .job_grace = screen->job_grace};
+                                      .pools = screen->pools};
     struct top top;
     arena_clear(&screen->arena);
     buffer_clear(&screen->text);
@@ -226,7 +226,7 @@ static int run_top(struct cli_args *cli_args)
     int status = store_tool_open(cli_args, &config, &screen.store);
     if (status != EXIT_OK)
         return status;
-    screen.job_grace = config.engine.policy.job_grace;
+    screen.pools = config.pools;
     arena_init(&screen.arena, ARENA_BLOCK_BYTES);
     buffer_init(&screen.text, TOP_MAX_TEXT);
     buffer_init(&screen.frame, TOP_MAX_TEXT);
@@ -249,7 +249,8 @@ const struct command command_top = {
     .details =
         "Shows what waits for a runner, by runner labels, and the jobs that have waited or run\n"
         "longest. q ends it. Into a file or a pipe, or with --once, it prints one picture.\n",
-    .settings = OPTION_SET(STORE_TOOL_SETTINGS, [OPTION_ID_JOB_GRACE] = true),
+    .settings = OPTION_SET(STORE_TOOL_SETTINGS, [OPTION_ID_JOB_GRACE] = true,
+                           [OPTION_ID_RUNNER_CEILING] = true, [OPTION_ID_POOL_DEAD_AFTER] = true),
     .flags = flags,
     .flag_count = sizeof flags / sizeof flags[0],
     .run = run_top,

@@ -19,7 +19,8 @@ enum pool_column {
     POOL_QUEUED,
     POOL_OLDEST,
     POOL_RUNNING,
-    POOL_WAITING,
+    POOL_FOR_APPROVAL,
+    POOL_STATE,
     POOL_COLUMNS
 };
 enum job_column {
@@ -39,7 +40,8 @@ static const struct table_column pool_columns[POOL_COLUMNS] = {
     [POOL_QUEUED] = {"QUEUED", true, 0, STYLE_BOLD},
     [POOL_OLDEST] = {"OLDEST", true, 0, STYLE_PLAIN},
     [POOL_RUNNING] = {"RUNNING", true, 0, STYLE_PLAIN},
-    [POOL_WAITING] = {"WAITING", true, 1, STYLE_PLAIN},
+    [POOL_FOR_APPROVAL] = {"WAITING", true, 1, STYLE_PLAIN},
+    [POOL_STATE] = {"STATE", false, 0, STYLE_PLAIN},
 };
 static const struct table_column job_columns[JOB_COLUMNS] = {
     [JOB_AGE] = {"FOR", true, 0, STYLE_BOLD},
@@ -168,6 +170,25 @@ static bool paint_export(struct screen *screen)
 
 // --- pools ----------------------------------------------------------------------------------------
 
+// "ceiling hosted for 20m"; empty: it keeps up with its queue.
+static bool format_pool_state(struct screen *screen, const struct top_pool *pool,
+                              struct table_cell *cell)
+{
+    static const enum style styles[POOL_STATES] = {[POOL_WAITING] = STYLE_PLAIN,
+                                                   [POOL_CEILING] = STYLE_YELLOW,
+                                                   [POOL_BUSY] = STYLE_YELLOW,
+                                                   [POOL_DEAD] = STYLE_RED};
+    struct slice age, ceiling;
+    *cell = (struct table_cell){SLICE_EMPTY, styles[pool->state]};
+    if (pool->state == POOL_OK)
+        return true;
+    return format_time_since(screen, pool->state_since, &age) &&
+           clean(screen, pool->ceiling, &ceiling) &&
+           arena_format(screen->scratch, &cell->clean, "%s%s%.*s for %.*s",
+                        pool_state_names[pool->state], ceiling.len > 0 ? " " : "",
+                        SLICE_ARGS(ceiling), SLICE_ARGS(age));
+}
+
 static bool format_pool(struct screen *screen, const struct top_pool *pool,
                         struct table_cell cells[POOL_COLUMNS])
 {
@@ -178,7 +199,8 @@ static bool format_pool(struct screen *screen, const struct top_pool *pool,
            format_count(screen, pool->counts[OPEN_JOB_QUEUED], &cells[POOL_QUEUED].clean) &&
            format_time_since(screen, pool->oldest_queued, &cells[POOL_OLDEST].clean) &&
            format_count(screen, pool->counts[OPEN_JOB_RUNNING], &cells[POOL_RUNNING].clean) &&
-           format_count(screen, pool->counts[OPEN_JOB_WAITING], &cells[POOL_WAITING].clean);
+           format_count(screen, pool->counts[OPEN_JOB_WAITING], &cells[POOL_FOR_APPROVAL].clean) &&
+           format_pool_state(screen, pool, &cells[POOL_STATE]);
 }
 
 static bool paint_pools(struct screen *screen, size_t most)
@@ -359,6 +381,31 @@ static enum error_code add_pools(struct loader *loader, const struct queue_view 
     return ERROR_NONE;
 }
 
+// Those in trouble are first in the list of states.
+static enum error_code add_pool_states(struct loader *loader, const struct queue_view *queue,
+                                       const struct top_options *options)
+{
+    struct pools_view view;
+    enum error_code code = pools_view_load(&loader->reader, &options->pools, options->now, &view);
+    for (size_t i = 0; code == ERROR_NONE && i < view.count; i++) {
+        const struct pools_view_pool *from = &view.pools[i];
+        if (from->state == POOL_OK)
+            break;
+        size_t at = 0;
+        while (at < queue->count &&
+               memcmp(&queue->pools[at].pool.id, &from->pool.id, sizeof from->pool.id) != 0)
+            at++;
+        if (at == queue->count)
+            continue;
+        struct top_pool *to = &loader->top->pools[at];
+        to->state = from->state;
+        to->state_since = from->since;
+        if (!copy(loader, from->ceiling, &to->ceiling))
+            code = fail_top_memory(loader->reader.error);
+    }
+    return code;
+}
+
 static enum error_code load_export(struct loader *loader)
 {
     struct store_transaction *transaction = loader->reader.transaction;
@@ -382,7 +429,7 @@ static enum error_code load_export(struct loader *loader)
 static enum error_code load_queue(struct loader *loader, const struct top_options *options)
 {
     const struct queue_view_filter filter = {.limit = options->jobs};
-    const struct ended_rule rule = {options->now, options->job_grace};
+    const struct ended_rule rule = {options->now, options->pools.job_grace};
     const struct queue_view_visitor visitor = {add_top_job, loader};
     struct top *top = loader->top;
     struct queue_view view;
@@ -394,6 +441,8 @@ static enum error_code load_queue(struct loader *loader, const struct top_option
     top->ended_unknown = view.ended_unknown;
     top->open_runs = view.open_runs;
     code = add_pools(loader, &view);
+    if (code == ERROR_NONE)
+        code = add_pool_states(loader, &view, options);
     if (code == ERROR_NONE)
         code = queue_view_walk(&loader->reader, &view, &filter, &visitor, &has_more);
     return code;

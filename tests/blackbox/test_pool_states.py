@@ -60,6 +60,9 @@ class PoolStates(harness.BlackBoxTest):
             self.check_pool(daemon, "quick", "ok", None)
             self.assertEqual([pool["pool"] for pool in self.pools(daemon)[1]["pools"]], ["arm64", "gpu", "linux", "quick"])
             daemon.restart(how=how)
+        shown = daemon.command("top").stdout
+        for pattern in (r"gpu .*\bbusy for 40m", r"arm64 .*\bdead for 50m", r"linux .*\bwaiting for 10m", r"quick [ \d]*\d\ds [ \d]*"):
+            self.assertRegex(shown, f"(?m)^{pattern}\\S*$")
         daemon.settings["pool-dead-after"] = "2h"
         daemon.restart()
         self.check_pool(daemon, "arm64", "waiting", now - 3500)
@@ -108,6 +111,8 @@ class PoolStates(harness.BlackBoxTest):
         found = metrics(daemon)
         self.assertEqual(value(found, "ghatrace_ceiling_running", ceiling=name), len(running))
         self.assertEqual(value(found, "ghatrace_ceiling_queued", ceiling=name), ceiling["queued"])
+        rule = [] if inferred else ["--runner-ceiling", daemon.settings["runner-ceiling"]]
+        self.assertEqual(daemon.command("top", *rule).stdout.count(f"  ceiling {name} for "), len(HOSTED))
         self.assertEqual(value(found, "ghatrace_ceiling_limit", ceiling=name), limit)
         return shown
 

@@ -222,7 +222,8 @@ class Player:
             true_metrics.update(metrics_of(name, truth, (between + after) / 2))
         if self.scene.has_rule or answer["ceilings"]:
             counts = [self.truths[pool.name].counts(before) for pool in self.scene.pools if pool.ceiling]
-            for kind, number in (("running", sum(count[2] for count in counts)), ("limit", self.scene.limit)):
+            for kind, number in (("running", sum(count[2] for count in counts)), ("queued", sum(count[1] for count in counts)),
+                                 ("limit", self.scene.limit)):
                 true_metrics[f"ghatrace_ceiling_{kind}", frozenset({("ceiling", self.scene.ceiling_name)})] = number
         self.check_states(minute, pools, before, between)
         self.check_ceilings(minute, answer["ceilings"], found)
@@ -322,7 +323,7 @@ class Player:
         for key, value in true.items():
             note.equal(f"ceiling {key}", where, ceilings[0][key], value)
         note.equal("ceiling pools", where, sorted(ceilings[0]["pools"]), sorted(names))
-        for kind, value in (("running", running), ("limit", self.scene.limit)):
+        for kind, value in (("running", running), ("queued", queued), ("limit", self.scene.limit)):
             note.equal(f"metrics ceiling {kind}", where, found.get((f"ghatrace_ceiling_{kind}", frozenset({("ceiling", "hosted")}))), value)
         if ceilings[0]["since"] is not None:
             by = collections.Counter(known.job.run.repository for name in names for known in self.truths[name].all() if known.is_running)

@@ -11,6 +11,7 @@
 #include "ghatrace/store/store.h"
 #include "ghatrace/term/text.h"
 #include "ghatrace/trace/timeline.h"
+#include "ghatrace/view/pools_view.h"
 
 #define TOP_MAX_TEXT ((size_t)1 << 24) // limit for the text's buffer: several screens
 
@@ -21,6 +22,9 @@ struct top_pool {
     // the running ones without those that ended with an unknown result
     uint64_t counts[OPEN_JOB_STATES];
     timestamp_ns oldest_queued; // TIMESTAMP_UNKNOWN: none is queued
+    enum pool_state state;
+    timestamp_ns state_since; // TIMESTAMP_UNKNOWN: POOL_OK
+    struct slice ceiling;     // that holds the pool back; of length 0: none does
 };
 
 struct top_job {
@@ -55,7 +59,7 @@ struct top_options {
     size_t height;            // lines; 0: unlimited
     size_t jobs;              // read at most
     timestamp_ns now;
-    duration_ns job_grace; // setting job-grace, for jobs that ended with an unknown result
+    struct pools_view_settings pools; // job_grace also for jobs that ended with an unknown result
 };
 
 // Reads open jobs and pools in one short transaction; everything is copied to `arena`.

@@ -18,9 +18,15 @@
     }
 
 static struct top_pool pools[] = {
-    {TEXT("gpu,linux,self-hosted"), {0}, {0, 0, 2, 0}, AGO(1325)},
-    {TEXT("ubuntu-latest"), {0}, {0, 1, 1, 0}, AGO(25)},
-    {TEXT("ubuntu-latest"), TEXT("GitHub Actions"), {0, 0, 0, 61}, TIMESTAMP_UNKNOWN},
+    {TEXT("gpu,linux,self-hosted"), {0}, {0, 0, 2, 0}, AGO(1325), POOL_OK, TIMESTAMP_UNKNOWN, {0}},
+    {TEXT("ubuntu-latest"), {0}, {0, 1, 1, 0}, AGO(25), POOL_OK, TIMESTAMP_UNKNOWN, {0}},
+    {TEXT("ubuntu-latest"),
+     TEXT("GitHub Actions"),
+     {0, 0, 0, 61},
+     TIMESTAMP_UNKNOWN,
+     POOL_OK,
+     TIMESTAMP_UNKNOWN,
+     {0}},
 };
 static struct top_job jobs[] = {
     {OPEN_JOB_QUEUED,
@@ -146,6 +152,30 @@ static void a_job_whose_runner_has_taken_another_one_does_not_run(void **state)
     buffer_release(&text);
 }
 
+static void of_pools_that_do_not_keep_up_the_state_is_shown(void **state)
+{
+    struct top_pool in_trouble[] = {pools[0], pools[1]};
+    struct top top = sample();
+    (void)state;
+    in_trouble[0].state = POOL_DEAD;
+    in_trouble[0].state_since = AGO(1300);
+    in_trouble[1].state = POOL_CEILING;
+    in_trouble[1].state_since = AGO(60);
+    in_trouble[1].ceiling = SLICE("(any\n)");
+    top.pools = in_trouble;
+    top.pool_count = 2;
+    top.job_count = 0;
+    expect(&top, 0, (struct terminal){.width = 80, .unicode = true},
+           "2026-09-03T04:16:57Z \u00b7 3 queued (the oldest for 22m05s) \u00b7 61 running \u00b7 "
+           "1 waiting\n"
+           "12 runs open\n"
+           "\n"
+           "LABELS                 QUEUED  OLDEST  RUNNING  WAITING  STATE\n"
+           "gpu,linux,self-hosted       2  22m05s        0        0  dead for 21m40s\n"
+           "ubuntu-latest               1     25s        0        1  ceiling (any\ufffd) for "
+           "1m\n");
+}
+
 static void two_hundred_columns_show_everything(void **state)
 {
     struct top top = sample();
@@ -257,6 +287,7 @@ int main(void)
         cmocka_unit_test(eighty_columns_show_the_most_important_ones),
         cmocka_unit_test(records_that_wait_for_the_collector_are_shown),
         cmocka_unit_test(a_job_whose_runner_has_taken_another_one_does_not_run),
+        cmocka_unit_test(of_pools_that_do_not_keep_up_the_state_is_shown),
         cmocka_unit_test(two_hundred_columns_show_everything),
         cmocka_unit_test(no_line_is_wider_than_the_terminal_or_ends_in_blanks),
         cmocka_unit_test(no_more_lines_are_written_than_the_screen_has),
