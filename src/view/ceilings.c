@@ -245,7 +245,7 @@ static enum error_code try_group(struct pools_work *work, struct slice groups)
     enum error_code code = ERROR_NONE;
     *ceiling = (struct pools_view_ceiling){.is_inferred = true};
     take_group(work, groups, number);
-    if (count_members(work, number).waiting >= 2)
+    if (count_members(work, number).waiting > 0)
         code = infer(work, number, PAST_RECENT, &is_found);
     if (code == ERROR_NONE && is_found)
         code = infer(work, number, PAST_DAY, &is_found);

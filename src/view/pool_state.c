@@ -94,6 +94,22 @@ int64_t pool_curve_most(const struct pool_curve *curve, timestamp_ns since)
     return most;
 }
 
+bool pool_curve_waited(const struct pool_curve *curve, timestamp_ns since)
+{
+    struct stretch stretch = last_stretch(curve);
+    timestamp_ns end = TIMESTAMP_UNKNOWN; // of the time in which jobs were queued
+    do {
+        if (stretch.queued <= 0)
+            end = TIMESTAMP_UNKNOWN;
+        else if (end == TIMESTAMP_UNKNOWN)
+            end = stretch.end;
+        if (end != TIMESTAMP_UNKNOWN &&
+            end - timestamp_later(stretch.start, since) >= POOL_SHORT_WAIT)
+            return true;
+    } while (stretch.start > since && go_back(&stretch));
+    return false;
+}
+
 // --- the state of a pool --------------------------------------------------------------------------
 
 static timestamp_ns queued_since(const struct pool_facts *facts)
@@ -160,14 +176,17 @@ bool ceiling_infer(const struct pool_curve *sum, const struct pool_curve *pools,
                    int64_t *limit, timestamp_ns *since)
 {
     int64_t of_each = 0;
+    size_t waited = 0;
     *limit = pool_curve_most(sum, sum->from);
     if (*limit < CEILING_INFERRED_LEAST)
         return false;
     *since = pool_curve_reached_since(sum, *limit, CEILING_INFERRED_GAP);
     if (*since == TIMESTAMP_UNKNOWN || sum->now - *since < CEILING_INFERRED_AFTER)
         return false;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         of_each += pool_curve_most(&pools[i], *since);
+        waited += pool_curve_waited(&pools[i], *since) ? 1 : 0;
+    }
     int64_t exchanged = of_each - *limit;
-    return exchanged >= 2 && exchanged >= *limit / 20;
+    return waited >= 2 && exchanged >= 2 && exchanged >= *limit / 20;
 }

@@ -52,6 +52,8 @@ timestamp_ns pool_curve_reached_since(const struct pool_curve *curve, int64_t le
                                       duration_ns gap);
 // The most jobs that ran at once since then.
 int64_t pool_curve_most(const struct pool_curve *curve, timestamp_ns since);
+// Whether jobs were queued for a minute without a break since then.
+bool pool_curve_waited(const struct pool_curve *curve, timestamp_ns since);
 
 // --- the state of a pool --------------------------------------------------------------------------
 
@@ -79,11 +81,12 @@ timestamp_ns pool_waits_since(const struct pool_facts *facts);
 struct pool_verdict pool_assess(const struct pool_facts *facts);
 
 // --- ceilings -------------------------------------------------------------------------------------
-// A limit of running jobs above the pools is either known by a rule, or inferred: of pools that all wait, the sum of
-// running jobs has been at the most of a day, at least once in each two minutes, for 15 minutes; and meanwhile the
-// pools exchanged what they had: the most that each ran add up to more than the sum ever was, by a twentieth and at
-// least by two. Pools that are each at their own limit do not do that, nor does a single pool. At least five jobs run:
-// fewer are a quiet day, and the lowest limit of GitHub's own is five.
+// A limit of running jobs above the pools is either known by a rule, or inferred: of pools of which one waits, the sum of
+// running jobs has been at the most of a day, at least once in each two minutes, for 15 minutes; at least two of them
+// waited meanwhile, so that the ceiling does not end when the queues of the others do; and the pools exchanged what they
+// had: the most that each ran add up to more than the sum ever was, by a twentieth and at least by two. Pools that are
+// each at their own limit do not do that, nor does a single pool. At least five jobs run: fewer are a quiet day, and the
+// lowest limit of GitHub's own is five.
 
 #define CEILING_INFERRED_GAP (2 * NS_PER_MINUTE)
 #define CEILING_INFERRED_AFTER (15 * NS_PER_MINUTE)

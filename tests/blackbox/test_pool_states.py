@@ -72,7 +72,7 @@ class PoolStates(harness.BlackBoxTest):
         `chooses` is set. Delivers what happened up to now, and returns when all runners were busy for the first time."""
         generator = random.Random(7)
         free = {label: [now - length] * limit for label in HOSTED} if chooses else {None: [now - length] * limit}
-        created, busy_from, running = now - length, None, []
+        created, busy_from, running, self.still_queued = now - length, None, [], []
         while created < now - 70:
             label = generator.choices(HOSTED, (5, 3, 2))[0] if created % 1200 < 600 else generator.choices(HOSTED, (2, 3, 5))[0]
             runners = free[label if chooses else None]
@@ -83,6 +83,7 @@ class PoolStates(harness.BlackBoxTest):
             runners[0] = job.completed_at
             if begin >= now:
                 daemon.accept(job.queued())
+                self.still_queued.append(job)
             else:
                 done = job.completed_at < now
                 daemon.accept(job.queued(), job.in_progress(), *([job.completed()] if done else []))
@@ -138,6 +139,13 @@ class PoolStates(harness.BlackBoxTest):
         first = self.check_ceiling(daemon, "(GitHub Actions)", True, 12, since, running)
         daemon.restart(how="kill")
         self.assertEqual(self.check_ceiling(daemon, "(GitHub Actions)", True, 12, since, running), first)
+        # The queues of the others are empty first.
+        for job in self.still_queued:
+            if job.labels != [HOSTED[0]]:
+                daemon.accept(job.cancelled_in_queue(time.time()).completed())
+        pools = self.pools(daemon)[0]
+        self.assertEqual([(pools[label]["state"], pools[label]["ceiling"]) for label in HOSTED],
+                         [("ceiling", "(GitHub Actions)"), ("ok", None), ("ok", None)])
 
     def test_no_ceiling_is_inferred_of_pools_that_are_each_at_their_own_limit(self):
         daemon, now = self.new_daemon(), int(time.time())

@@ -15,7 +15,7 @@ import notices
 from clock import Clock, daemon_time, parse
 from differences import Differences
 from test_admin import read_metrics
-from states import Assessment
+from states import Assessment, stretches, waited
 from truth import BOUNDS, DAY, MINUTE, PoolTruth, bucket_width, rank
 
 # Tuesday noon. Deliveries older than so much are delivered at once, to a daemon whose clock begins then.
@@ -304,9 +304,9 @@ class Player:
         self.presences.append((minute, notices.presences(assessed, self.scene.ceiling_name, ceiling, before)))
 
     def or_inferred(self, without, with_ceiling, hosted):
-        """A ceiling that no rule names is inferred when it has been reached for a quarter of an hour, while two pools wait."""
+        """A ceiling that no rule names is inferred when it has been reached for a quarter of an hour, while two pools waited."""
         reached = [t for t in with_ceiling if t.state == "ceiling" and t.now - t.ceiling_since >= INFERRED_AFTER
-                   and sum(t.waits(member) for member in hosted) >= 2]
+                   and sum(waited(stretches([member], t.now), t.ceiling_since) for member in hosted) >= 2]
         self.inferred += bool(reached)
         return reached or without
 

@@ -49,6 +49,19 @@ def queued_since(course):
     return since
 
 
+def waited(course, since):
+    """Whether jobs were queued for a minute without a break since then."""
+    begun = None
+    for begin, end, queued, _ in course:
+        if queued <= 0:
+            begun = None
+        elif end > since:
+            begun = max(begin, since) if begun is None else begun
+            if end - begun >= SHORT_WAIT:
+                return True
+    return False
+
+
 def reached_since(course, least, gap, now):
     """Since when so many ran at least once in each `gap` while jobs were queued."""
     since, last = None, None

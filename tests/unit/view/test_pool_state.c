@@ -364,6 +364,44 @@ static void nothing_is_inferred_too_early_or_of_few_jobs_or_of_one_pool(void **s
     assert_false(infer(&hosted, &limit, &since));
 }
 
+// The queues of the others are empty by the time; the limit is reached all the same.
+static void a_ceiling_lasts_while_one_of_the_pools_that_waited_still_does(void **state)
+{
+    (void)state;
+    static struct hosted hosted;
+    int64_t limit;
+    double since;
+    open_hosted(&hosted);
+    for (int i = 0; i < POOLS; i++)
+        on_both(&hosted, i, 1100 + i, -10, 10);
+    turn_over(&hosted, 1200, 6000, 1);
+    for (int i = 1; i < POOLS; i++)
+        on_both(&hosted, i, 6010, (int)-hosted.pools[i].queued, 0);
+    assert_true(infer(&hosted, &limit, &since));
+    assert_int_equal((int)since, 1102);
+}
+
+static void a_pool_that_alone_waited_is_at_no_ceiling(void **state)
+{
+    (void)state;
+    static struct hosted hosted;
+    int64_t limit;
+    double since;
+    open_hosted(&hosted);
+    for (int i = 1; i < POOLS; i++)
+        on_both(&hosted, i, 1001, -300, 0);
+    for (int i = 0; i < POOLS; i++)
+        on_both(&hosted, i, 1100 + i, i == 0 ? -10 : 0, 10);
+    for (int i = 1; i < POOLS; i++) { // waits of seconds only
+        on_both(&hosted, 0, 2000 + i, 0, -5);
+        on_both(&hosted, i, 2003 + i, 5, 0);
+        on_both(&hosted, i, 2033 + i, -5, 5);
+        on_both(&hosted, i, 2103 + i, 0, -5);
+        on_both(&hosted, 0, 2106 + i, -5, 5);
+    }
+    assert_false(infer(&hosted, &limit, &since));
+}
+
 // `jobs` of the first pool end, and as many of the second one start.
 static bool infer_after_exchange(int each, int jobs)
 {
@@ -417,6 +455,8 @@ int main(void)
         cmocka_unit_test(jobs_wait_since_the_last_short_wait_but_not_later_than_the_oldest),
         cmocka_unit_test(a_pool_at_a_ceiling_is_neither_busy_nor_dead),
         cmocka_unit_test(a_ceiling_is_inferred_where_pools_exchange_what_stays_the_same_in_sum),
+        cmocka_unit_test(a_ceiling_lasts_while_one_of_the_pools_that_waited_still_does),
+        cmocka_unit_test(a_pool_that_alone_waited_is_at_no_ceiling),
         cmocka_unit_test(pools_that_are_each_at_their_own_limit_share_none),
         cmocka_unit_test(nothing_is_inferred_too_early_or_of_few_jobs_or_of_one_pool),
         cmocka_unit_test(an_exchange_is_at_least_two_jobs_and_a_twentieth),
