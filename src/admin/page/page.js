@@ -339,7 +339,7 @@ function makeLatency(parameters) {
   const pools = el("div", {class: "pools"}), words = el("div");
   const tabs = el("nav", {class: "tabs", "aria-label": "Window"}, ...[["1h", "last hour"], ["24h", "last day"]].map(([value, title]) =>
     el("a", {href: `#/latency?window=${value}`, "aria-current": value === chosen ? "page" : null}, title)));
-  const root = el("div", null, el("h1", null, "Runner latency"), el("p", {class: "dim"}, "How long jobs that were ready to run waited for a runner, by what they asked for."), tabs, words, pools);
+  const root = el("div", null, el("h1", null, "Runner latency"), el("p", {class: "dim"}, "How long jobs that were ready to run waited for a runner, by what they asked for. Counted when the wait ends: jobs that still wait are not in it, but under Now."), tabs, words, pools);
 
   function fact(key, title, value) {
     return el("div", null, el("dt", {class: key}, title), el("dd", null, value));
@@ -358,7 +358,7 @@ function makeLatency(parameters) {
       const answer = await get(`/api/latency?window=${chosen}`);
       pools.replaceChildren(...answer.pools.map((pool) => card(pool, answer)));
       words.replaceChildren(...answer.pools.length > 0 ? [] : [el("div", {class: "empty"}, el("p", null, el("strong", null, `No job was taken by a runner in the ${chosen === "1h" ? "last hour" : "last day"}.`)),
-        el("p", null, chosen === "1h" ? el("a", {href: "#/latency?window=24h"}, "Look at the last day") : "Figures appear when jobs complete."))]);
+        el("p", null, chosen === "1h" ? el("a", {href: "#/latency?window=24h"}, "Look at the last day") : "Figures appear when jobs start."))]);
     } catch (error) {
       words.replaceChildren(failure(error));
     }
