@@ -303,36 +303,46 @@ static bool has_item(struct slice text, struct slice item)
     return false;
 }
 
-// Adds one to a text of the form of labels_join(). False if out of memory.
-static bool add_item(struct stats *stats, struct slice *text, struct slice item)
+// Adds those that are not in it to a text of the form of labels_join(), all at once: what does not fit is tried again
+// with each job. False if out of memory.
+static bool add_items(struct stats *stats, struct slice *text, const struct slice *items,
+                      size_t item_count)
 {
     struct slice *list;
-    size_t count;
-    if (item.len == 0 || has_item(*text, item))
+    size_t count, first = 0;
+    while (first < item_count && (items[first].len == 0 || has_item(*text, items[first])))
+        first++;
+    if (first == item_count)
         return true;
-    struct slice *all = arena_allocate_array(&stats->arena, LABELS_TEXT_MAX + 2, sizeof *all);
-    if (all == NULL || !labels_split(*text, &stats->arena, &list, &count))
+    if (!labels_split(*text, &stats->arena, &list, &count))
         return false;
-    memcpy(all, list, count * sizeof *list);
-    all[count] = item;
-    return labels_join(all, count + 1, &stats->arena, text) &&
+    struct slice *all =
+        arena_allocate_array(&stats->arena, count + item_count - first, sizeof *all);
+    if (all == NULL)
+        return false;
+    if (count > 0)
+        memcpy(all, list, count * sizeof *list);
+    for (size_t i = first; i < item_count; i++)
+        if (!has_item(*text, items[i]))
+            all[count++] = items[i];
+    return labels_join(all, count, &stats->arena, text) &&
            arena_copy_slice(&stats->arena, *text, text);
 }
 
 static bool add_asked(struct stats *stats, struct pool *pool, struct slice asked)
 {
-    char room[LABELS_TEXT_MAX];
-    struct slice rest = asked, label;
-    while (rest.len <= sizeof room && labels_next(&rest, room, &label))
-        if (!add_item(stats, &pool->asked, label))
-            return false;
-    return true;
+    struct slice *labels;
+    size_t count;
+    if (asked.len > LABELS_TEXT_MAX || slice_equals(asked, pool->asked))
+        return true;
+    return labels_split(asked, &stats->arena, &labels, &count) &&
+           add_items(stats, &pool->asked, labels, count);
 }
 
 static enum error_code note_detail(struct stats *stats, struct pool *pool,
                                    const struct pool_demand *demand, struct error *error)
 {
-    if (!add_item(stats, &pool->groups, demand->group) ||
+    if (!add_items(stats, &pool->groups, &demand->group, 1) ||
         (pool->is_rule && !add_asked(stats, pool, demand->asked)))
         return refuse_pool_memory(error);
     return ERROR_NONE;
@@ -444,7 +454,7 @@ static bool merge_pool(struct stats *stats, struct pool *into, const struct pool
         add_started(into, from->day - i, from->started[i]);
     while (labels_next(&rest, room, &group)) {
         if (!arena_copy_slice(&stats->arena, group, &group) ||
-            !add_item(stats, &into->groups, group))
+            !add_items(stats, &into->groups, &group, 1))
             return false;
     }
     return !into->is_rule || add_asked(stats, into, from->asked);

@@ -327,22 +327,20 @@ static enum error_code move_rows(const struct pool_rows *minutes, const struct c
 {
     for (;;) {
         uint8_t key[KEY_SIZE];
-        struct minute_row *row, *moved = arena_allocate_array(&to->stats->arena, 1, sizeof *moved);
+        struct minute_row *row, moved = {.arrivals = 0};
         struct slice found;
-        if (moved == NULL)
-            return error_set(to->error, ERROR_MEMORY, "fold pools: out of memory");
         enum error_code code = pool_rows_first(minutes, key, &found);
         if (code != ERROR_NONE)
             return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
         bool is_moved = pool_rows_time(key) >= pool_minutes_kept_from(to->stats->now) &&
-                        minute_row_decode_into(found, moved);
+                        minute_row_decode_into(found, &moved);
         code = pool_rows_delete(minutes, key);
         if (code == ERROR_NONE && is_moved)
             code = load_row(to->stats, pool_rows_time(key), to->pool, &row, to->error);
         if (code != ERROR_NONE)
             return code;
         if (is_moved)
-            add_row(row, moved);
+            add_row(row, &moved);
     }
 }
 

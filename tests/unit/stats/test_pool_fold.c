@@ -1,6 +1,7 @@
 // More sets of labels than pools: which are folded, and that no job is lost or counted twice.
 #include "world.h"
 
+#include "ghatrace/base/memory.h"
 #include "ghatrace/stats/series.h"
 #include "support/orders.h"
 #include "support/stats_verify.h"
@@ -269,6 +270,24 @@ static void what_a_rule_names_is_never_folded_and_always_there(void **state)
     assert_sound(world, 1, POOLS_MAX + 1);
 }
 
+// What does not fit into the text of labels is met again with each job.
+static void many_labels_in_a_pool_of_a_rule_cost_little_memory(void **state)
+{
+    struct world *world = *state;
+    world_begin(world);
+    memory_fail_after(-1);
+    for (uint32_t job = 0; job < 100; job++) {
+        char labels[LABELS_TEXT_MAX] = "gpu-1";
+        size_t len = strlen(labels);
+        for (unsigned i = 0; i < 50; i++)
+            len += (size_t)snprintf(labels + len, sizeof labels - len, ",%x", 256 + job * 32 + i);
+        queue(world, job, labels);
+    }
+    assert_in_range(memory_count_allocations(), 0, 100);
+    world_commit(world);
+    assert_pool(world, "GPU", 100, 0);
+}
+
 // --- and comes back ----------------------------------------------------------------------------------------
 
 static void jobs_of_a_set_that_comes_back_come_back_too(void **state)
@@ -434,6 +453,7 @@ int main(void)
         TEST(the_set_with_the_fewest_started_jobs_is_folded_with_its_latencies),
         TEST(started_jobs_count_for_seven_days),
         TEST(what_a_rule_names_is_never_folded_and_always_there),
+        TEST(many_labels_in_a_pool_of_a_rule_cost_little_memory),
         TEST(jobs_of_a_set_that_comes_back_come_back_too),
         TEST(a_lower_limit_folds_what_is_beyond_it),
         TEST(pools_are_not_folded_because_of_repositories_or_workflows),
