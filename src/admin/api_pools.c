@@ -12,7 +12,7 @@
 #include "ghatrace/stats/pool_history.h"
 #include "ghatrace/stats/pool_minutes.h"
 #include "ghatrace/trace/labels.h"
-#include "ghatrace/view/pools_view.h"
+#include "ghatrace/view/pools_cache.h"
 #include "ghatrace/view/queue_view.h"
 
 // --- jobs that currently wait for a runner, and for how long --------------------------------------
@@ -263,7 +263,8 @@ enum error_code api_render_pools(const struct api_call *call)
     enum error_code code = api_begin(call, &object);
     if (code != ERROR_NONE)
         return code;
-    code = pools_view_load(&object.reader, &call->sources->pools, call->now, &view);
+    code = pools_cache_read(call->sources->pools_cache, &object.reader, &call->sources->pools,
+                            call->now, &view);
     json_out_open_array(&object.json, "pools");
     for (size_t i = 0; code == ERROR_NONE && i < view.count; i++)
         put_pool_now(&object.json, &view.pools[i], call->now);

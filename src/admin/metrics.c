@@ -12,7 +12,7 @@
 #include "ghatrace/stats/open_runs.h"
 #include "ghatrace/stats/pool.h"
 #include "ghatrace/stats/pool_minutes.h"
-#include "ghatrace/view/pools_view.h"
+#include "ghatrace/view/pools_cache.h"
 #include "health.h"
 
 // --- one piece of an answer ------------------------------------------------------------------------
@@ -148,8 +148,9 @@ static enum error_code read_pools(struct piece *piece, struct metrics_pools *kep
     const struct view_reader reader = {piece->transaction, &arena, piece->error};
     struct pools_view view;
     arena_init(&arena, ARENA_BLOCK_BYTES);
+    const struct view_sources *sources = piece->scrape->sources;
     enum error_code code =
-        pools_view_load(&reader, &piece->scrape->sources->pools, piece->now, &view);
+        pools_cache_read(sources->pools_cache, &reader, &sources->pools, piece->now, &view);
     if (code == ERROR_NONE && !keep_pools(kept, &view))
         code = error_set(piece->error, ERROR_MEMORY, "read pools: out of memory");
     arena_release(&arena);

@@ -7,6 +7,7 @@
 #include "api.h"
 #include "ghatrace/base/memory.h"
 #include "ghatrace/http/server.h"
+#include "ghatrace/view/pools_cache.h"
 #include "live.h"
 #include "metrics.h"
 #include "page.h"
@@ -23,6 +24,7 @@ struct view {
     struct view_sources sources;
     struct live live;
     struct whatif_api *whatif;
+    struct pools_cache pools;
     struct arena arena; // for one request
     struct admin_route routes[FIXED_ROUTES + PAGE_ROUTES_MAX];
     size_t route_count;
@@ -343,6 +345,8 @@ enum error_code view_create(struct net_loop *loop, const struct view_sources *so
     if (view == NULL)
         return error_set(error, ERROR_MEMORY, "views: out of memory");
     view->sources = *sources;
+    view->sources.pools_cache = &view->pools;
+    pools_cache_init(&view->pools);
     arena_init(&view->arena, ARENA_BLOCK_BYTES);
     enum error_code code = live_init(&view->live, loop, &view->sources, error);
     if (code == ERROR_NONE)
@@ -386,6 +390,7 @@ void view_destroy(struct view *view)
         return;
     live_release(&view->live);
     whatif_api_destroy(view->whatif);
+    pools_cache_release(&view->pools);
     arena_release(&view->arena);
     memory_free(view);
 }

@@ -39,6 +39,9 @@ struct notices {
     struct store_entry entries[NOTICE_STORED_MAX];
 };
 
+// When to look at the pools again, if the last look took so much processor time.
+duration_ns notices_look_again(duration_ns interval, duration_ns took);
+
 // Gives the engine what has changed, if it is not busy with that.
 void notices_store_changes(struct notices *notices);
 

@@ -148,6 +148,7 @@ struct view_sources {
     const char *webhook_path;
     duration_ns history;
     struct pools_view_settings pools;
+    struct pools_cache *pools_cache; // set by view_create(); NULL: pools are read each time
     timestamp_ns started_at;
 };
 

@@ -1,4 +1,5 @@
-// Points in time: nanoseconds since 1970-01-01T00:00:00Z. Only timestamp_now() and timestamp_monotonic() read a clock.
+// Points in time: nanoseconds since 1970-01-01T00:00:00Z. Only timestamp_now(), timestamp_monotonic()
+// and duration_of_thread() read a clock.
 #ifndef GHATRACE_BASE_TIME_H
 #define GHATRACE_BASE_TIME_H
 
@@ -43,6 +44,8 @@ static inline timestamp_ns timestamp_earliest_known(timestamp_ns a, timestamp_ns
 timestamp_ns timestamp_now(void);
 // CLOCK_MONOTONIC; for deadlines of connections, never stored.
 timestamp_ns timestamp_monotonic(void);
+// CLOCK_THREAD_CPUTIME_ID: the processor time that the calling thread has used.
+duration_ns duration_of_thread(void);
 
 // RFC 3339 date-time: `T`, `t` or a space between date and time, any number of fraction digits (truncated to
 // nanoseconds), `Z`, `z` or an offset; a missing offset means UTC (all of these occur in GitHub's payloads). A leap
