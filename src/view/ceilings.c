@@ -60,11 +60,10 @@ static enum error_code read_members(struct pools_work *work, size_t ceiling, enu
     return code;
 }
 
-// Of the pools of a ceiling, by its place.
+// Of the pools of a ceiling, by its place. The sum is in the scratch memory.
 static enum error_code sum_up_pools(struct pools_work *work, size_t ceiling, enum past_span span,
                                     struct pool_curve *sum)
 {
-    struct arena *arena = work->reader->arena;
     enum error_code code = read_members(work, ceiling, span);
     if (code != ERROR_NONE)
         return code;
@@ -79,7 +78,7 @@ static enum error_code sum_up_pools(struct pools_work *work, size_t ceiling, enu
         const struct pool_curve curve = pools_work_curve(work, i);
         add_curve(seconds, count, &curve, sum);
     }
-    bool is_put = put_sum(seconds, count, arena, sum);
+    bool is_put = put_sum(seconds, count, &work->scratch, sum);
     memory_free(seconds);
     return is_put ? ERROR_NONE : refuse_ceiling_memory(work);
 }
@@ -157,6 +156,7 @@ static enum error_code find_reached(struct pools_work *work, size_t number, enum
 {
     struct pools_view_ceiling *ceiling = &work->view->ceilings[number];
     struct pool_curve sum;
+    arena_clear(&work->scratch);
     enum error_code code = sum_up_pools(work, number, span, &sum);
     if (code == ERROR_NONE)
         ceiling->since = pool_curve_reached_since(&sum, (int64_t)ceiling->limit, POOL_REACHED_GAP);
@@ -221,8 +221,9 @@ static enum error_code infer(struct pools_work *work, size_t number, enum past_s
     struct pool_curve sum;
     int64_t limit;
     size_t count = 0;
+    arena_clear(&work->scratch);
     struct pool_curve *curves =
-        arena_allocate_array(work->reader->arena, work->view->count + 1, sizeof *curves);
+        arena_allocate_array(&work->scratch, work->view->count + 1, sizeof *curves);
     if (curves == NULL)
         return refuse_ceiling_memory(work);
     enum error_code code = sum_up_pools(work, number, span, &sum);

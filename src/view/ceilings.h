@@ -30,6 +30,7 @@ struct pools_work {
     struct pool_past *pasts; // of each pool
     struct ended_jobs ended;
     struct pool_changes changes;
+    struct arena scratch;             // while one ceiling is looked for
     uint64_t jobs_left, minutes_left; // that may still be read
 };
 

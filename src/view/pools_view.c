@@ -8,7 +8,7 @@
 #include "ghatrace/stats/runners.h"
 #include "ghatrace/store/codec.h"
 
-#define SHARE_ARENA_BLOCK ((size_t)16 * 1024)
+#define SCRATCH_BLOCK ((size_t)16 * 1024)
 
 static enum error_code refuse_memory(const struct view_reader *reader)
 {
@@ -290,9 +290,11 @@ enum error_code pools_view_load(const struct view_reader *reader,
         .jobs_left = POOLS_VIEW_LOOKED_AT,
         .minutes_left = POOLS_VIEW_MINUTES_MAX};
     *view = (struct pools_view){.pools = NULL};
+    arena_init(&work.scratch, SCRATCH_BLOCK);
     enum error_code code = load_rows(&work);
     if (code == ERROR_NONE)
         code = ceilings_find(&work);
+    arena_release(&work.scratch);
     for (size_t i = 0; i < view->count && code == ERROR_NONE; i++)
         code = assess(&work, i);
     pool_changes_release(&work.changes);
@@ -398,7 +400,7 @@ enum error_code pools_view_count_shares(const struct view_reader *reader,
     sharing.all = arena_allocate_array(reader->arena, sharing.room, sizeof *sharing.all);
     if (*shares == NULL || sharing.all == NULL)
         return refuse_memory(reader);
-    arena_init(&sharing.scratch, SHARE_ARENA_BLOCK);
+    arena_init(&sharing.scratch, SCRATCH_BLOCK);
     for (size_t i = 0; i < view->ceiling_count && code == ERROR_NONE; i++)
         if (view->ceilings[i].since != TIMESTAMP_UNKNOWN)
             code = count_shares_of(&sharing, view, i, &(*shares)[i]);
