@@ -55,8 +55,8 @@ static enum error_code read_members(struct pools_work *work, size_t ceiling, enu
 {
     enum error_code code = ERROR_NONE;
     for (size_t i = 0; i < work->view->count && code == ERROR_NONE; i++)
-        if (work->view->pools[i].ceiling_number == ceiling)
-            code = pools_work_read(work, i, span);
+        if (work->view->pools[work->order[i]].ceiling_number == ceiling)
+            code = pools_work_read(work, work->order[i], span);
     return code;
 }
 

@@ -28,6 +28,7 @@ struct pools_work {
     timestamp_ns now;
     struct pools_view *view;
     struct pool_past *pasts; // of each pool
+    size_t *order;           // the pools, those with most jobs first
     struct ended_jobs ended;
     struct pool_changes changes;
     struct arena scratch;             // while one ceiling is looked for

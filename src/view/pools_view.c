@@ -254,6 +254,37 @@ static int compare_pools(const void *left, const void *right)
     return names != 0 ? names : memcmp(&a->pool.id, &b->pool.id, sizeof a->pool.id);
 }
 
+// Anyone who writes a workflow can invent labels. What may be read for all pools is read of those first that have most
+// started jobs, and not of the invented ones.
+struct pool_use {
+    uint64_t jobs;
+    size_t number;
+};
+
+static int compare_uses(const void *left, const void *right)
+{
+    const struct pool_use *a = left, *b = right;
+    int order = compare_counts(a->jobs, b->jobs);
+    return order != 0 ? order : a->number < b->number ? -1 : 1;
+}
+
+static bool put_most_used_first(struct pools_work *work, const struct pool *pools, size_t count)
+{
+    struct pool_use *uses = arena_allocate_array(work->reader->arena, count + 1, sizeof *uses);
+    work->order = arena_allocate_array(work->reader->arena, count + 1, sizeof *work->order);
+    if (uses == NULL || work->order == NULL)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        uses[i] = (struct pool_use){pools[i].counts[OPEN_JOB_RUNNING], i};
+        for (size_t day = 0; day < POOL_DAYS; day++)
+            uses[i].jobs += pools[i].started[day];
+    }
+    qsort(uses, count, sizeof *uses, compare_uses);
+    for (size_t i = 0; i < count; i++)
+        work->order[i] = uses[i].number;
+    return true;
+}
+
 static enum error_code load_rows(struct pools_work *work)
 {
     const struct view_reader *reader = work->reader;
@@ -270,10 +301,11 @@ static enum error_code load_rows(struct pools_work *work)
         return code;
     view->pools = arena_allocate_array(reader->arena, count + 1, sizeof *view->pools);
     work->pasts = arena_allocate_array(reader->arena, count + 1, sizeof *work->pasts);
-    if (view->pools == NULL || work->pasts == NULL)
+    if (view->pools == NULL || work->pasts == NULL || !put_most_used_first(work, pools, count))
         return refuse_memory(reader);
-    for (; view->count < count && code == ERROR_NONE; view->count++)
-        code = load_pool_row(work, &pools[view->count], view->count);
+    for (size_t i = 0; i < count && code == ERROR_NONE; i++)
+        code = load_pool_row(work, &pools[work->order[i]], work->order[i]);
+    view->count = count;
     return code;
 }
 
@@ -296,7 +328,7 @@ enum error_code pools_view_load(const struct view_reader *reader,
         code = ceilings_find(&work);
     arena_release(&work.scratch);
     for (size_t i = 0; i < view->count && code == ERROR_NONE; i++)
-        code = assess(&work, i);
+        code = assess(&work, work.order[i]);
     pool_changes_release(&work.changes);
     if (code == ERROR_NONE && view->count > 1)
         qsort(view->pools, view->count, sizeof *view->pools, compare_pools);

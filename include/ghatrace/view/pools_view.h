@@ -14,6 +14,8 @@
 #include "ghatrace/trace/labels.h"
 #include "ghatrace/view/run_view.h"
 
+// What is read of all pools together is read of those with most started jobs first, so that invented labels do not keep
+// anything of real pools from being known.
 // Queued jobs looked at for percentiles: of one pool, and in all. Only the older half of a queue is.
 #define POOLS_VIEW_LOOKED_AT_EACH 100000
 #define POOLS_VIEW_LOOKED_AT 400000

@@ -1,6 +1,7 @@
 // States of pools as they are read from a store, which began a short or a long while ago.
 #include "../stats/world.h"
 
+#include "../../../src/stats/private.h"
 #include "ghatrace/stats/pool_minutes.h"
 #include "ghatrace/view/pools_view.h"
 
@@ -195,6 +196,69 @@ static void a_job_that_ended_at_an_unknown_time_does_not_keep_a_pool_from_being_
     assert_int_equal(view.pools[0].since, before);
 }
 
+// --- more pools than can be read ------------------------------------------------------------------
+
+#define INVENTED 160
+#define REAL 8 // some of them are behind invented ones in the order of ids
+
+// A pool whose jobs started in each minute of the day, a part of them within the last week.
+static void put_pool(struct world *world, const char *name, uint32_t started, struct buffer *bytes)
+{
+    static const uint8_t minute[] = {1, 1, 1, 0, 0, 2, 0}; // pool_rows.h: one job starts
+    struct pool pool = {.labels = slice_from_string(name),
+                        .changed_at = world->now,
+                        .day = (uint64_t)(world->now / NS_PER_DAY),
+                        .started = {started}};
+    uint8_t key[POOL_ID_SIZE + 8];
+    pool.id = pool_make_id(pool.labels);
+    buffer_clear(bytes);
+    must(world, pool_encode(&pool, bytes));
+    must(world, store_table_put(world->transaction, STORE_TABLE_POOLS, pool_id_key(&pool.id),
+                                buffer_slice(bytes), &world->error));
+    memcpy(key, pool.id.bytes, POOL_ID_SIZE);
+    for (timestamp_ns i = 0; i < POOL_MINUTES_DAY; i++) {
+        bytes_put_be64(key + POOL_ID_SIZE,
+                       (uint64_t)(world->now - world->now % NS_PER_MINUTE - i * NS_PER_MINUTE));
+        must(world, store_table_put(world->transaction, STORE_TABLE_POOL_MINUTES,
+                                    slice_of_bytes(key, sizeof key),
+                                    slice_of_bytes(minute, sizeof minute), &world->error));
+    }
+}
+
+static void put_pools(struct world *world, const char *form, int count, uint32_t started)
+{
+    struct buffer bytes;
+    buffer_init(&bytes, 4096);
+    world_begin(world);
+    for (int i = 0; i < count; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, form, i);
+        put_pool(world, name, started, &bytes);
+    }
+    world_commit(world);
+    buffer_release(&bytes);
+}
+
+static void what_is_known_of_real_pools_does_not_depend_on_invented_ones(void **state)
+{
+    struct world *world = *state;
+    size_t known = 0, real = 0;
+    put_pools(world, "invented-%d", INVENTED, 1);
+    put_pools(world, "real-%d", REAL, 1440);
+    struct pools_view view;
+    load(world, NULL, &view);
+    assert_int_equal(view.count, INVENTED + REAL);
+    for (size_t i = 0; i < view.count; i++) {
+        known += view.pools[i].recent.is_known ? 1 : 0;
+        if (!slice_starts_with(view.pools[i].name, SLICE("real-")))
+            continue;
+        assert_true(view.pools[i].recent.is_known);
+        real++;
+    }
+    assert_int_equal(real, REAL);
+    assert_in_range(known, REAL, INVENTED - 1); // too many minutes for all
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_set_up, world_tear_down)
 
 int main(void)
@@ -205,6 +269,7 @@ int main(void)
         TEST(what_ran_before_the_last_hours_counts_for_the_most),
         TEST(a_job_that_ended_at_an_unknown_time_does_not_keep_a_pool_from_being_dead),
         TEST(a_ceiling_is_reached_for_minutes_or_hours_since_the_same_time),
+        TEST(what_is_known_of_real_pools_does_not_depend_on_invented_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
