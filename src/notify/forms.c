@@ -212,13 +212,26 @@ static void write_sentence(struct notice_text *text, const struct notice *notice
     write_words(text, ".");
 }
 
+// Writes the lines about pools in which jobs have run, or those about the others; `written`: how many lines there are
+// already. Returns how many there are then, NOTICE_LINES_MAX at most.
+static size_t write_sentences_about(struct notice_text *text, const struct notice_message *message,
+                                    bool is_proven, size_t written)
+{
+    for (size_t i = 0; i < message->count && written < NOTICE_LINES_MAX; i++) {
+        const struct notice_subject *subject = subject_of(message, message->notices[i]);
+        if ((subject != NULL && subject->is_proven) != is_proven)
+            continue;
+        write_words(text, written > 0 ? "\n" : "");
+        write_sentence(text, message->notices[i], subject);
+        written++;
+    }
+    return written;
+}
+
 static void write_sentences(struct notice_text *text, const struct notice_message *message)
 {
-    size_t shown = message->count < NOTICE_LINES_MAX ? message->count : NOTICE_LINES_MAX;
-    for (size_t i = 0; i < shown; i++) {
-        write_words(text, i > 0 ? "\n" : "");
-        write_sentence(text, message->notices[i], subject_of(message, message->notices[i]));
-    }
+    size_t shown = write_sentences_about(text, message, true, 0);
+    shown = write_sentences_about(text, message, false, shown);
     if (shown < message->count) {
         write_words(text, "\nand ");
         write_number(text, message->count - shown, " more.");

@@ -298,27 +298,47 @@ static void advance_notice(struct notice_list *list, struct notice *notice,
     notice->changes += is_same_state(&before, &notice->state) ? 0 : 1;
 }
 
-static size_t count_of_receiver(const struct notice_list *list, uint64_t receiver)
+// How many more notices there may be of a receiver.
+struct notice_room {
+    size_t all, unproven;
+};
+
+// Of a subject that is gone it is not known what it was.
+static bool is_unproven(const struct notice_subjects *subjects, const struct notice_key *key)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < list->count; i++)
-        count += list->notices[i].key.receiver == receiver ? 1 : 0;
-    return count;
+    const struct notice_subject *subject =
+        notice_subjects_find(subjects, key->condition, &key->subject);
+    return subject == NULL || !subject->is_proven;
 }
 
-// `*left`: how many more notices there may be of the receiver.
+static struct notice_room find_room(const struct notice_list *list,
+                                    const struct notice_subjects *subjects, uint64_t receiver)
+{
+    size_t all = 0, unproven = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->notices[i].key.receiver != receiver)
+            continue;
+        all++;
+        unproven += is_unproven(subjects, &list->notices[i].key) ? 1 : 0;
+    }
+    return (struct notice_room){
+        .all = all < NOTICE_LIST_MAX ? NOTICE_LIST_MAX - all : 0,
+        .unproven = unproven < NOTICE_UNPROVEN_MAX ? NOTICE_UNPROVEN_MAX - unproven : 0};
+}
+
 static enum error_code add_trouble(struct notice_list *list, const struct notice_key *key,
-                                   const struct notice_subject *subject, size_t *left)
+                                   const struct notice_subject *subject, struct notice_room *room)
 {
     if (find_notice(list, key) != NULL)
         return ERROR_NONE;
-    if (*left == 0) {
+    if (room->all == 0 || (room->unproven == 0 && !subject->is_proven)) {
         list->left_out++;
         return ERROR_NONE;
     }
     if (add_notice(list, key, subject->name) == NULL)
         return ERROR_MEMORY;
-    (*left)--;
+    room->all--;
+    room->unproven -= subject->is_proven ? 0 : 1;
     return ERROR_NONE;
 }
 
@@ -326,15 +346,14 @@ static enum error_code add_trouble(struct notice_list *list, const struct notice
 static enum error_code add_troubles(struct notice_list *list,
                                     const struct notice_subjects *subjects, uint64_t receiver)
 {
-    size_t count = count_of_receiver(list, receiver);
-    size_t left = count < NOTICE_LIST_MAX ? NOTICE_LIST_MAX - count : 0;
+    struct notice_room room = find_room(list, subjects, receiver);
     enum error_code code = ERROR_NONE;
     for (size_t i = 0; i < subjects->count; i++)
         for (int k = 0; k < NOTICE_CONDITIONS && code == ERROR_NONE; k++) {
             const struct notice_subject *subject = &subjects->items[i];
             const struct notice_key key = {receiver, (enum notice_condition)k, subject->id};
             if (subject->presence[k] == NOTICE_PRESENT)
-                code = add_trouble(list, &key, subject, &left);
+                code = add_trouble(list, &key, subject, &room);
         }
     return code;
 }

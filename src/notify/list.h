@@ -21,6 +21,8 @@
 
 // Troubles of one receiver; a GitHub-wide incident is in all pools at once.
 #define NOTICE_LIST_MAX 1000
+// Of these, of pools in which no job has run: invented labels must not keep other troubles from being sent.
+#define NOTICE_UNPROVEN_MAX 250
 #define NOTICE_NAME_MAX 512 // bytes; longer names are cut
 
 struct notice_key {

@@ -38,12 +38,22 @@ static void judge_pool(struct notice_subject *subject, const struct pools_view_p
         subject->presence[NOTICE_QUEUED] = NOTICE_LASTING;
 }
 
+static bool is_proven(const struct pools_view_pool *row)
+{
+    bool has_run = row->running > 0 || row->ended_unknown > 0 || row->recent.busy_max_hours > 0 ||
+                   row->recent.busy_max_week > 0;
+    for (size_t i = 0; i < POOL_DAYS && !has_run; i++)
+        has_run = row->pool.started[i] > 0;
+    return has_run || row->pool.is_rule;
+}
+
 static void add_pool_subject(struct notice_subjects *subjects, const struct pools_view_pool *row,
                              const struct notice_settings *settings)
 {
     struct notice_subject *subject = &subjects->items[subjects->count++];
     *subject = (struct notice_subject){.name = row->name,
                                        .has_state = true,
+                                       .is_proven = is_proven(row),
                                        .state = row->state,
                                        .queued = row->pool.counts[OPEN_JOB_QUEUED],
                                        .running = row->running,
@@ -57,6 +67,7 @@ static void add_ceiling(struct notice_subjects *subjects, const struct pools_vie
 {
     struct notice_subject *subject = &subjects->items[subjects->count++];
     *subject = (struct notice_subject){.name = ceiling->name,
+                                       .is_proven = true,
                                        .queued = ceiling->queued,
                                        .running = ceiling->running,
                                        .limit = ceiling->limit};
@@ -68,7 +79,7 @@ static void add_daemon(struct notice_subjects *subjects, timestamp_ns last_event
                        const struct notice_settings *settings)
 {
     struct notice_subject *subject = &subjects->items[subjects->count++];
-    *subject = (struct notice_subject){.name = SLICE_EMPTY};
+    *subject = (struct notice_subject){.name = SLICE_EMPTY, .is_proven = true};
     judge(subject, NOTICE_SILENCE, last_event, settings->after[NOTICE_SILENCE], subjects->now);
     if (last_event == TIMESTAMP_UNKNOWN && settings->after[NOTICE_SILENCE] > 0)
         subject->presence[NOTICE_SILENCE] = NOTICE_LASTING;

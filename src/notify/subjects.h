@@ -25,6 +25,9 @@ struct notice_subject {
     struct notice_subject_id id;
     struct slice name;
     bool has_state; // it is a pool
+    // A pool that a rule names or in which jobs have run within a week; else anyone may have invented its labels. True
+    // of a ceiling and of the daemon.
+    bool is_proven;
     enum pool_state state;
     uint64_t queued, running;
     // since when the oldest queued job waits; TIMESTAMP_UNKNOWN: none does, or it is no pool

@@ -16,7 +16,7 @@
 struct fixture {
     struct notice notices[NOTICE_LIST_MAX];
     const struct notice *list[NOTICE_LIST_MAX];
-    struct notice_subject subject[1];
+    struct notice_subject subject[2]; // in the order of their ids
     struct notice_subjects subjects;
     struct notice_message message;
     struct notice_receiver receiver;
@@ -199,6 +199,29 @@ static void a_text_of_many_notices_is_short(void **state)
     assert_true(text.len < 4096 && slice_ends_with(text, SLICE("\nand 985 more.")));
 }
 
+static void pools_in_which_jobs_have_run_come_first_in_a_text(void **state)
+{
+    (void)state;
+    set_notices(SLICE("invented"), 20, false);
+    struct notice_subject real = {.id = notice_subject_id_of(SLICE("gpu")),
+                                  .name = SLICE("gpu"),
+                                  .has_state = true,
+                                  .is_proven = true};
+    bool is_first = memcmp(&real.id, &fixture.subject[0].id, sizeof real.id) < 0;
+    if (is_first)
+        fixture.subject[1] = fixture.subject[0];
+    fixture.subject[is_first ? 0 : 1] = real;
+    fixture.subjects.count = 2;
+    fixture.notices[19].key.subject = real.id;
+    fixture.notices[19].name = memcpy(fixture.name + 100, "gpu", 3);
+    fixture.notices[19].name_len = 3;
+    write_as(NOTICE_SLACK);
+    struct slice text = member(JSON_ROOT, "text");
+    assert_true(slice_starts_with(text, SLICE("gpu: jobs wait long")));
+    assert_true(slice_ends_with(text, SLICE("\nand 5 more.")));
+    assert_true(slice_find(text, SLICE("invented: jobs wait long")) > 0);
+}
+
 static void a_request_of_the_longest_names_fits(void **state)
 {
     char longest[NOTICE_NAME_MAX];
@@ -378,6 +401,7 @@ int main(void)
         TEST(without_queued_jobs_there_is_no_oldest_wait),
         TEST(a_pool_that_is_no_longer_known_has_no_figures),
         TEST(a_text_of_many_notices_is_short),
+        TEST(pools_in_which_jobs_have_run_come_first_in_a_text),
         TEST(a_request_of_the_longest_names_fits),
         TEST(names_are_harmless_in_texts),
         TEST(a_long_name_is_cut_between_characters),

@@ -61,6 +61,7 @@ static void set_pools(size_t count, enum pool_state pool_state, duration_ns wait
     for (size_t i = 0; i < count; i++) {
         (void)snprintf(fixture.names[i], sizeof fixture.names[i], "pool-%zu", i);
         fixture.pools[i] = (struct pools_view_pool){.name = slice_from_string(fixture.names[i]),
+                                                    .pool.started = {1},
                                                     .state = pool_state,
                                                     .since = fixture.subjects.now - wait,
                                                     .waits.oldest = fixture.subjects.now - wait};
@@ -197,6 +198,31 @@ static void troubles_beyond_the_limit_are_left_out_and_counted_once(void **state
     update();
     assert_int_equal(fixture.list.count, NOTICE_LIST_MAX);
     assert_int_equal(fixture.list.dropped[NOTICE_DROP_LIMIT], POOLS_MAX - NOTICE_LIST_MAX);
+}
+
+// Anyone who writes a workflow can invent labels for which there is no runner.
+static void invented_labels_keep_no_trouble_of_a_real_pool_from_being_sent(void **state)
+{
+    (void)state;
+    fixture.receivers.count = 1;
+    set_pools(POOLS_MAX, POOL_DEAD, 20 * MINUTE);
+    for (size_t i = 0; i < POOLS_MAX; i++)
+        fixture.pools[i].pool.started[0] = 0;
+    update();
+    assert_int_equal(fixture.list.count, NOTICE_UNPROVEN_MAX);
+    for (size_t i = 0; i < 600; i++)
+        fixture.pools[i].pool.started[i % POOL_DAYS] = 1;
+    fixture.pools[600].running = fixture.pools[601].recent.busy_max_week = 1;
+    fixture.pools[602].pool.is_rule = true;
+    update();
+    for (size_t i = 0; i < 603; i++) {
+        bool is_found = false;
+        struct notice_subject_id id = notice_subject_id_of(fixture.pools[i].name);
+        for (size_t k = 0; k < fixture.list.count && !is_found; k++)
+            is_found = memcmp(&fixture.list.notices[k].key.subject, &id, sizeof id) == 0;
+        assert_true(is_found);
+    }
+    assert_in_range(fixture.list.count, 603, 603 + NOTICE_UNPROVEN_MAX);
 }
 
 // --- the stored form ------------------------------------------------------------------------------
@@ -374,6 +400,7 @@ int main(void)
         TEST(each_receiver_has_one_pending_notice_of_each_trouble),
         TEST(long_waits_of_a_pool_that_was_dead_are_reported_with_its_end),
         TEST(troubles_beyond_the_limit_are_left_out_and_counted_once),
+        TEST(invented_labels_keep_no_trouble_of_a_real_pool_from_being_sent),
         TEST(what_is_stored_is_read_back_in_every_phase),
         TEST(what_was_in_flight_is_known_after_a_crash),
         TEST(changes_are_given_until_they_are_stored),
