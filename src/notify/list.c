@@ -252,7 +252,7 @@ static void count_event(struct notice_list *list, enum notice_event event)
     case NOTICE_NO_EVENT:
         break;
     case NOTICE_FOLDED:
-        list->folded++;
+        list->cancelled++;
         break;
     case NOTICE_TOO_OLD:
         list->dropped[NOTICE_DROP_AGE]++;

@@ -45,7 +45,7 @@ struct notice_list {
     struct notice *notices;
     size_t count, capacity;
     struct notice_times times;
-    uint64_t sent, folded, dropped[NOTICE_DROPS];
+    uint64_t sent, cancelled, dropped[NOTICE_DROPS];
     size_t left_out; // troubles that the last update had no room for
 };
 

@@ -281,7 +281,7 @@ void notices_read_counters(const struct notices *notices, struct notices_counter
 {
     const struct notice_list *list = &notices->list;
     *counters = (struct notices_counters){
-        .sent = list->sent, .folded = list->folded, .failures = notices->failures};
+        .sent = list->sent, .cancelled = list->cancelled, .failures = notices->failures};
     memcpy(counters->dropped, list->dropped, sizeof counters->dropped);
     struct notice_receiver_status status;
     for (size_t i = 0; notices_read_receiver(notices, i, &status); i++) {

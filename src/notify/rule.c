@@ -47,7 +47,7 @@ static enum notice_event advance_begin(struct notice_state *state,
 }
 
 // The trouble is back before its end was sent.
-static enum notice_event fold_end(struct notice_state *state)
+static enum notice_event cancel_end(struct notice_state *state)
 {
     state->phase = NOTICE_BEGUN;
     state->ended_at = TIMESTAMP_UNKNOWN;
@@ -59,7 +59,7 @@ static enum notice_event advance_held(struct notice_state *state,
                                       const struct notice_times *times)
 {
     if (seen->presence != NOTICE_ABSENT)
-        return fold_end(state);
+        return cancel_end(state);
     if (seen->now - state->ended_at >= times->hold)
         make_pending(state, NOTICE_END_DUE, seen->now);
     return NOTICE_NO_EVENT;
@@ -72,7 +72,7 @@ static enum notice_event advance_end(struct notice_state *state,
     if (state->is_in_flight)
         return NOTICE_NO_EVENT;
     if (seen->presence != NOTICE_ABSENT && !state->is_unsure)
-        return fold_end(state);
+        return cancel_end(state);
     return seen->now - state->due_at < times->age_max ? NOTICE_NO_EVENT
                                                       : end_state(state, NOTICE_TOO_OLD);
 }

@@ -5,9 +5,9 @@
 //
 //   NONE ──holds──▶ BEGIN_DUE ──sent──▶ BEGUN ──over──▶ HELD ──after `hold`──▶ END_DUE ──sent──▶ NONE
 //
-// At most one of the two is pending. What was not sent is folded where the other follows: a begin whose trouble is over
+// At most one of the two is pending. What was not sent is cancelled where the other follows: a begin whose trouble is over
 // is dropped, and so is an end whose trouble is back (the receiver has its begin). What may have been sent, since a
-// request was not answered, is not folded but sent again, with the same ID: so begins and ends alternate for the
+// request was not answered, is not cancelled but sent again, with the same ID: so begins and ends alternate for the
 // receiver. `hold` does the same for a trouble that comes and goes. What was pending for `age_max`, or was refused
 // NOTICE_TRIES_MAX times, is dropped: after such a begin nothing is sent of this trouble (DROPPED), after such an end
 // the next begin follows a begin.

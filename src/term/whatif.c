@@ -74,7 +74,7 @@ static void put_pool(struct page *page)
             timestamp_format_rfc3339(answer->kept_since, false, from));
 }
 
-static void put_ceiling(struct page *page)
+static void put_limit_above(struct page *page)
 {
     const struct ceiling_rule *ceiling = page->answer->ceiling;
     if (ceiling != NULL)
@@ -182,7 +182,7 @@ enum error_code whatif_render(const struct whatif_answer *answer, const struct t
 {
     struct page page = {answer, terminal, scratch, out, ERROR_NONE};
     put_pool(&page);
-    put_ceiling(&page);
+    put_limit_above(&page);
     if (answer->jobs > 0)
         put_replay(&page);
     if (page.code != ERROR_NONE)

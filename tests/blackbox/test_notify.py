@@ -136,11 +136,11 @@ class Sent(NotifyTest):
         for number in range(3):
             jobs = self.queue(daemon, running=1)
             self.wait_for(receiver, 1)
-            wait_until(lambda: self.status(daemon)["folded"] == number, what="the end that is folded")
+            wait_until(lambda: self.status(daemon)["cancelled"] == number, what="the end that is cancelled")
             self.start_jobs(daemon, jobs)
             time.sleep(1.2)  # so that it is looked at
         self.queue(daemon)
-        wait_until(lambda: self.status(daemon)["folded"] == 3, what="the last fold")
+        wait_until(lambda: self.status(daemon)["cancelled"] == 3, what="the last that is cancelled")
         self.assertEqual([what(notice) for notice in notices_of(receiver)], [("gpu", "queued", "began")])
 
     def test_many_troubles_at_once_are_one_request(self):
@@ -295,7 +295,7 @@ class Bad(NotifyTest):
         jobs = self.queue(daemon)
         wait_until(lambda: self.status(daemon)["pending"] == 1, what="the notice")
         self.start_jobs(daemon, jobs)
-        wait_until(lambda: self.status(daemon)["folded"] == 1, what="the fold")
+        wait_until(lambda: self.status(daemon)["cancelled"] == 1, what="the begin that is cancelled")
         receiver.start()
         time.sleep(3)
         self.assertEqual((receiver.requests, self.status(daemon)["pending"]), ([], 0))

@@ -118,9 +118,9 @@ extern const char *const notice_drop_names[NOTICE_DROPS];
 
 // Since the start, of all receivers.
 struct notices_counters {
-    uint64_t sent;     // begins and ends that a receiver accepted
-    uint64_t folded;   // that were not sent because the other followed
-    uint64_t failures; // requests that were not accepted
+    uint64_t sent;      // begins and ends that a receiver accepted
+    uint64_t cancelled; // that were not sent because the other followed
+    uint64_t failures;  // requests that were not accepted
     uint64_t dropped[NOTICE_DROPS];
     uint64_t pending;   // now
     uint64_t receivers; // now

@@ -164,7 +164,7 @@ static void each_receiver_has_one_pending_notice_of_each_trouble(void **state)
     assert_int_equal(notice_list_pending(&fixture.list, UINT64_MAX), 3); // has not answered yet
     set_pools(0, POOL_OK, 0); // the pools are no longer known
     update();
-    assert_int_equal(fixture.list.folded, 4);
+    assert_int_equal(fixture.list.cancelled, 4);
     fixture.subjects.now += 6 * MINUTE;
     update();
     assert_int_equal(notice_list_pending(&fixture.list, 7), 2); // the ends
@@ -186,7 +186,7 @@ static void long_waits_of_a_pool_that_was_dead_are_reported_with_its_end(void **
     }
     update();
     assert_int_equal(notice_list_pending(&fixture.list, 7), 2);
-    assert_int_equal(fixture.list.folded, 0);
+    assert_int_equal(fixture.list.cancelled, 0);
 }
 
 static void troubles_beyond_the_limit_are_left_out_and_counted_once(void **state)
