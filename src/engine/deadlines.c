@@ -49,7 +49,22 @@ void work_clamp_future_job_times(const struct engine_work *work, struct job_stat
     limit_time(&job->last_received, work->now);
     limit_time(&job->settling_since, work->now);
     limit_time(&job->closed_at, work->now);
+    limit_time(&job->ended_by, work->now);
     limit_time(&job->arc_wait_since, work->now);
+}
+
+// When a job that is given up had ended at the latest: when its runner took another job, or its run was over. A job that
+// took the runner and is received only later does not change this any more, so it depends on the order in which the two
+// became known; the job's own end replaces it in any case.
+static enum error_code find_end(struct engine_work *work, const struct run_state *run,
+                                struct work_job *job)
+{
+    timestamp_ns taken;
+    enum error_code code = runners_find_reuse(work->transaction, &job->key, &taken, &work->error);
+    timestamp_ns over = run->is_completed ? run->end : TIMESTAMP_UNKNOWN;
+    over = timestamp_earliest_known(over, taken);
+    job->state.ended_by = timestamp_earliest_known(over, job->state.closed_at);
+    return code;
 }
 
 // Processes a due job. Its entry was removed from the index before.
@@ -58,9 +73,14 @@ static enum error_code expire_job(struct engine_work *work, struct work_job *job
 {
     struct lifecycle_output output;
     const struct lifecycle life = {&work->policy, &work->arena, &output};
+    bool was_open = job->state.phase == JOB_OPEN;
     enum error_code code = lifecycle_expire_job(&life, work->now, &run->state, &job->state);
     if (code != ERROR_NONE)
         return error_set(&work->error, code, "expire job: %s", error_code_text(code));
+    if (was_open && job->state.phase == JOB_CLOSED_INCOMPLETE)
+        code = find_end(work, &run->state, job);
+    if (code != ERROR_NONE)
+        return code;
     if (output.is_missing) {
         work->counted.assignments_missing++;
         work->counted.last_missing_at = work->now;

@@ -15,8 +15,9 @@ static void set_ended_times(const struct job_state *job, const struct job_timeli
 {
     if (is_completed)
         times->ended = timeline->end;
-    else if (job->phase != JOB_OPEN)
-        times->ended = timestamp_later(job->closed_at, timeline->end); // it was given up
+    else if (job->phase != JOB_OPEN) // it was given up
+        times->ended =
+            timestamp_later(timestamp_first_known(job->ended_by, job->closed_at), timeline->end);
 }
 
 enum error_code job_times_of_state(const struct job_state *job, struct arena *arena,

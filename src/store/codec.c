@@ -280,6 +280,8 @@ static void visit_job_state(struct visitor *visitor, struct job_state *state)
         visit_int64(visitor, &state->assigned_at);
         visit_int64(visitor, &state->arc_wait_since);
     }
+    if (visitor->layout >= 4)
+        visit_int64(visitor, &state->ended_by);
 }
 
 // Layout 1 had only the worst of the jobs' results.

@@ -244,6 +244,7 @@ static void print_job_times(struct inspector *inspector, const struct job_state 
     show_time(inspector, "assigned by ARC", job->assigned_at);
     show_time(inspector, "waits for ARC since", job->arc_wait_since);
     show_time(inspector, "spans left", job->closed_at);
+    show_time(inspector, "ended at the latest", job->ended_by);
 }
 
 static void print_job_fields(struct inspector *inspector, const struct job_state *job)

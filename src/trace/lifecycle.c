@@ -189,6 +189,8 @@ static void move_to_closed(struct job_state *job, enum job_phase phase)
 {
     assert(job->phase != JOB_NEW && phase >= JOB_CLOSED);
     job->phase = phase;
+    if (phase != JOB_CLOSED_INCOMPLETE)
+        job->ended_by = TIMESTAMP_UNKNOWN; // its end is known
     if (phase == JOB_CLOSED)
         keep_note_of_job(job);
 }

@@ -13,7 +13,8 @@
 //   format 2              deliveries and sent runs and jobs as notes in blocks (store.h). The older program refuses it
 //   jobs 1      dea6e4c   no server; for a closed job not which of its ends was sent
 //   jobs 2      11056d7   server, state of a closed job, which result was counted
-//   jobs 3                when ARC reports it was assigned, and since when that is waited for
+//   jobs 3      72bf33c   when ARC reports it was assigned, and since when that is waited for
+//   jobs 4                when a job that was given up had ended, as far as was known
 //   runs 1      dea6e4c   no server, the worst of the jobs' results; for a closed run not which of its ends was sent
 //   runs 2                server, number of jobs by result, digest of the root, whether names are kept
 //   figures 1   dea6e4c   each spelling of the runners' labels is a pool of its own
@@ -49,7 +50,7 @@
 
 // Name, letter, word, oldest layout that can be read, layout that is written. Letters are never reused.
 #define STORE_KINDS(X)                                                                             \
-    X(JOB, 'J', "jobs", 1, 3)                                                                      \
+    X(JOB, 'J', "jobs", 1, 4)                                                                      \
     X(RUN, 'R', "runs", 1, 2)                                                                      \
     X(NOTE, 'N', "notes", 1, 2)                                                                    \
     X(FIGURES, 'F', "figures", 1, 4)

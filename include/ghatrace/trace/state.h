@@ -81,6 +81,9 @@ struct job_state {
     // reports is accepted. Its phases are not sent before `assigned_at` is known. TIMESTAMP_UNKNOWN: not, or no longer.
     timestamp_ns arc_wait_since;
     timestamp_ns closed_at; // when its spans were sent
+    // Of a job that was given up: when it had left its runner, or its queue, as far as was known then. For the figures
+    // of pools, whose counts must be taken back as they were made. TIMESTAMP_UNKNOWN: given up by an older version.
+    timestamp_ns ended_by;
 
     struct state_version body_version;
     struct github_repository repository;

@@ -12,6 +12,7 @@
 #include "ghatrace/stats/latency.h"
 #include "ghatrace/stats/open_runs.h"
 #include "ghatrace/stats/pool.h"
+#include "ghatrace/stats/pool_changes.h"
 #include "ghatrace/stats/recent.h"
 #include "ghatrace/stats/series.h"
 #include "ghatrace/store/table.h"
@@ -183,6 +184,106 @@ static void jobs_swept_with_their_run_are_removed_too(void **state)
     stats_verify_minutes(bench->store);
     assert_int_equal(open_state(bench, OPEN_JOB_QUEUED), 0);
     assert_int_equal(counted(bench, SERIES_JOB), 0);
+}
+
+// Jobs that ran in the pool of all jobs at the end of this second after the scenario's start, by its minutes.
+static int64_t running_at(struct engine_bench *bench, double seconds)
+{
+    struct store_transaction *transaction = begin(bench, false);
+    struct pool_id id = {{0}};
+    struct pool pool;
+    struct pool_activity activity;
+    struct pool_changes changes = {.most = 1000, .rows_left = 1000};
+    struct error error = {0};
+    const struct pool_changes_reader reader = {transaction, SCENARIO_START - NS_PER_HOUR,
+                                               bench->now, &error};
+    int64_t running = 0;
+    assert_int_equal(pool_seek(transaction, &id, &pool, &error), ERROR_NONE);
+    assert_int_equal(pool_changes_read(&reader, &pool.id, &changes, &activity), ERROR_NONE);
+    for (size_t i = 0; i < changes.count; i++)
+        running += changes.items[i].at <= scenario_at(seconds) ? changes.items[i].running : 0;
+    pool_changes_release(&changes);
+    store_abort(transaction);
+    return running;
+}
+
+static struct scenario_delivery on_runner(int64_t runner, struct scenario_delivery job)
+{
+    scenario_set_runner(&job, runner, runner == 7 ? "runner-7" : "runner-8");
+    return job;
+}
+
+static struct scenario_delivery of_attempt(int64_t attempt, struct scenario_delivery delivery)
+{
+    scenario_set_attempt(&delivery, attempt);
+    return delivery;
+}
+
+static void a_job_that_is_given_up_ran_until_its_run_was_over(void **state)
+{
+    struct engine_bench *bench = *state;
+    deliver(bench, scenario_job(1, GITHUB_JOB_QUEUED, 2, 2, 2, -1));
+    deliver(bench, scenario_job(2, GITHUB_JOB_IN_PROGRESS, 6, 2, 6, -1));
+    deliver(bench, scenario_run(GITHUB_RUN_COMPLETED, 62, "cancelled"));
+    engine_bench_advance(bench, NS_PER_HOUR);
+    stats_verify_minutes(bench->store);
+    assert_int_equal(running_at(bench, 61), 1);
+    assert_int_equal(running_at(bench, 62), 0);
+    engine_bench_restart(bench);
+    deliver(bench, scenario_job(2, GITHUB_JOB_COMPLETED, 4000, 2, 6, 30));
+    stats_verify_minutes(bench->store);
+    assert_int_equal(running_at(bench, 29), 1);
+    assert_int_equal(running_at(bench, 30), 0);
+}
+
+static void a_job_that_is_given_up_ran_until_its_runner_took_another_one(void **state)
+{
+    struct engine_bench *bench = *state;
+    deliver(bench, scenario_job(1, GITHUB_JOB_IN_PROGRESS, 6, 2, 6, -1));
+    deliver(bench,
+            of_attempt(2, on_runner(7, scenario_job(2, GITHUB_JOB_IN_PROGRESS, 40, 30, 40, -1))));
+    deliver(bench, scenario_run(GITHUB_RUN_COMPLETED, 62, "cancelled"));
+    engine_bench_advance(bench, NS_PER_HOUR);
+    assert_int_equal(running_at(bench, 39), 1);
+    assert_int_equal(running_at(bench, 40), 1); // the other one
+    deliver(bench, of_attempt(2, scenario_job(2, GITHUB_JOB_COMPLETED, 5000, 30, 40, 50)));
+    stats_verify_minutes(bench->store);
+    assert_int_equal(running_at(bench, 49), 1);
+    assert_int_equal(running_at(bench, 50), 0);
+    deliver(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 5001, 2, 6, 30));
+    stats_verify_minutes(bench->store);
+    assert_int_equal(running_at(bench, 29), 1);
+    assert_int_equal(running_at(bench, 30), 0);
+}
+
+// The runner was idle between: its next job shows no more than the end of the run does.
+static void a_job_that_is_given_up_did_not_run_beyond_its_run(void **state)
+{
+    struct engine_bench *bench = *state;
+    deliver(bench, scenario_job(1, GITHUB_JOB_IN_PROGRESS, 6, 2, 6, -1));
+    deliver(bench, scenario_run(GITHUB_RUN_COMPLETED, 62, "cancelled"));
+    deliver(bench, of_attempt(2, scenario_job(2, GITHUB_JOB_IN_PROGRESS, 100, 90, 100, -1)));
+    engine_bench_advance(bench, NS_PER_HOUR);
+    stats_verify_minutes(bench->store);
+    assert_int_equal(running_at(bench, 61), 1);
+    assert_int_equal(running_at(bench, 62), 0);
+    assert_int_equal(running_at(bench, 100), 1);
+}
+
+// Whatever is received after it was given up, but for its own end, leaves the time at which it ended.
+static void the_end_of_a_job_that_is_given_up_remains_as_it_was_known_then(void **state)
+{
+    struct engine_bench *bench = *state;
+    deliver(bench, scenario_job(1, GITHUB_JOB_QUEUED, 2, 2, 2, -1));
+    deliver(bench, scenario_run(GITHUB_RUN_COMPLETED, 62, "cancelled"));
+    engine_bench_advance(bench, NS_PER_HOUR);
+    deliver(bench, scenario_job(1, GITHUB_JOB_IN_PROGRESS, 4000, 2, 6, -1));
+    stats_verify_minutes(bench->store);
+    assert_int_equal(running_at(bench, 61), 1);
+    assert_int_equal(running_at(bench, 62), 0);
+    deliver(bench, scenario_job(1, GITHUB_JOB_IN_PROGRESS, 4001, 2, 6, -1));
+    stats_verify_minutes(bench->store);
+    assert_int_equal(running_at(bench, 62), 0);
 }
 
 static void damage_job(struct engine_bench *bench, int64_t job_id)
@@ -685,6 +786,10 @@ int main(void)
         TEST(a_wait_is_counted_when_the_job_starts_and_corrected_when_it_completes),
         TEST(a_start_that_is_not_later_than_ready_counts_when_the_job_completes),
         TEST(jobs_swept_with_their_run_are_removed_too),
+        TEST(a_job_that_is_given_up_ran_until_its_run_was_over),
+        TEST(a_job_that_is_given_up_ran_until_its_runner_took_another_one),
+        TEST(a_job_that_is_given_up_did_not_run_beyond_its_run),
+        TEST(the_end_of_a_job_that_is_given_up_remains_as_it_was_known_then),
         TEST(a_job_whose_state_is_lost_leaves_its_pool_and_the_minutes),
         TEST(minutes_agree_with_the_open_jobs_while_pools_are_folded),
         TEST(labels_that_are_invented_by_the_hundred_leave_nothing_behind),

@@ -260,6 +260,11 @@ static bool job_waits_for_arc(const struct job_state *job)
     return job->arc_wait_since == 1788409077 * NS_PER_SECOND;
 }
 
+static bool job_has_end_when_given_up(const struct job_state *job)
+{
+    return job->ended_by == 1788409100 * NS_PER_SECOND;
+}
+
 static bool run_has_server(const struct run_state *run)
 {
     return run->server.len > 0;
@@ -286,10 +291,8 @@ static const struct {
     uint8_t since; // layout
     bool (*is_there)(const struct job_state *job);
 } job_fields[] = {
-    {2, job_has_server},
-    {2, job_has_counted_result},
-    {3, job_has_assignment},
-    {3, job_waits_for_arc},
+    {2, job_has_server},    {2, job_has_counted_result},    {3, job_has_assignment},
+    {3, job_waits_for_arc}, {4, job_has_end_when_given_up},
 };
 
 static const struct {
@@ -311,6 +314,7 @@ static struct job_state full_job(void)
     job.counted_result = RUN_RESULT_TIMED_OUT;
     job.assigned_at = 1788409020 * NS_PER_SECOND;
     job.arc_wait_since = 1788409077 * NS_PER_SECOND;
+    job.ended_by = 1788409100 * NS_PER_SECOND;
     return job;
 }
 
