@@ -1,6 +1,8 @@
 // States of pools, and ceilings above them.
 #include "pool_state.h"
 
+#define CEILING_LATE_MOST 5 // jobs whose end may be late at the same time
+
 const char *const pool_state_names[POOL_STATES] = {[POOL_OK] = "ok",
                                                    [POOL_WAITING] = "waiting",
                                                    [POOL_CEILING] = "ceiling",
@@ -172,21 +174,31 @@ struct pool_verdict pool_assess(const struct pool_facts *facts)
 
 // --- ceilings -------------------------------------------------------------------------------------
 
+// The highest number, of the most and those a little below, that was reached for long enough; 0: none was.
+static int64_t find_limit(const struct pool_curve *sum, int64_t most, timestamp_ns *since)
+{
+    int64_t below = most / 20;
+    below = below < 1 ? 1 : below > CEILING_LATE_MOST ? CEILING_LATE_MOST : below;
+    for (int64_t limit = most; limit >= most - below; limit--) {
+        *since = pool_curve_reached_since(sum, limit, CEILING_INFERRED_GAP);
+        if (*since != TIMESTAMP_UNKNOWN && sum->now - *since >= CEILING_INFERRED_AFTER)
+            return limit;
+    }
+    return 0;
+}
+
 bool ceiling_infer(const struct pool_curve *sum, const struct pool_curve *pools, size_t count,
                    int64_t *limit, timestamp_ns *since)
 {
-    int64_t of_each = 0;
+    int64_t of_each = 0, most = pool_curve_most(sum, sum->from);
     size_t waited = 0;
-    *limit = pool_curve_most(sum, sum->from);
+    *limit = find_limit(sum, most, since);
     if (*limit < CEILING_INFERRED_LEAST)
-        return false;
-    *since = pool_curve_reached_since(sum, *limit, CEILING_INFERRED_GAP);
-    if (*since == TIMESTAMP_UNKNOWN || sum->now - *since < CEILING_INFERRED_AFTER)
         return false;
     for (size_t i = 0; i < count; i++) {
         of_each += pool_curve_most(&pools[i], *since);
         waited += pool_curve_waited(&pools[i], *since) ? 1 : 0;
     }
-    int64_t exchanged = of_each - *limit;
-    return waited >= 2 && exchanged >= 2 && exchanged >= *limit / 20;
+    int64_t exchanged = of_each - most;
+    return waited >= 2 && exchanged >= 2 && exchanged >= most / 20;
 }

@@ -82,11 +82,14 @@ struct pool_verdict pool_assess(const struct pool_facts *facts);
 
 // --- ceilings -------------------------------------------------------------------------------------
 // A limit of running jobs above the pools is either known by a rule, or inferred: of pools of which one waits, the sum of
-// running jobs has been at the most of a day, at least once in each two minutes, for 15 minutes; at least two of them
-// waited meanwhile, so that the ceiling does not end when the queues of the others do; and the pools exchanged what they
-// had: the most that each ran add up to more than the sum ever was, by a twentieth and at least by two. Pools that are
-// each at their own limit do not do that, nor does a single pool. At least five jobs run: fewer are a quiet day, and the
-// lowest limit of GitHub's own is five.
+// running jobs has been at the most of a day, or by a twentieth (one to five jobs) below it, at least once in each two
+// minutes, for 15 minutes; at least two of them waited meanwhile, so that the ceiling does not end when the queues of the
+// others do; and the pools exchanged what they had: the most that each ran add up to more than the sum ever was, by a
+// twentieth and at least by two. Pools that are each at their own limit do not do that, nor does a single pool. At least
+// five jobs run: fewer are a quiet day, and the lowest limit of GitHub's own is five.
+//
+// The limit is the highest of these numbers that was reached for so long: until a late `completed` comes, its job seems
+// to run beside as many as the limit allows.
 
 #define CEILING_INFERRED_GAP (2 * NS_PER_MINUTE)
 #define CEILING_INFERRED_AFTER (15 * NS_PER_MINUTE)
