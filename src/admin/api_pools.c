@@ -6,6 +6,7 @@
 
 #include "api_object.h"
 #include "ghatrace/github/server.h"
+#include "ghatrace/stats/ended_jobs.h"
 #include "ghatrace/stats/histogram.h"
 #include "ghatrace/stats/latency.h"
 #include "ghatrace/stats/pool.h"
@@ -355,11 +356,20 @@ static enum error_code put_history(struct api_object *object, const struct pool 
 {
     struct json_out *json = &object->json;
     const struct view_reader *reader = &object->reader;
-    const struct pool_reader of_pool = {reader->transaction, pool, object->call->now,
-                                        reader->error};
+    const struct ended_reader of_ended = {
+        reader->transaction,
+        reader->arena,
+        {object->call->now, object->call->sources->pools.job_grace},
+        reader->error};
+    struct pool_reader of_pool = {.transaction = reader->transaction,
+                                  .pool = pool,
+                                  .now = object->call->now,
+                                  .error = reader->error};
     struct pool_history history;
     char room[LABELS_TEXT_MAX];
-    enum error_code code = pool_history_read(&of_pool, slots, reader->arena, &history);
+    enum error_code code = ended_jobs_of_pool(&of_ended, pool, &of_pool.ends);
+    if (code == ERROR_NONE)
+        code = pool_history_read(&of_pool, slots, reader->arena, &history);
     if (code != ERROR_NONE)
         return code;
     json_out_text(json, "pool", pool_name(pool, room));

@@ -9,6 +9,7 @@
 #include "ghatrace/stats/latency.h"
 #include "ghatrace/stats/open_runs.h"
 #include "ghatrace/stats/recent.h"
+#include "ghatrace/stats/runners.h"
 #include "ghatrace/stats/series.h"
 #include "ghatrace/store/codec.h"
 #include "ghatrace/trace/ids.h"
@@ -410,7 +411,7 @@ static enum error_code count_job_times(struct engine_work *work, struct work_job
 }
 
 // Once only a note of the job is left, its times were counted when it was measured.
-static enum error_code count_open_job(struct engine_work *work, struct work_job *job)
+enum error_code work_count_open_job(struct engine_work *work, struct work_job *job)
 {
     struct job_times times;
     if (job->is_measured || job->state.phase == JOB_CLOSED)
@@ -480,7 +481,7 @@ enum error_code work_save_job(struct engine_work *work, const struct run_state *
 {
     enum error_code code = move_job_to_its_pool(work, job);
     if (code == ERROR_NONE)
-        code = count_open_job(work, job);
+        code = work_count_open_job(work, job);
     if (code == ERROR_NONE && work->has_receiver)
         code = work_note_our_job(work, job);
     if (code == ERROR_NONE)
@@ -521,6 +522,11 @@ static enum error_code count_job(struct engine_work *work, struct work_job *job,
                                            : job_times_wait(&job->times);
     struct job_times times = job_times_of_sample(measure);
     enum error_code code = latency_count_job(work->stats, measure, &before, &work->error);
+    bool is_corrected = job->times.started != TIMESTAMP_UNKNOWN &&
+                        times.started != TIMESTAMP_UNKNOWN && job->times.started != times.started;
+    if (code == ERROR_NONE && is_corrected)
+        code =
+            runners_correct_start(work->stats, &job->key, &job->place, times.started, &work->error);
     if (code == ERROR_NONE) // by the pool that it is in now
         code = series_count_job(work->stats, measure, &work->error);
     if (code == ERROR_NONE)

@@ -55,16 +55,17 @@ void work_clamp_future_job_times(const struct engine_work *work, struct job_stat
 
 // When a job that is given up had ended at the latest: when its runner took another job, or its run was over. A job that
 // took the runner and is received only later does not change this any more, so it depends on the order in which the two
-// became known; the job's own end replaces it in any case.
-static enum error_code find_end(struct engine_work *work, const struct run_state *run,
-                                struct work_job *job)
+// became known; the job's own end replaces it in any case. The job is counted before it leaves its pool and its runner, as
+// the figures need to know that it was taken.
+static enum error_code find_end_of_given_up(struct engine_work *work, const struct run_state *run,
+                                            struct work_job *job)
 {
     timestamp_ns taken;
     enum error_code code = runners_find_reuse(work->transaction, &job->key, &taken, &work->error);
     timestamp_ns over = run->is_completed ? run->end : TIMESTAMP_UNKNOWN;
     over = timestamp_earliest_known(over, taken);
     job->state.ended_by = timestamp_earliest_known(over, job->state.closed_at);
-    return code;
+    return code == ERROR_NONE ? work_count_open_job(work, job) : code;
 }
 
 // Processes a due job. Its entry was removed from the index before.
@@ -78,7 +79,7 @@ static enum error_code expire_job(struct engine_work *work, struct work_job *job
     if (code != ERROR_NONE)
         return error_set(&work->error, code, "expire job: %s", error_code_text(code));
     if (was_open && job->state.phase == JOB_CLOSED_INCOMPLETE)
-        code = find_end(work, &run->state, job);
+        code = find_end_of_given_up(work, &run->state, job);
     if (code != ERROR_NONE)
         return code;
     if (output.is_missing) {

@@ -207,6 +207,8 @@ enum error_code work_load_job_state(struct engine_work *work, struct work_run *r
                                     struct work_job *job) MUST_CHECK;
 // Stores a state and updates its entry in the deadline index and in the figures of open runs and jobs.
 enum error_code work_save_run(struct engine_work *work, struct work_run *run) MUST_CHECK;
+// Counts what is known of a job in its pool, in the place of what was known before; again without effect.
+enum error_code work_count_open_job(struct engine_work *work, struct work_job *job) MUST_CHECK;
 enum error_code work_save_job(struct engine_work *work, const struct run_state *run,
                               struct work_job *job) MUST_CHECK;
 // Removes a state from all of these.

@@ -461,8 +461,10 @@ static void put_most_running(struct collection *collection, const struct pools *
     uint64_t budget = MINUTES_READ_MAX;
     begin_metric(collection, &metric);
     for (size_t i = 0; i < pools->count && collection->code == ERROR_NONE; i++) {
-        const struct pool_reader reader = {collection->transaction, &pools->items[i],
-                                           collection->options->now, collection->error};
+        const struct pool_reader reader = {.transaction = collection->transaction,
+                                           .pool = &pools->items[i],
+                                           .now = collection->options->now,
+                                           .error = collection->error};
         struct point_attributes point;
         char room[LABELS_TEXT_MAX];
         struct pool_recent recent;

@@ -134,8 +134,7 @@ enum error_code pool_changes_read(const struct pool_changes_reader *reader,
 
 // Hours without any change have no row, but where jobs ran there is one in which the last of them ended.
 enum error_code pool_hours_read_last_active(const struct pool_changes_reader *reader,
-                                            const struct pool_id *pool, uint64_t more_than,
-                                            timestamp_ns *ended)
+                                            const struct pool_id *pool, timestamp_ns *ended)
 {
     const struct pool_rows rows = {reader->transaction, STORE_TABLE_POOL_HOURS, pool,
                                    reader->error};
@@ -147,7 +146,7 @@ enum error_code pool_hours_read_last_active(const struct pool_changes_reader *re
         return code;
     while ((code = pool_rows_next(&rows, walk, &entry)) == ERROR_NONE) {
         struct hour_row row = {.since = TIMESTAMP_UNKNOWN};
-        if (hour_row_decode(entry.value, &row) && row.sum.running_max > more_than)
+        if (hour_row_decode(entry.value, &row) && row.sum.running_max > 0)
             *ended = pool_rows_time(entry.key.data) + NS_PER_HOUR;
     }
     store_table_end_walk(walk);

@@ -107,7 +107,7 @@ static enum error_code refuse_history_memory(const struct reading *reading)
 // The slots from number `from` on, from minutes, but for those that have a row of their own.
 static enum error_code sum_minutes(struct reading *reading, size_t from)
 {
-    struct minute_cursor cursor = {.rows = reading->rows};
+    struct minute_cursor cursor = {.rows = reading->rows, .ends = reading->reader->ends};
     struct pool_level level = reading->after;
     enum error_code code = minute_cursor_begin(&cursor, start_of(reading, from));
     if (code != ERROR_NONE)
@@ -206,8 +206,8 @@ static enum error_code read_slots(struct reading *reading)
     }
     bool has_minutes = by_minute < reading->slots->count;
     if (code == ERROR_NONE && (has_minutes || !is_behind))
-        code = pool_level_before(&reading->rows, reading->reader->pool,
-                                 start_of(reading, by_minute), &reading->after);
+        code = pool_level_before(&reading->rows, reading->reader, start_of(reading, by_minute),
+                                 &reading->after);
     if (code == ERROR_NONE && has_minutes)
         code = sum_minutes(reading, by_minute);
     return code == ERROR_NONE ? fill_hours(reading, by_minute) : code;

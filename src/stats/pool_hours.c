@@ -3,8 +3,11 @@
 
 #include <string.h>
 
+#include "ghatrace/stats/ended_jobs.h"
 #include "pool_rows.h"
 #include "private.h"
+
+#define ENDS_ARENA_BLOCK ((size_t)4096)
 
 static timestamp_ns hour_of(timestamp_ns at)
 {
@@ -29,8 +32,19 @@ static enum error_code read_next_minute(struct minute_cursor *cursor)
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
+// Takes off the jobs that had left their runner before a time.
+static void take_ends(struct minute_cursor *cursor, timestamp_ns before, struct pool_level *level)
+{
+    const struct pool_ends *ends = &cursor->ends;
+    for (; cursor->ends_taken < ends->count && ends->at[cursor->ends_taken] < before;
+         cursor->ends_taken++)
+        level->running--;
+}
+
 enum error_code minute_cursor_begin(struct minute_cursor *cursor, timestamp_ns from)
 {
+    struct pool_level before = {0, 0};
+    take_ends(cursor, from, &before);
     enum error_code code = pool_rows_walk(&cursor->rows, from, &cursor->walk);
     if (code != ERROR_NONE)
         return code;
@@ -67,19 +81,6 @@ void slot_sum_add(struct slot_sum *sum, const struct pool_level *level, uint64_t
     sum->running_seconds += running * seconds;
 }
 
-static void add_minute(struct slot_sum *sum, const struct minute_row *row, uint64_t seconds,
-                       struct pool_level *level)
-{
-    for (size_t i = 0; i < MINUTE_SECONDS; i++) {
-        level->queued += row->queued[i];
-        level->running += row->running[i];
-        slot_sum_add(sum, level, i < seconds ? 1 : 0);
-    }
-    sum->arrivals += row->arrivals;
-    sum->starts += row->starts;
-    histogram_merge(&sum->waits, &row->waits);
-}
-
 // The seconds of a minute that have begun.
 static uint64_t seconds_until(timestamp_ns minute, timestamp_ns now)
 {
@@ -87,18 +88,41 @@ static uint64_t seconds_until(timestamp_ns minute, timestamp_ns now)
     return begun < MINUTE_SECONDS ? begun : MINUTE_SECONDS;
 }
 
+// The row that the cursor is at, or without any changes: of a minute in which a job left its runner.
+static void add_minute(struct minute_cursor *cursor, timestamp_ns at, timestamp_ns now,
+                       struct pool_level *level, struct slot_sum *sum)
+{
+    static const struct minute_row unchanged;
+    const struct minute_row *row = cursor->has_row && cursor->at == at ? &cursor->row : &unchanged;
+    uint64_t seconds = seconds_until(at, now);
+    for (size_t i = 0; i < MINUTE_SECONDS; i++) {
+        level->queued += row->queued[i];
+        level->running += row->running[i];
+        take_ends(cursor, at + (timestamp_ns)(i + 1) * NS_PER_SECOND, level);
+        slot_sum_add(sum, level, i < seconds ? 1 : 0);
+    }
+    sum->arrivals += row->arrivals;
+    sum->starts += row->starts;
+    histogram_merge(&sum->waits, &row->waits);
+}
+
+static bool has_end_before(const struct minute_cursor *cursor, timestamp_ns time)
+{
+    return cursor->ends_taken < cursor->ends.count && cursor->ends.at[cursor->ends_taken] < time;
+}
+
 enum error_code minute_cursor_sum(struct minute_cursor *cursor, const struct slot_time *time,
                                   struct pool_level *level, struct slot_sum *sum)
 {
     enum error_code code = ERROR_NONE;
     for (timestamp_ns at = time->start; at < time->end && code == ERROR_NONE; at += NS_PER_MINUTE) {
-        uint64_t seconds = seconds_until(at, time->now);
-        if (cursor->has_row && cursor->at == at) {
-            add_minute(sum, &cursor->row, seconds, level);
+        bool has_row = cursor->has_row && cursor->at == at;
+        if (has_row || has_end_before(cursor, at + NS_PER_MINUTE))
+            add_minute(cursor, at, time->now, level, sum);
+        else
+            slot_sum_add(sum, level, seconds_until(at, time->now));
+        if (has_row)
             code = read_next_minute(cursor);
-        } else {
-            slot_sum_add(sum, level, seconds);
-        }
     }
     return code;
 }
@@ -172,15 +196,15 @@ enum error_code pool_hours_drop(struct stats *stats, const struct pool_id *pool,
 
 // --- minutes become hours -------------------------------------------------------------------------
 
-static enum error_code sum_hour(const struct pool_rows *minutes, const struct pool *pool,
+static enum error_code sum_hour(const struct pool_rows *minutes, const struct pool_reader *reader,
                                 timestamp_ns start, struct hour_row *hour)
 {
     const struct slot_time time = {start, start + NS_PER_HOUR, INT64_MAX};
-    struct minute_cursor cursor = {.rows = *minutes};
+    struct minute_cursor cursor = {.rows = *minutes, .ends = reader->ends};
     enum error_code code =
         pool_known_since(minutes->transaction, minutes->pool, &hour->since, minutes->error);
     if (code == ERROR_NONE)
-        code = pool_level_before(minutes, pool, start, &hour->before);
+        code = pool_level_before(minutes, reader, start, &hour->before);
     if (code == ERROR_NONE)
         code = minute_cursor_begin(&cursor, start);
     if (code != ERROR_NONE)
@@ -188,6 +212,24 @@ static enum error_code sum_hour(const struct pool_rows *minutes, const struct po
     struct pool_level level = hour->before;
     code = minute_cursor_sum(&cursor, &time, &level, &hour->sum);
     minute_cursor_end(&cursor);
+    return code;
+}
+
+// Without jobs whose runner took another one, whatever job-grace is: their ends have been waited for as long as minutes
+// are kept.
+static enum error_code sum_hour_of(struct stats *stats, const struct pool_rows *minutes,
+                                   const struct pool *pool, timestamp_ns start,
+                                   struct hour_row *hour)
+{
+    struct arena arena;
+    struct pool_reader reader = {.pool = pool};
+    arena_init(&arena, ENDS_ARENA_BLOCK);
+    const struct ended_reader of_ended = {
+        stats->transaction, &arena, {stats->now, 0}, minutes->error};
+    enum error_code code = ended_jobs_of_pool(&of_ended, pool, &reader.ends);
+    if (code == ERROR_NONE)
+        code = sum_hour(minutes, &reader, start, hour);
+    arena_release(&arena);
     return code;
 }
 
@@ -224,7 +266,7 @@ static enum error_code fold_hour(struct stats *stats, const struct pool_rows *mi
     enum error_code code = pool_seek(stats->transaction, &found, &pool, minutes->error);
     if (code != ERROR_NONE || !pool_id_equals(&found, minutes->pool))
         return code == ERROR_NONE ? ERROR_NOT_FOUND : code;
-    code = sum_hour(minutes, &pool, start, &hour);
+    code = sum_hour_of(stats, minutes, &pool, start, &hour);
     if (code == ERROR_NONE)
         code = put_hour(stats, &hours, start, &hour);
     return code == ERROR_NONE

@@ -2,6 +2,7 @@
 #include "ghatrace/stats/pool_minutes.h"
 
 #include "ghatrace/base/utf8.h"
+#include "ghatrace/stats/runners.h"
 #include "ghatrace/trace/labels.h"
 #include "pool_rows.h"
 #include "private.h"
@@ -175,6 +176,7 @@ struct counting {
     struct stats *stats;
     const struct pool_id *pool;
     struct pool_level late; // those of hours that do not change any more
+    const struct store_key *job;
     struct error *error;
 };
 
@@ -228,6 +230,22 @@ static enum error_code add_late(const struct counting *counting)
     return add_level(counting, pool_minutes_kept_from(counting->stats->now), &counting->late);
 }
 
+// Hours are made without a job whose runner took another one (pool_minutes_expire()): when its end is learnt at last, or
+// it is given up, nothing changes after them.
+static enum error_code leave_out_reused(struct counting *counting, const struct job_times *before)
+{
+    timestamp_ns reused_at;
+    if (counting->late.running >= 0 || before->started == TIMESTAMP_UNKNOWN ||
+        before->ended != TIMESTAMP_UNKNOWN)
+        return ERROR_NONE;
+    enum error_code code = runners_find_reuse(counting->stats->transaction, counting->job,
+                                              &reused_at, counting->error);
+    if (code == ERROR_NONE && reused_at != TIMESTAMP_UNKNOWN &&
+        reused_at < pool_minutes_kept_from(counting->stats->now))
+        counting->late.running++;
+    return code;
+}
+
 // Puts the changes of `after` in the place of those of `before`, in one pool.
 static enum error_code replace_times(struct counting *counting, const struct job_times *before,
                                      const struct job_times *after)
@@ -243,6 +261,8 @@ static enum error_code replace_times(struct counting *counting, const struct job
         if (code == ERROR_NONE)
             code = apply(counting, &new[i], 1);
     }
+    if (code == ERROR_NONE)
+        code = leave_out_reused(counting, before);
     return code == ERROR_NONE ? add_late(counting) : code;
 }
 
@@ -299,7 +319,7 @@ enum error_code pool_minutes_change(struct stats *stats, const struct store_key 
         code = load_pool_after(stats, after, &to, error);
     if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
         return code;
-    struct counting left = {.stats = stats, .error = error}, entered = left;
+    struct counting left = {.stats = stats, .job = job, .error = error}, entered = left;
     left.pool = from != NULL ? &from->pool->id : NULL;
     entered.pool = to != NULL ? &to->pool->id : NULL;
     if (from == to)
@@ -350,9 +370,10 @@ enum error_code pool_minutes_move(struct stats *stats, const struct pool *from,
                                   const struct pool_id *to, struct error *error)
 {
     const struct pool_rows rows = {stats->transaction, STORE_TABLE_POOL_MINUTES, &from->id, error};
+    const struct pool_reader reader = {.pool = from};
     struct counting counting = {.stats = stats, .pool = to, .error = error};
     enum error_code code =
-        pool_level_before(&rows, from, pool_minutes_kept_from(stats->now), &counting.late);
+        pool_level_before(&rows, &reader, pool_minutes_kept_from(stats->now), &counting.late);
     if (code == ERROR_NONE)
         code = add_late(&counting);
     return code == ERROR_NONE ? move_rows(&rows, &counting) : code;

@@ -151,13 +151,16 @@ bool minute_row_decode_into(struct slice bytes, struct minute_row *row)
     return histogram_decode_into(rest, &row->waits);
 }
 
-enum error_code pool_level_before(const struct pool_rows *minutes, const struct pool *pool,
+enum error_code pool_level_before(const struct pool_rows *minutes, const struct pool_reader *reader,
                                   timestamp_ns from, struct pool_level *level)
 {
     struct store_walk *walk;
     struct store_entry entry;
-    *level = (struct pool_level){(int64_t)pool->counts[OPEN_JOB_QUEUED],
-                                 (int64_t)pool->counts[OPEN_JOB_RUNNING]};
+    const uint64_t *counts = reader->pool->counts;
+    *level =
+        (struct pool_level){(int64_t)counts[OPEN_JOB_QUEUED], (int64_t)counts[OPEN_JOB_RUNNING]};
+    for (size_t i = 0; i < reader->ends.count && reader->ends.at[i] < from; i++)
+        level->running--;
     enum error_code code = pool_rows_walk(minutes, from, &walk);
     if (code != ERROR_NONE)
         return code;

@@ -57,8 +57,9 @@ struct pool_level {
 
 // The begin of the first hour that is still kept by minute; hours before it do not change any more (pool_minutes.c).
 timestamp_ns pool_minutes_kept_from(timestamp_ns now);
-// The jobs that were there before the minute `from`, counted back from those that are there now.
-enum error_code pool_level_before(const struct pool_rows *minutes, const struct pool *pool,
+// The jobs that were there before the minute `from`, counted back from those that are there now; without those that had
+// left their runner by then.
+enum error_code pool_level_before(const struct pool_rows *minutes, const struct pool_reader *reader,
                                   timestamp_ns from, struct pool_level *level) MUST_CHECK;
 
 // --- sums of minutes, and hours (pool_hours.c) ---
@@ -83,6 +84,8 @@ struct slot_time {
 struct minute_cursor {
     struct pool_rows rows;
     struct store_walk *walk;
+    struct pool_ends ends; // these jobs do not run from then on, although no row has a change
+    size_t ends_taken;
     bool has_row;
     timestamp_ns at;
     struct minute_row row;

@@ -165,6 +165,36 @@ static enum error_code note_reuses(struct stats *stats, const struct store_key *
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
+// Forgets that a runner was reused by a job that started at this time.
+static enum error_code drop_reuse(struct stats *stats, const struct store_key *job,
+                                  timestamp_ns since, struct error *error)
+{
+    uint8_t key[REUSE_KEY_SIZE];
+    timestamp_ns reused_at;
+    enum error_code code = runners_find_reuse(stats->transaction, job, &reused_at, error);
+    if (code != ERROR_NONE || reused_at != since)
+        return code;
+    return drop_use(stats, reuse_key(key, job), error);
+}
+
+// The job did not start at this time after all, so it took the runner from no other job then.
+static enum error_code drop_reuses(struct stats *stats, const struct store_key *job,
+                                   const struct pool_place *place, struct error *error)
+{
+    struct runner_entry other;
+    size_t len = 1 + RUNNER_ID_SIZE;
+    enum error_code code = ERROR_NONE;
+    other.key[0] = 'r';
+    memcpy(other.key + 1, place->use.runner, RUNNER_ID_SIZE);
+    for (size_t i = 0; i < RUNNER_JOBS_MAX && code == ERROR_NONE; i++) {
+        code = seek_use(stats, &other, len, error);
+        if (code == ERROR_NONE && !is_same_key(&other.job, job))
+            code = drop_reuse(stats, &other.job, place->use.start, error);
+        len = sizeof other.key;
+    }
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
 static bool runs_on_any(const struct pool_place *place)
 {
     return place->open_state.state == OPEN_JOB_RUNNING && place->use.start != TIMESTAMP_UNKNOWN;
@@ -208,9 +238,25 @@ enum error_code runners_move_job(struct stats *stats, const struct store_key *jo
         code = leave_runner(stats, job, before, error);
     if (code == ERROR_NONE && runs)
         code = enter_runner(stats, job, after, error);
+    bool is_moved = !is_same || before->use.start != after->use.start;
+    if (code == ERROR_NONE && did_run && is_moved && after->use.start != TIMESTAMP_UNKNOWN)
+        code = drop_reuses(stats, job, before, error);
     if (code == ERROR_NONE && after->use.start != TIMESTAMP_UNKNOWN)
         code = note_reuses(stats, job, after, error);
     return code;
+}
+
+enum error_code runners_correct_start(struct stats *stats, const struct store_key *job,
+                                      const struct pool_place *place, timestamp_ns started,
+                                      struct error *error)
+{
+    struct pool_place corrected = *place;
+    corrected.open_state.state = OPEN_JOB_NONE;
+    corrected.use.start = started;
+    if (place->use.start == TIMESTAMP_UNKNOWN)
+        return ERROR_NONE;
+    enum error_code code = drop_reuses(stats, job, place, error);
+    return code == ERROR_NONE ? note_reuses(stats, job, &corrected, error) : code;
 }
 
 enum error_code runners_remove_unreadable_job(struct stats *stats, const struct store_key *job,

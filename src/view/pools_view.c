@@ -42,7 +42,8 @@ static enum error_code load_pool_row(struct pools_work *work, const struct pool 
     enum error_code code =
         pool_read_open_waits(reader->transaction, pool, &budget, &row->waits, reader->error);
     work->jobs_left -= before - budget;
-    const struct pool_reader of_pool = {reader->transaction, pool, work->now, reader->error};
+    const struct pool_reader of_pool = {
+        .transaction = reader->transaction, .pool = pool, .now = work->now, .error = reader->error};
     return code == ERROR_NONE ? pool_recent_read(&of_pool, &work->minutes_left, &row->recent)
                               : code;
 }
@@ -155,8 +156,7 @@ static enum error_code find_active_before(const struct pools_work *work, size_t 
     if (work->pasts[pool].span != PAST_DAY || facts->last_start != TIMESTAMP_UNKNOWN ||
         row->running > 0 || pool_curve_last_run(&facts->curve) != TIMESTAMP_UNKNOWN)
         return ERROR_NONE;
-    return pool_hours_read_last_active(&reader, &row->pool.id, row->ended_unknown,
-                                       &facts->active_before);
+    return pool_hours_read_last_active(&reader, &row->pool.id, &facts->active_before);
 }
 
 // The most that ran, without jobs that ended at an unknown time.

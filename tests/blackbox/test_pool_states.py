@@ -178,6 +178,9 @@ class PoolStates(harness.BlackBoxTest):
         found = metrics(daemon)
         self.assertEqual(value(found, "ghatrace_pool_running", pool="gpu"), 0 if ended else 1)
         self.assertEqual(value(found, "ghatrace_jobs", state="running", runner_labels="gpu"), 0 if ended else 1)
+        slots = get_json(daemon, "/api/pools/gpu/history?window=90m")["slots"]
+        most = [slot["running_max"] for slot in slots if slot["running_max"] is not None]
+        self.assertEqual((max(most), most[-1]), (1, 0) if ended else (2, 1))
         for command in (("top",), ("trace", str(lost.run.run_id))):
             grace = ("--job-grace", daemon.settings.get("job-grace", "10m"))
             shown = daemon.command(*command, *grace).stdout

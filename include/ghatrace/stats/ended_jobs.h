@@ -11,6 +11,7 @@
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/time.h"
 #include "ghatrace/stats/pool.h"
+#include "ghatrace/stats/pool_minutes.h"
 #include "ghatrace/store/store.h"
 
 struct ended_rule {
@@ -39,6 +40,9 @@ struct ended_jobs {
 // `pools`: those of pool_list(). At most RUNNER_REUSES_MAX jobs; in the arena. ERROR_MEMORY, or as the store reports.
 enum error_code ended_jobs_load(const struct ended_reader *reader, const struct pool *pools,
                                 size_t count, struct ended_jobs *ended) MUST_CHECK;
+// Those of one pool, in the arena; ERROR_MEMORY, or as the store reports.
+enum error_code ended_jobs_of_pool(const struct ended_reader *reader, const struct pool *pool,
+                                   struct pool_ends *ends) MUST_CHECK;
 // Of one running job.
 enum error_code ended_jobs_find(const struct ended_reader *reader, const struct store_key *job,
                                 bool *has_ended) MUST_CHECK;

@@ -53,10 +53,10 @@ enum error_code pool_changes_add(struct pool_changes *changes,
                                  const struct pool_change *change) MUST_CHECK;
 void pool_changes_release(struct pool_changes *changes);
 
-// The end of the last hour, of those that are no longer kept by minute, in which more than `more_than` jobs of the pool
-// ran at once. At most seven days ago; TIMESTAMP_UNKNOWN: none.
+// The end of the last hour, of those that are no longer kept by minute, in which a job of the pool ran. At most seven
+// days ago; TIMESTAMP_UNKNOWN: none.
 enum error_code pool_hours_read_last_active(const struct pool_changes_reader *reader,
-                                            const struct pool_id *pool, uint64_t more_than,
+                                            const struct pool_id *pool,
                                             timestamp_ns *ended) MUST_CHECK;
 
 #endif

@@ -59,9 +59,16 @@ enum error_code pool_minutes_change(struct stats *stats, const struct store_key 
                                     const struct job_times *before, struct job_times *after,
                                     struct error *error) MUST_CHECK;
 // Makes hours of up to `max` rows of minutes that are no longer kept, of the next `pools` pools, in turn, each once an
-// hour; `*has_more`: call it again. After stats_flush().
+// hour; `*has_more`: call it again. Jobs whose runner had taken another one are not in them from then on. After
+// stats_flush().
 enum error_code pool_minutes_expire(struct stats *stats, size_t pools, size_t max, bool *has_more,
                                     struct error *error) MUST_CHECK;
+
+// When jobs of a pool that count as running had left their runner (ended_jobs_of_pool()), in order.
+struct pool_ends {
+    const timestamp_ns *at;
+    size_t count;
+};
 
 // What is asked of one pool.
 struct pool_reader {
@@ -69,6 +76,7 @@ struct pool_reader {
     const struct pool *pool; // as it is in the transaction
     timestamp_ns now;
     struct error *error;
+    struct pool_ends ends; // of pool_history_read()
 };
 
 struct pool_recent {

@@ -9,7 +9,7 @@
 //   'm' ‖ trace ‖ span → be64 start of the other job ‖ pool id; for each running job whose runner has taken another one
 //
 // An entry is removed when the job ends or is given up, so there are at most two for each running job. If several jobs
-// followed, the time is that of the first one that is known.
+// followed, the time is that of the first one that is known. If that one's start is corrected, so is the time.
 #ifndef GHATRACE_STATS_RUNNERS_H
 #define GHATRACE_STATS_RUNNERS_H
 
@@ -33,6 +33,15 @@ struct runner_use {
 };
 
 struct runner_use runner_use_of(const struct job_state *job);
+
+struct stats;
+struct pool_place;
+
+// A job has ended, and did not start when it was said to, but at `started`. `place`: what was known of it. For a closed
+// job, of whose state only a note is left that does not name the runner.
+enum error_code runners_correct_start(struct stats *stats, const struct store_key *job,
+                                      const struct pool_place *place, timestamp_ns started,
+                                      struct error *error) MUST_CHECK;
 
 struct runner_reuse {
     struct store_key job;

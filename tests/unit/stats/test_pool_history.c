@@ -3,10 +3,12 @@
 
 #include <string.h>
 
+#include "ghatrace/stats/ended_jobs.h"
 #include "ghatrace/stats/pool_history.h"
 #include "ghatrace/stats/pool_minutes.h"
 
 #define JOBS 60
+#define JOB_GRACE (10 * NS_PER_MINUTE)
 #define VERSIONS 4 // of what is known of a job, one after the other
 #define DAYS 4
 #define HOURS (DAYS * 24)
@@ -130,7 +132,11 @@ static void read_history_of(struct world *world, const char *labels,
     assert_non_null(pool);
     must(world, pool_history_slots_of(span, world->now, slots, &world->error));
     world_read(world);
-    const struct pool_reader reader = {world->transaction, pool, world->now, &world->error};
+    const struct ended_reader ended = {
+        world->transaction, &world->arena, {world->now, JOB_GRACE}, &world->error};
+    struct pool_reader reader = {
+        .transaction = world->transaction, .pool = pool, .now = world->now, .error = &world->error};
+    must(world, ended_jobs_of_pool(&ended, pool, &reader.ends));
     must(world, pool_history_read(&reader, slots, &world->arena, history));
     world_end(world);
 }
@@ -359,6 +365,78 @@ an_end_that_becomes_known_days_later_counts_from_the_first_hour_that_is_not_fina
     }
 }
 
+// As the engine counts a job: before it leaves its runner.
+static void learn_on_runner(struct world *world, uint8_t number, const struct job_times *before,
+                            const struct job_times *after)
+{
+    const struct store_key key = world_key(number);
+    struct pool_place left = place_of(before), entered = place_of(after);
+    struct job_times times = *after;
+    left.use = (struct runner_use){.runner = {7}, .start = before->started};
+    entered.use = (struct runner_use){.runner = {7}, .start = after->started};
+    world_begin(world);
+    must(world, pool_minutes_change(world->stats, &key, before, &times, &world->error));
+    must(world, pool_move_job(world->stats, &key, &left, &entered, &world->error));
+    world_commit(world);
+}
+
+// The first job runs in [0, 70) minutes as far as is known, the second one in [70, 80).
+static void check_turns(struct world *world, timestamp_ns start, duration_ns window)
+{
+    struct pool_history_slots slots;
+    struct pool_history history;
+    read_history(world, &(struct pool_history_span){.window = window}, &slots, &history);
+    for (size_t i = 0; i < slots.count; i++) {
+        timestamp_ns at = slots.first + (duration_ns)i * slots.length;
+        bool runs = at >= start && at < start + 80 * NS_PER_MINUTE;
+        assert_int_equal(history.slots[i].running_max, runs ? 1 : 0);
+        if (at >= start && slots.length == NS_PER_HOUR && at + NS_PER_HOUR < world->now)
+            assert_int_equal(history.slots[i].running_mean * 60 + 0.5, at == start ? 60
+                                                                       : runs      ? 20
+                                                                                   : 0);
+    }
+    arena_clear(&world->arena);
+}
+
+// Its runner took the second job at minute 70. What becomes known of its end 50 hours later changes nothing any more.
+static void check_lost_end(struct world *world, int ended_minute)
+{
+    timestamp_ns start = world->now - world->now % NS_PER_HOUR;
+    struct job_times lost = {.ready = start, .started = start, .labels = SLICE("linux")};
+    struct job_times next = lost, done, ended = lost;
+    next.ready = next.started = start + 70 * NS_PER_MINUTE;
+    done = next;
+    done.ended = start + 80 * NS_PER_MINUTE;
+    ended.ended = start + ended_minute * NS_PER_MINUTE;
+    world->now = start;
+    learn_on_runner(world, 1, &nothing, &lost);
+    world->now = next.started;
+    learn_on_runner(world, 2, &nothing, &next);
+    world->now = done.ended;
+    learn_on_runner(world, 2, &next, &done);
+    world->now = start + 100 * NS_PER_MINUTE;
+    check_turns(world, start, 99 * NS_PER_MINUTE);
+    for (int hour = 2; hour <= 90; hour++) {
+        world->now = start + hour * NS_PER_HOUR;
+        if (hour == 50)
+            learn_on_runner(world, 1, &lost, &ended);
+        check_turns(world, start, 5 * NS_PER_DAY);
+        if (hour % 3 == 0)
+            expire(world);
+        check_turns(world, start, 5 * NS_PER_DAY);
+    }
+}
+
+static void a_job_whose_runner_has_taken_another_one_is_in_no_hour_after_it(void **state)
+{
+    check_lost_end(*state, 30);
+}
+
+static void neither_is_it_once_it_is_given_up(void **state)
+{
+    check_lost_end(*state, 70);
+}
+
 // The jobs of a pool that is folded were not in "(one-off)" before: hours that are final do not change.
 static void a_folded_pool_goes_on_in_the_hours_that_are_not_final(void **state)
 {
@@ -477,6 +555,8 @@ int main(void)
         TEST(a_slot_that_has_not_ended_is_that_up_to_now),
         TEST(a_job_of_many_hours_is_in_each_of_them),
         TEST(an_end_that_becomes_known_days_later_counts_from_the_first_hour_that_is_not_final),
+        TEST(a_job_whose_runner_has_taken_another_one_is_in_no_hour_after_it),
+        TEST(neither_is_it_once_it_is_given_up),
         TEST(a_folded_pool_goes_on_in_the_hours_that_are_not_final),
         cmocka_unit_test(a_day_is_shown_by_minute_and_what_is_longer_or_older_by_hour),
         cmocka_unit_test(what_cannot_be_shown_is_refused_in_a_sentence),

@@ -63,7 +63,8 @@ static struct pool_reader reader_of(struct world *world, struct pool *pool)
 {
     struct pool_id id = pool_make_id(SLICE("linux"));
     must(world, pool_seek(world->transaction, &id, pool, &world->error));
-    return (struct pool_reader){world->transaction, pool, world->now, &world->error};
+    return (struct pool_reader){
+        .transaction = world->transaction, .pool = pool, .now = world->now, .error = &world->error};
 }
 
 static struct pool_recent recent(struct world *world)

@@ -96,6 +96,22 @@ static void a_job_that_is_known_by_its_end_alone_took_the_runner_too(void **stat
     assert_int_equal(entries(world), 2);
 }
 
+static void the_time_follows_the_start_of_the_other_job(void **state)
+{
+    struct world *world = *state;
+    move(world, 1, nowhere, running_on(7, 10));
+    move(world, 2, nowhere, running_on(7, 20));
+    expect_reuse(world, 1, 20);
+    move(world, 2, running_on(7, 20), running_on(7, 25));
+    expect_reuse(world, 1, 25);
+    move(world, 2, running_on(7, 25), done_on(7, 5)); // it was the earlier one
+    expect_reuse(world, 1, -1);
+    move(world, 3, nowhere, running_on(7, 30));
+    move(world, 3, running_on(7, 30), running_on(8, 30)); // elsewhere
+    expect_reuse(world, 1, -1);
+    assert_int_equal(entries(world), 2);
+}
+
 static void the_order_of_events_does_not_matter(void **state)
 {
     struct world *world = *state;
@@ -182,6 +198,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_earlier_of_two_jobs_on_a_runner_is_not_there_any_more),
         TEST(a_job_that_is_known_by_its_end_alone_took_the_runner_too),
+        TEST(the_time_follows_the_start_of_the_other_job),
         TEST(the_order_of_events_does_not_matter),
         TEST(a_job_that_is_known_to_run_elsewhere_keeps_its_runner),
         cmocka_unit_test(a_runner_is_its_id_and_name_on_one_server_and_of_one_owner),
