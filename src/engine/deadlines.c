@@ -53,10 +53,10 @@ void work_clamp_future_job_times(const struct engine_work *work, struct job_stat
     limit_time(&job->arc_wait_since, work->now);
 }
 
-// When a job that is given up had ended at the latest: when its runner took another job, or its run was over. A job that
-// took the runner and is received only later does not change this any more, so it depends on the order in which the two
-// became known; the job's own end replaces it in any case. The job is counted before it leaves its pool and its runner, as
-// the figures need to know that it was taken.
+// When a job that is given up had ended at the latest: when its runner took another job, or its run was over. What is
+// received after that does not change it any more, and a job on the same runner that had ended before this one's start
+// was received is not known: so the runner's part depends on the order of events. The job's own end replaces it in any
+// case. The job is counted before it leaves its pool and its runner, as the figures ask whether the runner was reused.
 static enum error_code find_end_of_given_up(struct engine_work *work, const struct run_state *run,
                                             struct work_job *job)
 {

@@ -246,6 +246,22 @@ static void a_wait_that_is_corrected_in_every_order(void **state)
     play_all_permutations(&sequence);
 }
 
+// One is given up while it runs, one while it is queued.
+static void jobs_without_an_end_in_every_order(void **state)
+{
+    struct sequence sequence = {.name = "without an end"};
+    struct scenario_delivery elsewhere = scenario_job(2, IN_PROGRESS, 9, 2, 9, -1);
+    (void)state;
+    scenario_set_runner(&elsewhere, 8, "runner-8");
+    add(&sequence, scenario_job(1, QUEUED, 2, 2, 2, -1));
+    add(&sequence, scenario_job(1, IN_PROGRESS, 6, 2, 6, -1));
+    add(&sequence, elsewhere);
+    add(&sequence, scenario_job(3, QUEUED, 2, 2, 2, -1));
+    add(&sequence, scenario_job(4, COMPLETED, 50, 2, 30, 50)); // on the runner of the first
+    add(&sequence, scenario_run(GITHUB_RUN_COMPLETED, 62, "failure"));
+    play_all_permutations(&sequence);
+}
+
 // A matrix with a gated job behind it: too many orders for all of them.
 static void a_large_run_in_many_orders(void **state)
 {
@@ -312,6 +328,7 @@ int main(void)
         cmocka_unit_test(jobs_without_a_runner_at_their_end_in_every_order),
         cmocka_unit_test(a_re_run_of_failed_jobs_in_every_order),
         cmocka_unit_test(a_wait_that_is_corrected_in_every_order),
+        cmocka_unit_test(jobs_without_an_end_in_every_order),
         cmocka_unit_test(a_large_run_in_many_orders),
         cmocka_unit_test(pools_that_rules_name_in_many_orders),
     };
