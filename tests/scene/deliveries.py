@@ -64,7 +64,7 @@ class Payloads:
             made.deployment_id = 3_192_898_954
 
 
-def of_world(world, until, seed, late=LATE):
+def of_world(world, until, seed):
     """All, in the order in which they arrive; what happens at `until` or later is left out."""
     rng, payloads, found = random.Random(seed), Payloads(), []
 
@@ -72,7 +72,7 @@ def of_world(world, until, seed, late=LATE):
         if at >= until:
             return
         due = at + min(MOST, rng.expovariate(1 / USUAL))
-        if rng.random() < late and kind in ("in_progress", "completed"):
+        if rng.random() < LATE and kind in ("in_progress", "completed"):
             due = at + rng.uniform(60, 240)
         found.append(Delivery(at, due, kind, subject, make))
         if rng.random() < REPEATED:
@@ -82,8 +82,8 @@ def of_world(world, until, seed, late=LATE):
         body = payloads.of_run(run)
         if run.attempt == 1:
             add(run.created + 0.1, "run", run, body.requested)
-        if run.ended is not None and not any(job.is_unreported for job in run.jobs):
-            add(run.ended + 1.4, "run", run, body.completed)
+        if run.ended is not None and not run.is_unreported:
+            add(run.ended + 1.4, "run over", run, body.completed)
     for job in world.jobs:
         for at, kind, make in events_of(job, payloads.of_job(job, world.pools[job.pool])):
             add(at, kind, job, make)

@@ -16,7 +16,7 @@ from clock import Clock, daemon_time, parse
 from differences import Differences
 from test_admin import read_metrics
 from states import Assessment, stretches, waited
-from truth import BOUNDS, DAY, MINUTE, PoolTruth, bucket_width, rank
+from truth import BOUNDS, DAY, JOB_GRACE, MINUTE, PoolTruth, bucket_width, rank
 
 # Tuesday noon. Deliveries older than so much are delivered at once, to a daemon whose clock begins then.
 START = 1_795_521_600
@@ -82,6 +82,7 @@ class Player:
         self.true_metrics = []
         self.recorded = []                    # (time, metrics) of each minute
         self.states = collections.defaultdict(dict)  # of each pool and minute, since when
+        self.given_up = []                    # what has yet to be given up
         self.made = deliveries.Sent()
         self.client, self.used = None, 0.0
         self.inferred = 0                     # how often a pool is at a ceiling that no rule names
@@ -144,14 +145,23 @@ class Player:
             time.sleep(0.05)
         else:
             raise AssertionError(f"{delivery} was answered {answer}")
-        if delivery.kind not in ("run", "repeated") and delivery.subject.is_counted:
+        if delivery.kind == "run over":
+            at = self.clock.now() + JOB_GRACE
+            self.given_up += [deliveries.Delivery(at, at, "given up", job, None) for job in delivery.subject.jobs if job.is_unreported]
+        elif delivery.kind not in ("run", "repeated") and delivery.subject.is_counted:
             self.log.append(delivery)
+
+    def give_up(self, now):
+        """The daemon gives up jobs whose run is over, and which did not end."""
+        self.log += [delivery for delivery in self.given_up if delivery.at <= now]
+        self.given_up = [delivery for delivery in self.given_up if delivery.at > now]
 
     # --- time passes --------------------------------------------------------------------------------
 
     def play(self):
         self.play_day()
         self.ask_for_more()
+        self.slots_at = self.clock.now()
         self.slots = {pool: self.of_pool(pool, "history?window=24h")["slots"] for pool in self.scene.names}
         self.compare()
         self.check_history()
@@ -161,7 +171,7 @@ class Player:
         self.check_later()
 
     def play_day(self):
-        waiting = collections.deque(deliveries.of_world(self.scene.world, self.scene.end + 1, seed=1, late=self.scene.late))
+        waiting = collections.deque(deliveries.of_world(self.scene.world, self.scene.end + 1, seed=1))
         self.start_daemon(self.scene.start - BACKLOG_AGE, 1)
         while waiting and waiting[0].due < self.scene.start - BACKLOG_AGE:
             self.deliver(waiting.popleft())
@@ -175,6 +185,7 @@ class Player:
         for minute in range(self.scene.start, self.scene.end + 1, MINUTE):
             waiting = self.play_until(minute, waiting)
             self.minutes += 1
+            self.give_up(minute)
             self.log.append(Look(self, minute, self.scene.names[self.minutes % len(self.scene.names)]))
 
     def play_until(self, minute, waiting):
@@ -431,7 +442,7 @@ class Player:
         note = self.differences
         slots = self.slots[name][:-1]  # the last one goes on
         begin = int(parse(slots[0]["start"]))
-        for number, (slot, true) in enumerate(zip(slots, truth.minutes(begin, len(slots)))):
+        for number, (slot, true) in enumerate(zip(slots, truth.minutes(begin, len(slots), self.slots_at))):
             where = f"{self.place(begin + number * MINUTE)} {name}"
             note.equal("history start", where, parse(slot["start"]), begin + number * MINUTE)
             if slot["arrivals"] is None:  # the pool was not known yet

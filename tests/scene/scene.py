@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Incidents of an organization with known pools, played to a real daemon by a fast clock.
 
-    scene.py [NAME…]     all scenes at once, or these: jam, dead, ceiling, flood, unreported, inferred
+    scene.py [NAME…]     all scenes at once, or these: jam, dead, ceiling, flood, unreported, silent, inferred
 
 SCENE_SPEED (60) is how many times faster the clock runs. Prints what was compared, and fails if
 anything differs from what the generator counts itself.

@@ -5,7 +5,6 @@ Each has a quiet day first, whose deliveries come late and all at once; then `LI
 """
 import pathlib
 
-from deliveries import LATE
 from world import HOUR, MINUTE, Outage, Pool, World
 
 CONF = pathlib.Path(__file__).resolve().parent.parent.parent / "conf/ghatrace.conf"
@@ -27,7 +26,6 @@ class Scene:
     """`more`: how many runners more `whatif` is asked for. `unexplained`: pools whose waits have another reason."""
     unexplained = ()
     is_inferred, ceiling_name = False, "hosted"
-    late = LATE
 
     def __init__(self, start, seed, quiet, live, before, limit):
         self.start, self.incident, self.end = start, start + quiet, start + live
@@ -128,20 +126,28 @@ class Flood(Scene):
 
 
 class Unreported(Flood):
-    """The same, and a job of this pool has ended before it without a word: its `completed` never comes, nor its run's."""
+    """The same, and a job of this pool has ended before it without a word: its `completed` never comes, but its run's does."""
 
     def __init__(self, *arguments, **kinds):
         super().__init__(*arguments, **kinds)
         candidates = [job for job in self.world.jobs if job.pool == self.names[X64] and job.started is not None
-                      and job.ended < self.incident - 5 * MINUTE]
-        max(candidates, key=lambda job: job.ended).is_unreported = True
+                      and job.run.ended is not None and job.run.ended < self.incident - 5 * MINUTE]
+        self.job = max(candidates, key=lambda job: job.ended)
+        self.job.is_unreported = True
+
+
+class Silent(Unreported):
+    """The same, and the `completed` of its run never comes either."""
+
+    def __init__(self, *arguments, **kinds):
+        super().__init__(*arguments, **kinds)
+        self.job.run.is_unreported = True
 
 
 class Inferred(Ceiling):
-    """The ceiling, and no rule names it. No delivery is minutes late: a late `completed` looks like one job more than the
-    limit, and while it does no ceiling is inferred."""
-    late = 0
+    """The ceiling, and no rule names it. Deliveries that are minutes late look like one job more than the limit."""
     has_rule, is_inferred, ceiling_name = False, True, "(GitHub Actions)"
 
 
-SCENES = {"jam": Jam, "dead": Dead, "ceiling": Ceiling, "flood": Flood, "unreported": Unreported, "inferred": Inferred}
+SCENES = {"jam": Jam, "dead": Dead, "ceiling": Ceiling, "flood": Flood, "unreported": Unreported, "silent": Silent,
+          "inferred": Inferred}

@@ -20,13 +20,16 @@ class Known:
         self.ready = self.started = self.ended = None
         self.is_waiting = self.is_queued = self.is_running = False
         self.superseded_at = None  # when its runner took another job
+        self.over_at = None        # when it had ended at the latest, as was known when it was given up
 
     def add(self, kind):
         self.kinds.add(kind)
         job, kinds = self.job, self.kinds
+        if kind == "given up":
+            self.over_at = min(at for at in (self.superseded_at, job.run.ended + 1) if at is not None)
         has_started = job.started is not None and bool(kinds & {"in_progress", "completed"})
         self.started = job.started if has_started else None
-        self.ended = job.ended if "completed" in kinds else None
+        self.ended = job.ended if "completed" in kinds else self.over_at
         was_released = "released" in kinds
         self.ready = job.created if not kinds & {"waiting", "released"} else job.released if was_released else None
         is_open = self.ended is None
@@ -35,6 +38,10 @@ class Known:
         self.is_running = has_started and is_open
         if not is_open:
             self.superseded_at = None
+
+    @property
+    def is_given_up(self):
+        return "given up" in self.kinds and "completed" not in self.kinds
 
     def has_left(self, now):
         """Its runner has taken another job, long ago: it has ended, though nobody said so."""
@@ -124,7 +131,7 @@ class PoolTruth:
         for known in self.all():
             if known.ready is None or not since <= known.ready < until or (known.ended is not None and known.started is None):
                 continue
-            if known.is_waiting:
+            if known.is_waiting or known.is_given_up:
                 continue
             if known.started is not None and known.started < until:
                 ended.append(known.started - known.ready)
@@ -132,9 +139,8 @@ class PoolTruth:
                 so_far.append(until - known.ready)
         return ended, so_far
 
-    def minutes(self, begin, count):
-        """The minutes from `begin` on, each a dict as the API has it, percentiles apart: `waits`. A job counts as running until
-        its end is known, also if its runner has taken another one."""
+    def minutes(self, begin, count, now):
+        """The minutes from `begin` on, each a dict as the API has it, percentiles apart: `waits`."""
         end = begin + count * MINUTE
         queued, running = [0] * (count * MINUTE + 1), [0] * (count * MINUTE + 1)
         found = [{"arrivals": 0, "starts": 0, "waits": []} for _ in range(count)]
@@ -153,7 +159,7 @@ class PoolTruth:
                 if begin <= ready < end:
                     found[int(ready - begin) // MINUTE]["arrivals"] += 1
             if started is not None:
-                change(running, started, ended)
+                change(running, started, known.left_at(now))
                 if begin <= started < end:
                     slot = found[(started - begin) // MINUTE]
                     slot["starts"] += 1

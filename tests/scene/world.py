@@ -73,6 +73,7 @@ class Run:
     created: int
     attempt: int = 1
     first: object = None   # the first attempt
+    is_unreported: bool = False  # its `completed` never comes
     jobs: list = dataclasses.field(default_factory=list)
 
     @property
