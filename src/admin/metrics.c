@@ -95,6 +95,8 @@ struct pool_figures {
     struct pool_id id;
     uint64_t running, busy_max;
     bool is_busy_known;
+    size_t ceiling; // the place of the one that it belongs to; POOLS_VIEW_NO_CEILING: none
+    bool is_at_ceiling;
 };
 
 enum ceiling_figure { CEILING_RUNNING, CEILING_QUEUED, CEILING_LIMIT, CEILING_FIGURES };
@@ -124,10 +126,12 @@ static bool keep_pools(struct metrics_pools *kept, const struct pools_view *view
         arena_allocate_array(&kept->arena, view->ceiling_count + 1, sizeof *kept->ceilings);
     if (kept->pools == NULL || kept->ceilings == NULL)
         return false;
-    for (size_t i = 0; i < view->count; i++)
-        kept->pools[i] = (struct pool_figures){view->pools[i].pool.id, view->pools[i].running,
-                                               view->pools[i].recent.busy_max_week,
-                                               view->pools[i].recent.is_known};
+    for (size_t i = 0; i < view->count; i++) {
+        const struct pools_view_pool *from = &view->pools[i];
+        kept->pools[i] = (struct pool_figures){
+            from->pool.id,         from->running,        from->recent.busy_max_week,
+            from->recent.is_known, from->ceiling_number, from->state == POOL_CEILING};
+    }
     kept->count = view->count;
     if (kept->count > 1)
         qsort(kept->pools, kept->count, sizeof *kept->pools, compare_figures);
@@ -323,6 +327,26 @@ static enum error_code put_busy_max(struct piece *piece, const struct section *s
     const struct pool_figures *figures = find_figures(piece, pool);
     if (figures != NULL && figures->is_busy_known)
         put_pool_sample(piece, section, pool, (double)figures->busy_max);
+    return ERROR_NONE;
+}
+
+// The state of the API: 0 also while jobs wait for a moment only. A pool that belongs to no ceiling has no sample.
+static enum error_code put_at_ceiling(struct piece *piece, const struct section *section,
+                                      const struct pool *pool)
+{
+    enum error_code code = need_pools(piece);
+    if (code != ERROR_NONE)
+        return code;
+    const struct pool_figures *figures = find_figures(piece, pool);
+    if (figures == NULL || figures->ceiling == POOLS_VIEW_NO_CEILING)
+        return ERROR_NONE;
+    char room[LABELS_TEXT_MAX];
+    const struct metrics_label labels[] = {
+        {"pool", pool_name(pool, room)},
+        {"ceiling", piece->scrape->pools->ceilings[figures->ceiling].name}};
+    metrics_sample(piece->text, section->name, "",
+                   (struct metrics_labels){labels, sizeof labels / sizeof labels[0]},
+                   figures->is_at_ceiling ? 1 : 0);
     return ERROR_NONE;
 }
 
@@ -558,6 +582,9 @@ static const struct section sections[] = {
      "quantile; 0 where none is queued.", .write_pool = put_wait_quantiles},
     {POOL_GAUGE("busy_max"), "The most jobs of the pool that ran at once in the last 7 days.",
      .write_pool = put_busy_max},
+    {POOL_GAUGE("at_ceiling"),
+     "1 while jobs of the pool wait and the limit that it shares with others is reached, so that more "
+     "runners do not help, else 0; of pools that share one.", .write_pool = put_at_ceiling},
     {.write = put_ceiling_gauges},
     {"ghatrace_pool_queue_wait_seconds", METRICS_HISTOGRAM,
      "How long jobs of the pool that were ready to run waited for a runner, counted once "

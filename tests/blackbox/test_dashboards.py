@@ -6,6 +6,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import sys
 import threading
 import time
 import unittest
@@ -17,11 +18,17 @@ import harness
 from harness import ROOT, wait_until
 from payloads import Repository, Run, ping
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "scene"))
+import clock  # noqa: E402
+import play  # noqa: E402
+import scenes  # noqa: E402
+import truth  # noqa: E402
+
 GRAFANA = ROOT / "conf/grafana"
 RULES = ROOT / "conf/prometheus"
 BOARDS = {path.stem: json.loads(path.read_text()) for path in sorted(GRAFANA.glob("*.json"))}
 # What Grafana puts in place of variables. Rates look back on the whole test: however slow it goes, the load is in them.
-TIMES = {"$__rate_interval": "1h", "$__range": "1h", "$window": "1h"}
+TIMES = {"$__rate_interval": "1h", "$__range": "1h", "$window": "1h", "$__interval_ms": "1000", "$__interval": "1s"}
 ALL = {"$repository": ".*", "$workflow": ".*", "$runner_labels": ".*", "$runner_group": ".*", "$pool": ".*"}
 CHOSEN = {"$repository": "(acme/rocket_engine|acme/telemetry)", "$workflow": "(CI|Release)",
           "$runner_labels": "(ubuntu-latest,x64|gpu,self-hosted)", "$runner_group": "(GitHub Actions|gpu farm)",
@@ -115,7 +122,7 @@ def targets():
 
 
 def replace(text, values):
-    for variable, plain in {**TIMES, **values}.items():
+    for variable, plain in {**TIMES, **values}.items():  # one that begins with another's name is before it
         text = text.replace(variable, plain)
     return text
 
@@ -167,7 +174,7 @@ class Files(unittest.TestCase):
         for name, board in BOARDS.items():
             offered = {"$" + variable["name"] for variable in board["templating"]["list"]} - {"$datasource"}
             used = set(re.findall(r"\$\w+", " ".join(query for at, _, query in targets() if at == name)))
-            self.assertEqual(used - {"$__rate_interval", "$__range"}, offered, name)
+            self.assertEqual(used - (set(TIMES) - {"$window"}), offered, name)
 
     @unittest.skipUnless(shutil.which("promtool"), "promtool is not here")
     def test_promtool_accepts_rules_their_tests_and_the_sample_configuration(self):
@@ -177,31 +184,12 @@ class Files(unittest.TestCase):
             self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
 
 
-@unittest.skipUnless(shutil.which("prometheus") and shutil.which("promtool"), "prometheus is not here")
-class Dashboards(harness.BlackBoxTest):
+class PrometheusTest(harness.BlackBoxTest):
+    """With a Prometheus of its own."""
     @classmethod
-    def setUpClass(cls):
-        cls.share_pair(metrics_labels=harness.LABELS_BEFORE, runner_ceiling="hosted: 60: ubuntu-*")
-        arc = http.server.ThreadingHTTPServer(("127.0.0.1", 0), FakeArc)
-        threading.Thread(target=arc.serve_forever, daemon=True).start()
-        cls.addClassCleanup(arc.server_close)
-        cls.addClassCleanup(arc.shutdown)
-        jobs = load(cls.daemon)  # the series are there before the first scrape, or nothing could be seen to rise
-        cls.start_prometheus(arc.server_port)
-        count = "sum(ghatrace_job_queue_seconds_count)"
-        wait_until(lambda: cls.number("count(up == 1)") == 2 and cls.number(count) == jobs, what="the first load")
-        jobs += load(cls.daemon)
-        wait_until(lambda: cls.number(count) == jobs, what="the second load")
-        cls.jobs = jobs
-
-    @classmethod
-    def start_prometheus(cls, arc_port):
-        folder = pathlib.Path(cls.new_folder())
-        ports = {"ghatrace": cls.daemon.admin_address[1], "arc": arc_port}
-        (folder / "prometheus.yml").write_text(json.dumps({
-            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-            "rule_files": [str(RULES / "ghatrace-rules.yml")],
-            "scrape_configs": [{"job_name": name, "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]} for name, port in ports.items()]}))
+    def start_prometheus(cls, folder, configuration):
+        """`folder` may have its data, in `data`."""
+        (folder / "prometheus.yml").write_text(json.dumps(configuration))
         log = open(folder / "log", "wb")
         cls.addClassCleanup(log.close)
         process = subprocess.Popen(["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
@@ -233,14 +221,36 @@ class Dashboards(harness.BlackBoxTest):
             return answer.read()
 
     @classmethod
-    def query(cls, text):
-        return json.loads(cls.get("/api/v1/query", query=text))["data"]["result"]
+    def query(cls, text, **parameters):
+        return json.loads(cls.get("/api/v1/query", query=text, **parameters))["data"]["result"]
 
     @classmethod
     def number(cls, text):
         """Of a query that gives one; None where there is no data."""
         found = cls.query(text)
         return float(found[0]["value"][1]) if found else None
+
+
+@unittest.skipUnless(shutil.which("prometheus") and shutil.which("promtool"), "prometheus is not here")
+class Dashboards(PrometheusTest):
+    @classmethod
+    def setUpClass(cls):
+        cls.share_pair(metrics_labels=harness.LABELS_BEFORE, runner_ceiling="hosted: 60: ubuntu-*")
+        arc = http.server.ThreadingHTTPServer(("127.0.0.1", 0), FakeArc)
+        threading.Thread(target=arc.serve_forever, daemon=True).start()
+        cls.addClassCleanup(arc.server_close)
+        cls.addClassCleanup(arc.shutdown)
+        jobs = load(cls.daemon)  # the series are there before the first scrape, or nothing could be seen to rise
+        ports = {"ghatrace": cls.daemon.admin_address[1], "arc": arc.server_port}
+        cls.start_prometheus(pathlib.Path(cls.new_folder()), {
+            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+            "rule_files": [str(RULES / "ghatrace-rules.yml")],
+            "scrape_configs": [{"job_name": name, "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]} for name, port in ports.items()]})
+        count = "sum(ghatrace_job_queue_seconds_count)"
+        wait_until(lambda: cls.number("count(up == 1)") == 2 and cls.number(count) == jobs, what="the first load")
+        jobs += load(cls.daemon)
+        wait_until(lambda: cls.number(count) == jobs, what="the second load")
+        cls.jobs = jobs
 
     def check_all_have_data(self, values):
         """A series may need another scrape, as exports go on when all is loaded: those without data are asked again."""
@@ -398,3 +408,151 @@ class Dashboards(harness.BlackBoxTest):
         self.assertEqual(names(plain), names(other))
         # Prometheus asks for OpenMetrics, and has taken all of it.
         self.assertEqual(self.number('scrape_samples_scraped{job="ghatrace"}'), sum(not name.startswith("#") for name in names(plain)))
+
+
+# --- which pool needs more runners ----------------------------------------------------------------
+
+SHORT, IDLE, HELD = "linux,self-hosted,x64", "gpu-a100", "ubuntu-latest"
+SCENE_MINUTES = 24
+
+
+class Shortage(scenes.Jam):
+    """After a quiet day one pool has far more jobs than runners, three are at the ceiling that they share, two are idle."""
+    more, late = {}, 0
+
+    def __init__(self, start, seed):
+        super().__init__(start, seed, quiet=4 * 60, live=SCENE_MINUTES * 60, before=2 * 3600, length=40 * 60)
+
+    def fill(self):
+        self.world.still = (self.incident - 1800, self.end)
+        self.quiet_until(self.incident - 1800)
+        self.batch(self.incident, "acme/shop", (0, 0, 0, 4, 0, 0), lambda number: 300 + 60 * number)
+        self.batch(self.incident, "acme/monorepo", (0, 8, 3, 0, 2, 0), lambda number: self.length + 7 * number)
+        self.batch(self.incident, "acme/shop", (0, 10, 4, 20, 6, 0), lambda number: 200 + 11 * number, offset=20)
+
+
+def text_of_samples(recorded):
+    """[(time, {(name, labels): value})] as promtool takes it: each series on its own, by time."""
+    def escape(text):
+        return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    series = {}
+    for at, found in recorded:
+        for key, number in found.items():
+            series.setdefault(key, []).append((at, number))
+    lines = []
+    for (name, labels), samples in sorted(series.items(), key=lambda item: (item[0][0], sorted(item[0][1]))):
+        inner = ",".join(f'{label}="{escape(text)}"' for label, text in sorted(labels))
+        lines += [f"{name}{{{inner}}} {number:.17g} {at}" for at, number in samples]
+    return "\n".join([*lines, "# EOF", ""])
+
+
+def rows_of(panel, query):
+    """Of a table, as Grafana joins, renames and sorts them. `query`: answers one."""
+    merge, organize = panel["transformations"]
+    assert (merge["id"], organize["id"]) == ("merge", "organize")
+    rows = {}
+    for target in panel["targets"]:
+        assert (target["format"], target["instant"]) == ("table", True)
+        for found in query(target["expr"]):
+            row = rows.setdefault(found["metric"]["pool"], {})
+            for label, text in found["metric"].items():
+                assert row.setdefault(label, text) == text
+            row[f"Value #{target['refId']}"] = float(found["value"][1])
+    renamed = [{organize["options"]["renameByName"].get(name, name): cell for name, cell in row.items()} for row in rows.values()]
+    for key in reversed(panel["options"]["sortBy"]):
+        renamed.sort(key=lambda row: row.get(key["displayName"], -math.inf), reverse=key["desc"])
+    return renamed
+
+
+def quantile(values, part):
+    """As Prometheus has it: between two values by their distance."""
+    values = sorted(values)
+    place = part * (len(values) - 1)
+    below = int(place)
+    return values[below] + (values[min(below + 1, len(values) - 1)] - values[below]) * (place - below)
+
+
+@unittest.skipUnless(shutil.which("prometheus") and shutil.which("promtool"), "prometheus is not here")
+@unittest.skipUnless(clock.is_available(), "libfaketime is not here")
+class WhichPoolNeedsRunners(PrometheusTest):
+    """The first table, of what the daemon said at each minute of a scene, against the count of the scene's generator."""
+    @classmethod
+    def setUpClass(cls):
+        for cls.player in play.play(Shortage(play.START, seed=5), 120, later=()):
+            pass
+        cls.scene, folder = cls.player.scene, pathlib.Path(cls.new_folder())
+        (folder / "samples").write_text(text_of_samples(cls.player.recorded))
+        subprocess.run(["promtool", "tsdb", "create-blocks-from", "openmetrics", folder / "samples", folder / "data"],
+                       check=True, capture_output=True)
+        cls.start_prometheus(folder, {})
+        cls.panel = next(panel for panel in BOARDS["runner-latency"]["panels"] if panel["title"].startswith("Which pool"))
+        times = {"$__range": f"{SCENE_MINUTES}m", "$__interval_ms": "60000", "$__interval": "1m"}
+        cls.rows = rows_of(cls.panel, lambda text: cls.query(replace(text, {**ALL, **times}), time=cls.scene.end))
+
+    def row(self, name):
+        return next(row for row in self.rows if row["pool"] == name)
+
+    def wanted(self, name):
+        """How many jobs were queued or ran, at each minute."""
+        pool = ("pool", name)
+        return [sum(found[f"ghatrace_pool_{state}", frozenset({pool})] for state in ("queued", "running"))
+                for _, found in self.player.true_metrics]
+
+    def check_now(self, name):
+        row, true, look = self.row(name), self.player.truths[name], self.player.log[-1]
+        _, queued, running = true.counts(self.scene.end)
+        self.assertEqual((row["queued"], row["running"]), (queued, running))
+        self.assertEqual(row["most ever busy"], true.busy_max(0, self.scene.end))
+        for column, place in (("oldest wait", 3), ("90 % of open waits", 1)):
+            low, high = ((true.open_waits(at) or (0,) * 4)[place] for at in look.times[1:3])
+            self.assertTrue(low - self.player.slack() <= row[column] <= high + self.player.slack(), (name, column, low, row, high))
+        hours = sum(minute["queued_mean"] for minute in true.minutes(self.scene.start, SCENE_MINUTES)) / 60
+        self.assertAlmostEqual(row["hours waited"], hours, delta=0.03 * hours)
+        return hours
+
+    def test_what_was_played_is_as_it_was_counted(self):
+        self.assertEqual(self.player.differences.count, 0, "\n".join(self.player.differences.lines()))
+
+    def test_a_pool_that_is_short_of_runners_is_first_with_how_many_it_lacks(self):
+        row, true = self.row(SHORT), self.player.truths[SHORT]
+        self.assertEqual(self.rows[0], row)
+        self.assertGreater(self.check_now(SHORT), 3)
+        most, wanted = true.busy_max(0, self.scene.end), self.wanted(SHORT)
+        self.assertEqual((most, max(wanted)), (4, 24))
+        self.assertEqual(row["short at the peak"], 20)
+        self.assertEqual(row["short 95 % of the time"], math.ceil(quantile(wanted, 0.95) - most))
+        waits = [known.started - known.ready for known in true.all() if known.started and self.scene.start < known.started]
+        self.assertGreater(len(waits), 10)
+        at = truth.rank(waits, 90)
+        low, high = max(bound for bound in (0, *truth.BOUNDS) if bound < at), min(bound for bound in truth.BOUNDS if bound >= at)
+        self.assertTrue(low < row["90 % of ended waits"] <= high, (low, row, high))
+        self.assertNotIn("limit reached", row)
+
+    def test_pools_at_a_ceiling_are_marked_and_not_short(self):
+        """They come next, by how long their jobs have waited."""
+        held = [row["pool"] for row in self.rows[1:4]]
+        self.assertEqual(held, ["ubuntu-latest", "macos-14", "windows-latest"])
+        for name in held:
+            with self.subTest(pool=name):
+                row = self.row(name)
+                self.assertGreater(self.check_now(name), 0.9)
+                self.assertEqual(self.player.states[name][self.scene.end][0], "ceiling")
+                self.assertEqual((row["ceiling"], row["limit reached"]), ("hosted", 2))
+                self.assertEqual((row["short at the peak"], row["short 95 % of the time"]), (0, 0))
+
+    def test_an_idle_pool_is_last_with_nothing_that_waits(self):
+        self.assertEqual({row["pool"] for row in self.rows[4:]}, {IDLE, "arm64,self-hosted"})
+        self.assertEqual(self.check_now(IDLE), 0)
+        row = self.row(IDLE)
+        self.assertGreater(row["most ever busy"], 1)
+        self.assertEqual((row["short at the peak"], row["short 95 % of the time"], row["oldest wait"]), (0, 0, 0))
+        self.assertNotIn("90 % of ended waits", row)
+
+    def test_columns_have_names_and_those_that_are_set_up_exist(self):
+        organize = self.panel["transformations"][1]["options"]
+        self.assertEqual(set(organize["renameByName"]), {f"Value #{target['refId']}" for target in self.panel["targets"]})
+        self.assertEqual(set(organize["indexByName"]), {"pool", "ceiling", *organize["renameByName"]})
+        shown = {"pool", "ceiling", *organize["renameByName"].values()}
+        used = {override["matcher"]["options"] for override in self.panel["fieldConfig"]["overrides"]}
+        self.assertLessEqual(used | {key["displayName"] for key in self.panel["options"]["sortBy"]}, shown)
+        self.assertEqual({name for row in self.rows for name in row}, shown)

@@ -93,6 +93,10 @@ class PoolStates(harness.BlackBoxTest):
             created += 12
         return busy_from, running
 
+    def at_ceilings(self, found):
+        return {(dict(labels)["pool"], dict(labels)["ceiling"]): number for (name, labels), number in found.items()
+                if name == "ghatrace_pool_at_ceiling"}
+
     def check_ceiling(self, daemon, name, inferred, limit, since, running):
         pools, answer = self.pools(daemon)
         self.assertEqual(len(answer["ceilings"]), 1)
@@ -115,6 +119,7 @@ class PoolStates(harness.BlackBoxTest):
         rule = [] if inferred else ["--runner-ceiling", daemon.settings["runner-ceiling"]]
         self.assertEqual(daemon.command("top", *rule).stdout.count(f"  ceiling {name} for "), len(HOSTED))
         self.assertEqual(value(found, "ghatrace_ceiling_limit", ceiling=name), limit)
+        self.assertEqual(self.at_ceilings(found), {(label, name): 1 for label in HOSTED})
         return shown
 
     def test_pools_at_a_limit_that_a_rule_names_are_at_the_ceiling(self):
@@ -132,6 +137,7 @@ class PoolStates(harness.BlackBoxTest):
         pools, answer = self.pools(daemon)
         self.assertEqual([(one["limit"], one["since"], one["by_repository"]) for one in answer["ceilings"]], [(60, None, [])])
         self.assertNotIn("ceiling", {pool["state"] for pool in pools.values()})
+        self.assertEqual(self.at_ceilings(metrics(daemon)), {(label, "hosted"): 0 for label in (*HOSTED, "self-hosted,ubuntu-24.04")})
 
     def test_a_ceiling_is_inferred_where_several_pools_queue_and_run_the_same_in_sum(self):
         daemon, now = self.new_daemon(), int(time.time())
@@ -153,6 +159,7 @@ class PoolStates(harness.BlackBoxTest):
         pools, answer = self.pools(daemon)
         self.assertEqual(answer["ceilings"], [])
         self.assertEqual({pools[label]["state"] for label in HOSTED}, {"busy"})
+        self.assertEqual(self.at_ceilings(metrics(daemon)), {})
 
     def take_turns(self, daemon, now):
         """A job whose `completed` is lost, and the next one on its runner, which is over."""
