@@ -335,7 +335,7 @@ install-files:
 	$(HERE_IS) conf/ghatrace.socket | install -D -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/ghatrace.socket
 	$(HERE_IS) conf/ghatrace.sysusers | install -D -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/sysusers.d/ghatrace.conf
 	$(HERE_IS) conf/ghatrace.tmpfiles | install -D -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/ghatrace.conf
-	install -D -m 644 -t $(SHARE)/ghatrace/grafana conf/grafana/*.json
+	install -D -m 644 -t $(SHARE)/ghatrace/grafana conf/grafana/*.json conf/grafana/datasource.yml
 	install -D -m 644 -t $(SHARE)/ghatrace/prometheus conf/prometheus/ghatrace-rules.yml conf/prometheus/prometheus.yml
 	install -D -m 644 -t $(SHARE)/doc/ghatrace README.md LICENSE conf/NOTICE conf/ghatrace.conf
 	[ -e $(CONFIGURED) ] || $(SET_UP) conf/ghatrace.conf | install -D -m 644 /dev/stdin $(CONFIGURED)

@@ -14,6 +14,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+import grafana_shape
 import harness
 from harness import ROOT, wait_until
 from payloads import Repository, Run, ping
@@ -121,6 +122,10 @@ def targets():
                 yield name, panel["title"], target["expr"]
 
 
+def links_of(board):
+    return [link["url"] for part in [board, *panels(board)] for link in part.get("links", []) if "url" in link]
+
+
 def replace(text, values):
     for variable, plain in {**TIMES, **values}.items():  # one that begins with another's name is before it
         text = text.replace(variable, plain)
@@ -174,7 +179,26 @@ class Files(unittest.TestCase):
         for name, board in BOARDS.items():
             offered = {"$" + variable["name"] for variable in board["templating"]["list"]} - {"$datasource"}
             used = set(re.findall(r"\$\w+", " ".join(query for at, _, query in targets() if at == name)))
+            used |= {f"${variable}" for url in links_of(board) for variable in re.findall(r"\$\{(\w+):raw\}", url)}
             self.assertEqual(used - (set(TIMES) - {"$window"}), offered, name)
+
+    def test_grafana_understands_all_of_them(self):
+        for name, board in BOARDS.items():
+            with self.subTest(board=name):
+                self.assertEqual(grafana_shape.board_differences(board), [])
+
+    def test_panels_on_waits_and_pools_lead_to_the_live_page(self):
+        board = BOARDS["runner-latency"]
+        for panel in panels(board):
+            queries = " ".join(target["expr"] for target in panel.get("targets", []))
+            self.assertEqual(bool(re.search("ghatrace_(jobs|job_queue|pool_|ceiling_)", queries)), "links" in panel, panel["title"])
+        page = (ROOT / "src/admin/page/page.js").read_text()
+        for url in links_of(board):
+            view = re.fullmatch(r"\$\{page:raw\}/(?:#(/\w+)(\?window=24h)?)?", url)
+            self.assertTrue(view, url)
+            self.assertTrue(view[1] is None or f'path === "{view[1]}"' in page, url)
+        variable = next(variable for variable in board["templating"]["list"] if variable["name"] == "page")
+        self.assertEqual(variable["query"], "http://" + re.search(r"(?m)^#admin-listen = (\S+)", scenes.CONF.read_text())[1])
 
     @unittest.skipUnless(shutil.which("promtool"), "promtool is not here")
     def test_promtool_accepts_rules_their_tests_and_the_sample_configuration(self):
@@ -369,13 +393,26 @@ class Dashboards(PrometheusTest):
         # The jobs of the load have waited for a quarter of an hour: no alert yet, nor is anything else amiss.
         self.assertEqual([(rule["name"], rule["state"]) for rule in found if rule["state"] == "firing"], [])
 
+    def exemplars_of(self, query):
+        now = time.time()
+        return json.loads(self.get("/api/v1/query_exemplars", query=query, start=now - 3600, end=now + 60))["data"]
+
+    def test_panels_that_show_exemplars_have_some(self):
+        queries = [target["expr"] for board in BOARDS.values() for panel in panels(board) for target in panel.get("targets", [])
+                   if target.get("exemplar")]
+        self.assertGreaterEqual(len(queries), 4)
+        for query in queries:
+            with self.subTest(query=query):
+                wait_until(lambda query=query: self.exemplars_of(replace(query, ALL)), what="exemplars")
+
     def test_buckets_open_their_traces(self):
         def exemplars():
-            now = time.time()
-            return json.loads(self.get("/api/v1/query_exemplars", query="ghatrace_job_queue_seconds_bucket", start=now - 3600, end=now + 60))["data"]
+            return self.exemplars_of("ghatrace_job_queue_seconds_bucket")
+        leads_by = re.search(r"exemplarTraceIdDestinations:\n +- name: (\w+)\n", (GRAFANA / "datasource.yml").read_text())[1]
         for series in wait_until(exemplars, what="exemplars"):
             for exemplar in series["exemplars"]:
-                trace = exemplar["labels"]["trace_id"]
+                self.assertEqual(list(exemplar["labels"]), [leads_by])
+                trace = exemplar["labels"][leads_by]
                 self.assertRegex(trace, "^[0-9a-f]{32}$")
                 self.collector.wait_trace(trace, 1)
 

@@ -36,7 +36,7 @@ class Installing(harness.BlackBoxTest):
                       "lib/sysusers.d/ghatrace.conf", "lib/tmpfiles.d/ghatrace.conf",
                       "share/doc/ghatrace/LICENSE", "share/doc/ghatrace/NOTICE", "share/doc/ghatrace/README.md",
                       "share/doc/ghatrace/ghatrace.conf", "share/ghatrace/prometheus/ghatrace-rules.yml",
-                      "share/ghatrace/grafana/runner-latency.json"}
+                      "share/ghatrace/grafana/runner-latency.json", "share/ghatrace/grafana/datasource.yml"}
             self.assertLessEqual({f"{prefix}/{name}" for name in wanted}, files)
             self.assertEqual({name for name in files if not name.startswith(prefix + "/")}, {"etc/ghatrace/ghatrace.conf"})
 
