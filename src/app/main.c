@@ -474,6 +474,7 @@ static const struct command *const commands[] = {
     &command_trace,   // a run as a waterfall
     &command_runs,    // open runs and jobs
     &command_top,     // the same, refreshing
+    &command_pools,   // pools of runners and their states
     &command_whatif,  // a pool with other runners
     &command_ids,     // IDs and traceparent
     &command_inspect, // what is stored for a run

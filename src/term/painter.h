@@ -78,7 +78,7 @@ void painter_paragraph(struct painter *painter, const struct painter_piece *piec
 // --- table ----------------------------------------------------------------------------------------
 // A table of text for a terminal: columns are narrowed or omitted if there is no room for all.
 
-#define TABLE_COLUMNS_MAX 8
+#define TABLE_COLUMNS_MAX 9
 
 struct table_column {
     const char *title;

@@ -26,11 +26,17 @@ static size_t bounded_width(long long width)
     return width > TERMINAL_WIDTH_MAX ? TERMINAL_WIDTH_MAX : (size_t)width;
 }
 
+// From COLUMNS.
+static bool read_columns(const struct terminal_environment *environment, long long *columns)
+{
+    return slice_parse_int64(slice_from_string(environment->columns_variable), columns) &&
+           *columns > 0;
+}
+
 static size_t choose_width(const struct terminal_environment *environment)
 {
     long long columns;
-    if (slice_parse_int64(slice_from_string(environment->columns_variable), &columns) &&
-        columns > 0)
+    if (read_columns(environment, &columns))
         return bounded_width(columns);
     if (!environment->is_terminal)
         return TERMINAL_WIDTH_PIPE;
@@ -78,11 +84,20 @@ struct terminal terminal_from_environment(const struct terminal_environment *env
     };
 }
 
-struct terminal terminal_detect(int fd)
+struct terminal terminal_of_list(const struct terminal_environment *environment)
+{
+    struct terminal terminal = terminal_from_environment(environment);
+    long long columns;
+    if (!environment->is_terminal && !read_columns(environment, &columns))
+        terminal.width = TERMINAL_WIDTH_UNLIMITED;
+    return terminal;
+}
+
+static struct terminal_environment read_environment(int fd)
 {
     struct winsize size = {0};
     bool has_size = ioctl(fd, TIOCGWINSZ, &size) == 0;
-    struct terminal_environment environment = {
+    return (struct terminal_environment){
         .is_terminal = isatty(fd) == 1,
         .columns = has_size ? size.ws_col : 0,
         .columns_variable = getenv("COLUMNS"),
@@ -93,7 +108,18 @@ struct terminal terminal_detect(int fd)
         .lc_ctype = getenv("LC_CTYPE"),
         .lang = getenv("LANG"),
     };
+}
+
+struct terminal terminal_detect(int fd)
+{
+    const struct terminal_environment environment = read_environment(fd);
     return terminal_from_environment(&environment);
+}
+
+struct terminal terminal_detect_list(int fd)
+{
+    const struct terminal_environment environment = read_environment(fd);
+    return terminal_of_list(&environment);
 }
 
 // --- columns per character ------------------------------------------------------------------------
@@ -311,7 +337,8 @@ void painter_init(struct painter *painter, const struct terminal *terminal, stru
     *painter = (struct painter){.out = out, .terminal = *terminal};
     if (painter->terminal.width < TERMINAL_WIDTH_MIN)
         painter->terminal.width = TERMINAL_WIDTH_MIN;
-    if (painter->terminal.width > TERMINAL_WIDTH_MAX)
+    if (painter->terminal.width > TERMINAL_WIDTH_MAX &&
+        painter->terminal.width != TERMINAL_WIDTH_UNLIMITED)
         painter->terminal.width = TERMINAL_WIDTH_MAX;
 }
 

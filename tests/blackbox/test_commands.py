@@ -83,13 +83,13 @@ class Commands(harness.BlackBoxTest):
         for flag in ("--help", "help"):
             shown = run_command(flag)
             self.assertEqual(shown.returncode, 0, shown.stderr)
-            for name in ("serve", "replay", "trace", "runs", "top", "ids", "inspect", "requeue", "check"):
+            for name in ("serve", "replay", "trace", "runs", "top", "pools", "ids", "inspect", "requeue", "check"):
                 self.assertIn(name, shown.stdout)
         for flag in ("--version", "version", "-V"):
             self.assertRegex(run_command(flag).stdout, r"^ghatrace \d+\.\d+\.\d+\n$")
 
     def test_help_of_a_command_is_printed_for_any_order_of_the_words(self):
-        for command in ("serve", "replay", "trace", "runs", "top", "ids", "inspect", "requeue", "check"):
+        for command in ("serve", "replay", "trace", "runs", "top", "pools", "ids", "inspect", "requeue", "check"):
             wanted = run_command(command, "--help")
             self.assertEqual(wanted.returncode, 0, wanted.stderr)
             self.assertIn(f"usage: ghatrace {command}", wanted.stdout)
@@ -99,7 +99,7 @@ class Commands(harness.BlackBoxTest):
         self.assertEqual(run_command("help", "help").stdout, run_command("help").stdout)
 
     def test_help_uses_words_and_no_names_of_the_code(self):
-        for command in ("serve", "check", "ids", "trace", "runs", "requeue", "top", "replay"):
+        for command in ("serve", "check", "ids", "trace", "runs", "requeue", "top", "pools", "replay"):
             found = set(re.findall(r"\b[a-z]+_[a-z_]+\b", run_command("help", command).stdout))
             self.assertLessEqual(found, {"trace_id", "default_branch", "runner_labels", "runner_group"}, command)
 
@@ -182,7 +182,7 @@ class Commands(harness.BlackBoxTest):
         self.assertIn("still at it", daemon.command("trace", run.run_id).stdout, "without the daemon, too")
 
     def test_help_names_no_function_of_the_code(self):
-        for name in ("serve", "replay", "trace", "runs", "top", "ids", "requeue", "check"):
+        for name in ("serve", "replay", "trace", "runs", "top", "pools", "ids", "requeue", "check"):
             self.assertNotRegex(run_command(name, "--help").stdout, r"\brun_\w+")
         self.assertNotRegex(run_command("--help").stdout, r"\brun_\w+")
 

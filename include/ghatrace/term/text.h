@@ -17,9 +17,11 @@
 #define TERMINAL_WIDTH_MAX 1000
 #define TERMINAL_WIDTH_DEFAULT 80 // if nothing specifies it
 #define TERMINAL_WIDTH_PIPE 120   // into a file or a pipe, where no screen limits the width
+// of lists in a file or a pipe: no line is shortened
+#define TERMINAL_WIDTH_UNLIMITED ((size_t)1 << 30)
 
 struct terminal {
-    size_t width; // columns; renderers clamp it to MIN..MAX
+    size_t width; // columns; renderers clamp it to MIN..MAX, unless it is UNLIMITED
     bool colour;  // SGR escape sequences
     bool unicode; // UTF-8; otherwise plain ASCII
 };
@@ -39,8 +41,12 @@ struct terminal_environment {
 
 // Pure.
 struct terminal terminal_from_environment(const struct terminal_environment *environment);
+// The same for a list, which other programs may read: into a file or a pipe the width is UNLIMITED, unless COLUMNS is
+// set.
+struct terminal terminal_of_list(const struct terminal_environment *environment);
 // Reads the environment, and queries the kernel about the file descriptor `fd`.
 struct terminal terminal_detect(int fd);
+struct terminal terminal_detect_list(int fd);
 
 // --- text -----------------------------------------------------------------------------------------
 // Untrusted text on a terminal: cleaned, measured in columns, cut between characters. Pure.

@@ -75,11 +75,25 @@ static void other_files_than_terminals_are_detected(void **state)
     assert_in_range(terminal.width, TERMINAL_WIDTH_MIN, TERMINAL_WIDTH_MAX);
 }
 
+static void a_list_is_as_wide_as_it_needs_where_nothing_limits_it(void **state)
+{
+    struct terminal_environment environment = {.columns = 132};
+    (void)state;
+    assert_int_equal(terminal_of_list(&environment).width, TERMINAL_WIDTH_UNLIMITED);
+    environment.columns_variable = "wide";
+    assert_int_equal(terminal_of_list(&environment).width, TERMINAL_WIDTH_UNLIMITED);
+    environment.columns_variable = "90";
+    assert_int_equal(terminal_of_list(&environment).width, 90);
+    environment = (struct terminal_environment){.is_terminal = true, .columns = 132};
+    assert_int_equal(terminal_of_list(&environment).width, 132);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_environment_decides_width_colours_and_characters),
         cmocka_unit_test(other_files_than_terminals_are_detected),
+        cmocka_unit_test(a_list_is_as_wide_as_it_needs_where_nothing_limits_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,32 @@
+// Pools of runners with their states, the worst first: `ghatrace pools`.
+#ifndef GHATRACE_TERM_POOLS_H
+#define GHATRACE_TERM_POOLS_H
+
+#include "ghatrace/base/arena.h"
+#include "ghatrace/base/buffer.h"
+#include "ghatrace/base/error.h"
+#include "ghatrace/base/time.h"
+#include "ghatrace/term/text.h"
+#include "ghatrace/view/pools_view.h"
+
+#define POOLS_MAX_TEXT ((size_t)1 << 28) // limit for the text's buffer: a hundred thousand pools
+
+struct pools_options {
+    struct terminal terminal; // from terminal_detect_list()
+    timestamp_ns now;
+};
+
+// Writes how many pools are in which state, each ceiling that is reached with the repositories that fill it (`shares`,
+// one for each ceiling), one row for each pool in the order of the view, and what each state asks for. Lines have at
+// most options->terminal.width columns, without trailing blanks; columns that do not fit are omitted, the least
+// important first. Names are untrusted text and are cleaned (text_clean). Pure; `scratch` is for temporary data.
+// ERROR_MEMORY, ERROR_TOO_LARGE.
+struct pools_shown {
+    const struct pools_view *view;
+    const struct pools_view_shares *shares;
+};
+enum error_code pools_render(const struct pools_shown *shown, const struct pools_options *options,
+                             struct arena *scratch, struct buffer *out,
+                             struct error *error) MUST_CHECK;
+
+#endif

@@ -1,0 +1,87 @@
+// ghatrace pools: pools of runners and their states, the worst first.
+#include <unistd.h>
+
+#include "cli.h"
+#include "ghatrace/admin/api_print.h"
+#include "ghatrace/term/pools.h"
+
+enum { FLAG_JSON };
+
+static const struct flag flags[] = {
+    [FLAG_JSON] = {"json", NULL, "print JSON, as /api/pools"},
+};
+
+static enum error_code draw_pools(const struct view_reader *reader,
+                                  const struct pools_view_settings *settings, struct buffer *text)
+{
+    const struct pools_options page = {terminal_detect_list(STDOUT_FILENO), timestamp_now()};
+    struct pools_view view;
+    struct pools_view_shares *shares;
+    enum error_code code = pools_view_load(reader, settings, page.now, &view);
+    if (code == ERROR_NONE)
+        code = pools_view_count_shares(reader, &view, &shares);
+    if (code != ERROR_NONE)
+        return code;
+    const struct pools_shown shown = {&view, shares};
+    return pools_render(&shown, &page, reader->arena, text, reader->error);
+}
+
+static enum error_code show_pools(const struct cli_args *cli_args, struct store *store,
+                                  const struct pools_view_settings *settings, struct buffer *text,
+                                  struct error *error)
+{
+    struct view_reader reader = {.arena = cli_args->arena, .error = error};
+    if (cli_args->flags[FLAG_JSON] != NULL) {
+        const struct api_print print = {store, *settings, timestamp_now(), cli_args->arena, text};
+        return api_print_pools(&print, error);
+    }
+    enum error_code code = store_begin(store, false, &reader.transaction, error);
+    if (code != ERROR_NONE)
+        return code;
+    code = draw_pools(&reader, settings, text);
+    if (code == ERROR_NONE)
+        store_tool_report_unreadable(store_unreadable(reader.transaction));
+    store_abort(reader.transaction);
+    return code;
+}
+
+static int run_pools(struct cli_args *cli_args)
+{
+    struct config config;
+    struct store *store;
+    struct buffer text;
+    struct error error;
+    int status = store_tool_open(cli_args, &config, &store);
+    if (status != EXIT_OK)
+        return status;
+    buffer_init(&text, POOLS_MAX_TEXT);
+    if (show_pools(cli_args, store, &config.pools, &text, &error) == ERROR_NONE)
+        store_tool_print(&text);
+    else
+        status = command_fail(&error);
+    buffer_release(&text);
+    store_close(store);
+    return status;
+}
+
+const struct command command_pools = {
+    .name = "pools",
+    .operands = "",
+    .summary = "the pools of runners and their states, the worst first",
+    .details =
+        "One row for each pool: its state, for how long it has been in it and since when, how many "
+        "jobs\n"
+        "are queued and for how long the oldest has been, how many run of the most that ran at "
+        "once in the\n"
+        "last week, when one started last, and the ceiling that holds it back. Above the rows: "
+        "ceilings\n"
+        "that are reached, with the repositories that fill them. Into a file or a pipe nothing is "
+        "shortened,\n"
+        "unless COLUMNS is set. The settings of pools are those of the daemon: name its file with "
+        "--config.\n",
+    .settings = OPTION_SET(STORE_TOOL_SETTINGS, [OPTION_ID_JOB_GRACE] = true,
+                           [OPTION_ID_POOL_DEAD_AFTER] = true, [OPTION_ID_RUNNER_CEILING] = true),
+    .flags = flags,
+    .flag_count = sizeof flags / sizeof flags[0],
+    .run = run_pools,
+};

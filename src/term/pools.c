@@ -1,0 +1,274 @@
+// Pools of runners and their states in the terminal.
+#include "ghatrace/term/pools.h"
+
+#include <inttypes.h>
+
+#include "ghatrace/term/text.h"
+#include "painter.h"
+
+enum column {
+    COLUMN_POOL,
+    COLUMN_STATE,
+    COLUMN_AGE,
+    COLUMN_SINCE,
+    COLUMN_QUEUED,
+    COLUMN_OLDEST,
+    COLUMN_RUNNING,
+    COLUMN_START,
+    COLUMN_CEILING,
+    COLUMN_COUNT
+};
+
+static const struct table_column columns[COLUMN_COUNT] = {
+    [COLUMN_POOL] = {"POOL", false, 0, STYLE_PLAIN},
+    [COLUMN_STATE] = {"STATE", false, 0, STYLE_PLAIN},
+    [COLUMN_AGE] = {"FOR", true, 1, STYLE_BOLD},
+    [COLUMN_SINCE] = {"SINCE (UTC)", true, 6, STYLE_GREY},
+    [COLUMN_QUEUED] = {"QUEUED", true, 0, STYLE_BOLD},
+    [COLUMN_OLDEST] = {"OLDEST", true, 3, STYLE_PLAIN},
+    [COLUMN_RUNNING] = {"RUNNING", true, 2, STYLE_PLAIN},
+    [COLUMN_START] = {"LAST START", true, 4, STYLE_PLAIN},
+    [COLUMN_CEILING] = {"CEILING", false, 5, STYLE_PLAIN},
+};
+
+// What a state asks for, by enum pool_state; NULL: nothing.
+static const char *const advice[POOL_STATES] = {
+    [POOL_DEAD] = "dead: jobs wait, none runs, and none has started for long: see whether its "
+                  "runners are online",
+    [POOL_BUSY] = "busy: as many jobs run as ever did in a week: it needs more runners; how many, "
+                  "`ghatrace whatif --pool NAME` says",
+    [POOL_CEILING] = "ceiling: a limit that several pools share is reached: more runners would not "
+                     "help; raise the limit, or run less",
+    [POOL_WAITING] = "waiting: jobs wait though fewer run than once did in the week: see whether "
+                     "runners are offline, or paused",
+};
+
+struct page {
+    const struct pools_shown *shown;
+    struct painter painter;
+    struct arena *scratch;
+    timestamp_ns now;
+};
+
+static enum style pool_state_style(enum pool_state state)
+{
+    switch (state) {
+    case POOL_DEAD:
+        return STYLE_RED;
+    case POOL_BUSY:
+    case POOL_WAITING:
+        return STYLE_YELLOW;
+    case POOL_CEILING:
+        return STYLE_MAGENTA;
+    case POOL_OK:
+    case POOL_STATES:
+        break;
+    }
+    return STYLE_GREEN;
+}
+
+static bool clean_cell(struct page *page, struct slice raw, struct slice *text)
+{
+    *text = SLICE_EMPTY;
+    return raw.len == 0 || text_clean(page->scratch, raw, page->painter.terminal.unicode, text);
+}
+
+// "46m", followed by `suffix`; empty if the time is not known.
+static bool format_age(struct page *page, timestamp_ns since, const char *suffix,
+                       struct slice *text)
+{
+    char age[TIMESTAMP_TEXT_SIZE];
+    duration_ns length = pools_view_wait(since, page->now);
+    *text = SLICE_EMPTY;
+    if (since == TIMESTAMP_UNKNOWN)
+        return true;
+    length -= length % NS_PER_SECOND;
+    return arena_format(page->scratch, text, "%s%s", duration_format_short(length, age), suffix);
+}
+
+// "11-30 02:14"
+static bool format_since(struct page *page, timestamp_ns since, struct slice *text)
+{
+    char time[TIMESTAMP_TEXT_SIZE];
+    *text = SLICE_EMPTY;
+    if (since == TIMESTAMP_UNKNOWN)
+        return true;
+    timestamp_format_rfc3339(since, false, time);
+    return arena_format(page->scratch, text, "%.5s %.5s", time + strlen("2026-"),
+                        time + strlen("2026-11-30T"));
+}
+
+// "12 of 20": the second is the most that ran at once in the last week.
+static bool format_running(struct page *page, const struct pools_view_pool *pool,
+                           struct slice *text)
+{
+    if (!pool->recent.is_known)
+        return arena_format(page->scratch, text, "%" PRIu64, pool->running);
+    return arena_format(page->scratch, text, "%" PRIu64 " of %" PRIu64, pool->running,
+                        pool->recent.busy_max_week);
+}
+
+static bool format_pool_row(struct page *page, const struct pools_view_pool *pool,
+                            struct table_cell cells[COLUMN_COUNT])
+{
+    cells[COLUMN_STATE] = (struct table_cell){slice_from_string(pool_state_names[pool->state]),
+                                              pool_state_style(pool->state)};
+    return clean_cell(page, pool->name.len > 0 ? pool->name : SLICE("(none)"),
+                      &cells[COLUMN_POOL].clean) &&
+           format_age(page, pool->since, "", &cells[COLUMN_AGE].clean) &&
+           format_since(page, pool->since, &cells[COLUMN_SINCE].clean) &&
+           arena_format(page->scratch, &cells[COLUMN_QUEUED].clean, "%" PRIu64,
+                        pool->pool.counts[OPEN_JOB_QUEUED]) &&
+           format_age(page, pool->waits.oldest, "", &cells[COLUMN_OLDEST].clean) &&
+           format_running(page, pool, &cells[COLUMN_RUNNING].clean) &&
+           format_age(page, pool->recent.last_start, " ago", &cells[COLUMN_START].clean) &&
+           clean_cell(page, pool->ceiling, &cells[COLUMN_CEILING].clean);
+}
+
+static bool paint_rows(struct page *page)
+{
+    const struct pools_view *view = page->shown->view;
+    struct table_cell *cells =
+        arena_allocate_array(page->scratch, view->count * COLUMN_COUNT + 1, sizeof *cells);
+    if (cells == NULL)
+        return false;
+    for (size_t i = 0; i < view->count; i++)
+        if (!format_pool_row(page, &view->pools[i], &cells[i * COLUMN_COUNT]))
+            return false;
+    painter_newline(&page->painter);
+    table_paint(&page->painter, &(struct table){columns, COLUMN_COUNT, cells, view->count});
+    return true;
+}
+
+// --- above and below the rows ---------------------------------------------------------------------
+
+struct totals {
+    size_t states[POOL_STATES];
+    uint64_t queued, running;
+};
+
+static struct totals count_all(const struct pools_view *view)
+{
+    struct totals totals = {{0}, 0, 0};
+    for (size_t i = 0; i < view->count; i++) {
+        totals.states[view->pools[i].state]++;
+        totals.queued += view->pools[i].pool.counts[OPEN_JOB_QUEUED];
+        totals.running += view->pools[i].running;
+    }
+    return totals;
+}
+
+// 2026-11-30T02:47:11Z · 1 pool dead · 1 waiting · 9 ok · 312 jobs queued · 40 running
+static bool paint_pool_totals(struct page *page, const struct totals *totals)
+{
+    struct painter_piece pieces[POOL_STATES + 3] = {{.style = STYLE_GREY}};
+    size_t count = 1;
+    char time[TIMESTAMP_TEXT_SIZE];
+    bool is_formatted = arena_format(page->scratch, &pieces[0].clean, "%s",
+                                     timestamp_format_rfc3339(page->now, false, time));
+    for (size_t i = POOL_STATES; i-- > 0 && is_formatted;) {
+        if (totals->states[i] == 0)
+            continue;
+        const char *noun = count > 1 ? "" : totals->states[i] == 1 ? " pool" : " pools";
+        pieces[count].style = pool_state_style((enum pool_state)i);
+        is_formatted = arena_format(page->scratch, &pieces[count++].clean, "%zu%s %s",
+                                    totals->states[i], noun, pool_state_names[i]);
+    }
+    is_formatted =
+        is_formatted &&
+        arena_format(page->scratch, &pieces[count++].clean, "%" PRIu64 " job%s queued",
+                     totals->queued, totals->queued == 1 ? "" : "s") &&
+        arena_format(page->scratch, &pieces[count++].clean, "%" PRIu64 " running", totals->running);
+    if (is_formatted)
+        painter_paragraph(&page->painter, pieces, count, painter_separator(&page->painter), 0);
+    return is_formatted;
+}
+
+// ceiling hosted: 20 of 20 run for 46m, 312 queued · octo/shop runs 12 · octo/site runs 8
+static bool paint_ceiling(struct page *page, const struct pools_view_ceiling *ceiling,
+                          const struct pools_view_shares *shares)
+{
+    struct painter_piece pieces[POOLS_VIEW_REPOSITORIES + 1] = {{STYLE_MAGENTA, SLICE_EMPTY, true}};
+    struct slice name, age;
+    if (!clean_cell(page, ceiling->name, &name) || !format_age(page, ceiling->since, "", &age) ||
+        !arena_format(page->scratch, &pieces[0].clean,
+                      "ceiling %.*s: %" PRIu64 " of %" PRIu64 "%s run for %.*s, %" PRIu64 " queued",
+                      SLICE_ARGS(name), ceiling->running, ceiling->limit,
+                      ceiling->is_inferred ? " (inferred)" : "", SLICE_ARGS(age), ceiling->queued))
+        return false;
+    for (size_t i = 0; i < shares->count; i++) {
+        pieces[i + 1].may_break = true;
+        if (!clean_cell(page, shares->items[i].repository, &name) ||
+            !arena_format(page->scratch, &pieces[i + 1].clean, "%.*s runs %" PRIu64,
+                          SLICE_ARGS(name), shares->items[i].running))
+            return false;
+    }
+    painter_paragraph(&page->painter, pieces, shares->count + 1, painter_separator(&page->painter),
+                      0);
+    return true;
+}
+
+static bool paint_ceilings(struct page *page)
+{
+    const struct pools_view *view = page->shown->view;
+    for (size_t i = 0; i < view->ceiling_count; i++)
+        if (view->ceilings[i].since != TIMESTAMP_UNKNOWN &&
+            !paint_ceiling(page, &view->ceilings[i], &page->shown->shares[i]))
+            return false;
+    return true;
+}
+
+// A line broken between words.
+static void paint_words(struct page *page, enum style style, const char *text)
+{
+    struct painter_piece pieces[32];
+    size_t count = 0;
+    struct slice rest = slice_from_string(text);
+    while (rest.len > 0 && count < sizeof pieces / sizeof pieces[0]) {
+        ptrdiff_t end = slice_find(rest, SLICE(" "));
+        size_t len = end < 0 ? rest.len : (size_t)end, taken = end < 0 ? len : len + 1;
+        pieces[count++] = (struct painter_piece){style, {rest.data, len}, false};
+        rest = (struct slice){rest.data + taken, rest.len - taken};
+    }
+    painter_paragraph(&page->painter, pieces, count, " ", 0);
+}
+
+static void paint_advice(struct page *page, const struct totals *totals)
+{
+    bool is_first = true;
+    for (size_t i = POOL_STATES; i-- > 0;) {
+        if (totals->states[i] == 0 || advice[i] == NULL)
+            continue;
+        if (is_first)
+            painter_newline(&page->painter);
+        is_first = false;
+        paint_words(page, STYLE_GREY, advice[i]);
+    }
+}
+
+static bool paint_page(struct page *page)
+{
+    struct totals totals = count_all(page->shown->view);
+    if (page->shown->view->count == 0) {
+        paint_words(page, STYLE_PLAIN, "No pool is known: one shows up here with its first job.");
+        return true;
+    }
+    if (!paint_pool_totals(page, &totals) || !paint_ceilings(page) || !paint_rows(page))
+        return false;
+    paint_advice(page, &totals);
+    return true;
+}
+
+enum error_code pools_render(const struct pools_shown *shown, const struct pools_options *options,
+                             struct arena *scratch, struct buffer *out, struct error *error)
+{
+    struct page page = {.shown = shown, .scratch = scratch, .now = options->now};
+    painter_init(&page.painter, &options->terminal, out);
+    if (!paint_page(&page))
+        painter_fail(&page.painter, ERROR_MEMORY);
+    enum error_code code = painter_finish(&page.painter);
+    if (code != ERROR_NONE)
+        return error_set(error, code, "show %zu pools: %s", shown->view->count,
+                         error_code_text(code));
+    return ERROR_NONE;
+}

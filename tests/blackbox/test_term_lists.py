@@ -1,0 +1,117 @@
+"""`ghatrace pools`: in a terminal, into a pipe, and as JSON."""
+import fcntl
+import json
+import os
+import pty
+import re
+import struct
+import termios
+import time
+import unicodedata
+
+import harness
+from payloads import Run
+from test_admin import get_json
+from test_top import has_terminals
+
+STYLE = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def columns_of(line):
+    return sum(0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in line)
+
+
+class TerminalLists(harness.BlackBoxTest):
+    def in_terminal(self, daemon, *arguments, columns=80, env=None):
+        """What a command that ends by itself writes to a terminal."""
+        if not has_terminals():
+            self.skipTest("no pseudo-terminals here")
+        environment = harness.clean_environment({"TERM": "xterm-256color", "LC_ALL": "C.UTF-8", **(env or {})})
+        environment.pop("COLUMNS", None)
+        leader, follower = pty.openpty()
+        fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        process = os.posix_spawn(harness.BINARY, ["ghatrace", *arguments, "--db", daemon.settings["db"]], environment,
+                                 file_actions=[(os.POSIX_SPAWN_DUP2, follower, 1)])
+        os.close(follower)
+        seen = b""
+        while True:
+            try:
+                piece = os.read(leader, 65536)
+            except OSError:  # the other side is closed
+                break
+            if not piece:
+                break
+            seen += piece
+        os.close(leader)
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), 0)
+        return seen.decode().replace("\r\n", "\n")
+
+    def check_widths(self, daemon, *arguments):
+        for columns in (40, 80, 200):
+            shown = self.in_terminal(daemon, *arguments, columns=columns)
+            self.assertIn("\x1b[", shown)
+            for line in STYLE.sub("", shown).splitlines():
+                self.assertLessEqual(columns_of(line), columns, line)
+                self.assertNotIn("\x1b", line)
+        self.assertNotIn("\x1b", self.in_terminal(daemon, *arguments, env={"NO_COLOR": "1"}))
+
+    def queue(self, daemon, labels, age, started=False):
+        job = Run(started=int(time.time()) - age).job("build", offset=0)
+        job.labels = list(labels)
+        job.started = int(time.time()) - age + 5
+        daemon.accept(job.queued(), *([job.in_progress()] if started else []))
+
+    def open_pools(self):
+        daemon = self.new_daemon()
+        self.long = "self-hosted-" + "x" * 150
+        self.queue(daemon, ["gpu"], 1800)
+        self.queue(daemon, ["gpu"], 1700)
+        self.queue(daemon, [self.long], 300, started=True)
+        self.queue(daemon, [self.long], 240)
+        self.queue(daemon, ["evil\x1b[2J\x1b]0;x\x07"], 20)
+        return daemon
+
+    def test_pools_show_one_row_each_the_worst_first(self):
+        daemon = self.open_pools()
+        shown = daemon.command("pools", env={"LC_ALL": "C.UTF-8"})
+        self.assertEqual((shown.returncode, shown.stderr), (0, ""))
+        lines = shown.stdout.splitlines()
+        self.assertIn("1 pool dead", lines[0])
+        self.assertIn("4 jobs queued", lines[0])
+        rows = [line.split() for line in lines[3:6]]
+        self.assertEqual([row[:2] for row in rows[:2]], [["gpu", "dead"], [self.long, "busy"]])
+        self.assertIn("1 of 1", lines[4])
+        self.assertNotIn("\x1b", shown.stdout)
+        self.assertEqual({len(row) > 1 and row[1] for row in rows[2:]}, {"ok"})
+
+    def test_pools_fit_the_terminal_but_are_whole_in_a_pipe(self):
+        daemon = self.open_pools()
+        self.check_widths(daemon, "pools")
+        self.assertNotIn(self.long, self.in_terminal(daemon, "pools"))
+        self.assertIn(self.long, daemon.command("pools").stdout)
+        self.assertLessEqual(max(map(len, daemon.command("pools", env={"COLUMNS": "80"}).stdout.splitlines())), 80)
+
+    def test_pools_as_json_are_what_the_api_answers(self):
+        daemon = self.open_pools()
+        printed = daemon.command("pools", "--json")
+        self.assertEqual((printed.returncode, printed.stderr), (0, ""))
+        answered = get_json(daemon, "/api/pools")
+        def steady(answer):
+            for pool in answer["pools"]:
+                del pool["oldest_wait_seconds"], pool["open_wait_seconds"]
+            return answer
+        self.assertEqual(steady(json.loads(printed.stdout)), steady(answered))
+        self.assertEqual([pool["state"] for pool in answered["pools"]], ["dead", "busy", "ok"])
+
+    def test_pools_follow_the_settings_of_the_daemon(self):
+        daemon = self.open_pools()
+        states = lambda *settings: {pool["pool"]: pool["state"] for pool in
+                                    json.loads(daemon.command("pools", "--json", *settings).stdout)["pools"]}
+        self.assertEqual(states("--pool-dead-after", "2h")["gpu"], "waiting")
+        shown = daemon.command("pools", "--runner-ceiling", "all: 1: self-hosted*").stdout
+        self.assertRegex(shown, r"\nceiling all: 1 of 1 run for .*, 1 queued . acme/rocket_engine runs 1\n")
+        self.assertIn("ceiling", shown)
+
+    def test_without_pools_it_is_said_when_there_will_be_some(self):
+        shown = self.new_daemon().command("pools")
+        self.assertEqual((shown.returncode, shown.stdout), (0, "No pool is known: one shows up here with its first job.\n"))

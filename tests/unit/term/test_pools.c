@@ -1,0 +1,176 @@
+// The rows of `ghatrace pools`, as they are displayed.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "ghatrace/term/pools.h"
+
+#define NOW ((timestamp_ns)1788409017 * NS_PER_SECOND) // 2026-09-03T04:16:57Z
+#define AGO(seconds) (NOW - (seconds)*NS_PER_SECOND)
+#define RAW(literal) ((struct slice){literal, sizeof(literal) - 1})
+
+static struct pools_view_pool pools[4];
+static struct pools_view_ceiling ceilings[2];
+static struct pools_view_shares shares[2];
+
+static struct pools_view_pool make_pool(const char *name, enum pool_state state, timestamp_ns since,
+                                        uint64_t queued)
+{
+    return (struct pools_view_pool){.name = slice_from_string(name),
+                                    .state = state,
+                                    .since = since,
+                                    .pool.counts[OPEN_JOB_QUEUED] = queued,
+                                    .waits.oldest = TIMESTAMP_UNKNOWN,
+                                    .recent.last_start = TIMESTAMP_UNKNOWN};
+}
+
+static struct pools_view make_view(void)
+{
+    pools[0] = make_pool("gpu", POOL_DEAD, AGO(2760), 40);
+    pools[0].waits.oldest = AGO(2761);
+    pools[0].recent = (struct pool_recent){
+        .is_known = true, .busy_max_day = 6, .busy_max_week = 8, .last_start = AGO(3000)};
+    pools[1] = make_pool("linux,self-hosted,x64", POOL_BUSY, AGO(600), 7);
+    pools[1].waits.oldest = AGO(601);
+    pools[1].running = 20;
+    pools[1].recent = (struct pool_recent){
+        .is_known = true, .busy_max_day = 20, .busy_max_week = 20, .last_start = AGO(4)};
+    pools[2] = make_pool("ubuntu-latest", POOL_CEILING, AGO(300), 3);
+    pools[2].waits.oldest = AGO(301);
+    pools[2].running = 12;
+    pools[2].ceiling = SLICE("hosted");
+    pools[3] = make_pool("win\x1b[2J", POOL_OK, TIMESTAMP_UNKNOWN, 0);
+    ceilings[0] = (struct pools_view_ceiling){
+        .name = SLICE("hosted"), .limit = 12, .running = 12, .queued = 3, .since = AGO(305)};
+    ceilings[1] = (struct pools_view_ceiling){
+        .name = SLICE("macs"), .limit = 50, .running = 2, .since = TIMESTAMP_UNKNOWN};
+    shares[0] = (struct pools_view_shares){{{SLICE("octo/shop"), 9}, {SLICE("octo/site"), 3}}, 2};
+    return (struct pools_view){pools, 4, ceilings, 2};
+}
+
+static void draw(const struct pools_view *view, struct terminal terminal, struct buffer *text)
+{
+    const struct pools_options options = {terminal, NOW};
+    const struct pools_shown shown = {view, shares};
+    struct error error;
+    struct arena arena;
+    arena_init(&arena, 4096);
+    buffer_init(text, 1 << 20);
+    assert_int_equal(pools_render(&shown, &options, &arena, text, &error), ERROR_NONE);
+    assert_int_equal(buffer_append(text, "", 1), ERROR_NONE);
+    arena_release(&arena);
+}
+
+static void expect(const struct pools_view *view, struct terminal terminal, const char *picture)
+{
+    struct buffer text;
+    draw(view, terminal, &text);
+    assert_string_equal(text.data, picture);
+    buffer_release(&text);
+}
+
+static void eighty_columns_show_the_most_important_ones(void **state)
+{
+    struct pools_view view = make_view();
+    (void)state;
+    expect(&view, (struct terminal){.width = 80, .unicode = true},
+           "2026-09-03T04:16:57Z \u00b7 1 pool dead \u00b7 1 busy \u00b7 1 ceiling \u00b7 1 ok "
+           "\u00b7 50 jobs queued\n"
+           "32 running\n"
+           "ceiling hosted: 12 of 12 run for 5m05s, 3 queued \u00b7 octo/shop runs 9\n"
+           "octo/site runs 3\n"
+           "\n"
+           "POOL                 STATE    FOR  QUEUED  OLDEST   RUNNING  LAST START  CEILING\n"
+           "gpu                  dead     46m      40  46m01s    0 of 8     50m ago\n"
+           "linux,sel\u2026osted,x64  busy     10m       7  10m01s  20 of 20      4s ago\n"
+           "ubuntu-latest        ceiling   5m       3   5m01s        12              hosted\n"
+           "win\ufffd[2J              ok                 0                 0\n"
+           "\n"
+           "dead: jobs wait, none runs, and none has started for long: see whether its\n"
+           "runners are online\n"
+           "busy: as many jobs run as ever did in a week: it needs more runners; how many,\n"
+           "`ghatrace whatif --pool NAME` says\n"
+           "ceiling: a limit that several pools share is reached: more runners would not\n"
+           "help; raise the limit, or run less\n");
+}
+
+static void into_a_pipe_nothing_is_shortened(void **state)
+{
+    struct pools_view view = make_view();
+    char name[3001];
+    struct buffer text;
+    (void)state;
+    memset(name, 'a', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    pools[1].name = slice_from_string(name);
+    draw(&view, (struct terminal){.width = TERMINAL_WIDTH_UNLIMITED}, &text);
+    assert_non_null(strstr(text.data, name));
+    assert_non_null(strstr(text.data, "LAST START"));
+    buffer_release(&text);
+}
+
+static void narrow_terminals_keep_state_queue_and_runners(void **state)
+{
+    struct pools_view view = make_view();
+    (void)state;
+    expect(&view, (struct terminal){.width = 40},
+           "2026-09-03T04:16:57Z - 1 pool dead\n"
+           "1 busy - 1 ceiling - 1 ok\n"
+           "50 jobs queued - 32 running\n"
+           "ceiling hosted: 12 of 12 run for 5m05s,\n"
+           "3 queued - octo/shop runs 9\n"
+           "octo/site runs 3\n"
+           "\n"
+           "POOL                STATE    FOR  QUEUED\n"
+           "gpu                 dead     46m      40\n"
+           "linux,se..sted,x64  busy     10m       7\n"
+           "ubuntu-latest       ceiling   5m       3\n"
+           "win?[2J             ok                 0\n"
+           "\n"
+           "dead: jobs wait, none runs, and none has\n"
+           "started for long: see whether its\n"
+           "runners are online\n"
+           "busy: as many jobs run as ever did in a\n"
+           "week: it needs more runners; how many,\n"
+           "`ghatrace whatif --pool NAME` says\n"
+           "ceiling: a limit that several pools\n"
+           "share is reached: more runners would not\n"
+           "help; raise the limit, or run less\n");
+}
+
+static void colours_are_used_only_where_the_terminal_has_them(void **state)
+{
+    struct pools_view view = make_view();
+    struct buffer text;
+    (void)state;
+    draw(&view, (struct terminal){.width = 80, .colour = true}, &text);
+    assert_non_null(strstr(text.data, "\x1b[0;31mdead"));
+    buffer_release(&text);
+    draw(&view, (struct terminal){.width = 80}, &text);
+    assert_null(strchr(text.data, '\x1b'));
+    buffer_release(&text);
+}
+
+static void without_pools_it_is_said_when_there_will_be_some(void **state)
+{
+    struct pools_view view = {.count = 0};
+    (void)state;
+    expect(&view, (struct terminal){.width = 80},
+           "No pool is known: one shows up here with its first job.\n");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(eighty_columns_show_the_most_important_ones),
+        cmocka_unit_test(into_a_pipe_nothing_is_shortened),
+        cmocka_unit_test(narrow_terminals_keep_state_queue_and_runners),
+        cmocka_unit_test(colours_are_used_only_where_the_terminal_has_them),
+        cmocka_unit_test(without_pools_it_is_said_when_there_will_be_some),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
