@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api_object.h"
+#include "ghatrace/admin/api_print.h"
 #include "ghatrace/github/server.h"
 #include "ghatrace/otlp/json.h"
 #include "ghatrace/stats/open_runs.h"
@@ -502,6 +503,66 @@ enum error_code api_render_runs(const struct api_call *call, const struct api_ru
     json_out_close_array(json);
     json_out_text(json, "next", slice_from_string(listing.next));
     api_put_unreadable(&listing.object);
+    arena_release(&listing.run_arena);
+    return api_end(&listing.object, code);
+}
+
+// --- open and finished ones, for a command --------------------------------------------------------
+
+static enum error_code print_finished(struct listing *listing, const struct finished_filter *filter,
+                                      bool *has_more)
+{
+    struct finished_view view;
+    enum error_code code = finished_view_load(&listing->object.reader, filter, &view);
+    if (code != ERROR_NONE)
+        return code;
+    for (size_t i = 0; i < view.count; i++) {
+        json_out_open_object(&listing->object.json, NULL);
+        put_run_fields(&listing->object, &view.runs[i]);
+        json_out_close_object(&listing->object.json);
+    }
+    *has_more = *has_more || view.has_more;
+    return ERROR_NONE;
+}
+
+static enum error_code print_runs(struct listing *listing,
+                                  const struct api_print_selection *selection)
+{
+    struct json_out *json = &listing->object.json;
+    enum error_code code = ERROR_NONE;
+    bool has_more = false;
+    json_out_time(json, "now", listing->object.call->now);
+    json_out_open_array(json, "runs");
+    if (selection->open) {
+        code = list_open(listing);
+        has_more = listing->next[0] != '\0';
+    }
+    if (code == ERROR_NONE && selection->finished)
+        code = print_finished(listing, &selection->filter, &has_more);
+    json_out_close_array(json);
+    json_out_bool(json, "more", has_more);
+    api_put_unreadable(&listing->object);
+    return code;
+}
+
+enum error_code api_print_runs(const struct api_print *print,
+                               const struct api_print_selection *selection, struct error *error)
+{
+    const struct view_sources sources = {.store = print->store,
+                                         .pools = print->pools,
+                                         .id_scheme = print->id_scheme,
+                                         .trace_url = print->trace_url};
+    const struct api_call call = {&sources, print->now, print->arena, print->out, error};
+    const struct api_runs_query query = {.open = true,
+                                         .repository = selection->filter.repository,
+                                         .workflow = selection->filter.workflow,
+                                         .limit = API_RUNS_LOOKED_AT};
+    struct listing listing = {.query = &query, .end = api_list_end(print->out)};
+    enum error_code code = api_begin(&call, &listing.object);
+    if (code != ERROR_NONE)
+        return code;
+    arena_init(&listing.run_arena, RUN_ARENA_BLOCK_BYTES);
+    code = print_runs(&listing, selection);
     arena_release(&listing.run_arena);
     return api_end(&listing.object, code);
 }

@@ -81,7 +81,7 @@ int cli_args_configure(struct cli_args *cli_args, struct config *config);
 int command_fail(const struct error *error);
 
 extern const struct command command_replay, command_top, command_check, command_whatif,
-    command_pools; // the small ones: main.c
+    command_pools, command_runs; // the small ones: main.c
 
 // --- help (settings.c), on standard output ---
 void help_print_program(const struct command *const *commands, size_t count);

@@ -32,7 +32,11 @@ static enum error_code show_pools(const struct cli_args *cli_args, struct store 
 {
     struct view_reader reader = {.arena = cli_args->arena, .error = error};
     if (cli_args->flags[FLAG_JSON] != NULL) {
-        const struct api_print print = {store, *settings, timestamp_now(), cli_args->arena, text};
+        const struct api_print print = {.store = store,
+                                        .pools = *settings,
+                                        .now = timestamp_now(),
+                                        .arena = cli_args->arena,
+                                        .out = text};
         return api_print_pools(&print, error);
     }
     enum error_code code = store_begin(store, false, &reader.transaction, error);

@@ -10,7 +10,6 @@
 #include "ghatrace/base/memory.h"
 #include "ghatrace/base/slice.h"
 #include "ghatrace/term/inspect.h"
-#include "ghatrace/term/runs.h"
 #include "ghatrace/term/waterfall.h"
 #include "ghatrace/trace/ids.h"
 #include "server.h"
@@ -282,51 +281,6 @@ static const struct command command_requeue = {
     .run = run_requeue,
 };
 
-// --- ghatrace runs: open runs and jobs, oldest first ----------------------------------------------
-
-static enum error_code show_runs(const struct cli_args *cli_args, struct store *store,
-                                 struct error *error)
-{
-    const struct runs_options runs = {terminal_detect(STDOUT_FILENO), timestamp_now()};
-    struct runs_list list;
-    struct buffer text;
-    buffer_init(&text, RUNS_MAX_TEXT);
-    enum error_code code = runs_load(store, cli_args->arena, &list, error);
-    if (code == ERROR_NONE)
-        code = runs_render(&list, &runs, cli_args->arena, &text, error);
-    if (code == ERROR_NONE)
-        store_tool_print(&text);
-    if (code == ERROR_NONE)
-        store_tool_report_unreadable(list.unreadable);
-    buffer_release(&text);
-    return code;
-}
-
-static int run_runs(struct cli_args *cli_args)
-{
-    struct config config;
-    struct store *store;
-    struct error error;
-    int status = store_tool_open(cli_args, &config, &store);
-    if (status != EXIT_OK)
-        return status;
-    if (show_runs(cli_args, store, &error) != ERROR_NONE)
-        status = command_fail(&error);
-    store_close(store);
-    return status;
-}
-
-static const struct command command_runs = {
-    .name = "runs",
-    .operands = "",
-    .summary = "the open runs, oldest first",
-    .details = "The column \"for\" shows, by GitHub's clock, how long a job has waited for its "
-               "approval, been\n"
-               "queued or run, and how long a run has been open.\n",
-    .settings = OPTION_SET(STORE_TOOL_SETTINGS),
-    .run = run_runs,
-};
-
 // --- ghatrace serve: the daemon -------------------------------------------------------------------
 
 #define LAST_WORDS_MS 1000 // time limit for writing the last message if standard error is not read
@@ -472,8 +426,8 @@ static const struct command *const commands[] = {
     &command_serve,   // the daemon
     &command_replay,  // sends recorded payloads as GitHub would
     &command_trace,   // a run as a waterfall
-    &command_runs,    // open runs and jobs
-    &command_top,     // the same, refreshing
+    &command_runs,    // open runs and jobs, finished runs
+    &command_top,     // what is open, refreshing
     &command_pools,   // pools of runners and their states
     &command_whatif,  // a pool with other runners
     &command_ids,     // IDs and traceparent

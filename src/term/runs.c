@@ -354,7 +354,7 @@ enum error_code runs_render(const struct runs_list *runs, const struct runs_opti
 #define RUN_ARENA_BLOCK_BYTES ((size_t)64 * 1024)
 
 struct entry_loader {
-    struct store *store;
+    const struct runs_source *source;
     struct arena *arena;
     struct runs_list *list;
     size_t capacity;
@@ -381,6 +381,8 @@ static bool keep_entry(struct entry_loader *loader, const struct run_view *view,
                        struct runs_entry entry)
 {
     struct runs_list *list = loader->list;
+    if (!finished_filter_has(loader->source->filter, view->repository, entry.workflow))
+        return true;
     if (list->count == loader->capacity) {
         size_t capacity = loader->capacity > 0 ? 2 * loader->capacity : FIRST_CAPACITY;
         struct runs_entry *entries = arena_allocate_array(loader->arena, capacity, sizeof *entries);
@@ -435,7 +437,8 @@ static enum error_code load_slice(struct entry_loader *loader, struct store_key 
     const struct run_view_limits limits = {.jobs = SIZE_MAX};
     struct view_reader reader = {.arena = &loader->run_arena, .error = loader->error};
     size_t states = 0;
-    enum error_code code = store_begin(loader->store, false, &reader.transaction, reader.error);
+    enum error_code code =
+        store_begin(loader->source->store, false, &reader.transaction, reader.error);
     if (code != ERROR_NONE)
         return code;
     while (states < SLICE_STATES && code == ERROR_NONE) {
@@ -451,10 +454,10 @@ static enum error_code load_slice(struct entry_loader *loader, struct store_key 
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-enum error_code runs_load(struct store *store, struct arena *arena, struct runs_list *list,
-                          struct error *error)
+enum error_code runs_load(const struct runs_source *source, struct arena *arena,
+                          struct runs_list *list, struct error *error)
 {
-    struct entry_loader loader = {.store = store, .arena = arena, .list = list, .error = error};
+    struct entry_loader loader = {.source = source, .arena = arena, .list = list, .error = error};
     struct store_key key = {0};
     bool is_end = false;
     enum error_code code = ERROR_NONE;

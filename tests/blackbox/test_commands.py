@@ -198,7 +198,7 @@ class Commands(harness.BlackBoxTest):
         job = old.job("still building")
         daemon.accept(new.requested(), old.requested(), job.queued(), job.in_progress())
         daemon.accept(done.requested(), done.completed())
-        shown = daemon.command("runs")
+        shown = daemon.command("runs", "--open")
         self.assertEqual(shown.returncode, 0, shown.stderr)
         self.assertIn(str(old.run_id), shown.stdout)
         self.assertIn(str(new.run_id), shown.stdout)

@@ -156,7 +156,7 @@ class Inspect(harness.BlackBoxTest):
         database.mkdir()
         fixture = harness.ROOT / "tests/fixtures/store/dea6e4c/data.mdb.gz"
         (database / "data.mdb").write_bytes(gzip.decompress(fixture.read_bytes()))
-        for run in {line.split()[-1] for line in daemon.command("runs").stdout.split("\n") if re.search(r" \d+/1$", line)}:
+        for run in {line.split()[-1] for line in daemon.command("runs", "--open").stdout.split("\n") if re.search(r" \d+/1$", line)}:
             self.assertRegex(self.inspect(daemon, run), r"\nrun: state, layout 1, \d+ bytes\n  phase +open\n")
         self.assertEqual([file.name for file in database.iterdir()], ["data.mdb"])
 

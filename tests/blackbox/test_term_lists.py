@@ -1,4 +1,4 @@
-"""`ghatrace pools`: in a terminal, into a pipe, and as JSON."""
+"""`ghatrace pools` and `ghatrace runs`: in a terminal, into a pipe, and as JSON."""
 import fcntl
 import json
 import os
@@ -10,7 +10,7 @@ import time
 import unicodedata
 
 import harness
-from payloads import Run
+from payloads import Repository, Run
 from test_admin import get_json
 from test_top import has_terminals
 
@@ -115,3 +115,68 @@ class TerminalLists(harness.BlackBoxTest):
     def test_without_pools_it_is_said_when_there_will_be_some(self):
         shown = self.new_daemon().command("pools")
         self.assertEqual((shown.returncode, shown.stdout), (0, "No pool is known: one shows up here with its first job.\n"))
+
+    # --- runs ---
+
+    def finish(self, daemon, name, ended, conclusion="success", repository="acme/shop", workflow="CI"):
+        """A run of one minute that ended so long ago."""
+        run = Run(age=ended + 60, workflow=workflow, conclusion=conclusion, repository=Repository(repository), head_branch=name)
+        run.updated = run.created + 60
+        daemon.accept(run.requested(), run.completed())
+        return run
+
+    def finished_runs(self):
+        daemon = self.new_daemon()
+        open_run = Run(age=500, workflow="Still open")
+        daemon.accept(open_run.requested())
+        runs = {"b": self.finish(daemon, "b", 600, "failure"), "a": self.finish(daemon, "a", 60),
+                "d": self.finish(daemon, "d", 90000, "failure", "acme/site", "Evil \x1b[2J"),
+                "c": self.finish(daemon, "c", 3000, "cancelled", "acme/site", "Nightly " + "x" * 120)}
+        names = {f"{run.run_id}/1": name for name, run in runs.items()} | {f"{open_run.run_id}/1": "open"}
+        harness.wait_until(lambda: len(get_json(daemon, "/api/runs")["runs"]) == 4, what="four finished runs")
+        return daemon, names
+
+    def listed(self, names, shown):
+        self.assertEqual((shown.returncode, shown.stderr), (0, ""))
+        return "".join(names[word] + " " for line in shown.stdout.splitlines() for word in line.split() if word in names)
+
+    def test_runs_lists_what_is_open_and_then_finished_runs_by_their_ends(self):
+        daemon, names = self.finished_runs()
+        for flags, expected in (((), "open a b c d "), (("--open",), "open "), (("--failed",), "b d "), (("--since", "1h"), "a b c "),
+                                (("--repo", "SITE"), "c d "), (("--workflow", "nightly"), "c "), (("--failed", "--since", "1h"), "b "),
+                                (("--repo", "acme/", "--workflow", "ci"), "a b "), (("--limit", "2"), "open a b "),
+                                (("--workflow", "still"), "open ")):
+            with self.subTest(flags):
+                shown = daemon.command("runs", *flags)
+                self.assertEqual(self.listed(names, shown), expected)
+                printed = daemon.command("runs", "--json", *flags)
+                self.assertEqual((printed.returncode, printed.stderr), (0, ""))
+                answer = json.loads(printed.stdout)
+                self.assertEqual("".join(names[f"{run['run_id']}/1"] + " " for run in answer["runs"]), expected)
+                self.assertEqual(answer["more"], "--limit" in flags)
+                self.assertEqual("There are more" in shown.stdout, "--limit" in flags)
+        self.assertEqual(daemon.command("runs", "--failed", "--repo", "none").stdout, "No finished run matches.\n")
+
+    def test_runs_as_json_are_those_of_the_api(self):
+        daemon, _ = self.finished_runs()
+        printed = json.loads(daemon.command("runs", "--json").stdout)["runs"]
+        answered = get_json(daemon, "/api/runs?state=open")["runs"] + get_json(daemon, "/api/runs")["runs"]
+        by_id = lambda runs: sorted(runs, key=lambda run: run["run_id"])
+        self.assertEqual(by_id(printed), by_id(answered))
+
+    def test_runs_fit_the_terminal_but_are_whole_in_a_pipe(self):
+        daemon, names = self.finished_runs()
+        self.check_widths(daemon, "runs")
+        self.check_widths(daemon, "runs", "--failed")
+        at_80 = self.in_terminal(daemon, "runs", "--repo", "site")
+        self.assertNotIn("x" * 120, at_80)
+        self.assertEqual([name in at_80 for name in names].count(True), 2)
+        self.assertIn("x" * 120, daemon.command("runs").stdout)
+
+    def test_flags_of_runs_that_make_no_sense_are_refused(self):
+        daemon = self.new_daemon()
+        for flags in (("--open", "--failed"), ("--open", "--since", "1h"), ("--limit", "0"), ("--limit", "x"), ("--since", "soon")):
+            with self.subTest(flags):
+                refused = daemon.command("runs", *flags)
+                self.assertEqual((refused.returncode, refused.stdout), (2, ""))
+                self.assertIn("--" + flags[-2 if flags[-1][0] != "-" else -1].lstrip("-"), refused.stderr)

@@ -7,11 +7,15 @@
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/time.h"
 #include "ghatrace/store/store.h"
+#include "ghatrace/trace/ids.h"
+#include "ghatrace/view/finished_view.h"
 #include "ghatrace/view/pools_view.h"
 
 struct api_print {
     struct store *store;
     struct pools_view_settings pools;
+    enum id_scheme id_scheme; // this and the next: for runs
+    const char *trace_url;    // NULL: none
     timestamp_ns now;
     struct arena *arena; // used only during the call
     struct buffer *out;
@@ -19,5 +23,15 @@ struct api_print {
 
 // Appends what GET /api/pools answers. ERROR_MEMORY, ERROR_TOO_LARGE (the buffer's limit), or as the store reports.
 enum error_code api_print_pools(const struct api_print *print, struct error *error) MUST_CHECK;
+
+// Appends {"now", "runs", "more", "unreadable"}: open runs as GET /api/runs?state=open lists them, then finished ones, as
+// it lists these, but in the order of finished_view_load(); "more" says whether either were left out.
+struct api_print_selection {
+    bool open, finished; // which are listed
+    struct finished_filter filter;
+};
+enum error_code api_print_runs(const struct api_print *print,
+                               const struct api_print_selection *selection,
+                               struct error *error) MUST_CHECK;
 
 #endif

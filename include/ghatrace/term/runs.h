@@ -1,4 +1,4 @@
-// Open runs and jobs, oldest first: `ghatrace runs`.
+// Open runs and jobs, oldest first, and finished runs, the newest end first: `ghatrace runs`.
 #ifndef GHATRACE_TERM_RUNS_H
 #define GHATRACE_TERM_RUNS_H
 
@@ -12,6 +12,7 @@
 #include "ghatrace/base/time.h"
 #include "ghatrace/store/store.h"
 #include "ghatrace/term/text.h"
+#include "ghatrace/view/finished_view.h"
 
 enum runs_state {
     RUNS_JOB_WAITING, // for its environment's rules
@@ -43,7 +44,7 @@ struct runs_list {
 };
 
 struct runs_options {
-    struct terminal terminal; // from terminal_detect()
+    struct terminal terminal; // from terminal_detect_list()
     // The reference for ages: the column "for" shows how long a job has waited, queued or run, and how long a run has
     // been open.
     timestamp_ns now;
@@ -56,9 +57,19 @@ enum error_code runs_render(const struct runs_list *list, const struct runs_opti
                             struct arena *scratch, struct buffer *out,
                             struct error *error) MUST_CHECK;
 
+// The same for finished runs: one row each, and whether there are more. Columns that do not fit are omitted, the least
+// important first.
+enum error_code runs_render_finished(const struct finished_view *view,
+                                     const struct runs_options *options, struct arena *scratch,
+                                     struct buffer *out, struct error *error) MUST_CHECK;
+
 // Reads open runs and jobs from the store, in short read transactions; everything is copied to `arena`. What was read
-// before an error is in `list`.
-enum error_code runs_load(struct store *store, struct arena *arena, struct runs_list *list,
-                          struct error *error) MUST_CHECK;
+// before an error is in `list`. `filter`: only by its repository and its workflow.
+struct runs_source {
+    struct store *store;
+    const struct finished_filter *filter;
+};
+enum error_code runs_load(const struct runs_source *source, struct arena *arena,
+                          struct runs_list *list, struct error *error) MUST_CHECK;
 
 #endif

@@ -1,0 +1,165 @@
+// ghatrace runs: open runs and jobs, oldest first, then finished runs, the newest end first.
+#include <unistd.h>
+
+#include "cli.h"
+#include "ghatrace/admin/api_print.h"
+#include "ghatrace/term/runs.h"
+
+#define LIMIT_DEFAULT 50
+
+enum { FLAG_OPEN, FLAG_FAILED, FLAG_REPO, FLAG_WORKFLOW, FLAG_SINCE, FLAG_LIMIT, FLAG_JSON };
+
+static const struct flag flags[] = {
+    [FLAG_OPEN] = {"open", NULL, "only what is open"},
+    [FLAG_FAILED] = {"failed", NULL, "only finished runs that failed"},
+    [FLAG_REPO] = {"repo", "TEXT", "only of repositories with this in their name, in any case"},
+    [FLAG_WORKFLOW] = {"workflow", "TEXT",
+                       "only of workflows with this in their name, in any case"},
+    [FLAG_SINCE] = {"since", "TIME", "only finished runs that ended since, as 2h or 7d"},
+    [FLAG_LIMIT] = {"limit", "N", "how many finished runs at most, 50 if not given"},
+    [FLAG_JSON] = {"json", NULL, "print JSON, each run as in /api/runs"},
+};
+
+static enum error_code read_limit(const char *text, size_t *limit, struct error *error)
+{
+    long long number = LIMIT_DEFAULT;
+    if (text != NULL && (!slice_parse_int64(slice_from_string(text), &number) || number < 1 ||
+                         number > FINISHED_VIEW_MOST))
+        return error_set(error, ERROR_USAGE, "--limit: \"%.40s\": want a number from 1 to %d", text,
+                         FINISHED_VIEW_MOST);
+    *limit = (size_t)number;
+    return ERROR_NONE;
+}
+
+static enum error_code read_since(const char *text, timestamp_ns now, timestamp_ns *since,
+                                  struct error *error)
+{
+    duration_ns age;
+    *since = TIMESTAMP_UNKNOWN;
+    if (text == NULL)
+        return ERROR_NONE;
+    if (!duration_parse(slice_from_string(text), &age) || age < NS_PER_SECOND)
+        return error_set(error, ERROR_USAGE, "--since: \"%.40s\": want a time, as 2h or 7d", text);
+    if (age >= now)
+        return error_set(error, ERROR_USAGE, "--since: that is before 1970");
+    *since = now - age;
+    return ERROR_NONE;
+}
+
+static enum error_code read_selection(const struct cli_args *cli_args, timestamp_ns now,
+                                      struct api_print_selection *selection, struct error *error)
+{
+    const char *const *given = cli_args->flags;
+    const char *finished_only = given[FLAG_FAILED] != NULL  ? "failed"
+                                : given[FLAG_SINCE] != NULL ? "since"
+                                                            : NULL;
+    *selection = (struct api_print_selection){
+        .open = finished_only == NULL,
+        .finished = given[FLAG_OPEN] == NULL,
+        .filter = {.repository = slice_from_string(given[FLAG_REPO]),
+                   .workflow = slice_from_string(given[FLAG_WORKFLOW]),
+                   .is_failed = given[FLAG_FAILED] != NULL},
+    };
+    if (!selection->finished && finished_only != NULL)
+        return error_set(error, ERROR_USAGE, "--%s: is about finished runs, --open leaves them out",
+                         finished_only);
+    enum error_code code = read_limit(given[FLAG_LIMIT], &selection->filter.limit, error);
+    return code == ERROR_NONE ? read_since(given[FLAG_SINCE], now, &selection->filter.since, error)
+                              : code;
+}
+
+struct page {
+    const struct api_print *print;
+    const struct api_print_selection *selection;
+    struct runs_options options;
+    uint64_t unreadable;
+};
+
+static enum error_code draw_open(struct page *page, struct error *error)
+{
+    const struct api_print *print = page->print;
+    const struct runs_source source = {print->store, &page->selection->filter};
+    struct runs_list list;
+    enum error_code code = runs_load(&source, print->arena, &list, error);
+    if (code == ERROR_NONE)
+        code = runs_render(&list, &page->options, print->arena, print->out, error);
+    page->unreadable = list.unreadable;
+    return code;
+}
+
+static enum error_code draw_finished(struct page *page, struct error *error)
+{
+    const struct api_print *print = page->print;
+    struct view_reader reader = {.arena = print->arena, .error = error};
+    struct finished_view view;
+    enum error_code code = store_begin(print->store, false, &reader.transaction, error);
+    if (code != ERROR_NONE)
+        return code;
+    code = finished_view_load(&reader, &page->selection->filter, &view);
+    if (code == ERROR_NONE && page->selection->open && view.count > 0)
+        code = buffer_append_string(print->out, "\n");
+    if (code == ERROR_NONE && (view.count > 0 || !page->selection->open))
+        code = runs_render_finished(&view, &page->options, print->arena, print->out, error);
+    page->unreadable += store_unreadable(reader.transaction);
+    store_abort(reader.transaction);
+    return code;
+}
+
+static enum error_code show_runs(const struct api_print *print,
+                                 const struct api_print_selection *selection, struct error *error)
+{
+    struct page page = {
+        print, selection, {terminal_detect_list(STDOUT_FILENO), print->now}, .unreadable = 0};
+    enum error_code code = selection->open ? draw_open(&page, error) : ERROR_NONE;
+    if (code == ERROR_NONE && selection->finished)
+        code = draw_finished(&page, error);
+    if (code == ERROR_NONE)
+        store_tool_report_unreadable(page.unreadable);
+    return code;
+}
+
+static int run_runs(struct cli_args *cli_args)
+{
+    struct api_print_selection selection;
+    struct api_print print = {.arena = cli_args->arena, .now = timestamp_now()};
+    struct config config;
+    struct buffer text;
+    struct error error;
+    if (read_selection(cli_args, print.now, &selection, &error) != ERROR_NONE)
+        return command_fail(&error);
+    int status = store_tool_open(cli_args, &config, &print.store);
+    if (status != EXIT_OK)
+        return status;
+    buffer_init(&text, RUNS_MAX_TEXT);
+    print.out = &text;
+    print.pools = config.pools;
+    print.id_scheme = config.engine.policy.scheme;
+    print.trace_url = config.trace_url;
+    enum error_code code = cli_args->flags[FLAG_JSON] != NULL
+                               ? api_print_runs(&print, &selection, &error)
+                               : show_runs(&print, &selection, &error);
+    if (code == ERROR_NONE)
+        store_tool_print(&text);
+    else
+        status = command_fail(&error);
+    buffer_release(&text);
+    store_close(print.store);
+    return status;
+}
+
+const struct command command_runs = {
+    .name = "runs",
+    .operands = "",
+    .summary = "the open runs, oldest first, and the finished ones, newest end first",
+    .details =
+        "The column \"for\" shows, by GitHub's clock, how long a job has waited for its approval, "
+        "been\n"
+        "queued or run, and how long a run has been open. --failed and --since show only finished "
+        "runs.\n"
+        "Into a file or a pipe nothing is shortened, unless COLUMNS is set.\n",
+    .settings = OPTION_SET(STORE_TOOL_SETTINGS, [OPTION_ID_JOB_GRACE] = true,
+                           [OPTION_ID_ID_SCHEME] = true, [OPTION_ID_TRACE_URL] = true),
+    .flags = flags,
+    .flag_count = sizeof flags / sizeof flags[0],
+    .run = run_runs,
+};
