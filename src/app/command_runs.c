@@ -80,8 +80,10 @@ static enum error_code draw_open(struct page *page, struct error *error)
     const struct api_print *print = page->print;
     const struct runs_source source = {print->store, &page->selection->filter};
     struct runs_list list;
+    bool is_filtered = source.filter->repository.len + source.filter->workflow.len > 0;
     enum error_code code = runs_load(&source, print->arena, &list, error);
-    if (code == ERROR_NONE)
+    // That nothing is open is not said where some of it was not asked for, unless that is all.
+    if (code == ERROR_NONE && (list.count > 0 || !is_filtered || !page->selection->finished))
         code = runs_render(&list, &page->options, print->arena, print->out, error);
     page->unreadable = list.unreadable;
     return code;
@@ -96,9 +98,10 @@ static enum error_code draw_finished(struct page *page, struct error *error)
     if (code != ERROR_NONE)
         return code;
     code = finished_view_load(&reader, &page->selection->filter, &view);
-    if (code == ERROR_NONE && page->selection->open && view.count > 0)
+    bool is_first = print->out->len == 0;
+    if (code == ERROR_NONE && !is_first && view.count > 0)
         code = buffer_append_string(print->out, "\n");
-    if (code == ERROR_NONE && (view.count > 0 || !page->selection->open))
+    if (code == ERROR_NONE && (view.count > 0 || is_first))
         code = runs_render_finished(&view, &page->options, print->arena, print->out, error);
     page->unreadable += store_unreadable(reader.transaction);
     store_abort(reader.transaction);

@@ -155,7 +155,10 @@ class TerminalLists(harness.BlackBoxTest):
                 self.assertEqual("".join(names[f"{run['run_id']}/1"] + " " for run in answer["runs"]), expected)
                 self.assertEqual(answer["more"], "--limit" in flags)
                 self.assertEqual("There are more" in shown.stdout, "--limit" in flags)
-        self.assertEqual(daemon.command("runs", "--failed", "--repo", "none").stdout, "No finished run matches.\n")
+        for flags in (("--failed", "--repo", "none"), ("--workflow", "none")):
+            self.assertEqual(daemon.command("runs", *flags).stdout, "No finished run matches.\n")
+        self.assertTrue(daemon.command("runs", "--workflow", "nightly").stdout.lstrip().startswith("ended"))
+        self.assertTrue(daemon.command("runs", "--open", "--workflow", "nightly").stdout.startswith("Nothing is open."))
 
     def test_runs_as_json_are_those_of_the_api(self):
         daemon, _ = self.finished_runs()
