@@ -164,7 +164,7 @@ static enum error_code refuse_flag(struct reader *reader, const struct argument 
                      argument->shown + 2, nearest);
 }
 
-// "--no-steps".
+// "--no-steps"; "--no-config" is `--config=`.
 static enum error_code parse_negation(struct reader *reader, const struct argument *argument,
                                       bool *is_taken)
 {
@@ -173,12 +173,14 @@ static enum error_code parse_negation(struct reader *reader, const struct argume
         return ERROR_NONE;
     int id = option_find((struct slice){.data = argument->name.data + prefix.len,
                                         .len = argument->name.len - prefix.len});
-    if (!has_setting(reader->cli_args->command, id) || options[id].type != OPTION_SWITCH)
+    if (!has_setting(reader->cli_args->command, id) ||
+        (options[id].type != OPTION_SWITCH && id != OPTION_ID_CONFIG))
         return ERROR_NONE;
     *is_taken = true;
     if (argument->value != NULL)
         return error_set(reader->error, ERROR_USAGE, "%s: takes no value", argument->shown);
-    const struct setting_given given = {SOURCE_FLAG, argument->shown, SLICE("off")};
+    const struct setting_given given = {SOURCE_FLAG, argument->shown,
+                                        id == OPTION_ID_CONFIG ? SLICE_EMPTY : SLICE("off")};
     return settings_put(&reader->cli_args->settings, (enum option_id)id, &given, reader->error);
 }
 
@@ -254,6 +256,7 @@ enum error_code cli_args_parse(struct cli_args *cli_args, const struct command *
     *cli_args =
         (struct cli_args){.command = command, .arena = arena, .environment = line->environment};
     settings_init(&cli_args->settings, arena);
+    cli_args->settings.system_file = SETTINGS_SYSTEM_FILE;
     const char **operands = arena_allocate_array(arena, line->count + 1, sizeof *operands);
     if (operands == NULL)
         return error_set(error, ERROR_MEMORY, "command line: out of memory");

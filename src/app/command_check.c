@@ -53,7 +53,9 @@ static void print_text(enum option_id id, const char *text)
 {
     if (text == NULL)
         return;
-    if (id == OPTION_ID_OTLP_ENDPOINT)
+    if (id == OPTION_ID_CONFIG && text[0] == '\0')
+        printf("(none)");
+    else if (id == OPTION_ID_OTLP_ENDPOINT)
         print_url(text);
     else if (id == OPTION_ID_OTLP_PROXY)
         print_proxy(text);

@@ -306,6 +306,10 @@ static int run_serve(struct cli_args *cli_args)
     log_configure(config.log_level, config.log_format);
     if (log_start(&error) != ERROR_NONE)
         return command_fail(&error);
+    if (config.config != NULL && config.config[0] != '\0')
+        log_info("configuration", LOG_STRING("file", config.config),
+                 LOG_STRING("named_by", setting_source_text(
+                                            cli_args->settings.items[OPTION_ID_CONFIG].source)));
     for (size_t i = 0; i < config.warnings.count; i++)
         log_warn("configuration", LOG_STRING("warning", config.warnings.items[i]));
     if (server_run(&config, &error) != ERROR_NONE)

@@ -6,6 +6,7 @@
 #include <ini.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cli.h"
 #include "config.h"
@@ -301,7 +302,7 @@ void settings_init(struct settings *settings, struct arena *arena)
 
 const char *setting_source_text(enum setting_source source)
 {
-    static const char *const texts[] = {"default", "file", "environment", "flag"};
+    static const char *const texts[] = {"default", "default path", "file", "environment", "flag"};
     return texts[source];
 }
 
@@ -424,6 +425,45 @@ enum error_code settings_read_environment(struct settings *settings, char *const
     return ERROR_NONE;
 }
 
+// Not one in a folder that may not be searched: it cannot be known whether it is there.
+static bool is_there(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0;
+}
+
+// NULL: none is there, or there is no memory. Relative paths are invalid (XDG Base Directory Specification, "Basics").
+static const char *find_user_file(struct arena *arena, char *const *environment)
+{
+    const char *folder = environment_get(environment, "XDG_CONFIG_HOME");
+    const char *below = "";
+    struct slice path;
+    if (folder == NULL || folder[0] != '/') {
+        folder = environment_get(environment, "HOME");
+        below = "/.config";
+    }
+    if (folder == NULL || folder[0] != '/' ||
+        !arena_format(arena, &path, "%s%s/ghatrace/ghatrace.conf%c", folder, below, '\0'))
+        return NULL;
+    return is_there(path.data) ? path.data : NULL;
+}
+
+static enum error_code read_usual_file(struct settings *settings, char *const *environment,
+                                       struct error *error)
+{
+    const char *path = find_user_file(settings->arena, environment);
+    if (path == NULL && settings->system_file != NULL && is_there(settings->system_file))
+        path = settings->system_file;
+    if (path == NULL)
+        return ERROR_NONE;
+    const struct setting_given given = {SOURCE_SEARCH, path, slice_from_string(path)};
+    enum error_code code = settings_put(settings, OPTION_ID_CONFIG, &given, error);
+    if (code == ERROR_NONE)
+        code = settings_read_file(settings, path, error);
+    return code == ERROR_NONE ? code
+                              : error_wrap(error, "the default file (--no-config reads none)");
+}
+
 enum error_code settings_complete(struct settings *settings, char *const *environment,
                                   struct error *error)
 {
@@ -431,7 +471,9 @@ enum error_code settings_complete(struct settings *settings, char *const *enviro
     if (code != ERROR_NONE)
         return code;
     const struct setting_value *config = settings->items[OPTION_ID_CONFIG].last;
-    return config == NULL ? ERROR_NONE : settings_read_file(settings, config->text, error);
+    if (config == NULL)
+        return read_usual_file(settings, environment, error);
+    return config->text[0] == '\0' ? ERROR_NONE : settings_read_file(settings, config->text, error);
 }
 
 const char *environment_get(char *const *environment, const char *name)

@@ -79,7 +79,8 @@ struct slice option_choice_word(const char *values, size_t position);
 // read. A setting that may be given several times is a list; the stronger source replaces the weaker one's whole
 // list.
 
-enum setting_source { SOURCE_DEFAULT, SOURCE_FILE, SOURCE_ENVIRONMENT, SOURCE_FLAG };
+// SOURCE_SEARCH: of `config`, a file that was found where it usually is.
+enum setting_source { SOURCE_DEFAULT, SOURCE_SEARCH, SOURCE_FILE, SOURCE_ENVIRONMENT, SOURCE_FLAG };
 
 struct setting_value {
     const char *text;
@@ -95,7 +96,10 @@ struct setting {
 struct settings {
     struct arena *arena; // not owned; holds all texts
     struct setting items[OPTIONS_COUNT];
+    const char *system_file; // for settings_complete(); NULL: none
 };
+
+#define SETTINGS_SYSTEM_FILE "/etc/ghatrace/ghatrace.conf"
 
 void settings_init(struct settings *settings, struct arena *arena);
 
@@ -127,11 +131,13 @@ enum error_code settings_read_file(struct settings *settings, const char *path,
 enum error_code settings_read_text(struct settings *settings, const char *path, struct slice text,
                                    struct error *error) MUST_CHECK;
 
-// Reads the file named by `config`, if set, then the environment; flags were set before.
+// Reads the environment, then the file named by `config`; flags were set before. If that names none, the first of these
+// is read that exists, and `config` is set to it: ghatrace/ghatrace.conf in $XDG_CONFIG_HOME (if that is not set,
+// $HOME/.config: XDG Base Directory Specification 0.8), and `system_file`. If it is empty, no file is read.
 enum error_code settings_complete(struct settings *settings, char *const *environment,
                                   struct error *error) MUST_CHECK;
 
-// "flag", "environment", "file", "default".
+// "flag", "environment", "file", "default path", "default".
 const char *setting_source_text(enum setting_source source);
 
 #endif

@@ -229,7 +229,8 @@ SETTING(LOG_LEVEL, "log-level", CHOICE(log_level), "info", "debug|info|warn|erro
 SETTING(LOG_FORMAT, "log-format", CHOICE(log_format), "text", "text|json",
         "logfmt or JSON lines, on standard error")
 SETTING(CONFIG, "config", TEXT(config), NULL, "FILE",
-        "file with settings, one `name = value` a line",
-        .unpreset = "none")
+        "file with settings, one `name = value` a line; --no-config: none",
+        .unpreset = "$XDG_CONFIG_HOME/ghatrace/ghatrace.conf, else " SETTINGS_SYSTEM_FILE ", if there",
+        .may_be_empty = true)
 
 // clang-format on

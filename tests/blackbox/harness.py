@@ -126,10 +126,12 @@ class Client:
 
 
 def clean_environment(extra=None):
-    """This process's, without what changes the daemon: proxies are found in variables of either case."""
+    """This process's, without what changes the daemon: proxies are found in variables of either case. The files of
+    settings that this machine may have are not read, as an empty one is named."""
     prefixes = ("OTEL_", "GHATRACE_", "GITHUB_", "HTTP_", "HTTPS_", "LISTEN_", "NOTIFY_", "WATCHDOG_")
     environment = {key: value for key, value in os.environ.items()
                    if not key.startswith(prefixes) and key.lower() not in ("http_proxy", "https_proxy", "all_proxy", "no_proxy")}
+    environment["GHATRACE_CONFIG"] = "/dev/null"
     environment.update(extra or {})
     return environment
 

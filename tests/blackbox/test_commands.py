@@ -1,6 +1,7 @@
 """The subcommands, the settings, and how the program starts and ends."""
 import hashlib
 import json
+import os
 import pathlib
 import re
 import socket
@@ -141,6 +142,39 @@ class Commands(harness.BlackBoxTest):
         self.assertIn("11s", lines["root-grace"])
         self.assertIn("15m", lines["job-grace"], "environment beats file")
         self.assertIn("17m", lines["run-idle"], "flag beats environment")
+
+    def test_without_config_the_file_in_the_usual_place_is_read(self):
+        home, other = self.new_folder(), self.new_folder() + "/other.conf"
+        os.mkdir(f"{home}/ghatrace")
+        usual = f"{home}/ghatrace/ghatrace.conf"
+        for path, idle in ((usual, "17m"), (other, "18m")):
+            with open(path, "w") as file:
+                file.write(f"run-idle = {idle}\n")
+        unnamed = {"GHATRACE_CONFIG": "", "XDG_CONFIG_HOME": home}
+        check = lambda *flags, **env: run_command("check", "--insecure-no-signature", *flags, env={**unnamed, **env})
+        for flags, env, idle, config in (((), {}, "17m  (from file)", f"{usual}  (from default path)"),
+                                         (("--config", other), {}, "18m  (from file)", f"{other}  (from flag)"),
+                                         ((), {"GHATRACE_CONFIG": other}, "18m  (from file)", f"{other}  (from environment)"),
+                                         (("--no-config",), {}, None, "(none)  (from flag)"), (("--config=",), {}, None, "(none)  (from flag)")):
+            with self.subTest(flags):
+                shown = check(*flags, **env)
+                self.assertEqual((shown.returncode, shown.stderr), (0, ""))
+                self.assertIn(f"\nconfig = {config}\n", shown.stdout)
+                self.assertIn(f"\nrun-idle = {idle}\n" if idle else "  (from default)\n", shown.stdout)
+                self.assertEqual("17m" in shown.stdout or "18m" in shown.stdout, idle is not None)
+        with open(usual, "a") as file:
+            file.write("run-idel = 1m\n")
+        self.assert_usage_error(check(), usual, "run-idle", "--no-config")
+        self.assertEqual(check("--no-config").returncode, 0)
+
+    def test_the_log_says_which_file_of_settings_was_read(self):
+        home = self.new_folder()
+        os.mkdir(f"{home}/ghatrace")
+        usual = f"{home}/ghatrace/ghatrace.conf"
+        open(usual, "w").close()
+        daemon = self.new_daemon(env={"GHATRACE_CONFIG": "", "XDG_CONFIG_HOME": home})
+        line = f'msg=configuration file={usual} named_by="default path"'
+        harness.wait_until(lambda: line in daemon.log, what=f"the line {line}")
 
     def test_check_does_not_show_secrets(self):
         shown = run_command("check", env={

@@ -7,6 +7,8 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include "configuring.h"
 #include "support/temp_folder.h"
@@ -250,6 +252,109 @@ static void the_environment_may_name_the_file(void **state)
     assert_true(temp_folder_remove(&folder));
 }
 
+// $XDG_CONFIG_HOME, $HOME/.config and the system's, in a folder of the test.
+struct usual_files {
+    struct temp_folder folder;
+    char xdg[TEMP_FOLDER_PATH_SIZE + 32], home[TEMP_FOLDER_PATH_SIZE + 32];
+    char system[TEMP_FOLDER_PATH_SIZE];
+};
+
+static void write_usual(const char *folder, const char *below, const char *text)
+{
+    char path[2 * TEMP_FOLDER_PATH_SIZE + 64];
+    (void)snprintf(path, sizeof path, "%s%s/ghatrace/ghatrace.conf", folder, below);
+    for (char *slash = strchr(path + strlen(folder), '/'); slash != NULL;
+         slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        (void)mkdir(path, 0700);
+        *slash = '/';
+    }
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+// The database's folder as the settings have it with these variables ("": not set), and where that is from.
+static void assert_usual(const struct usual_files *files, const char *const *variables,
+                         const char *expected, enum setting_source source)
+{
+    struct configuring c;
+    configuring_init(&c);
+    c.settings.system_file = files->system;
+    for (; *variables != NULL; variables++)
+        configuring_variable(&c, *variables);
+    assert_int_equal(settings_complete(&c.settings, c.environment, &c.error), ERROR_NONE);
+    const struct setting *db = &c.settings.items[OPTION_ID_DB];
+    assert_string_equal(db->last != NULL ? db->last->text : "none", expected);
+    assert_int_equal(c.settings.items[OPTION_ID_CONFIG].source, source);
+    configuring_release(&c);
+}
+
+static void without_a_named_file_the_first_usual_one_is_read(void **state)
+{
+    struct usual_files files;
+    char path[TEMP_FOLDER_PATH_SIZE];
+    (void)state;
+    assert_true(temp_folder_create(&files.folder));
+    assert_true(temp_folder_path(&files.folder, "system.conf", files.system));
+    assert_true(temp_folder_path(&files.folder, "home", path));
+    (void)mkdir(path, 0700);
+    (void)snprintf(files.home, sizeof files.home, "HOME=%s", path);
+    (void)snprintf(files.xdg, sizeof files.xdg, "XDG_CONFIG_HOME=%s/xdg", path);
+    const char *const both[] = {files.xdg, files.home, NULL},
+                      *const only_home[] = {files.home, NULL},
+                      *const relative[] = {"XDG_CONFIG_HOME=x", files.home, NULL},
+                      *const named[] = {files.xdg, "GHATRACE_CONFIG=/dev/null", NULL},
+                      *const nothing[] = {NULL};
+    assert_usual(&files, both, "none", SOURCE_DEFAULT);
+    assert_true(temp_folder_write(&files.folder, "system.conf", "db = system\n", 12));
+    assert_usual(&files, both, "system", SOURCE_SEARCH);
+    assert_usual(&files, nothing, "system", SOURCE_SEARCH);
+    write_usual(path, "/.config", "db = home\n");
+    assert_usual(&files, only_home, "home", SOURCE_SEARCH);
+    assert_usual(&files, relative, "home", SOURCE_SEARCH);
+    assert_usual(&files, both, "system", SOURCE_SEARCH);
+    write_usual(path, "/xdg", "db = xdg\n");
+    assert_usual(&files, both, "xdg", SOURCE_SEARCH);
+    assert_usual(&files, named, "none", SOURCE_ENVIRONMENT);
+    assert_true(temp_folder_remove(&files.folder));
+}
+
+static void with_an_empty_name_no_file_is_read(void **state)
+{
+    struct usual_files files;
+    struct configuring c;
+    (void)state;
+    assert_true(temp_folder_create(&files.folder));
+    assert_true(temp_folder_path(&files.folder, "system.conf", files.system));
+    assert_true(temp_folder_write(&files.folder, "system.conf", "db = system\n", 12));
+    configuring_init(&c);
+    c.settings.system_file = files.system;
+    configuring_flag(&c, "config", "");
+    assert_int_equal(configuring_build_all(&c), ERROR_NONE);
+    assert_string_not_equal(c.config.db, "system");
+    configuring_release(&c);
+    assert_true(temp_folder_remove(&files.folder));
+}
+
+static void a_usual_file_that_is_wrong_is_refused(void **state)
+{
+    struct usual_files files;
+    struct configuring c;
+    (void)state;
+    assert_true(temp_folder_create(&files.folder));
+    assert_true(temp_folder_path(&files.folder, "system.conf", files.system));
+    assert_true(temp_folder_write(&files.folder, "system.conf", "dv = system\n", 12));
+    configuring_init(&c);
+    c.settings.system_file = files.system;
+    assert_int_equal(settings_complete(&c.settings, c.environment, &c.error), ERROR_USAGE);
+    assert_non_null(strstr(c.error.message, files.system));
+    assert_non_null(strstr(c.error.message, "--no-config"));
+    configuring_release(&c);
+    assert_true(temp_folder_remove(&files.folder));
+}
+
 static void a_missing_file_is_named(void **state)
 {
     (void)state;
@@ -289,6 +394,9 @@ int main(void)
         cmocka_unit_test(unknown_variables_are_refused_with_the_nearest_name),
         cmocka_unit_test(other_variables_and_empty_ones_are_ignored),
         cmocka_unit_test(the_environment_may_name_the_file),
+        cmocka_unit_test(without_a_named_file_the_first_usual_one_is_read),
+        cmocka_unit_test(with_an_empty_name_no_file_is_read),
+        cmocka_unit_test(a_usual_file_that_is_wrong_is_refused),
         cmocka_unit_test(a_missing_file_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
