@@ -81,8 +81,10 @@ const struct command command_pools = {
         "ceilings\n"
         "that are reached, with the repositories that fill them. Into a file or a pipe nothing is "
         "shortened,\n"
-        "unless COLUMNS is set. The settings of pools are those of the daemon: name its file with "
-        "--config.\n",
+        "unless COLUMNS is set. What counts as dead or as a ceiling is set for the daemon: name "
+        "its "
+        "file with\n"
+        "--config if it is not in its usual place.\n",
     .settings = OPTION_SET(STORE_TOOL_SETTINGS, [OPTION_ID_JOB_GRACE] = true,
                            [OPTION_ID_POOL_DEAD_AFTER] = true, [OPTION_ID_RUNNER_CEILING] = true),
     .flags = flags,
