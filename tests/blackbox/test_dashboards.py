@@ -544,7 +544,7 @@ class WhichPoolNeedsRunners(PrometheusTest):
         for column, place in (("oldest wait", 3), ("90 % of open waits", 1)):
             low, high = ((true.open_waits(at) or (0,) * 4)[place] for at in look.times[1:3])
             self.assertTrue(low - self.player.slack() <= row[column] <= high + self.player.slack(), (name, column, low, row, high))
-        hours = sum(minute["queued_mean"] for minute in true.minutes(self.scene.start, SCENE_MINUTES)) / 60
+        hours = sum(minute["queued_mean"] for minute in true.minutes(self.scene.start, SCENE_MINUTES, self.scene.end)) / 60
         self.assertAlmostEqual(row["hours waited"], hours, delta=0.03 * hours)
         return hours
 
