@@ -93,3 +93,62 @@ def hostile_run():
         job.runner_name, job.labels, job.runner_group = HOSTILE, [HOSTILE], HOSTILE
         job.steps[2].name = HOSTILE
     return run
+
+
+# --- pools that keep up, and pools that do not ---
+
+CEILING = "hosted: 12: ubuntu-* windows-* macos-* !self-hosted"
+
+
+def worked_off(labels, runners, arrivals, length=300, stops=None, repositories=("acme/shop",), name="build", workflow="CI", group="Default"):
+    """Jobs, first come first served: `arrivals` are seconds before now, `labels` one list of labels for each job in turn.
+    Nothing starts once `stops` seconds before now have passed. The events of what happened up to now."""
+    now, events = int(time.time()), []
+    free = {f"{labels[0][-1]}-{number}": now - 100000 for number in range(runners)}
+    for i, before in enumerate(sorted(arrivals, reverse=True)):
+        run = Run(started=now - before - 2, workflow=workflow, repository=Repository(repositories[i % len(repositories)]))
+        job = run.job(name, offset=2)
+        job.labels, job.runner_group = list(labels[i % len(labels)]), group
+        runner = min(free, key=free.get)
+        begin = max(job.created + 3, free[runner] + 2)
+        events += [run.requested(), job.queued()]
+        if begin >= now or stops is not None and begin >= now - stops:
+            continue
+        job.started, job.completed_at, free[runner] = begin, begin + length, begin + length
+        job.runner_name, job.runner_id, job.steps = runner, sum(map(ord, runner)), job.usual_steps()
+        events.append(job.in_progress())
+        if job.completed_at < now:
+            run.updated = job.completed_at + 1
+            events += [job.completed(), run.completed()]
+    return events
+
+
+def quiet_day():
+    return [*worked_off([["self-hosted", "linux", "x64"]], 8, range(20, 3500, 90)),
+            *worked_off([["ubuntu-latest"], ["macos-15"]], 20, range(30, 3500, 60), group="GitHub Actions", repositories=("acme/shop", "acme/website")),
+            *worked_off([["gpu-a100"]], 8, range(200, 3500, 400), length=900, repositories=("acme/ml",), name="train", workflow="Training")]
+
+
+def dead_pool():
+    """Forty jobs wait for runners that started nothing for 40 minutes."""
+    return worked_off([["gpu-a100"]], 8, [*range(2420, 7000, 200), *range(60, 2400, 60)], length=200, stops=2400, repositories=("acme/ml",),
+                      name="train", workflow="Training")
+
+
+def full_ceiling():
+    """Three labels of hosted runners, twelve jobs at once (CEILING)."""
+    return worked_off([["ubuntu-latest"], ["windows-2022"], ["ubuntu-latest"], ["macos-15"]], 12, range(60, 4800, 20), length=360,
+                      repositories=("acme/shop", "acme/shop", "acme/website", "acme/shop", "acme/launchpad"), group="GitHub Actions")
+
+
+def flood():
+    """One repository fills the runners of all."""
+    return [*worked_off([["self-hosted", "linux", "x64"]], 6, [*range(60, 2400, 30), *range(3000, 5000, 100)], length=400,
+                        repositories=("acme/monorepo",) * 8 + ("acme/shop", "acme/website")), *quiet_day()[-30:]]
+
+
+def incident():
+    """A dead pool, one that is busy, and the ceiling, beside pools that keep up."""
+    return [*dead_pool(), *full_ceiling(), *worked_off([["self-hosted", "linux", "x64"]], 6, range(60, 4800, 40), length=300,
+                                                       repositories=("acme/shop", "acme/launchpad", "acme/telemetry")),
+            *worked_off([["self-hosted", "linux", "arm64"]], 6, range(20, 3600, 120), repositories=("acme/launchpad",))]

@@ -9,7 +9,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "blackbox")]
 
 import harness  # noqa: E402
-from scenes import finished_run, forty_runs, hostile_run, many_finished  # noqa: E402
+from scenes import CEILING, dead_pool, finished_run, flood, forty_runs, hostile_run, incident, many_finished, quiet_day  # noqa: E402
 from webdriver import Browser  # noqa: E402
 
 
@@ -26,9 +26,22 @@ def picture(daemon, folder, name, path, before=None, **kinds):
         browser.quit()
 
 
+def pools(folder):
+    """The first screen on a quiet day and during incidents, wide and narrow, light and dark."""
+    for name, scene in (("quiet", quiet_day), ("incident", incident), ("dead", dead_pool), ("flood", flood)):
+        with tempfile.TemporaryDirectory() as store:
+            daemon = harness.Daemon(store, runner_ceiling=CEILING).start()
+            daemon.accept(*scene())
+            for width in (1300, 390):
+                for dark in (False, True) if name in ("quiet", "incident") else (False,):
+                    picture(daemon, folder, f"{name}-{width}{'-dark' if dark else ''}", "", width=width, height=1000, dark=dark)
+            daemon.stop()
+
+
 def main():
     folder = pathlib.Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
+    pools(folder)
     with tempfile.TemporaryDirectory() as store:
         daemon = harness.Daemon(store, trace_url="https://traces.example.com/{trace_id}").start()
         picture(daemon, folder, "empty", "")

@@ -8,7 +8,7 @@ from expect import ids_of  # noqa: F401  (the harness wants its folder in the pa
 from payloads import Repository, Run, ping
 from proxies import PROGRAMS, HoldingProxy, Proxy, missing
 from sending import arc_spans, send
-from scenes import HOSTILE, finished_run, forty_runs, hostile_run, many_finished, set_pool
+from scenes import CEILING, HOSTILE, dead_pool, finished_run, flood, forty_runs, full_ceiling, hostile_run, incident, many_finished, quiet_day, set_pool, worked_off
 from webdriver import Browser
 
 
@@ -110,7 +110,7 @@ class Now(PageTest):
         job = set_pool(run.job("build", queue=8, duration=500), 1)
         daemon.accept(run.requested(), job.queued())
         browser.wait("return document.querySelector('[data-tile=queued] dd').innerText === '1'")
-        browser.wait_for_text("self-hosted", "section[aria-label=Runners]")
+        browser.wait_for_text("1 pool: 1 queued, 0 running", "section[aria-label=Pools]")
         browser.wait_for_text("build", "section[aria-label='Longest waiting jobs']")
         daemon.accept(job.in_progress())
         browser.wait("return document.querySelector('[data-tile=running] dd').innerText === '1'")
@@ -196,6 +196,128 @@ class Now(PageTest):
                 dark.wait("return document.querySelector('main > div')")
                 dark.wait("return document.querySelector('article, tbody tr, .job-box, .empty')")
                 self.assertLessEqual(dark.run("return document.documentElement.scrollWidth"), 390)
+
+
+# Texts whose contrast with what is behind them is below 4.5:1, and headings that leave out a level.
+PALE_TEXTS = """
+    const parse = (text) => text.match(/[\\d.]+/g).map(Number);
+    const light = ([r, g, b]) => [r, g, b].map((v) => v / 255).map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+    const behind = (element) => {
+        for (let e = element; e; e = e.parentElement) {
+            const colour = parse(getComputedStyle(e).backgroundColor);
+            if (colour.length === 3 || colour[3] === 1) return colour;
+        }
+        return [255, 255, 255];
+    };
+    const found = new Set(), walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+        const element = walker.currentNode.parentElement;
+        if (!walker.currentNode.data.trim() || !element.checkVisibility() || element.closest(".skip-link, noscript, .mark")) continue;
+        const [a, b] = [light(parse(getComputedStyle(element).color)), light(behind(element))];
+        if ((Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05) < 4.5) found.add(element.outerHTML.slice(0, 120));
+    }
+    return [...found];"""
+SKIPPED_HEADINGS = """
+    const levels = [...document.querySelectorAll("h1, h2, h3, h4")].filter((h) => h.checkVisibility()).map((h) => +h.tagName[1]);
+    return levels.filter((level, i) => level > (i === 0 ? 0 : levels[i - 1]) + 1);"""
+LAYOUT_SHIFT = """
+    return new Promise((done) => {
+        let sum = 0;
+        new PerformanceObserver((list) => { for (const entry of list.getEntries()) sum += entry.value; }).observe({type: "layout-shift", buffered: true});
+        setTimeout(() => done(sum), 1500);
+    });"""
+
+
+class Pools(PageTest):
+    def with_scene(self, *events, **settings):
+        daemon = self.new_daemon(runner_ceiling=CEILING, **settings)
+        daemon.accept(*events)
+        return daemon
+
+    def scope(self, browser):
+        browser.wait("return document.querySelector('.pools-now[data-scope]')")
+        return browser.run("return document.querySelector('.pools-now').dataset.scope"), browser.text(".scope")
+
+    def rows(self, browser):
+        return dict(browser.run("return [...document.querySelectorAll('.trouble')].map((row) => [row.dataset.pool, row.innerText])"))
+
+    def test_pools_in_trouble_are_on_the_first_screen_the_worst_first(self):
+        daemon = self.with_scene(*incident())
+        browser = self.page(daemon)
+        browser.wait("return document.querySelectorAll('.trouble svg.spark').length === 5")
+        answer = json.loads(daemon.admin("/api/pools").body)
+        rows = self.rows(browser)
+        self.assertEqual(list(rows), [pool["pool"] for pool in answer["pools"] if pool["state"] != "ok"])
+        self.assertEqual(list(rows)[:2], ["gpu-a100", "linux,self-hosted,x64"])
+        self.assertRegex(rows["gpu-a100"], r"dead since \d\d:\d\d\s+.*look at its runners")
+        self.assertRegex(rows["gpu-a100"], r"queued\s+39\s+oldest\s+(39m|40m) \d\ds\s+running / most\s+0 / 1\s+last start\s+\d\d:\d\d")
+        self.assertRegex(rows["linux,self-hosted,x64"], r"busy since \d\d:\d\d")
+        self.assertRegex(rows["ubuntu-latest"], r"at the ceiling hosted since \d\d:\d\d\s+.*more runners would not help")
+        self.assertRegex(browser.text(".ceiling"), r"^hosted is at the ceiling since \d\d:\d\d, 12 of 12; \d+ by acme/shop, \d+ by acme/\w+, \d+ by acme/\w+\. 77 jobs are queued behind it\.$")
+        self.assertRegex(self.scope(browser)[1], r"^5 of 6 pools with jobs are in trouble: 1 dead, 1 busy, 3 at the ceiling; the first since \d\d:\d\d\.$")
+        self.assertRegex(browser.text(".sent"), r"^GitHub is sending: the last delivery was \d+s ago\.$")
+        self.assertLess(browser.run("return [...document.querySelectorAll('.trouble')].at(-1).getBoundingClientRect().bottom"), 900)
+        self.assertIn("queued at most 39, last 39", browser.run("return document.querySelector('svg.spark').getAttribute('aria-label')"))
+
+    def test_on_a_quiet_day_the_pools_are_folded(self):
+        daemon = self.with_scene(*quiet_day())
+        browser = self.page(daemon)
+        self.assertEqual(self.scope(browser), ("none", "No pool is in trouble."))
+        self.assertEqual(browser.run("return document.querySelectorAll('.trouble').length"), 0)
+        self.assertNotIn("Pools in trouble", browser.text("main"))
+        self.assertNotIn("gpu-a100", browser.text(".pools-now"))
+        browser.run("document.querySelector('.pools-now details:not([hidden]) summary').focus()")
+        browser.press("Enter")
+        browser.wait_for_text("gpu-a100", ".pools-now")
+
+    def test_it_is_one_pool_one_repository_the_ceiling_or_everything(self):
+        three = [event for label in ("one", "two", "three") for event in worked_off([[label]], 2, range(60, 2000, 100), stops=3000)]
+        for kind, words, events in (("pool", "One pool is in trouble: gpu-a100 is dead since", dead_pool()),
+                                    ("repository", "One repository fills the queue: acme/monorepo has 34 of 42 queued jobs.", flood()),
+                                    ("ceiling", "A ceiling holds back 3 pools; no other pool is in trouble.", full_ceiling()),
+                                    ("everything", "Everything waits: all 3 pools with jobs are in trouble: 3 dead", three)):
+            with self.subTest(kind=kind):
+                browser = self.page(self.with_scene(*events))
+                found = self.scope(browser)
+                self.assertEqual(found[0], kind, found)
+                self.assertIn(words, found[1])
+
+    def test_it_is_said_when_github_has_sent_nothing_for_long_although_jobs_are_open(self):
+        daemon = self.with_scene(*dead_pool())
+        browser = self.page(daemon)
+        browser.wait_for_text("GitHub is sending", ".sent")
+        browser.run("""
+            const parse = JSON.parse;
+            JSON.parse = (text) => {
+                const found = parse(text);
+                if (found.last_delivery_at) found.last_delivery_at = new Date(Date.now() - 720e3).toISOString();
+                return found;
+            };""")
+        daemon.accept(Run().requested())
+        browser.wait_for_text("GitHub has sent nothing for 12m", ".sent")
+
+    def test_names_of_pools_and_repositories_stay_text(self):
+        daemon = self.with_scene(*worked_off([[HOSTILE]], 2, range(60, 2000, 100), stops=3000, name=HOSTILE, workflow=HOSTILE))
+        browser = self.page(daemon)
+        browser.wait("return document.querySelector('.trouble svg.spark')")
+        self.assertIn(HOSTILE, browser.text(".trouble h3"))
+        self.assertIn(HOSTILE, browser.text(".scope"))
+        self.assertEqual(browser.run("return document.querySelectorAll('main img').length"), 0)
+        self.assertFalse(browser.has_alert())
+
+    def test_an_incident_is_readable_light_and_dark_wide_and_narrow_and_nothing_jumps(self):
+        daemon = self.with_scene(*incident())
+        for width, dark in ((1280, False), (390, True), (390, False)):
+            with self.subTest(width=width, dark=dark):
+                browser = self.page(daemon, width=width, dark=dark)
+                browser.wait("return document.querySelectorAll('.trouble svg.spark').length === 5")
+                self.assertEqual(browser.run(PALE_TEXTS), [])
+                self.assertEqual(browser.run(SKIPPED_HEADINGS), [])
+                self.assertLessEqual(browser.run(LAYOUT_SHIFT), 0.1)
+                self.assertLessEqual(browser.run("return document.documentElement.scrollWidth"), width)
+                cut = "return [...document.querySelectorAll('.trouble dt, .trouble dd')].filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.innerText)"
+                self.assertEqual(browser.run(cut), [])
 
 
 class Servers(PageTest):

@@ -1,4 +1,4 @@
-// Small charts of latencies: three lines over the slots of a window.
+// Small charts: latencies, as three lines over the slots of a window; and what waited and ran in a pool.
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 300, HEIGHT = 60;
 
@@ -27,5 +27,18 @@ export function chart(slots, description) {
   const svg = shape("svg", {class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": description});
   svg.append(shape("line", {x1: 0, x2: WIDTH, y1: HEIGHT, y2: HEIGHT}));
   for (const key of ["p99", "p90", "p50"]) svg.append(...line(slots, key, scale));
+  return svg;
+}
+
+// What was queued and ran in each slot at most. Slots of which nothing is known interrupt the lines.
+export function sparkline(slots) {
+  const most = Math.max(1, ...slots.map((slot) => Math.max(slot.queued_max || 0, slot.running_max || 0)));
+  const scale = (value) => 2 + value * (HEIGHT - 6) / most;
+  const known = slots.filter((slot) => slot.queued_max !== null);
+  const range = (key) => `at most ${Math.max(0, ...known.map((slot) => slot[key]))}, last ${known.length > 0 ? known[known.length - 1][key] : 0}`;
+  const svg = shape("svg", {class: "chart spark", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img",
+    "aria-label": known.length > 0 ? `The last hour: queued ${range("queued_max")}; running ${range("running_max")}` : "Nothing is known of the last hour"});
+  svg.append(shape("line", {x1: 0, x2: WIDTH, y1: HEIGHT, y2: HEIGHT}));
+  for (const key of ["running_max", "queued_max"]) svg.append(...line(slots, key, scale));
   return svg;
 }

@@ -84,6 +84,14 @@ export function clockTime(time) {
   return time ? new Date(time).toLocaleString(undefined, {dateStyle: "medium", timeStyle: "medium"}) : "unknown";
 }
 
+// An element with the time of day, and the date if it is not from the last 20 hours.
+export function clock(time) {
+  const of = new Date(time), isRecent = Math.abs(serverNow() - of) < 20 * 3600e3;
+  const words = of.toLocaleTimeString("en-GB", {hour: "2-digit", minute: "2-digit"});
+  const date = isRecent ? "" : `${of.toLocaleDateString("en-GB", {day: "numeric", month: "short"})} `;
+  return el("time", {datetime: time, title: clockTime(time)}, date + words);
+}
+
 export function labels(list, group) {
   const parts = list.length > 0 ? list.map((label) => el("span", {class: "label"}, el("bdi", null, label)))
     : [el("span", {class: "dim"}, "no labels")];

@@ -2,6 +2,7 @@
 // when it changes. The address after '#' selects the view, so that each can be linked.
 import {age, ageOf, bytes, clockTime, duration, el, keyed, labels, learnClock, link, name, seconds, set, setSince, setText, tickAll} from "./dom.js";
 import {chart} from "./chart.js";
+import {makePools} from "./pools.js";
 import {comparison, fillRows, fillWaterfall, legend, makeWaterfall, sizeSwatches} from "./waterfall.js";
 
 // `isLive`: events arrive. `heard`: when the last one did; 0: none yet. `isLost`: requests are not answered, either.
@@ -49,21 +50,22 @@ function tile(title, key) {
 function makeNow() {
   const tiles = el("dl", {class: "tiles"}, tile("queued for a runner", "queued"), tile("longest in the queue", "oldest"),
     tile("running", "running"), tile("waiting for approval", "waiting"), tile("runs in progress", "open_runs"));
-  const pools = el("tbody"), jobs = el("tbody"), runs = el("div", {class: "runs"});
+  const jobs = el("tbody"), runs = el("div", {class: "runs"});
   const head = (...titles) => el("thead", null, el("tr", null, ...titles.map(([title, kind]) => el("th", {scope: "col", class: kind}, title))));
-  const poolBox = el("div", {class: "scroll"}, el("table", null, head(["runner labels"], ["queued", "number"], ["oldest", "number"], ["running", "number"], ["waiting", "number optional"]), pools));
   const jobBox = el("div", {class: "scroll"}, el("table", null, head(["job"], ["state"], ["for", "number"], ["runner labels", "optional"]), jobs));
   const reports = el("tbody");
   const reportBox = el("div", {class: "scroll"}, el("table", null, head(["job"], ["run"], ["runner", "optional"], ["what became of it"], ["received", "number"]), reports));
   const none = el("div", {class: "empty"});
   let shownWords = "", shownReports = "";
   const parts = {
-    pools: el("section", {"aria-label": "Runners"}, el("h2", null, "By runner labels"), poolBox),
     jobs: el("section", {"aria-label": "Longest waiting jobs"}, el("h2", null, "Waiting longest"), jobBox),
     runs: el("section", {"aria-label": "Runs in progress"}, el("h2", null, "Runs in progress ", el("span", {class: "dim small"})), legend(), runs),
     reports: el("section", {"aria-label": "Reports of ARC", hidden: true}, el("h2", null, "Last reports of ARC"), reportBox),
   };
-  const root = el("div", null, el("h1", null, "Now"), tiles, none, parts.pools, parts.jobs, parts.runs, parts.reports);
+  const pools = makePools(get, () => update());
+  // Hidden until all of it is known, so that nothing moves.
+  const content = el("div", {hidden: true}, pools.root, tiles, none, parts.jobs, parts.runs, parts.reports);
+  const root = el("div", null, el("h1", null, "Now"), content);
   sizeSwatches(root);
 
   function updateTiles({totals, pools: list}) {
@@ -75,17 +77,6 @@ function makeNow() {
         setSince(value.firstElementChild, oldest);
       } else setText(value, totals[key].toLocaleString());
     }
-  }
-
-  function updatePools(list) {
-    keyed(pools, list, (pool) => JSON.stringify([pool.pool, pool.runner_group]), (pool) => el("tr", null,
-      el("td", null, ...labels(pool.runner_labels, pool.runner_group)), el("td", {class: "number"}), el("td", {class: "number"}, el("span", {"data-since": "", "data-warn": ""})),
-      el("td", {class: "number"}), el("td", {class: "number optional"})), (row, pool) => {
-      setText(row.children[1], String(pool.queued));
-      setSince(row.children[2].firstElementChild, pool.oldest_queued_since);
-      setText(row.children[3], String(pool.running));
-      setText(row.children[4], String(pool.waiting));
-    });
   }
 
   function updateJobs(list) {
@@ -117,27 +108,29 @@ function makeNow() {
     if (arc.last.length === 0) reports.replaceChildren(el("tr", null, el("td", {colspan: "5", class: "dim"}, "None since the start.")));
   }
 
+  function update() {
+    if (!state.queue || !state.runs || !state.status) return;
+    const {totals, jobs: open} = state.queue;
+    const isIdle = totals.queued + totals.running + totals.waiting + totals.open_runs === 0;
+    const waits = open.some((job) => job.state !== "running");
+    updateReports(state.status);
+    pools.update(state);
+    updateTiles(state.queue);
+    updateJobs(open);
+    updateRuns(state.runs.runs, totals.open_runs);
+    const words = isIdle ? idleWords() : [], text = words.map((part) => part.textContent).join("\n");
+    if (text !== shownWords) none.replaceChildren(...words); // keeps the user's selection
+    shownWords = text;
+    none.hidden = !isIdle;
+    parts.jobs.hidden = !waits;
+    parts.runs.hidden = state.runs.runs.length === 0;
+    content.hidden = !pools.isKnown();
+  }
+
   return {
-    name: "now", title: "now", root,
-    update() {
-      if (state.status) updateReports(state.status);
-      if (!state.queue || !state.runs) return;
-      const {totals, pools: list, jobs: open} = state.queue;
-      const isIdle = totals.queued + totals.running + totals.waiting + totals.open_runs === 0;
-      const waits = open.some((job) => job.state !== "running");
-      updateTiles(state.queue);
-      updatePools(list);
-      updateJobs(open);
-      updateRuns(state.runs.runs, totals.open_runs);
-      const words = isIdle ? idleWords() : [], text = words.map((part) => part.textContent).join("\n");
-      if (text !== shownWords) none.replaceChildren(...words); // keeps the user's selection
-      shownWords = text;
-      none.hidden = !isIdle;
-      parts.pools.hidden = list.length === 0;
-      parts.jobs.hidden = !waits;
-      parts.runs.hidden = state.runs.runs.length === 0;
-    },
+    name: "now", title: "now", root, update,
     tick() {
+      pools.tick(state);
       if (state.runs) state.runs.runs.forEach((run, i) => runs.children[i] && fillRows(runs.children[i].lastElementChild, run));
     },
   };

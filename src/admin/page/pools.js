@@ -1,0 +1,230 @@
+// Which pools are in trouble, worst first: the first thing that the page shows.
+import {age, clock, duration, el, keyed, name, serverNow, set, setSince, setText} from "./dom.js";
+import {sparkline} from "./chart.js";
+
+const ASK_MS = 5000;         // least time between two requests for pools
+const HISTORY_MS = 60000;    // and between two for the history of a pool: its slots are minutes
+const SHOWN = 8, CHARTS = 5; // pools that are not folded, and those of them with a chart
+const LONG_WAIT = 600;       // seconds; a pool whose jobs wait, but start, is in trouble from then on
+const SILENCE = 300;         // seconds without a delivery after which that is said, if jobs are open
+const MANY = 10;             // queued jobs from which on one repository may fill a queue
+
+// Sentences of what it means, by the state that the API gives.
+const MEANING = {
+  dead: "Nothing starts and nothing runs: look at its runners.",
+  busy: "As many jobs run as ever did: more runners would help.",
+  ceiling: "A limit above the pool is reached: more runners would not help.",
+  waiting: "Jobs wait, though more have run at once before.",
+};
+
+export function isInTrouble(pool) {
+  return pool.state === "dead" || pool.state === "busy" || pool.state === "ceiling" ||
+    pool.state === "waiting" && pool.oldest_wait_seconds >= LONG_WAIT;
+}
+
+// --- what the trouble is --------------------------------------------------------------------------------------
+
+const counted = (count, noun) => `${count.toLocaleString()} ${noun}${count === 1 ? "" : "s"}`;
+const isReached = (ceiling) => ceiling.since !== null;
+const earliest = (pools) => pools.map((pool) => pool.since).filter(Boolean).sort()[0];
+
+// The repository with two thirds of the oldest queued jobs, if there are others; null: none.
+function floodOf(queue) {
+  const queued = queue.jobs.filter((job) => job.state === "queued"), counts = new Map();
+  for (const job of queued) counts.set(job.repository, (counts.get(job.repository) || 0) + 1);
+  const [first] = [...counts].sort((a, b) => b[1] - a[1]);
+  if (!first || queued.length < MANY || counts.size < 2 || first[1] * 3 < queued.length * 2) return null;
+  return {repository: first[0], count: first[1], of: queued.length, isAll: queued.length === queue.totals.queued};
+}
+
+// "dead since 14:02", as nodes.
+function stateWords(pool) {
+  const what = pool.state === "ceiling" ? ["at the ceiling ", name(pool.ceiling)] : [pool.state];
+  return pool.since ? [...what, " since ", clock(pool.since)] : what;
+}
+
+// "1 dead, 3 at the ceiling"
+function countStates(pools) {
+  return Object.keys(MEANING).map((key) => [pools.filter((pool) => pool.state === key).length, key === "ceiling" ? "at the ceiling" : key])
+    .filter(([count]) => count > 0).map(([count, words]) => `${count} ${words}`).join(", ");
+}
+
+// One pool, one repository, the ceiling, or everything: {kind, words}.
+function scopeOf({pools, ceilings}, troubled, queue) {
+  const active = pools.filter((pool) => pool.queued + pool.running > 0);
+  const flood = troubled.some((pool) => pool.state === "dead") ? null : floodOf(queue);
+  const held = ceilings.filter(isReached);
+  if (troubled.length === 0) return {kind: "none", words: ["No pool is in trouble."]};
+  if (flood) {
+    const of = flood.isAll ? `${flood.count} of ${flood.of} queued jobs` : `${flood.count} of the ${flood.of} oldest queued jobs`;
+    return {kind: "repository", words: ["One repository fills the queue: ", name(flood.repository, "?"), ` has ${of}.`]};
+  }
+  if (held.length > 0 && troubled.every((pool) => pool.state === "ceiling"))
+    return {kind: "ceiling", words: [held.length === 1 ? "A ceiling" : "Ceilings", ` ${held.length === 1 ? "holds" : "hold"} back ${counted(troubled.length, "pool")}; no other pool is in trouble.`]};
+  if (troubled.length === 1) return {kind: "pool", words: ["One pool is in trouble: ", name(troubled[0].pool), " is ", ...stateWords(troubled[0]), "."]};
+  const since = earliest(troubled);
+  const when = since ? ["; the first since ", clock(since)] : [];
+  if (active.length > 2 && troubled.length === active.length)
+    return {kind: "everything", words: [`Everything waits: all ${active.length} pools with jobs are in trouble: ${countStates(troubled)}`, ...when, "."]};
+  return {kind: "pools", words: [`${troubled.length} of ${counted(active.length, "pool")} with jobs are in trouble: ${countStates(troubled)}`, ...when, "."]};
+}
+
+// "hosted is at the ceiling since 14:02, 60 of 60; 31 by acme/shop"
+function ceilingWords(ceiling) {
+  const shares = ceiling.by_repository.slice(0, 3).flatMap((share, i) => [i === 0 ? "; " : ", ", `${share.running.toLocaleString()} by `, name(share.repository, "?")]);
+  return [el("strong", null, name(ceiling.ceiling)), " is at the ceiling since ", clock(ceiling.since), `, ${ceiling.running.toLocaleString()} of ${ceiling.limit.toLocaleString()}`, ...shares,
+    `. ${counted(ceiling.queued, "job")} ${ceiling.queued === 1 ? "is" : "are"} queued behind it.${ceiling.inferred ? " (The limit is inferred.)" : ""}`];
+}
+
+// --- rows -----------------------------------------------------------------------------------------------------
+
+const figure = (key, title, hint) => el("div", {"data-figure": key, title: hint}, el("dt", null, title), el("dd", null));
+
+function makeRow(pool) {
+  const oldest = figure("oldest", "oldest");
+  oldest.lastElementChild.append(el("span", {"data-since": "", "data-warn": ""}));
+  return el("article", {class: "trouble", "data-pool": pool.pool},
+    el("div", {class: "what"}, el("h3", null, name(pool.pool)), el("p", {class: "verdict"}), el("p", {class: "dim small"})),
+    el("dl", null, figure("queued", "queued"), oldest, figure("running", "running / most", "Running now, and the most that ran at once in 7 days"), figure("start", "last start")),
+    el("div", {class: "spark"}));
+}
+
+// Replaces children only if what they say has changed: so that a selection stays.
+function replaceIfChanged(element, children) {
+  const text = children.map((child) => child.textContent === undefined ? child : child.textContent).join("");
+  if (element.textContent !== text) element.replaceChildren(...children);
+}
+
+function fillRow(row, pool) {
+  const [, state, meaning] = row.firstElementChild.children;
+  const value = (key) => row.querySelector(`[data-figure=${key}] dd`);
+  set(state, {class: `verdict is-${pool.state}`});
+  replaceIfChanged(state, stateWords(pool));
+  setText(meaning, MEANING[pool.state] || "");
+  setText(value("queued"), pool.queued.toLocaleString());
+  setSince(value("oldest").firstElementChild, pool.oldest_since);
+  setText(value("running"), `${pool.running.toLocaleString()} / ${pool.busy_max_week === null ? "?" : pool.busy_max_week.toLocaleString()}`);
+  replaceIfChanged(value("start"), pool.last_start_at ? [clock(pool.last_start_at)] : ["none in 7d"]);
+}
+
+function makeOthers() {
+  const rows = el("tbody"), summary = el("summary");
+  const head = [["pool"], ["queued", "number"], ["oldest", "number"], ["running", "number"], ["for approval", "number optional"]];
+  const root = el("details", {class: "others"}, summary, el("div", {class: "scroll", tabindex: "0", role: "group", "aria-label": "Other pools"}, el("table", null,
+    el("thead", null, el("tr", null, ...head.map(([title, kind]) => el("th", {scope: "col", class: kind}, title)))), rows)));
+  function fill(pools, some) {
+    const sum = (key) => pools.reduce((total, pool) => total + pool[key], 0);
+    const slow = pools.filter((pool) => pool.state === "waiting").length;
+    setText(summary, `${counted(pools.length, some ? "other pool" : "pool")}: ${sum("queued").toLocaleString()} queued, ${sum("running").toLocaleString()} running${
+      slow > 0 ? `; in ${slow} of them a job has waited for more than a minute` : ""}`);
+    keyed(rows, pools, (pool) => pool.pool, (pool) => el("tr", null, el("td", null, name(pool.pool), " ",
+      pool.groups.length > 0 ? el("span", {class: "dim small"}, "in ", name(pool.groups.join(", "))) : null), el("td", {class: "number"}),
+    el("td", {class: "number"}, el("span", {"data-since": "", "data-warn": ""})), el("td", {class: "number"}), el("td", {class: "number optional"})), (row, pool) => {
+      setText(row.children[1], pool.queued.toLocaleString());
+      setSince(row.children[2].firstElementChild, pool.oldest_since);
+      setText(row.children[3], pool.running.toLocaleString());
+      setText(row.children[4], pool.waiting.toLocaleString());
+    });
+    root.hidden = pools.length === 0;
+  }
+  return {root, fill};
+}
+
+// --- the part of the page -------------------------------------------------------------------------------------
+
+// `get(path)` requests. `changed()` is called when an answer has arrived. `update(state)` shows what is known.
+export function makePools(get, changed) {
+  const title = el("p", {class: "scope"}), ceilings = el("div"), sent = el("p", {class: "sent"}), list = el("div", {class: "troubled"});
+  const more = el("details", {class: "others", hidden: true}, el("summary"), el("div", {class: "troubled"}));
+  const others = makeOthers(), key = el("p", {class: "dim small key"}, el("span", {class: "queued"}, "queued"), " ", el("span", {class: "running"}, "running"), " in the last hour");
+  const heading = el("h2", null, "Pools in trouble");
+  const root = el("section", {"aria-label": "Pools", class: "pools-now"}, el("div", {class: "summary"}, title, ceilings, sent), heading, list, more, key, others.root);
+  const histories = new Map(); // by pool: {asked, chart}
+  let answer = null, failed = "", asked = 0, took = 0, isAsking = false;
+
+  async function ask() {
+    if (isAsking || Date.now() - asked < Math.max(ASK_MS, 10 * took)) return;
+    isAsking = true;
+    asked = Date.now();
+    try {
+      const found = await get("/api/pools");
+      for (const pool of found.pools)
+        pool.oldest_since = pool.oldest_wait_seconds === null ? null : new Date(serverNow() - 1000 * pool.oldest_wait_seconds).toISOString();
+      answer = found;
+      failed = "";
+    } catch (error) {
+      failed = error.message;
+    }
+    took = Date.now() - asked;
+    isAsking = false;
+    if (root.isConnected) changed();
+  }
+
+  async function askHistory(pool) {
+    const known = histories.get(pool) || {asked: 0, chart: null};
+    histories.set(pool, known);
+    if (Date.now() - known.asked < HISTORY_MS) return;
+    known.asked = Date.now();
+    try {
+      known.chart = sparkline((await get(`/api/pools/${encodeURIComponent(pool)}/history?window=1h`)).slots);
+    } catch {
+      known.chart = null;
+    }
+    for (const row of list.children)
+      if (row.dataset.pool === pool) showChart(row);
+  }
+
+  function showChart(row) {
+    const {chart} = histories.get(row.dataset.pool) || {chart: null};
+    if (row.lastElementChild.firstElementChild !== chart) row.lastElementChild.replaceChildren(...chart ? [chart] : []);
+  }
+
+  function fillTroubled(troubled) {
+    const [open, folded] = [troubled.slice(0, SHOWN), troubled.slice(SHOWN)];
+    const fill = (parent, pools) => keyed(parent, pools, (pool) => pool.pool, makeRow, fillRow);
+    fill(list, open);
+    fill(more.lastElementChild, folded);
+    setText(more.firstElementChild, `${folded.length} more pools in trouble`);
+    more.hidden = folded.length === 0;
+    heading.hidden = key.hidden = troubled.length === 0;
+    for (const row of [...list.children].slice(0, CHARTS)) {
+      showChart(row);
+      askHistory(row.dataset.pool);
+    }
+  }
+
+  // Whether GitHub is still sending.
+  function fillSent({status, queue}) {
+    const last = status.last_delivery_at, isOpen = queue.totals.queued + queue.totals.running > 0;
+    const isSilent = isOpen && last !== null && age(last) > SILENCE;
+    set(sent, {class: isSilent ? "sent bad" : "sent"});
+    setText(sent, last === null ? "No delivery from GitHub was received since the start."
+      : isSilent ? `GitHub has sent nothing for ${duration(Math.floor(age(last)))}, though jobs are open: what is shown may be out of date.`
+        : `GitHub is sending: the last delivery was ${duration(Math.floor(age(last)))} ago.`);
+  }
+
+  return {
+    root,
+    isKnown: () => answer !== null || failed !== "",
+    update(state) {
+      ask();
+      if (!answer) {
+        setText(title, failed ? `The state of the pools is not known: ${failed}` : "");
+        return;
+      }
+      const troubled = answer.pools.filter(isInTrouble), reached = answer.ceilings.filter(isReached);
+      const scope = scopeOf(answer, troubled, state.queue);
+      set(root, {"data-scope": scope.kind});
+      replaceIfChanged(title, scope.words);
+      keyed(ceilings, reached, (ceiling) => ceiling.ceiling, () => el("p", {class: "ceiling"}), (part, ceiling) => replaceIfChanged(part, ceilingWords(ceiling)));
+      fillSent(state);
+      fillTroubled(troubled);
+      others.fill(answer.pools.filter((pool) => !isInTrouble(pool) && pool.queued + pool.running + pool.waiting > 0), troubled.length > 0);
+      root.hidden = answer.pools.length === 0;
+    },
+    tick(state) {
+      ask();
+      if (state.status && state.queue) fillSent(state);
+    },
+  };
+}
