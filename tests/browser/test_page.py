@@ -306,6 +306,36 @@ class Pools(PageTest):
         self.assertEqual(browser.run("return document.querySelectorAll('main img').length"), 0)
         self.assertFalse(browser.has_alert())
 
+    def test_jobs_that_say_the_same_are_one_row_that_unfolds(self):
+        daemon = self.with_scene(*dead_pool())
+        legs = Run(age=30)
+        daemon.accept(legs.requested(), *(set_pool(legs.job(f"test (3.{i})", queue=600), 1).queued() for i in range(3)),
+                      set_pool(legs.job("lint", queue=600), 1).queued())
+        browser = self.page(daemon)
+        jobs = "section[aria-label='Longest waiting jobs']"
+        rows = f"return [...document.querySelectorAll(\"{jobs} tbody tr\")].map((row) => row.innerText.replace(/\\s+/g, ' '))"
+        browser.wait(f"return document.querySelectorAll(\"{jobs} tbody tr\").length === 3")
+        train, test, lint = browser.run(rows)
+        self.assertRegex(train, r"^train × 39 acme/ml · Training queued (39|40)m \d\ds gpu-a100")
+        self.assertRegex(test, r"^test × 3 ")
+        self.assertRegex(lint, r"^lint ")
+        browser.run("document.querySelector('button.fold').focus()")
+        browser.press("Enter")
+        browser.wait(f"return document.querySelectorAll(\"{jobs} tbody tr\").length === 42")
+        self.assertEqual(browser.run("return document.activeElement.getAttribute('aria-expanded')"), "true")
+        self.assertRegex(browser.run(rows)[1], r"^train acme/ml · Training · main · on GitHub queued")
+        self.assertEqual(browser.run("return new Set([...document.querySelectorAll('.member a')].map((a) => a.href)).size"), 2 * 39)
+        another = Run(age=5)
+        daemon.accept(another.requested(), set_pool(another.job("lint", queue=600), 1).queued())
+        browser.wait(f"{rows}.some((text) => text.startsWith('lint × 2 acme/rocket_engine · Build and test'))")  # what is unfolded stays so, and the focus where it is
+        self.assertEqual(browser.run("return document.activeElement.getAttribute('aria-expanded')"), "true")
+        browser.press("Space")
+        browser.wait(f"return document.querySelectorAll(\"{jobs} tbody tr\").length === 3")
+        other = Run(age=5, repository=Repository("acme/shop"))
+        daemon.accept(other.requested(), set_pool(other.job("lint", queue=600), 1).queued())
+        browser.wait(f"{rows}.some((text) => text.startsWith('lint × 3 2 of acme/rocket_engine, 1 of 1 other '))")
+        self.assertEqual(browser.run(PALE_TEXTS), [])
+
     def test_an_incident_is_readable_light_and_dark_wide_and_narrow_and_nothing_jumps(self):
         daemon = self.with_scene(*incident())
         for width, dark in ((1280, False), (390, True), (390, False)):

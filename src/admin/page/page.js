@@ -2,6 +2,7 @@
 // when it changes. The address after '#' selects the view, so that each can be linked.
 import {age, ageOf, bytes, clockTime, duration, el, keyed, labels, learnClock, link, name, seconds, set, setSince, setText, tickAll} from "./dom.js";
 import {chart} from "./chart.js";
+import {makeJobs} from "./jobs.js";
 import {makePools} from "./pools.js";
 import {comparison, fillRows, fillWaterfall, legend, makeWaterfall, sizeSwatches} from "./waterfall.js";
 
@@ -50,15 +51,14 @@ function tile(title, key) {
 function makeNow() {
   const tiles = el("dl", {class: "tiles"}, tile("queued for a runner", "queued"), tile("longest in the queue", "oldest"),
     tile("running", "running"), tile("waiting for approval", "waiting"), tile("runs in progress", "open_runs"));
-  const jobs = el("tbody"), runs = el("div", {class: "runs"});
+  const runs = el("div", {class: "runs"}), jobs = makeJobs({pageOf, repository});
   const head = (...titles) => el("thead", null, el("tr", null, ...titles.map(([title, kind]) => el("th", {scope: "col", class: kind}, title))));
-  const jobBox = el("div", {class: "scroll"}, el("table", null, head(["job"], ["state"], ["for", "number"], ["runner labels", "optional"]), jobs));
   const reports = el("tbody");
   const reportBox = el("div", {class: "scroll"}, el("table", null, head(["job"], ["run"], ["runner", "optional"], ["what became of it"], ["received", "number"]), reports));
   const none = el("div", {class: "empty"});
   let shownWords = "", shownReports = "";
   const parts = {
-    jobs: el("section", {"aria-label": "Longest waiting jobs"}, el("h2", null, "Waiting longest"), jobBox),
+    jobs: jobs.root,
     runs: el("section", {"aria-label": "Runs in progress"}, el("h2", null, "Runs in progress ", el("span", {class: "dim small"})), legend(), runs),
     reports: el("section", {"aria-label": "Reports of ARC", hidden: true}, el("h2", null, "Last reports of ARC"), reportBox),
   };
@@ -77,13 +77,6 @@ function makeNow() {
         setSince(value.firstElementChild, oldest);
       } else setText(value, totals[key].toLocaleString());
     }
-  }
-
-  function updateJobs(list) {
-    keyed(jobs, list.filter((job) => job.state !== "running").slice(0, 20), (job) => `${job.server} ${job.job_id}${job.state}`, (job) => el("tr", null,
-      el("td", null, el("a", {href: pageOf(job)}, name(job.name)), el("div", {class: "dim small"}, repository(job), " · ", name(job.workflow, "?"))),
-      el("td", null, el("span", {class: `state ${job.state}`}, job.state)), el("td", {class: "number"}, el("span", {"data-since": "", "data-warn": ""})),
-      el("td", {class: "optional"}, ...labels(job.runner_labels, job.runner_group))), (row, job) => setSince(row.children[2].firstElementChild, job.since));
   }
 
   function updateRuns(list, total) {
@@ -110,19 +103,17 @@ function makeNow() {
 
   function update() {
     if (!state.queue || !state.runs || !state.status) return;
-    const {totals, jobs: open} = state.queue;
+    const {totals} = state.queue;
     const isIdle = totals.queued + totals.running + totals.waiting + totals.open_runs === 0;
-    const waits = open.some((job) => job.state !== "running");
     updateReports(state.status);
     pools.update(state);
     updateTiles(state.queue);
-    updateJobs(open);
+    jobs.update(state.queue);
     updateRuns(state.runs.runs, totals.open_runs);
     const words = isIdle ? idleWords() : [], text = words.map((part) => part.textContent).join("\n");
     if (text !== shownWords) none.replaceChildren(...words); // keeps the user's selection
     shownWords = text;
     none.hidden = !isIdle;
-    parts.jobs.hidden = !waits;
     parts.runs.hidden = state.runs.runs.length === 0;
     content.hidden = !pools.isKnown();
   }

@@ -1,0 +1,83 @@
+// The jobs that wait longest. Those that say the same are one row that unfolds.
+import {el, keyed, labels, link, name, set, setSince, setText} from "./dom.js";
+
+const SHOWN = 20; // rows, apart from unfolded ones
+
+// "test (3.14)" and "test (3.13)" are legs of one matrix.
+const baseOf = (title) => (title || "").replace(/ \([^()]*\)$/, "");
+const common = (jobs, key) => jobs.every((job) => key(job) === key(jobs[0]));
+
+// [{key, jobs}], in the order of their first jobs. Jobs say the same if they have one state, labels, group, and name but for
+// the matrix.
+function group(list) {
+  const groups = new Map();
+  for (const job of list) {
+    const key = JSON.stringify([job.state, baseOf(job.name), [...job.runner_labels].sort(), job.runner_group]);
+    if (groups.has(key)) groups.get(key).jobs.push(job);
+    else groups.set(key, {key, jobs: [job]});
+  }
+  return [...groups.values()];
+}
+
+// `pageOf(job)`: the address of its run. `repository(job)`: its name, as an element.
+export function makeJobs({pageOf, repository}) {
+  const rows = el("tbody"), count = el("span", {class: "dim small"}), unfolded = new Set();
+  const head = [["job"], ["state"], ["for", "number"], ["runner labels", "optional"]];
+  const root = el("section", {"aria-label": "Longest waiting jobs"}, el("h2", null, "Waiting longest ", count), el("div", {class: "scroll"}, el("table", null,
+    el("thead", null, el("tr", null, ...head.map(([title, kind]) => el("th", {scope: "col", class: kind}, title)))), rows)));
+  let queue = null;
+
+  const cells = (job, first) => el("tr", null, el("td", null, ...first), el("td", null, el("span", {class: `state ${job.state}`}, job.state)),
+    el("td", {class: "number"}, el("span", {"data-since": "", "data-warn": ""})), el("td", {class: "optional"}, ...labels(job.runner_labels, job.runner_group)));
+
+  function makeJob({job, isMember}) {
+    const row = cells(job, [el("a", {href: pageOf(job)}, name(job.name)), el("div", {class: "dim small"}, repository(job), " · ", name(job.workflow, "?"),
+      ...job.branch ? [" · ", name(job.branch)] : [], ...job.url ? [" · ", link(job.url, "on GitHub")] : [])]);
+    if (isMember) set(row, {class: "member"});
+    return row;
+  }
+
+  function makeGroup({key, jobs}) {
+    const title = baseOf(jobs[0].name), button = el("button", {class: "fold", type: "button", "aria-expanded": "false"},
+      name(title), " ", el("strong"), el("span", {class: "dim small sources"}));
+    button.addEventListener("click", () => {
+      if (!unfolded.delete(key)) unfolded.add(key);
+      update(queue);
+    });
+    return cells(jobs[0], [button]);
+  }
+
+  // "acme/ml · Training", or "34 of acme/monorepo, 8 of 2 others"
+  function sources(jobs) {
+    const counts = new Map(), server = (job) => `${job.server} ${job.repository}`;
+    for (const job of jobs) counts.set(server(job), (counts.get(server(job)) || 0) + 1);
+    if (counts.size === 1) return [repository(jobs[0]), " · ", common(jobs, (job) => job.workflow) ? name(jobs[0].workflow, "?") : "several workflows"];
+    const [most, count] = [...counts].sort((a, b) => b[1] - a[1])[0], others = counts.size - 1;
+    return [`${count} of `, repository(jobs.find((job) => server(job) === most)), `, ${jobs.length - count} of ${others} other${others === 1 ? "" : "s"}`];
+  }
+
+  function fillGroup(row, {key, jobs}) {
+    const button = row.querySelector("button"), words = sources(jobs), place = button.querySelector(".sources");
+    set(button, {"aria-expanded": String(unfolded.has(key))});
+    setText(button.querySelector("strong"), `× ${jobs.length}`);
+    if (place.textContent !== words.map((word) => word.textContent || word).join("")) place.replaceChildren(...words);
+  }
+
+  function update(found) {
+    queue = found;
+    const waiting = queue.jobs.filter((job) => job.state !== "running"), groups = group(waiting).slice(0, SHOWN);
+    const total = queue.totals.queued + queue.totals.waiting;
+    for (const key of unfolded) if (!groups.some((one) => one.key === key)) unfolded.delete(key);
+    const jobRow = (job, isMember) => ({job, isMember, key: `${isMember} ${job.server} ${job.job_id}${job.state}`});
+    const list = groups.flatMap((one) => one.jobs.length === 1 ? [jobRow(one.jobs[0], false)]
+      : [one, ...unfolded.has(one.key) ? one.jobs.map((job) => jobRow(job, true)) : []]);
+    keyed(rows, list, (item) => item.key, (item) => item.job ? makeJob(item) : makeGroup(item), (row, item) => {
+      if (!item.job) fillGroup(row, item);
+      setSince(row.children[2].firstElementChild, (item.job || item.jobs[0]).since);
+    });
+    setText(count, total > waiting.length ? `the oldest ${waiting.length} of ${total.toLocaleString()}` : "");
+    root.hidden = waiting.length === 0;
+  }
+
+  return {root, update};
+}
