@@ -47,7 +47,7 @@ def main():
         picture(daemon, folder, "empty", "")
         run, events = finished_run()
         daemon.accept(*forty_runs(), *many_finished()[1], *events, *hostile_run().timeline())
-        unfold = "document.querySelectorAll('button.job')[2].click()"
+        unfold = "document.querySelectorAll('button.job')[1].click()"
         picture(daemon, folder, "now", "", height=1400)
         picture(daemon, folder, "now-dark", "", dark=True, height=1400)
         picture(daemon, folder, "now-390", "", width=390, height=1200)

@@ -213,7 +213,7 @@ PALE_TEXTS = """
     const found = new Set(), walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     while (walker.nextNode()) {
         const element = walker.currentNode.parentElement;
-        if (!walker.currentNode.data.trim() || !element.checkVisibility() || element.closest(".skip-link, noscript, .mark")) continue;
+        if (!walker.currentNode.data.trim() || !element.checkVisibility() || element.closest(".skip-link, noscript")) continue;
         const [a, b] = [light(parse(getComputedStyle(element).color)), light(behind(element))];
         if ((Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05) < 4.5) found.add(element.outerHTML.slice(0, 120));
     }
@@ -431,10 +431,10 @@ class Runs(PageTest):
         browser.wait("return !document.querySelector('.steps').hidden")
         self.assertIn("Run actions/checkout@v4", browser.text(".steps"))
         browser.press("ArrowDown", "Enter")
-        browser.wait("return [...document.querySelectorAll('.steps')].filter((s) => !s.hidden).length === 2")
+        browser.wait("return [...document.querySelectorAll('.steps')].filter((s) => !s.hidden).length === 3")  # with the failed job
         self.assertIn("test (3.12)", browser.focused())
         browser.press("Enter")
-        browser.wait("return [...document.querySelectorAll('.steps')].filter((s) => !s.hidden).length === 1")
+        browser.wait("return [...document.querySelectorAll('.steps')].filter((s) => !s.hidden).length === 2")
 
     def test_phases_the_critical_path_and_both_attempts_are_shown(self):
         browser = self.page(self.daemon, f"#/runs/{self.run_twice.run_id}/1")
@@ -466,6 +466,47 @@ class Runs(PageTest):
         self.assertIn("runner lost", facts["lost"])
         self.assertRegex(facts["parallel"], r"failed in\s+unit")
         self.assertEqual(browser.run("return [...document.querySelectorAll('.job-box .mark')].map((m) => m.innerText)"), ["✗"] * 3)
+
+    def open_run(self, run):
+        self.daemon.accept(*run.timeline())
+        browser = self.page(self.daemon, f"#/runs/{run.run_id}/1")
+        browser.wait("return document.querySelectorAll('.job-box').length === arguments[0]", len(run.jobs))
+        return browser
+
+    def test_a_failed_run_says_first_what_failed_first(self):
+        run = Run(age=1000, conclusion="failure")
+        late = run.job("lint", offset=1, queue=8, duration=300, conclusion="failure")
+        early = run.job("test (3.14)", offset=1, queue=40, duration=90, conclusion="failure")
+        for job in (late, early):
+            job.steps = job.usual_steps()
+        run.job("package", queue=9, duration=200)
+        failed = next(step for step in early.steps if step.conclusion == "failure")
+        failed.name, failed.end = "Run tests", failed.start + 7
+        browser = self.open_run(run)
+        line = browser.text(".failed-first")
+        self.assertEqual(line, "✗ test (3.14) › Run tests, after 7s; 1 more job failed")
+        self.assertEqual(browser.run("return document.querySelector('h1').nextElementSibling.className"), "failed-first")
+        self.assertEqual(browser.run("return document.querySelector('.failed-first a').href"), f"{early.html_url}#step:{failed.number}:1")
+        unfolded = browser.run("return [...document.querySelectorAll('.job-box')].filter((box) => !box.lastElementChild.hidden).map((box) => box.querySelector('.name').innerText)")
+        self.assertEqual(unfolded, ["test (3.14)"])
+        self.assertIn(f"✗ {failed.number} {failed.name}", browser.text(".steps:not([hidden]) .step-row.failed"))
+        for width, dark in ((1280, False), (390, True), (390, False)):
+            page = self.page(self.daemon, f"#/runs/{run.run_id}/1", width=width, dark=dark)
+            page.wait("return document.querySelector('.steps:not([hidden]) .step-row.failed')")
+            self.assertEqual(page.run(PALE_TEXTS), [])
+            self.assertEqual(page.run(SKIPPED_HEADINGS), [])
+            self.assertLessEqual(page.run(LAYOUT_SHIFT), 0.1)
+            self.assertLessEqual(page.run("return document.documentElement.scrollWidth"), width)
+            self.assertEqual(page.run("return [...document.querySelectorAll('[role=img]')].filter((e) => !e.getAttribute('aria-label')).length"), 0)
+
+    def test_a_run_whose_job_never_got_a_runner_says_so_first_and_one_that_succeeded_says_nothing(self):
+        run = Run(age=1000, conclusion="failure")
+        run.job("refused").refused(after=4)
+        browser = self.open_run(run)
+        self.assertEqual(browser.text(".failed-first"), "✗ refused, not started: it never got a runner")
+        good = Run(age=1000)
+        good.job("build")
+        self.assertEqual(self.open_run(good).run("return document.querySelectorAll('.failed-first').length"), 0)
 
     def test_the_trace_id_can_be_copied(self):
         browser = self.page(self.daemon, f"#/runs/{self.run_twice.run_id}/1")

@@ -4,7 +4,7 @@ import {age, ageOf, bytes, clockTime, duration, el, keyed, labels, learnClock, l
 import {chart} from "./chart.js";
 import {makeJobs} from "./jobs.js";
 import {makePools} from "./pools.js";
-import {comparison, fillRows, fillWaterfall, legend, makeWaterfall, sizeSwatches} from "./waterfall.js";
+import {comparison, failureLine, fillRows, fillWaterfall, firstFailure, legend, makeWaterfall, sizeSwatches, unfold} from "./waterfall.js";
 
 // `isLive`: events arrive. `heard`: when the last one did; 0: none yet. `isLost`: requests are not answered, either.
 const state = {queue: null, runs: null, status: null, isLive: false, heard: 0, isLost: false};
@@ -243,10 +243,10 @@ function makeRuns(parameters) {
 
 function makeRun(id, attempt, server) {
   const head = el("div"), waterfall = makeWaterfall(), others = el("div"), words = el("div");
-  const root = el("div", null, words, head, waterfall, legend(), others);
-  let detail = null, compared = "";
+  const chart = el("div", {hidden: true}, waterfall, legend());
+  const root = el("div", null, words, head, chart, others);
+  let detail = null, compared = "", unfolded = false; // once, so that a user can fold it
   sizeSwatches(root);
-  waterfall.hidden = true;
 
   function copy(text, button) {
     const done = () => {
@@ -269,11 +269,12 @@ function makeRun(id, attempt, server) {
     const {run} = detail;
     const result = run.state === "open" ? "in progress" : run.result || "no result";
     const took = run.state === "open" ? ageOf(run.started_at) : el("span", null, duration(run.duration_seconds));
-    const button = el("button", {class: "plain", type: "button", "aria-label": "Copy the trace ID"}, "copy");
+    const button = el("button", {class: "plain", type: "button", "aria-label": "Copy the trace ID"}, "copy"), failed = firstFailure(detail);
     button.addEventListener("click", () => copy(run.trace_id, button));
     head.replaceChildren(
       el("p", {class: "dim small"}, el("a", {href: "#/runs"}, "Runs"), " / ", repository(run)),
       el("h1", null, name(run.workflow, "workflow"), run.run_number ? ` #${run.run_number}` : "", " ", el("span", {class: "dim"}, name(run.title, " "))),
+      ...failed ? [failureLine(failed)] : [],
       el("p", null, el("span", {class: `state ${run.state === "open" ? "running" : run.result || ""}`}, result), " in ", took,
         run.event ? ` · ${run.event}` : "", run.branch ? " · " : "", run.branch ? name(run.branch) : null, run.actor ? " · by " : "", run.actor ? name(run.actor) : null,
         ` · started ${clockTime(run.started_at)}`),
@@ -300,8 +301,11 @@ function makeRun(id, attempt, server) {
       detail = await get(addressOf(id, attempt, server));
       words.replaceChildren();
       renderHead();
-      waterfall.hidden = false;
+      chart.hidden = false;
       fillWaterfall(waterfall, detail);
+      const failed = firstFailure(detail);
+      if (failed && !unfolded) unfold(waterfall, failed.job);
+      unfolded = unfolded || failed !== null;
       await compare();
     } catch (error) {
       words.replaceChildren(failure(error));

@@ -120,7 +120,8 @@ function fillSteps(box, job, scale) {
       place(bar, scale, step.start, step.end);
       track.append(bar);
     }
-    return el("div", {class: "row step-row"}, el("span", {class: "name", title: step.name}, `${step.number} `, name(step.name)), track,
+    return el("div", {class: `row step-row${FAILED.has(step.result) ? " failed" : ""}`},
+      el("span", {class: "name", title: step.name}, FAILED.has(step.result) ? "✗ " : "", `${step.number} `, name(step.name)), track,
       el("span", {class: "queue-time"}), el("span", {class: "total"}, step.start ? duration(step.end ? seconds(step.start, step.end) : age(step.start)) : step.result || ""));
   });
   box.replaceChildren(facts, ...rows.length > 0 ? rows : [el("p", {class: "dim small"}, "No steps are known.")]);
@@ -137,7 +138,7 @@ function fillJob(box, job, scale) {
   setText(title, job.name || "(no name)");
   set(title, {title: job.name});
   set(button, {"aria-label": `${job.name || "no name"}, ${state}, ${total(job)}${job.critical ? ", on the critical path" : ""}`});
-  set(track, {"aria-label": describe(job)});
+  set(track, {"aria-label": describe(job) || total(job)});
   setText(queue, queueTime(job));
   setText(time, total(job));
   fillTrack(track, job, scale);
@@ -166,6 +167,41 @@ export function fillWaterfall(waterfall, detail) {
   const scale = spanOf(detail.run, detail.jobs);
   waterfall.firstElementChild.replaceChildren(axis(scale));
   keyed(waterfall.lastElementChild, detail.jobs, (job) => job.job_id, makeJob, (box, job) => fillJob(box, job, scale));
+}
+
+// Shows the steps of a job.
+export function unfold(waterfall, job) {
+  for (const box of waterfall.lastElementChild.children) {
+    const button = box.querySelector("button.job");
+    if (box.dataset.key === String(job.job_id) && button.getAttribute("aria-expanded") !== "true") button.click();
+  }
+}
+
+// --- what failed first ---
+
+// Of each failed job the step that the server names, if it names one: {job, step, end}. Jobs may have several steps of that name.
+function failureOf(job) {
+  const [step] = job.steps.filter((candidate) => job.failed_step && candidate.name === job.failed_step && FAILED.has(candidate.result))
+    .sort((a, b) => Date.parse(a.end) - Date.parse(b.end) || a.number - b.number);
+  return {job, step, end: Date.parse(step && step.end || job.ended_at) || Infinity};
+}
+
+// {job, step, others}: what ended first of what failed; others: how many more jobs failed. null: the run has not failed.
+export function firstFailure({run, jobs}) {
+  if (run.state !== "open" && !FAILED.has(run.result)) return null;
+  const failures = jobs.filter((job) => FAILED.has(job.result)).map(failureOf);
+  const [first] = [...failures].sort((a, b) => a.end - b.end);
+  return first ? {...first, others: failures.length - 1} : null;
+}
+
+// "✗ test (3.14) › Run tests, after 7s"
+export function failureLine({job, step, others}) {
+  const length = step ? seconds(step.start, step.end) : seconds(job.started_at || job.created_at, job.ended_at);
+  const how = FAULTS[job.error_type] || `${job.result === "timeout" ? "timed out " : ""}after ${duration(length)}`;
+  const address = job.url && step ? `${job.url}#step:${step.number}:1` : job.url;
+  return el("p", {class: "failed-first"}, el("span", {class: "mark failure"}, "✗"), " ",
+    link(address, el("span", null, name(job.name), ...step ? [" › ", name(step.name)] : [])), `, ${how}`,
+    others > 0 ? el("span", {class: "dim"}, `; ${others} more ${others === 1 ? "job" : "jobs"} failed`) : null);
 }
 
 // --- attempts side by side ---
