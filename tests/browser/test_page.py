@@ -467,6 +467,38 @@ class Runs(PageTest):
         self.assertRegex(facts["parallel"], r"failed in\s+unit")
         self.assertEqual(browser.run("return [...document.querySelectorAll('.job-box .mark')].map((m) => m.innerText)"), ["✗"] * 3)
 
+    def test_the_trace_id_can_be_copied(self):
+        browser = self.page(self.daemon, f"#/runs/{self.run_twice.run_id}/1")
+        browser.wait("return document.querySelector('main code')")
+        browser.command("Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"])
+        browser.click("button[aria-label='Copy the trace ID']")
+        browser.wait_for_text("copied", "button[aria-label='Copy the trace ID']")
+        self.assertEqual(browser.run("return navigator.clipboard.readText()"), browser.text("main code"))
+
+    def test_runner_latency_has_a_chart_for_each_pool(self):
+        browser = self.page(self.daemon, "#/latency")
+        browser.wait("return document.querySelectorAll('article.pool svg.chart').length >= 5")
+        answer = json.loads(self.daemon.admin("/api/latency").body)
+        self.assertEqual(browser.run("return document.querySelectorAll('article.pool').length"), len(answer["pools"]))
+        self.assertIn("median", browser.text("article.pool"))
+        browser.click(".tabs a:nth-child(2)")
+        browser.wait("return document.querySelector('.tabs a[aria-current]').innerText === 'last day'")
+
+    def test_the_keyboard_reaches_everything_and_the_focus_is_seen(self):
+        browser = self.page(self.daemon)
+        seen = []
+        for _ in range(6):
+            browser.press("Tab")
+            seen.append(browser.focused())
+            self.assertNotEqual(browser.run("return getComputedStyle(document.activeElement).outlineStyle"), "none")
+        self.assertEqual(seen[:5], ["Skip to content", "ghatrace", "Now", "Runs", "Runner latency"])
+
+
+class OneRun(PageTest):
+    @classmethod
+    def setUpClass(cls):
+        cls.share_pair()
+
     def open_run(self, run):
         self.daemon.accept(*run.timeline())
         browser = self.page(self.daemon, f"#/runs/{run.run_id}/1")
@@ -508,31 +540,21 @@ class Runs(PageTest):
         good.job("build")
         self.assertEqual(self.open_run(good).run("return document.querySelectorAll('.failed-first').length"), 0)
 
-    def test_the_trace_id_can_be_copied(self):
-        browser = self.page(self.daemon, f"#/runs/{self.run_twice.run_id}/1")
-        browser.wait("return document.querySelector('main code')")
-        browser.command("Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"])
-        browser.click("button[aria-label='Copy the trace ID']")
-        browser.wait_for_text("copied", "button[aria-label='Copy the trace ID']")
-        self.assertEqual(browser.run("return navigator.clipboard.readText()"), browser.text("main code"))
-
-    def test_runner_latency_has_a_chart_for_each_pool(self):
-        browser = self.page(self.daemon, "#/latency")
-        browser.wait("return document.querySelectorAll('article.pool svg.chart').length >= 5")
-        answer = json.loads(self.daemon.admin("/api/latency").body)
-        self.assertEqual(browser.run("return document.querySelectorAll('article.pool').length"), len(answer["pools"]))
-        self.assertIn("median", browser.text("article.pool"))
-        browser.click(".tabs a:nth-child(2)")
-        browser.wait("return document.querySelector('.tabs a[aria-current]').innerText === 'last day'")
-
-    def test_the_keyboard_reaches_everything_and_the_focus_is_seen(self):
-        browser = self.page(self.daemon)
-        seen = []
-        for _ in range(6):
-            browser.press("Tab")
-            seen.append(browser.focused())
-            self.assertNotEqual(browser.run("return getComputedStyle(document.activeElement).outlineStyle"), "none")
-        self.assertEqual(seen[:5], ["Skip to content", "ghatrace", "Now", "Runs", "Runner latency"])
+    def test_every_view_is_readable_in_order_and_nothing_jumps_and_names_of_jobs_are_whole_on_a_phone(self):
+        run = Run(age=1000)
+        run.job("integration tests of the payment service (3.14, postgresql)")
+        self.open_run(run)
+        for path in ("", "#/runs", f"#/runs/{run.run_id}/1", "#/latency"):
+            for width, dark in ((1280, False), (390, True)):
+                with self.subTest(path=path, width=width):
+                    page = self.page(self.daemon, path, width=width, dark=dark)
+                    page.wait("return document.querySelector('article, tbody tr, .job-box, .empty:not([hidden])')")
+                    self.assertLessEqual(page.run(LAYOUT_SHIFT), 0.1)
+                    self.assertEqual(page.run(PALE_TEXTS), [])
+                    self.assertEqual(page.run(SKIPPED_HEADINGS), [])
+                    self.assertLessEqual(page.run("return document.documentElement.scrollWidth"), width)
+                    self.assertEqual(page.run("return [...document.querySelectorAll('.job-box .name')].filter((e) => e.scrollWidth > e.clientWidth + 1)"
+                                              ".map((e) => e.innerText)") if width == 390 else [], [])
 
 
 class Troubles(PageTest):

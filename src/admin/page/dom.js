@@ -84,12 +84,12 @@ export function clockTime(time) {
   return time ? new Date(time).toLocaleString(undefined, {dateStyle: "medium", timeStyle: "medium"}) : "unknown";
 }
 
-// An element with the time of day, and the date if it is not from the last 20 hours.
+// An element with the time of day, and the date if it is not from the last 20 hours. Its title has the zone.
 export function clock(time) {
   const of = new Date(time), isRecent = Math.abs(serverNow() - of) < 20 * 3600e3;
   const words = of.toLocaleTimeString("en-GB", {hour: "2-digit", minute: "2-digit"});
   const date = isRecent ? "" : `${of.toLocaleDateString("en-GB", {day: "numeric", month: "short"})} `;
-  return el("time", {datetime: time, title: clockTime(time)}, date + words);
+  return el("time", {datetime: time, title: of.toLocaleString(undefined, {dateStyle: "medium", timeStyle: "long"})}, date + words);
 }
 
 export function labels(list, group) {

@@ -161,9 +161,9 @@ function makeRuns(parameters) {
   const result = el("select", {name: "result", "aria-label": "Result"}, ...["", "success", "failure", "cancellation", "timeout", "skip", "error"].map((value) =>
     el("option", {value, selected: value === (parameters.get("result") || "")}, value || "any result")));
   const form = el("form", {class: "search", role: "search"}, input("q", "Search: name, branch, title, run id  ( / )", "search"), input("repository", "Repository"), input("workflow", "Workflow"), input("branch", "Branch"), result);
-  const box = el("div", {class: "scroll"}, el("table", null, el("thead", null, el("tr", null, el("th", {scope: "col"}, "run"), el("th", {scope: "col"}, "result"),
+  const box = el("div", {class: "scroll", hidden: true}, el("table", null, el("thead", null, el("tr", null, el("th", {scope: "col"}, "run"), el("th", {scope: "col"}, "result"),
     el("th", {scope: "col", class: "number"}, "took"), el("th", {scope: "col", class: "optional"}, "branch"), el("th", {scope: "col", class: "number optional"}, "ended"))), rows));
-  const count = el("p", {class: "dim small", role: "status"});
+  const count = el("p", {class: "dim small count", role: "status"});
   const root = el("div", null, el("h1", null, "Recent runs"), form, count, words, box, el("p", null, more));
   let asked = 0, timer = 0, next = null;
 
@@ -174,8 +174,7 @@ function makeRuns(parameters) {
   }
 
   function row(run) {
-    return el("tr", null, el("td", null, el("a", {href: pageOf(run)}, name(run.workflow, "workflow"), run.run_number ? ` #${run.run_number}` : ""),
-      run.run_attempt > 1 ? el("span", {class: "dim"}, ` attempt ${run.run_attempt}`) : null,
+    return el("tr", null, el("td", null, el("a", {href: pageOf(run)}, name(run.workflow, "workflow"), run.run_number ? ` #${run.run_number}` : "", run.run_attempt > 1 ? ` attempt ${run.run_attempt}` : ""),
       el("div", {class: "dim small"}, repository(run), run.title ? " · " : "", run.title ? name(run.title) : null)),
     el("td", null, el("span", {class: `state ${run.result || ""}`}, run.incomplete ? "incomplete" : run.result || "no result")),
     el("td", {class: "number"}, duration(run.duration_seconds)), el("td", {class: "optional"}, name(run.branch, "–")),
@@ -335,7 +334,7 @@ function makeLatency(parameters) {
 
   function card(pool, answer) {
     const percentiles = `median ${duration(pool.p50)}, 90th percentile ${duration(pool.p90)}, 99th ${duration(pool.p99)}`;
-    return el("article", {class: "pool"}, el("h3", null, ...labels(pool.runner_labels, pool.runner_group)),
+    return el("article", {class: "pool"}, el("h2", null, ...labels(pool.runner_labels, pool.runner_group)),
       el("dl", null, fact("p50", "median", duration(pool.p50)), fact("p90", "90 %", duration(pool.p90)), fact("p99", "99 %", duration(pool.p99)), fact("plain", "longest", duration(pool.max)), fact("plain", "jobs", pool.count.toLocaleString())),
       chart(pool.slots, percentiles), el("div", {class: "ends", "aria-hidden": "true"}, el("span", null, `${duration(answer.window_seconds)} ago`), el("span", null, "now")));
   }

@@ -6,7 +6,7 @@ const ASK_MS = 5000;         // least time between two requests for pools
 const HISTORY_MS = 60000;    // and between two for the history of a pool: its slots are minutes
 const SHOWN = 8, CHARTS = 5; // pools that are not folded, and those of them with a chart
 const LONG_WAIT = 600;       // seconds; a pool whose jobs wait, but start, is in trouble from then on
-const SILENCE = 300;         // seconds without a delivery after which that is said, if jobs are open
+const SILENCE = 300;         // seconds without a delivery after which that is said, if jobs are queued
 const MANY = 10;             // queued jobs from which on one repository may fill a queue
 
 // Sentences of what it means, by the state that the API gives.
@@ -143,7 +143,7 @@ export function makePools(get, changed) {
   let answer = null, failed = "", asked = 0, took = 0, isAsking = false;
 
   async function ask() {
-    if (isAsking || Date.now() - asked < Math.max(ASK_MS, 10 * took)) return;
+    if (isAsking || document.hidden || Date.now() - asked < Math.max(ASK_MS, 10 * took)) return;
     isAsking = true;
     asked = Date.now();
     try {
@@ -193,14 +193,15 @@ export function makePools(get, changed) {
     }
   }
 
-  // Whether GitHub is still sending.
-  function fillSent({status, queue}) {
-    const last = status.last_delivery_at, isOpen = queue.totals.queued + queue.totals.running > 0;
-    const isSilent = isOpen && last !== null && age(last) > SILENCE;
-    set(sent, {class: isSilent ? "sent bad" : "sent"});
+  // Whether GitHub is still sending. A long job alone causes no deliveries; a queue should.
+  function fillSent({status, queue: {totals}}) {
+    const last = status.last_delivery_at, silence = last === null ? null : Math.max(0, Math.floor(age(last)));
+    const patience = totals.queued > 0 ? SILENCE : totals.running > 0 ? 6 * SILENCE : Infinity;
+    set(sent, {class: silence > patience ? "sent bad" : "sent"});
     setText(sent, last === null ? "No delivery from GitHub was received since the start."
-      : isSilent ? `GitHub has sent nothing for ${duration(Math.floor(age(last)))}, though jobs are open: what is shown may be out of date.`
-        : `GitHub is sending: the last delivery was ${duration(Math.floor(age(last)))} ago.`);
+      : silence > patience ? `GitHub has sent nothing for ${duration(silence)}, though jobs are open: what is shown may be out of date.`
+        : silence > SILENCE ? `The last delivery from GitHub was ${duration(silence)} ago.`
+          : `GitHub is sending: the last delivery was ${duration(silence)} ago.`);
   }
 
   return {
