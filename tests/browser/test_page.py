@@ -250,7 +250,7 @@ class Pools(PageTest):
         rows = self.rows(browser)
         self.assertEqual(list(rows), [pool["pool"] for pool in answer["pools"] if pool["state"] != "ok"])
         self.assertEqual(list(rows)[:2], ["gpu-a100", "linux,self-hosted,x64"])
-        self.assertRegex(rows["gpu-a100"], r"dead since \d\d:\d\d\s+.*look at its runners")
+        self.assertRegex(rows["gpu-a100"], r"dead since \d\d:\d\d\s+.*see whether its runners are online")
         self.assertRegex(rows["gpu-a100"], r"queued\s+39\s+oldest\s+(39m|40m) \d\ds\s+running / most\s+0 / 1\s+last start\s+\d\d:\d\d")
         self.assertRegex(rows["linux,self-hosted,x64"], r"busy since \d\d:\d\d")
         self.assertRegex(rows["ubuntu-latest"], r"at the ceiling hosted since \d\d:\d\d\s+.*more runners would not help")

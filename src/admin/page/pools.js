@@ -9,12 +9,12 @@ const LONG_WAIT = 600;       // seconds; a pool whose jobs wait, but start, is i
 const SILENCE = 300;         // seconds without a delivery after which that is said, if jobs are queued
 const MANY = 10;             // queued jobs from which on one repository may fill a queue
 
-// Sentences of what it means, by the state that the API gives.
+// What the states of the API mean, and what to do: in the words of `ghatrace pools`.
 const MEANING = {
-  dead: "Nothing starts and nothing runs: look at its runners.",
-  busy: "As many jobs run as ever did: more runners would help.",
-  ceiling: "A limit above the pool is reached: more runners would not help.",
-  waiting: "Jobs wait, though more have run at once before.",
+  dead: "Jobs wait, none runs, and none has started for long: see whether its runners are online.",
+  busy: "As many jobs run as ever did in a week: it needs more runners.",
+  ceiling: "A limit that several pools share is reached: more runners would not help.",
+  waiting: "Jobs wait though fewer run than once did in the week: see whether runners are offline, or paused.",
 };
 
 export function isInTrouble(pool) {
