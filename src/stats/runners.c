@@ -114,30 +114,45 @@ static enum error_code note_reuse(struct stats *stats, const struct store_key *j
                            slice_of_bytes(value, sizeof value), error);
 }
 
-struct runner_entry {
-    uint8_t key[RUNNER_KEY_SIZE + 1]; // with room to be incremented
+// The jobs on one runner, one after the other.
+struct runner_walk {
+    uint8_t key[RUNNER_KEY_SIZE + 1]; // where the next one is sought
+    size_t key_len;
+    size_t looked_at;
     struct store_key job;
     struct pool_id pool;
     timestamp_ns start;
 };
 
-// The first job of the runner at or after `key`, of `len` bytes. ERROR_NOT_FOUND.
-static enum error_code seek_use(struct stats *stats, struct runner_entry *entry, size_t len,
-                                struct error *error)
+static void begin_runner_walk(struct runner_walk *walk, const struct runner_use *use)
+{
+    walk->key[0] = 'r';
+    memcpy(walk->key + 1, use->runner, RUNNER_ID_SIZE);
+    walk->key_len = 1 + RUNNER_ID_SIZE;
+    walk->looked_at = 0;
+}
+
+// The table may change between two calls. ERROR_NOT_FOUND: no other job, or RUNNER_JOBS_MAX seen.
+static enum error_code next_on_runner(struct stats *stats, struct runner_walk *walk,
+                                      struct error *error)
 {
     struct store_entry found;
-    enum error_code code = store_table_seek(stats->transaction, STORE_TABLE_RUNNERS,
-                                            slice_of_bytes(entry->key, len), &found, error);
+    if (walk->looked_at++ == RUNNER_JOBS_MAX)
+        return ERROR_NOT_FOUND;
+    enum error_code code =
+        store_table_seek(stats->transaction, STORE_TABLE_RUNNERS,
+                         slice_of_bytes(walk->key, walk->key_len), &found, error);
     if (code != ERROR_NONE)
         return code;
     if (found.key.len != RUNNER_KEY_SIZE || found.value.len != REUSE_SIZE ||
-        memcmp(found.key.data, entry->key, 1 + RUNNER_ID_SIZE) != 0)
+        memcmp(found.key.data, walk->key, 1 + RUNNER_ID_SIZE) != 0)
         return ERROR_NOT_FOUND;
-    memcpy(entry->key, found.key.data, RUNNER_KEY_SIZE);
-    entry->key[RUNNER_KEY_SIZE] = 0;
-    read_job_of_use(found.key.data + 1 + RUNNER_ID_SIZE, &entry->job);
-    entry->start = (timestamp_ns)bytes_get_be64(found.value.data);
-    memcpy(entry->pool.bytes, found.value.data + 8, POOL_ID_SIZE);
+    memcpy(walk->key, found.key.data, RUNNER_KEY_SIZE);
+    walk->key[RUNNER_KEY_SIZE] = 0;
+    walk->key_len = sizeof walk->key;
+    read_job_of_use(found.key.data + 1 + RUNNER_ID_SIZE, &walk->job);
+    walk->start = (timestamp_ns)bytes_get_be64(found.value.data);
+    memcpy(walk->pool.bytes, found.value.data + 8, POOL_ID_SIZE);
     return ERROR_NONE;
 }
 
@@ -145,16 +160,10 @@ static enum error_code seek_use(struct stats *stats, struct runner_entry *entry,
 static enum error_code note_reuses(struct stats *stats, const struct store_key *job,
                                    const struct pool_place *place, struct error *error)
 {
-    struct runner_entry other;
-    size_t len = 1 + RUNNER_ID_SIZE;
+    struct runner_walk other;
     enum error_code code = ERROR_NONE;
-    other.key[0] = 'r';
-    memcpy(other.key + 1, place->use.runner, RUNNER_ID_SIZE);
-    for (size_t i = 0; i < RUNNER_JOBS_MAX && code == ERROR_NONE; i++) {
-        code = seek_use(stats, &other, len, error);
-        if (code != ERROR_NONE)
-            break;
-        len = sizeof other.key;
+    begin_runner_walk(&other, &place->use);
+    while (code == ERROR_NONE && (code = next_on_runner(stats, &other, error)) == ERROR_NONE) {
         if (is_same_key(&other.job, job) || other.start == place->use.start)
             continue;
         if (other.start < place->use.start)
@@ -181,16 +190,12 @@ static enum error_code drop_reuse(struct stats *stats, const struct store_key *j
 static enum error_code drop_reuses(struct stats *stats, const struct store_key *job,
                                    const struct pool_place *place, struct error *error)
 {
-    struct runner_entry other;
-    size_t len = 1 + RUNNER_ID_SIZE;
+    struct runner_walk other;
     enum error_code code = ERROR_NONE;
-    other.key[0] = 'r';
-    memcpy(other.key + 1, place->use.runner, RUNNER_ID_SIZE);
-    for (size_t i = 0; i < RUNNER_JOBS_MAX && code == ERROR_NONE; i++) {
-        code = seek_use(stats, &other, len, error);
-        if (code == ERROR_NONE && !is_same_key(&other.job, job))
+    begin_runner_walk(&other, &place->use);
+    while (code == ERROR_NONE && (code = next_on_runner(stats, &other, error)) == ERROR_NONE) {
+        if (!is_same_key(&other.job, job))
             code = drop_reuse(stats, &other.job, place->use.start, error);
-        len = sizeof other.key;
     }
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
