@@ -41,8 +41,7 @@ enum error_code ended_jobs_load(const struct ended_reader *reader, const struct 
 {
     struct runner_reuse *reuses;
     size_t reuse_count;
-    const struct pool_id one_off_id = pool_make_id(POOL_ONE_OFF);
-    const size_t one_off = place_of_pool(pools, count, &one_off_id);
+    const size_t one_off = place_of_pool(pools, count, &pool_one_off_id);
     *ended = (struct ended_jobs){.count = 0};
     enum error_code code = runners_list_reuses(reader->transaction, reader->arena, &reuses,
                                                &reuse_count, reader->error);
@@ -69,12 +68,11 @@ static enum error_code is_reuse_in(const struct ended_reader *reader,
                                    const struct runner_reuse *reuse, const struct pool_id *pool,
                                    bool *is_of_it)
 {
-    const struct pool_id one_off = pool_make_id(POOL_ONE_OFF);
     struct pool_id id;
     struct pool found;
     memcpy(id.bytes, reuse->pool, sizeof id.bytes);
     *is_of_it = pool_id_equals(&id, pool);
-    if (*is_of_it || !pool_id_equals(pool, &one_off))
+    if (*is_of_it || !pool_is_one_off(pool))
         return ERROR_NONE;
     struct pool_id next = id;
     enum error_code code = pool_seek(reader->transaction, &next, &found, reader->error);

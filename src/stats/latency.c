@@ -176,7 +176,7 @@ static bool decode_waits(struct slice bytes, struct pool_waits *waits)
 static enum error_code load_waits(struct stats *stats, const struct pool_id *pool,
                                   struct pool_waits **waits, struct error *error)
 {
-    struct slice key = slice_of_bytes(pool->bytes, POOL_ID_SIZE);
+    struct slice key = pool_id_key(pool);
     struct slice found;
     struct row *row = rows_find(stats, STORE_TABLE_POOL_WAITS, pool->bytes, POOL_ID_SIZE);
     if (row != NULL) {
@@ -247,8 +247,8 @@ enum error_code latency_change_wait(struct stats *stats, const struct latency_wa
 enum error_code latency_drop_waits(struct stats *stats, const struct pool_id *pool,
                                    struct error *error)
 {
-    enum error_code code = store_table_delete(stats->transaction, STORE_TABLE_POOL_WAITS,
-                                              slice_of_bytes(pool->bytes, POOL_ID_SIZE), error);
+    enum error_code code =
+        store_table_delete(stats->transaction, STORE_TABLE_POOL_WAITS, pool_id_key(pool), error);
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
@@ -259,8 +259,7 @@ enum error_code latency_read_waits(struct store_transaction *transaction,
     struct slice found;
     *waits = (struct pool_waits){.count = 0};
     enum error_code code =
-        store_table_get(transaction, STORE_TABLE_POOL_WAITS,
-                        slice_of_bytes(pool->bytes, POOL_ID_SIZE), &found, error);
+        store_table_get(transaction, STORE_TABLE_POOL_WAITS, pool_id_key(pool), &found, error);
     if (code == ERROR_NONE && !decode_waits(found, waits)) {
         *waits = (struct pool_waits){.count = 0};
         store_note_unreadable(transaction);

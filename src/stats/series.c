@@ -716,13 +716,11 @@ static enum error_code name_pool(struct stats *stats, const struct job_sample *m
     struct pool_choice choice;
     struct row *row;
     pool_rules_choose(&stats->rules, measure->runner_labels, labels->asked, &choice);
-    struct pool_id id = pool_make_id(choice.shown);
+    const struct pool_id id = pool_id_of(stats, choice.shown);
     enum error_code code = pool_find_row(stats, &id, &row, error);
     bool is_absent = code == ERROR_NOT_FOUND;
-    if (is_absent) {
-        id = pool_make_id(POOL_ONE_OFF);
-        code = pool_find_row(stats, &id, &row, error);
-    }
+    if (is_absent)
+        code = pool_find_row(stats, &pool_one_off_id, &row, error);
     bool is_folded = code == ERROR_NONE && (is_absent || may_be_invented(stats, row->pool));
     labels->all[SERIES_POOL] =
         is_folded ? POOL_ONE_OFF : pool_name_of_choice(&choice, labels->pool);
