@@ -617,6 +617,14 @@ static bool is_of_job(struct slice key, const struct store_key *job)
                   SPAN_ID_SIZE) == 0;
 }
 
+struct open_job_state pool_job_state(const uint8_t key[POOL_JOB_KEY_SIZE])
+{
+    uint8_t state = key[POOL_ID_SIZE];
+    return (struct open_job_state){
+        .state = state < OPEN_JOB_STATES ? (enum open_job_kind)state : OPEN_JOB_NONE,
+        .since = (timestamp_ns)bytes_get_be64(key + POOL_JOB_PREFIX_SIZE)};
+}
+
 // Searches all open jobs, because a damaged state does not contain the job's pool.
 static enum error_code find_job(struct stats *stats, const struct store_key *job,
                                 uint8_t found[POOL_JOB_KEY_SIZE], struct error *error)
@@ -647,10 +655,7 @@ enum error_code pool_remove_unreadable_job(struct stats *stats, const struct sto
         code = runners_remove_unreadable_job(stats, job, error);
     if (code != ERROR_NONE)
         return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
-    const struct open_job_state open_state = {
-        .state = key[POOL_ID_SIZE] < OPEN_JOB_STATES ? (enum open_job_kind)key[POOL_ID_SIZE]
-                                                     : OPEN_JOB_NONE,
-        .since = (timestamp_ns)bytes_get_be64(key + POOL_JOB_PREFIX_SIZE)};
+    const struct open_job_state open_state = pool_job_state(key);
     const struct open_job_state until = {.state = open_state.state, .since = stats->now};
     memcpy(pool.bytes, key, POOL_ID_SIZE);
     code = leave_pool(stats, &pool, &open_state, job, error);

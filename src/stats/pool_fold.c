@@ -313,10 +313,7 @@ static enum error_code settle_minutes(struct stats *stats, const uint8_t key[POO
                                       const struct pool_id *from, const struct pool_id *to,
                                       struct error *error)
 {
-    const struct open_job_state since = {
-        .state = key[POOL_ID_SIZE] < OPEN_JOB_STATES ? (enum open_job_kind)key[POOL_ID_SIZE]
-                                                     : OPEN_JOB_NONE,
-        .since = (timestamp_ns)bytes_get_be64(key + POOL_JOB_PREFIX_SIZE)};
+    const struct open_job_state since = pool_job_state(key);
     enum error_code code = pool_minutes_shift(stats, from, &since, -1, error);
     return code == ERROR_NONE ? pool_minutes_shift(stats, to, &since, 1, error) : code;
 }

@@ -188,6 +188,9 @@ struct slice pool_name_of_choice(const struct pool_choice *choice, char room[LAB
 // Its key in the table, which points into it.
 struct slice pool_id_key(const struct pool_id *id);
 
+// What a key of open_jobs says of its job. OPEN_JOB_NONE: the key is damaged.
+struct open_job_state pool_job_state(const uint8_t key[POOL_JOB_KEY_SIZE]);
+
 // What a job asks of its pool.
 struct pool_demand {
     struct slice labels; // the name, if a rule names the pool
