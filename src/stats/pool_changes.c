@@ -9,20 +9,14 @@
 #define CHANGES_AT_FIRST 1024
 #define RECENT (3 * NS_PER_HOUR)
 
-static timestamp_ns hour_before(timestamp_ns now, duration_ns length)
-{
-    timestamp_ns from = now - length;
-    return from > 0 ? from - from % NS_PER_HOUR : 0;
-}
-
 timestamp_ns pool_changes_recent(timestamp_ns now)
 {
-    return hour_before(now, RECENT);
+    return pool_rows_hour_before(now, RECENT);
 }
 
 timestamp_ns pool_changes_day(timestamp_ns now)
 {
-    return hour_before(now, NS_PER_DAY);
+    return pool_rows_hour_before(now, NS_PER_DAY);
 }
 
 // --- the list -------------------------------------------------------------------------------------
@@ -141,7 +135,8 @@ enum error_code pool_hours_read_last_active(const struct pool_changes_reader *re
     struct store_walk *walk;
     struct store_entry entry;
     *ended = TIMESTAMP_UNKNOWN;
-    enum error_code code = pool_rows_walk(&rows, hour_before(reader->now, 7 * NS_PER_DAY), &walk);
+    enum error_code code =
+        pool_rows_walk(&rows, pool_rows_hour_before(reader->now, 7 * NS_PER_DAY), &walk);
     if (code != ERROR_NONE)
         return code;
     while ((code = pool_rows_next(&rows, walk, &entry)) == ERROR_NONE) {

@@ -59,11 +59,6 @@ void minute_cursor_end(struct minute_cursor *cursor)
     store_table_end_walk(cursor->walk);
 }
 
-static uint64_t jobs_of(int64_t level)
-{
-    return level > 0 ? (uint64_t)level : 0;
-}
-
 static void raise_to(uint64_t *most, uint64_t value)
 {
     *most = value > *most ? value : *most;
@@ -71,7 +66,7 @@ static void raise_to(uint64_t *most, uint64_t value)
 
 void slot_sum_add(struct slot_sum *sum, const struct pool_level *level, uint64_t seconds)
 {
-    uint64_t queued = jobs_of(level->queued), running = jobs_of(level->running);
+    uint64_t queued = pool_level_jobs(level->queued), running = pool_level_jobs(level->running);
     if (seconds == 0)
         return;
     sum->seconds += seconds;
@@ -138,8 +133,8 @@ static enum error_code encode_hour(const struct hour_row *row, struct buffer *ou
     bytes_write_varint(&writer, row->sum.running_max);
     bytes_write_varint(&writer, row->sum.queued_seconds);
     bytes_write_varint(&writer, row->sum.running_seconds);
-    bytes_write_varint(&writer, jobs_of(row->before.queued));
-    bytes_write_varint(&writer, jobs_of(row->before.running));
+    bytes_write_varint(&writer, pool_level_jobs(row->before.queued));
+    bytes_write_varint(&writer, pool_level_jobs(row->before.running));
     bytes_write_varint(&writer, (uint64_t)(row->since / NS_PER_MINUTE));
     return writer.code == ERROR_NONE ? histogram_encode(&row->sum.waits, out) : writer.code;
 }

@@ -79,8 +79,7 @@ struct latency_wait job_times_wait(const struct job_times *times)
 
 timestamp_ns pool_minutes_kept_from(timestamp_ns now)
 {
-    timestamp_ns from = now - POOL_MINUTES_KEPT;
-    return from > 0 ? from - from % NS_PER_HOUR : 0;
+    return pool_rows_hour_before(now, POOL_MINUTES_KEPT);
 }
 
 static timestamp_ns minute_of(timestamp_ns at)
@@ -381,11 +380,6 @@ enum error_code pool_minutes_move(struct stats *stats, const struct pool *from,
 
 // --- the last day and week ------------------------------------------------------------------------
 
-static uint64_t not_negative(int64_t value)
-{
-    return value > 0 ? (uint64_t)value : 0;
-}
-
 static uint64_t greater(uint64_t a, uint64_t b)
 {
     return a > b ? a : b;
@@ -444,9 +438,8 @@ static enum error_code read_busiest_hour(const struct pool_rows *hours, timestam
 {
     struct store_walk *walk;
     struct store_entry entry;
-    timestamp_ns from = now - 7 * NS_PER_DAY;
     *busy_max = 0;
-    enum error_code code = pool_rows_walk(hours, from > 0 ? from - from % NS_PER_HOUR : 0, &walk);
+    enum error_code code = pool_rows_walk(hours, pool_rows_hour_before(now, 7 * NS_PER_DAY), &walk);
     if (code != ERROR_NONE)
         return code;
     while ((code = pool_rows_next(hours, walk, &entry)) == ERROR_NONE) {
@@ -477,9 +470,9 @@ enum error_code pool_recent_read(const struct pool_reader *reader, uint64_t *bud
     int64_t before = (int64_t)reader->pool->counts[OPEN_JOB_RUNNING] - scan.running;
     int64_t most = scan.has_begun && scan.most > scan.running ? scan.most : scan.running;
     recent->is_known = true;
-    recent->busy_max_day = not_negative(before + most);
+    recent->busy_max_day = pool_level_jobs(before + most);
     recent->busy_max_week =
-        greater(not_negative(before + scan.most_of_rows), recent->busy_max_hours);
+        greater(pool_level_jobs(before + scan.most_of_rows), recent->busy_max_hours);
     if (scan.last_start >= scan.from)
         recent->last_start = scan.last_start;
     return ERROR_NONE;

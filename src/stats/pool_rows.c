@@ -25,6 +25,12 @@ timestamp_ns pool_rows_time(const void *key)
     return (timestamp_ns)bytes_get_be64((const uint8_t *)key + POOL_ID_SIZE);
 }
 
+timestamp_ns pool_rows_hour_before(timestamp_ns now, duration_ns length)
+{
+    timestamp_ns at = now - length;
+    return at > 0 ? at - at % NS_PER_HOUR : 0;
+}
+
 enum error_code pool_rows_first(const struct pool_rows *rows, uint8_t key[POOL_ROW_KEY_SIZE],
                                 struct slice *value)
 {

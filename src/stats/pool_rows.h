@@ -19,6 +19,8 @@ struct pool_rows {
 
 void pool_rows_put_key(uint8_t key[POOL_ROW_KEY_SIZE], timestamp_ns at, const struct pool_id *pool);
 timestamp_ns pool_rows_time(const void *key);
+// The begin of the hour in which it was `length` ago; 0 at the earliest.
+timestamp_ns pool_rows_hour_before(timestamp_ns now, duration_ns length);
 // The first row. Its value is valid until the next change. ERROR_NOT_FOUND.
 enum error_code pool_rows_first(const struct pool_rows *rows, uint8_t key[POOL_ROW_KEY_SIZE],
                                 struct slice *value) MUST_CHECK;
@@ -54,6 +56,11 @@ bool minute_row_decode_into(struct slice bytes, struct minute_row *row) MUST_CHE
 struct pool_level {
     int64_t queued, running;
 };
+// Not less than 0, even if changes are missing.
+static inline uint64_t pool_level_jobs(int64_t level)
+{
+    return level > 0 ? (uint64_t)level : 0;
+}
 
 // The begin of the first hour that is still kept by minute; hours before it do not change any more (pool_minutes.c).
 timestamp_ns pool_minutes_kept_from(timestamp_ns now);
