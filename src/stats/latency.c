@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "ghatrace/stats/pool_minutes.h"
 #include "ghatrace/trace/labels.h"
 #include "private.h"
 
@@ -123,15 +124,6 @@ static enum error_code remove_wait(struct stats *stats, const struct latency_wai
 }
 
 // --- waits that have ended --------------------------------------------------------------------------------
-
-struct latency_wait latency_wait_of_sample(const struct job_sample *measure)
-{
-    return (struct latency_wait){.exists = measure->execution.exists && measure->queue.exists,
-                                 .ready = measure->queue_end - measure->queue.length,
-                                 .started = measure->queue_end,
-                                 .labels = measure->runner_labels,
-                                 .group = measure->runner_group};
-}
 
 static bool is_same_wait(const struct latency_wait *a, const struct latency_wait *b)
 {
@@ -270,7 +262,8 @@ enum error_code latency_read_waits(struct store_transaction *transaction,
 enum error_code latency_count_job(struct stats *stats, const struct job_sample *measure,
                                   const struct latency_wait *before, struct error *error)
 {
-    const struct latency_wait wait = latency_wait_of_sample(measure);
+    const struct job_times times = job_times_of_sample(measure);
+    const struct latency_wait wait = job_times_wait(&times);
     bool is_recent = measure->end > stats->now - POOL_DAYS * NS_PER_DAY;
     char room[LABELS_TEXT_MAX];
     struct row *row;

@@ -63,8 +63,6 @@ enum error_code latency_read_waits(struct store_transaction *transaction,
 #define LATENCY_SLOT (5 * NS_PER_MINUTE)
 #define LATENCY_KEPT (25 * NS_PER_HOUR)
 
-// The wait of a completed job, in the pool in which it ran.
-struct latency_wait latency_wait_of_sample(const struct job_sample *measure);
 // Counts the start of a completed job, and its wait in the place of `before`. Waits of jobs that never ran, of jobs
 // without a queue, and waits whose slot has expired are not counted; a start in the future counts as now.
 enum error_code latency_count_job(struct stats *stats, const struct job_sample *measure,
