@@ -34,16 +34,14 @@ enum error_code job_times_of_state(const struct job_state *job, struct arena *ar
     open_job_state_of_any(job, &open_state);
     if (timeline.is_skipped || timeline.is_carried_over)
         return ERROR_NONE;
-    if (timeline.has_run) {
-        times->ready = timeline.wait.exists ? timeline.wait.start : TIMESTAMP_UNKNOWN;
+    if (timeline.has_run)
         times->started = timeline.wait.exists          ? timeline.wait.end
                          : timeline.preparation.exists ? timeline.preparation.start
                                                        : timeline.execution.start;
-    } else if (is_completed) {
+    if (timeline.has_run || is_completed)
         times->ready = timeline.wait.exists ? timeline.wait.start : TIMESTAMP_UNKNOWN;
-    } else if (open_state.state == OPEN_JOB_QUEUED) {
+    else if (open_state.state == OPEN_JOB_QUEUED)
         times->ready = open_state.since;
-    }
     set_ended_times(job, &timeline, is_completed, times);
     times->group = utf8_cut(job->runner_group_name, SAMPLE_TEXT_MAX);
     return labels_join(job->body.labels, job->body.label_count, arena, &times->labels)
