@@ -180,7 +180,7 @@ enum error_code job_history_flush(struct stats *stats, struct error *error) MUST
 // --- contents of rows ---
 
 extern const struct pool_id pool_one_off_id;
-// pool_make_id(), which is not computed anew for the labels of the last events.
+// pool_make_id(), which is not computed again for the labels of the last events.
 struct pool_id pool_id_of(struct stats *stats, struct slice labels);
 bool pool_id_equals(const struct pool_id *a, const struct pool_id *b);
 // pool_name() of the pool that a choice is.
@@ -289,7 +289,7 @@ enum error_code series_encode(const struct series_row *row, struct buffer *out) 
 // False: written by figures 1 to 3, or damaged.
 bool series_has_layout_of_now(struct slice bytes);
 // Makes the stored series those of the options (series_options.c): adds them up by the labels that are chosen, or
-// begins anew if the bounds differ. Before the first change of a transaction.
+// clears them if the bounds differ. Before the first change of a transaction.
 enum error_code series_adopt_options(struct stats *stats, struct error *error) MUST_CHECK;
 // True if they are.
 enum error_code series_are_adopted(const struct stats *stats, struct store_transaction *transaction,

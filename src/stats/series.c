@@ -698,7 +698,7 @@ struct job_labels {
     char asked[LABELS_TEXT_MAX], pool[LABELS_TEXT_MAX]; // what the texts may point into
 };
 
-// Whoever invents labels must not displace the sets of pools that are in use: once seven eighths of the sets exist, a
+// Invented labels must not displace the sets of pools that are in use: once seven eighths of the sets exist, a
 // pool in which no two jobs have started within POOL_DAYS gets no further ones. The job itself may be among those that
 // started and, until it leaves its pool, among those that run.
 static bool may_be_invented(const struct stats *stats, const struct pool *pool)

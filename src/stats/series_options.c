@@ -1,4 +1,4 @@
-// Makes stored series those of the options: adds them up by other labels, begins anew with other bounds, deletes those
+// Makes stored series those of the options: adds them up by other labels, clears them for other bounds, deletes those
 // that are not used any more.
 #include "ghatrace/base/memory.h"
 #include "ghatrace/stats/pool.h"
@@ -99,7 +99,7 @@ enum error_code series_read_bounds(struct store_transaction *transaction,
 
 // --- other bounds ---------------------------------------------------------------------------------
 
-static enum error_code begin_anew(struct stats *stats, struct error *error)
+static enum error_code clear_for_other_bounds(struct stats *stats, struct error *error)
 {
     static const enum store_table tables[] = {STORE_TABLE_JOB_SERIES, STORE_TABLE_RUN_SERIES,
                                               STORE_TABLE_POOL_WAITS};
@@ -299,7 +299,7 @@ enum error_code series_adopt_options(struct stats *stats, struct error *error)
     if (code != ERROR_NONE || are_same_options(stats, &stored))
         return code;
     if (!are_same_bounds(&stored.bounds, &stats->series.bounds))
-        code = begin_anew(stats, error);
+        code = clear_for_other_bounds(stats, error);
     if (code == ERROR_NONE)
         code = convert_labels_of_sets(stats, &stored, error);
     return code == ERROR_NONE ? write_options(stats, error) : code;

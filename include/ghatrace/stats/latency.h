@@ -23,7 +23,7 @@
 // disagrees, so it does not depend on the order of events. What is counted for good is not: each wait once, as it was
 // known first. Table pool_waits: pool id → varints of count, seconds and nanoseconds of the sum, the second of the
 // first count, and of each bucket up to the last that is in use, in the bounds of series (series.h); kept as long as
-// the pool, and begun anew when the rules for pools, or the bounds, change.
+// the pool, and cleared when the rules for pools, or the bounds, change.
 
 struct latency_wait {
     bool exists; // it has ended, and its times are known

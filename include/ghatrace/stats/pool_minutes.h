@@ -14,7 +14,7 @@
 // were as many jobs as at the begin of the second one, and hours in which nothing changed have no row.
 //
 // Of a pool that is folded, the minutes are added to those of "(one-off)", and the hours are dropped. A rebuild
-// (rebuild.h) begins both tables anew, with the jobs whose states are stored.
+// (rebuild.h) clears both tables and begins with the jobs whose states are stored.
 #ifndef GHATRACE_STATS_POOL_MINUTES_H
 #define GHATRACE_STATS_POOL_MINUTES_H
 

@@ -23,7 +23,7 @@
 //
 // When labels are chosen that differ from those of the stored sets, these are added up by the labels that remain;
 // labels that they do not have are empty. When bounds differ, histograms cannot be added up: jobs, runs and what
-// latency.h counts for good begin anew.
+// latency.h counts for good begin at 0 again.
 #ifndef GHATRACE_STATS_SERIES_H
 #define GHATRACE_STATS_SERIES_H
 
@@ -102,7 +102,7 @@ enum error_code series_count_run(struct stats *stats, const struct run_sample *m
                                  struct error *error) MUST_CHECK;
 
 // Deletes sets that were unused for longer than `idle`, looking at up to `max` from `place` on, which begins as all
-// zero and is advanced. `*is_end`: all were looked at, and it begins anew. After stats_flush().
+// zero and is advanced. `*is_end`: all were looked at, and `place` is all zero again. After stats_flush().
 struct series_place {
     enum series_kind kind;
     struct series_id id;

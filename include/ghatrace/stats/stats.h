@@ -59,8 +59,8 @@ void stats_read_overflow(const struct stats *stats, struct stats_overflow *overf
 // What this transaction has changed about the stored figures, because other options are set than before.
 struct stats_series_change {
     bool has_other_labels; // some were counted before, by other labels, and were added up
-    bool has_other_bounds; // some were counted before, with other bounds: histograms begin anew
-    bool has_other_pools;  // by other rules: what was known of pools over time begins anew
+    bool has_other_bounds; // some were counted before, with other bounds, and were dropped
+    bool has_other_pools;  // by other rules: what was known of pools over time was dropped
 };
 void stats_read_series_change(const struct stats *stats, struct stats_series_change *change);
 // Writes the collected rows. ERROR_FULL, ERROR_IO, ERROR_CORRUPT, ERROR_MEMORY.

@@ -1,4 +1,4 @@
-// Series by chosen labels and bounds: sums go on when labels are chosen anew, sets that are not used are dropped, and each
+// Series by chosen labels and bounds: sums go on when other labels are chosen, sets that are not used are dropped, and each
 // keeps the time at which it began.
 #include "world.h"
 
