@@ -25,10 +25,7 @@ static void count(struct world *world, const char *labels, duration_ns queue, ti
 
 static uint64_t rows(struct world *world)
 {
-    world_read(world);
-    uint64_t found = store_table_count(world->transaction, STORE_TABLE_LATENCY);
-    world_end(world);
-    return found;
+    return world_count_rows(world, STORE_TABLE_LATENCY);
 }
 
 static void slots_of_an_interval_are_added_up_per_pool(void **state)

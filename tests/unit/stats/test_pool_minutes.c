@@ -4,21 +4,6 @@
 #include "ghatrace/stats/pool_history.h"
 #include "ghatrace/stats/pool_minutes.h"
 
-static int set_up(void **state)
-{
-    struct world *world = test_calloc(1, sizeof *world);
-    world_open(world, 0);
-    *state = world;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    world_close(*state);
-    test_free(*state);
-    return 0;
-}
-
 static timestamp_ns minutes_from(timestamp_ns start, int minutes)
 {
     return start + minutes * NS_PER_MINUTE;
@@ -53,10 +38,7 @@ static uint64_t expire(struct world *world, duration_ns later)
     must(world, pool_minutes_expire(world->stats, 64, 1000, &has_more, &world->error));
     world_commit(world);
     assert_false(has_more);
-    world_read(world);
-    uint64_t left = store_table_count(world->transaction, STORE_TABLE_POOL_MINUTES);
-    world_end(world);
-    return left;
+    return world_count_rows(world, STORE_TABLE_POOL_MINUTES);
 }
 
 static struct pool_reader reader_of(struct world *world, struct pool *pool)
@@ -192,9 +174,7 @@ static void changes_far_in_the_future_are_left_out(void **state)
     world_begin(world);
     must(world, pool_minutes_change(world->stats, &key, &none, &times, &world->error));
     world_commit(world);
-    world_read(world);
-    assert_int_equal(store_table_count(world->transaction, STORE_TABLE_POOL_MINUTES), 2);
-    world_end(world);
+    assert_int_equal(world_count_rows(world, STORE_TABLE_POOL_MINUTES), 2);
 }
 
 static void hours_are_dropped_after_35_days(void **state)
@@ -205,12 +185,10 @@ static void hours_are_dropped_after_35_days(void **state)
     world->now += 36 * NS_PER_DAY;
     play(world);
     assert_int_equal(expire(world, 26 * NS_PER_HOUR), 0);
-    world_read(world);
-    assert_int_equal(store_table_count(world->transaction, STORE_TABLE_POOL_HOURS), 1);
-    world_end(world);
+    assert_int_equal(world_count_rows(world, STORE_TABLE_POOL_HOURS), 1);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, world_set_up, world_tear_down)
 
 int main(void)
 {

@@ -204,14 +204,6 @@ static void figures_2_are_converted_under_rules_at_once(void **state)
     assert_pools(world, ruled, sizeof ruled / sizeof ruled[0]);
 }
 
-static size_t count_of(struct world *world, enum store_table table)
-{
-    world_read(world);
-    size_t count = (size_t)store_table_count(world->transaction, table);
-    world_end(world);
-    return count;
-}
-
 static void assert_done(struct world *world, bool expected)
 {
     bool is_done, is_done_by_rules;
@@ -241,14 +233,14 @@ static void jobs_and_latencies_move_when_rules_change(void **state)
     assert_text(world_find_pool(world, "gpu")->groups, "Default,farm");
     assert_text(world_find_pool(world, "gpu")->asked, "gpu-1,gpu-2,gpu-3");
     assert_int_equal(world_find_pool(world, "gpu")->counts[OPEN_JOB_QUEUED], 1);
-    assert_int_equal(count_of(world, STORE_TABLE_OPEN_JOBS), 3);
-    assert_int_equal(count_of(world, STORE_TABLE_LATENCY), 4);
+    assert_int_equal(world_count_rows(world, STORE_TABLE_OPEN_JOBS), 3);
+    assert_int_equal(world_count_rows(world, STORE_TABLE_LATENCY), 4);
     // And back: open jobs return, what the rule has gathered stays under its name.
     upgrade(world, &no_rules, 1);
     assert_int_equal(world_find_pool(world, "gpu-2")->counts[OPEN_JOB_QUEUED], 1);
     assert_false(world_find_pool(world, "gpu")->is_rule);
     assert_int_equal(world_find_pool(world, "gpu")->counts[OPEN_JOB_QUEUED], 0);
-    assert_int_equal(count_of(world, STORE_TABLE_OPEN_JOBS), 3);
+    assert_int_equal(world_count_rows(world, STORE_TABLE_OPEN_JOBS), 3);
     stats_verify(world->store);
 }
 

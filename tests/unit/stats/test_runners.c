@@ -58,10 +58,7 @@ static void expect_reuse(struct world *world, uint8_t job, double since)
 
 static uint64_t entries(struct world *world)
 {
-    world_read(world);
-    uint64_t count = store_table_count(world->transaction, STORE_TABLE_RUNNERS);
-    world_end(world);
-    return count;
+    return world_count_rows(world, STORE_TABLE_RUNNERS);
 }
 
 static void the_earlier_of_two_jobs_on_a_runner_is_not_there_any_more(void **state)

@@ -114,6 +114,14 @@ static inline void world_end(struct world *world)
     world->transaction = NULL;
 }
 
+static inline uint64_t world_count_rows(struct world *world, enum store_table table)
+{
+    world_read(world);
+    uint64_t count = store_table_count(world->transaction, table);
+    world_end(world);
+    return count;
+}
+
 // The pool of these labels, as it is stored; NULL: there is none. The arena owns it.
 static inline const struct pool *world_find_pool(struct world *world, const char *labels)
 {
