@@ -387,6 +387,25 @@ int store_tool_open_for_writing(struct cli_args *cli_args, struct config *config
     return open_configured(cli_args, STORE_TOOL, config, store);
 }
 
+int store_tool_run(struct cli_args *cli_args, size_t most, store_tool_writer *write_text,
+                   const void *question)
+{
+    struct store_tool tool = {.cli_args = cli_args, .question = question};
+    struct buffer text;
+    struct error error;
+    int status = store_tool_open(cli_args, &tool.config, &tool.store);
+    if (status != EXIT_OK)
+        return status;
+    buffer_init(&text, most);
+    if (write_text(&tool, &text, &error) == ERROR_NONE)
+        store_tool_print(&text);
+    else
+        status = command_fail(&error);
+    buffer_release(&text);
+    store_close(tool.store);
+    return status;
+}
+
 void store_tool_report_unreadable(uint64_t count)
 {
     if (count > 0)

@@ -115,6 +115,21 @@ int store_tool_open(struct cli_args *cli_args, struct config *config, struct sto
 int store_tool_open_for_writing(struct cli_args *cli_args, struct config *config,
                                 struct store **store);
 
+// What a command reads when it makes a text from the store.
+struct store_tool {
+    const struct cli_args *cli_args;
+    struct config config;
+    struct store *store;
+    const void *question; // what the command has read from its flags and operands
+};
+// Appends the text. What it writes to standard error comes before the text.
+typedef enum error_code store_tool_writer(const struct store_tool *tool, struct buffer *text,
+                                          struct error *error);
+// Opens the store as store_tool_open() does, and prints what the writer makes, of at most `most` bytes, or its error.
+// Returns the exit status.
+int store_tool_run(struct cli_args *cli_args, size_t most, store_tool_writer *write_text,
+                   const void *question);
+
 // Reports on standard error that entries were left out, if any were.
 void store_tool_report_unreadable(uint64_t count);
 // Writes the text to standard output. main() checks that it was written.

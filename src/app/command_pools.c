@@ -26,23 +26,22 @@ static enum error_code draw_pools(const struct view_reader *reader,
     return pools_render(&shown, &page, reader->arena, text, reader->error);
 }
 
-static enum error_code show_pools(const struct cli_args *cli_args, struct store *store,
-                                  const struct pools_view_settings *settings, struct buffer *text,
+static enum error_code show_pools(const struct store_tool *tool, struct buffer *text,
                                   struct error *error)
 {
-    struct view_reader reader = {.arena = cli_args->arena, .error = error};
-    if (cli_args->flags[FLAG_JSON] != NULL) {
-        const struct api_print print = {.store = store,
-                                        .pools = *settings,
+    struct view_reader reader = {.arena = tool->cli_args->arena, .error = error};
+    if (tool->cli_args->flags[FLAG_JSON] != NULL) {
+        const struct api_print print = {.store = tool->store,
+                                        .pools = tool->config.pools,
                                         .now = timestamp_now(),
-                                        .arena = cli_args->arena,
+                                        .arena = reader.arena,
                                         .out = text};
         return api_print_pools(&print, error);
     }
-    enum error_code code = store_begin(store, false, &reader.transaction, error);
+    enum error_code code = store_begin(tool->store, false, &reader.transaction, error);
     if (code != ERROR_NONE)
         return code;
-    code = draw_pools(&reader, settings, text);
+    code = draw_pools(&reader, &tool->config.pools, text);
     if (code == ERROR_NONE)
         store_tool_report_unreadable(store_unreadable(reader.transaction));
     store_abort(reader.transaction);
@@ -51,21 +50,7 @@ static enum error_code show_pools(const struct cli_args *cli_args, struct store 
 
 static int run_pools(struct cli_args *cli_args)
 {
-    struct config config;
-    struct store *store;
-    struct buffer text;
-    struct error error;
-    int status = store_tool_open(cli_args, &config, &store);
-    if (status != EXIT_OK)
-        return status;
-    buffer_init(&text, POOLS_MAX_TEXT);
-    if (show_pools(cli_args, store, &config.pools, &text, &error) == ERROR_NONE)
-        store_tool_print(&text);
-    else
-        status = command_fail(&error);
-    buffer_release(&text);
-    store_close(store);
-    return status;
+    return store_tool_run(cli_args, POOLS_MAX_TEXT, show_pools, NULL);
 }
 
 const struct command command_pools = {

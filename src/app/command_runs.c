@@ -121,33 +121,34 @@ static enum error_code show_runs(const struct api_print *print,
     return code;
 }
 
+struct runs_question {
+    struct api_print_selection selection;
+    timestamp_ns now;
+};
+
+static enum error_code write_runs(const struct store_tool *tool, struct buffer *text,
+                                  struct error *error)
+{
+    const struct runs_question *question = tool->question;
+    const struct api_print print = {.store = tool->store,
+                                    .pools = tool->config.pools,
+                                    .id_scheme = tool->config.engine.policy.scheme,
+                                    .trace_url = tool->config.trace_url,
+                                    .now = question->now,
+                                    .arena = tool->cli_args->arena,
+                                    .out = text};
+    return tool->cli_args->flags[FLAG_JSON] != NULL
+               ? api_print_runs(&print, &question->selection, error)
+               : show_runs(&print, &question->selection, error);
+}
+
 static int run_runs(struct cli_args *cli_args)
 {
-    struct api_print_selection selection;
-    struct api_print print = {.arena = cli_args->arena, .now = timestamp_now()};
-    struct config config;
-    struct buffer text;
+    struct runs_question question = {.now = timestamp_now()};
     struct error error;
-    if (read_selection(cli_args, print.now, &selection, &error) != ERROR_NONE)
-        return command_fail(&error);
-    int status = store_tool_open(cli_args, &config, &print.store);
-    if (status != EXIT_OK)
-        return status;
-    buffer_init(&text, RUNS_MAX_TEXT);
-    print.out = &text;
-    print.pools = config.pools;
-    print.id_scheme = config.engine.policy.scheme;
-    print.trace_url = config.trace_url;
-    enum error_code code = cli_args->flags[FLAG_JSON] != NULL
-                               ? api_print_runs(&print, &selection, &error)
-                               : show_runs(&print, &selection, &error);
-    if (code == ERROR_NONE)
-        store_tool_print(&text);
-    else
-        status = command_fail(&error);
-    buffer_release(&text);
-    store_close(print.store);
-    return status;
+    return read_selection(cli_args, question.now, &question.selection, &error) == ERROR_NONE
+               ? store_tool_run(cli_args, RUNS_MAX_TEXT, write_runs, &question)
+               : command_fail(&error);
 }
 
 const struct command command_runs = {

@@ -71,44 +71,32 @@ static enum error_code write_json(const struct whatif_answer *answer, struct buf
                               : error_set(error, code, "what if: %s", error_code_text(code));
 }
 
-static enum error_code answer_question(struct cli_args *cli_args, struct store *store,
-                                       const struct whatif_question *question, struct buffer *text,
+static enum error_code answer_question(const struct store_tool *tool, struct buffer *text,
                                        struct error *error)
 {
+    struct arena *arena = tool->cli_args->arena;
     struct terminal terminal = terminal_detect(STDOUT_FILENO);
+    struct whatif_question question = *(const struct whatif_question *)tool->question;
     struct whatif_answer answer;
-    enum error_code code = whatif_view_load(store, question, cli_args->arena, &answer, error);
+    question.ceilings = &tool->config.pools.ceilings;
+    enum error_code code = whatif_view_load(tool->store, &question, arena, &answer, error);
     if (code == ERROR_NONE && !answer.is_known)
-        code = whatif_refuse(&answer, &terminal, cli_args->arena, error);
+        code = whatif_refuse(&answer, &terminal, arena, error);
     if (code != ERROR_NONE)
         return code;
     store_tool_report_unreadable(answer.unreadable);
-    return cli_args->flags[FLAG_JSON] != NULL
+    return tool->cli_args->flags[FLAG_JSON] != NULL
                ? write_json(&answer, text, error)
-               : whatif_render(&answer, &terminal, cli_args->arena, text, error);
+               : whatif_render(&answer, &terminal, arena, text, error);
 }
 
 static int run_whatif(struct cli_args *cli_args)
 {
     struct whatif_question question;
-    struct config config;
-    struct store *store;
-    struct buffer text;
     struct error error;
-    if (read_question(cli_args, &question, &error) != ERROR_NONE)
-        return command_fail(&error);
-    int status = store_tool_open(cli_args, &config, &store);
-    if (status != EXIT_OK)
-        return status;
-    question.ceilings = &config.pools.ceilings;
-    buffer_init(&text, WHATIF_MAX_TEXT);
-    if (answer_question(cli_args, store, &question, &text, &error) == ERROR_NONE)
-        store_tool_print(&text);
-    else
-        status = command_fail(&error);
-    buffer_release(&text);
-    store_close(store);
-    return status;
+    return read_question(cli_args, &question, &error) == ERROR_NONE
+               ? store_tool_run(cli_args, WHATIF_MAX_TEXT, answer_question, &question)
+               : command_fail(&error);
 }
 
 const struct command command_whatif = {

@@ -135,28 +135,22 @@ static const struct flag inspect_flags[] = {
     [FLAG_INSPECT_SERVER] = {"server", "HOST", "only the run of this server"},
 };
 
-static enum error_code show_stored(const struct cli_args *cli_args, struct store *store,
-                                   const struct run_reference *reference, struct error *error)
+static enum error_code show_stored(const struct store_tool *tool, struct buffer *text,
+                                   struct error *error)
 {
+    const struct run_reference *reference = tool->question;
+    const char *server = tool->cli_args->flags[FLAG_INSPECT_SERVER];
     const struct inspect_options inspect = {.now = timestamp_now(),
                                             .unicode = terminal_detect(STDOUT_FILENO).unicode};
     struct run_selector question = {reference->server, reference->run_id, reference->attempt};
-    struct buffer text;
-    if (cli_args->flags[FLAG_INSPECT_SERVER] != NULL)
-        question.server = slice_from_string(cli_args->flags[FLAG_INSPECT_SERVER]);
-    buffer_init(&text, INSPECT_MAX_TEXT);
-    enum error_code code = inspect_run(store, &question, &inspect, &text, error);
-    if (code == ERROR_NONE)
-        store_tool_print(&text);
-    buffer_release(&text);
-    return code;
+    if (server != NULL)
+        question.server = slice_from_string(server);
+    return inspect_run(tool->store, &question, &inspect, text, error);
 }
 
 static int run_inspect(struct cli_args *cli_args)
 {
     struct run_reference reference;
-    struct config config;
-    struct store *store;
     struct error error;
     if (!run_reference_parse(slice_from_string(cli_args->operands[0]), &reference)) {
         error_set(&error, ERROR_USAGE,
@@ -164,13 +158,7 @@ static int run_inspect(struct cli_args *cli_args)
                   cli_args->operands[0]);
         return command_fail(&error);
     }
-    int status = store_tool_open(cli_args, &config, &store);
-    if (status != EXIT_OK)
-        return status;
-    if (show_stored(cli_args, store, &reference, &error) != ERROR_NONE)
-        status = command_fail(&error);
-    store_close(store);
-    return status;
+    return store_tool_run(cli_args, INSPECT_MAX_TEXT, show_stored, &reference);
 }
 
 static const struct command command_inspect = {
