@@ -58,14 +58,6 @@ static enum style outcome_style(enum view_outcome outcome)
     return STYLE_GREY;
 }
 
-static bool format_seconds(struct page *page, duration_ns length, const char *suffix,
-                           struct slice *text)
-{
-    char room[TIMESTAMP_TEXT_SIZE];
-    length = length > 0 ? length - length % NS_PER_SECOND : 0;
-    return arena_format(page->scratch, text, "%s%s", duration_format_short(length, room), suffix);
-}
-
 static bool format_finished(struct page *page, const struct run_view *run,
                             struct table_cell cells[COLUMN_COUNT])
 {
@@ -73,8 +65,8 @@ static bool format_finished(struct page *page, const struct run_view *run,
     struct slice result = run->conclusion.len > 0 ? run->conclusion : run->result;
     cells[COLUMN_RESULT].style = outcome_style(view_outcome_of(run->conclusion));
     return text_repository(page->scratch, run->server, run->repository, &repository) &&
-           format_seconds(page, page->now - run->end, " ago", &cells[COLUMN_ENDED].clean) &&
-           format_seconds(page, run->end - run->start, "", &cells[COLUMN_TOOK].clean) &&
+           text_seconds(page->scratch, page->now - run->end, " ago", &cells[COLUMN_ENDED].clean) &&
+           text_seconds(page->scratch, run->end - run->start, "", &cells[COLUMN_TOOK].clean) &&
            clean_finished(page, result, &cells[COLUMN_RESULT].clean) &&
            clean_finished(page, repository, &cells[COLUMN_REPOSITORY].clean) &&
            clean_finished(page, run->workflow, &cells[COLUMN_WORKFLOW].clean) &&

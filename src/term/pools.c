@@ -77,13 +77,9 @@ static bool clean_cell(struct page *page, struct slice raw, struct slice *text)
 static bool format_age(struct page *page, timestamp_ns since, const char *suffix,
                        struct slice *text)
 {
-    char age[TIMESTAMP_TEXT_SIZE];
-    duration_ns length = pools_view_wait(since, page->now);
     *text = SLICE_EMPTY;
-    if (since == TIMESTAMP_UNKNOWN)
-        return true;
-    length -= length % NS_PER_SECOND;
-    return arena_format(page->scratch, text, "%s%s", duration_format_short(length, age), suffix);
+    return since == TIMESTAMP_UNKNOWN ||
+           text_seconds(page->scratch, page->now - since, suffix, text);
 }
 
 // "11-30 02:14"

@@ -94,21 +94,15 @@ static int compare_entries(const void *a, const void *b)
     return x->job_id < y->job_id ? -1 : x->job_id > y->job_id;
 }
 
-// A negative age means that the clock is behind GitHub's.
 static bool format_entry_age(struct list *list, struct row *row)
 {
     timestamp_ns since = row->entry->since;
-    char text[TIMESTAMP_TEXT_SIZE];
 
     if (since <= TIMESTAMP_UNKNOWN) {
         row->cells[COLUMN_AGE] = SLICE("?");
         return true;
     }
-    duration_ns age = list->now > since ? list->now - since : 0;
-    // Whole seconds: the times are no more precise, and fractions would change constantly.
-    age -= age % NS_PER_SECOND;
-    return arena_format(list->scratch, &row->cells[COLUMN_AGE], "%s",
-                        duration_format_short(age, text));
+    return text_seconds(list->scratch, list->now - since, "", &row->cells[COLUMN_AGE]);
 }
 
 static bool format_labels(struct list *list, struct row *row)

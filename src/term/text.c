@@ -328,6 +328,13 @@ bool text_repository(struct arena *arena, struct slice server, struct slice full
     return arena_format(arena, out, "%.*s/%.*s", SLICE_ARGS(server), SLICE_ARGS(full_name));
 }
 
+bool text_seconds(struct arena *arena, duration_ns length, const char *suffix, struct slice *text)
+{
+    char room[TIMESTAMP_TEXT_SIZE];
+    length = length > 0 ? length - length % NS_PER_SECOND : 0;
+    return arena_format(arena, text, "%s%s", duration_format_short(length, room), suffix);
+}
+
 // --- lines of bounded width, with colours where the terminal has them -----------------------------
 
 #define PIECE_TAIL_PERCENT 40

@@ -61,13 +61,9 @@ struct screen {
 
 static bool format_time_since(struct screen *screen, timestamp_ns since, struct slice *text)
 {
-    char age[TIMESTAMP_TEXT_SIZE];
-    duration_ns length = screen->top->now > since ? screen->top->now - since : 0;
     *text = SLICE_EMPTY;
-    if (since == TIMESTAMP_UNKNOWN)
-        return true;
-    length -= length % NS_PER_SECOND;
-    return arena_format(screen->scratch, text, "%s", duration_format_short(length, age));
+    return since == TIMESTAMP_UNKNOWN ||
+           text_seconds(screen->scratch, screen->top->now - since, "", text);
 }
 
 static bool format_count(struct screen *screen, uint64_t count, struct slice *text)

@@ -9,6 +9,7 @@
 #include "ghatrace/base/arena.h"
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/slice.h"
+#include "ghatrace/base/time.h"
 
 // --- terminal -------------------------------------------------------------------------------------
 // The capabilities of the output: columns, colours, characters beyond ASCII.
@@ -67,6 +68,11 @@ bool text_clean(struct arena *arena, struct slice raw, bool unicode,
 // memory.
 bool text_repository(struct arena *arena, struct slice server, struct slice full_name,
                      struct slice *out);
+
+// "46m", followed by `suffix`: without fractions of a second, because the times are no more precise and these would
+// change constantly. A length below 0 is shown as 0: the clock is behind GitHub's. False if out of memory.
+bool text_seconds(struct arena *arena, duration_ns length, const char *suffix,
+                  struct slice *text) MUST_CHECK;
 
 // The functions below require text from text_clean().
 
