@@ -43,6 +43,19 @@ enum error_code file_read(const char *path, struct buffer *out, struct error *er
     return code;
 }
 
+enum error_code file_read_secrets(const char *path, struct buffer *out, struct error *error)
+{
+    struct error reason;
+    // Reserves room for all of it at once: a buffer that grows leaves copies of secrets in freed memory.
+    enum error_code code = buffer_reserve(out, out->max);
+    if (code != ERROR_NONE)
+        return error_set(error, code, "%s: %s", path, error_code_text(code));
+    code = file_read(path, out, &reason);
+    return code == ERROR_NONE
+               ? code
+               : error_set(error, code == ERROR_MEMORY ? code : ERROR_USAGE, "%s", reason.message);
+}
+
 // --- the command line of a subcommand -------------------------------------------------------------
 
 // "--name", "--name=value", or "--name" with the value in the next argument.

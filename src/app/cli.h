@@ -140,5 +140,9 @@ void store_tool_print(const struct buffer *text);
 // Appends the file's bytes to `out`, whose size limit also applies to the file. ERROR_NOT_FOUND, ERROR_IO,
 // ERROR_TOO_LARGE, ERROR_MEMORY; the message names the file.
 enum error_code file_read(const char *path, struct buffer *out, struct error *error) MUST_CHECK;
+// The same for a file with secrets that the configuration names, into an empty buffer, which the caller wipes.
+// ERROR_USAGE if it cannot be read; ERROR_MEMORY.
+enum error_code file_read_secrets(const char *path, struct buffer *out,
+                                  struct error *error) MUST_CHECK;
 
 #endif

@@ -24,14 +24,9 @@ static enum error_code set_proxies(const struct config *config, struct notice_re
 static enum error_code parse_file(const struct config *config, struct buffer *text,
                                   struct notice_receivers *receivers, struct error *error)
 {
-    struct error reason;
-    // Reserves room for all of it at once: a buffer that grows leaves copies of secrets in freed memory.
-    enum error_code code = buffer_reserve(text, NOTICE_FILE_MAX);
+    enum error_code code = file_read_secrets(config->notify_url_file, text, error);
     if (code != ERROR_NONE)
-        return error_set(error, code, "%s: %s", config->notify_url_file, error_code_text(code));
-    code = file_read(config->notify_url_file, text, &reason);
-    if (code != ERROR_NONE)
-        return error_set(error, code == ERROR_MEMORY ? code : ERROR_USAGE, "%s", reason.message);
+        return code;
     code = notice_receivers_parse(buffer_slice(text), receivers, error);
     return code == ERROR_NONE ? code : error_wrap(error, "%s", config->notify_url_file);
 }

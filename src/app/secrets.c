@@ -83,15 +83,11 @@ enum error_code secrets_read_text(struct secrets *secrets, struct slice text, st
 static enum error_code secrets_read_file(struct secrets *secrets, const char *what,
                                          const char *path, struct error *error)
 {
-    enum error_code code = buffer_reserve(&secrets->text, SECRETS_FILE_MAX);
+    enum error_code code = file_read_secrets(path, &secrets->text, error);
+    if (code == ERROR_USAGE)
+        error_wrap(error, "%s", what);
     if (code != ERROR_NONE)
-        return error_set(error, code, "%s: %s", path, error_code_text(code));
-    struct error reason;
-    code = file_read(path, &secrets->text, &reason);
-    if (code == ERROR_MEMORY)
-        return error_set(error, code, "%s", reason.message);
-    if (code != ERROR_NONE) // a configured file that cannot be read is a configuration error
-        return error_set(error, ERROR_USAGE, "%s: %s", what, reason.message);
+        return code;
     secrets->source = path;
     code = split_lines(secrets, error);
     if (code == ERROR_NONE && secrets->count == 0)
