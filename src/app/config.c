@@ -223,6 +223,14 @@ struct slice config_next_word(struct slice *rest)
     return word;
 }
 
+struct slice config_next_rule(struct slice *rest)
+{
+    ptrdiff_t end = slice_find(*rest, SLICE(";"));
+    struct slice rule = {rest->data, end >= 0 ? (size_t)end : rest->len};
+    *rest = slice_skip(*rest, end >= 0 ? rule.len + 1 : rule.len);
+    return rule;
+}
+
 static size_t count_words(const struct text_list *list)
 {
     size_t count = 0;

@@ -145,6 +145,8 @@ enum error_code config_read_series(struct config *config, const struct config_se
 
 // The next word of "a, b c"; empty at the end.
 struct slice config_next_word(struct slice *rest);
+// The next rule of "a; b", which may be blank: the environment has one value for a setting of several rules.
+struct slice config_next_rule(struct slice *rest);
 // Checks a word of a list of globs. ERROR_USAGE naming `where` it was set.
 typedef enum error_code config_glob_check(struct slice item, const char *where,
                                           struct error *error);

@@ -2,23 +2,12 @@
 #include "config.h"
 #include "ghatrace/stats/pool_rules.h"
 
-// A value "NAME: GLOB GLOB", or several separated by ';': the environment has one value for a setting.
-#define RULE_SEPARATOR ";"
-
-// What the values of runner-pool are read into.
+// What the values of runner-pool, "NAME: GLOB GLOB; ...", are read into.
 struct rule_reader {
     const char *where; // the setting and its source, for messages
     struct arena *arena;
     struct pool_rules *rules;
 };
-
-static struct slice take_rule(struct slice *rest)
-{
-    ptrdiff_t end = slice_find(*rest, SLICE(RULE_SEPARATOR));
-    struct slice rule = {rest->data, end >= 0 ? (size_t)end : rest->len};
-    *rest = slice_skip(*rest, end >= 0 ? rule.len + 1 : rule.len);
-    return rule;
-}
 
 static enum error_code check_label_glob(struct slice glob, const char *where, struct error *error)
 {
@@ -64,7 +53,7 @@ static size_t count_rules(const struct text_list *list)
     size_t count = 0;
     for (size_t i = 0; i < list->count; i++)
         for (struct slice rest = list->items[i]; rest.len > 0; count++)
-            (void)take_rule(&rest);
+            (void)config_next_rule(&rest);
     return count;
 }
 
@@ -79,7 +68,7 @@ static enum error_code read_pool_rules(const struct rule_reader *reader,
     rules->rules = found;
     for (size_t i = 0; i < list->count; i++)
         for (struct slice rest = list->items[i]; rest.len > 0;) {
-            struct slice text = take_rule(&rest);
+            struct slice text = config_next_rule(&rest);
             struct slice words = text;
             if (config_next_word(&words).len == 0)
                 continue;
@@ -163,7 +152,7 @@ static enum error_code read_ceilings(const struct text_list *list, const char *w
     rules->rules = found;
     for (size_t i = 0; i < list->count; i++)
         for (struct slice rest = list->items[i]; rest.len > 0;) {
-            struct slice text = take_rule(&rest), words = text;
+            struct slice text = config_next_rule(&rest), words = text;
             if (config_next_word(&words).len == 0)
                 continue;
             if (rules->count == CEILINGS_MAX)

@@ -6,8 +6,6 @@
 // --- metrics-labels -------------------------------------------------------------------------------
 // "KIND: LABEL LABEL", several separated by ';'; "KIND: off" counts nothing of it.
 
-#define KIND_SEPARATOR ";"
-
 static enum error_code refuse_kind(struct slice text, const char *where, struct error *error)
 {
     return error_set(
@@ -94,9 +92,7 @@ static enum error_code read_all_labels(const char *value, const char *where,
     struct slice rest = slice_from_string(value);
     enum error_code code = ERROR_NONE;
     while (rest.len > 0 && code == ERROR_NONE) {
-        ptrdiff_t end = slice_find(rest, SLICE(KIND_SEPARATOR));
-        struct slice text = {rest.data, end >= 0 ? (size_t)end : rest.len};
-        rest = slice_skip(rest, end >= 0 ? text.len + 1 : text.len);
+        struct slice text = config_next_rule(&rest);
         if (slice_trim(text).len > 0)
             code = read_kind(text, where, series, error);
     }
