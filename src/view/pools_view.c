@@ -210,7 +210,7 @@ static enum error_code assess(struct pools_work *work, size_t pool)
     if (code != ERROR_NONE || row->waits.oldest == TIMESTAMP_UNKNOWN)
         return code;
     code = assess_by(work, pool, needs_day ? PAST_DAY : PAST_RECENT, &verdict);
-    if (code == ERROR_NONE && verdict.since != TIMESTAMP_UNKNOWN &&
+    if (code == ERROR_NONE && !needs_day && verdict.since != TIMESTAMP_UNKNOWN &&
         verdict.since <= pools_work_from(work, PAST_RECENT))
         code = assess_by(work, pool, PAST_DAY, &verdict);
     row->state = verdict.state;
