@@ -31,8 +31,9 @@ struct collection {
     struct snapshot *snapshot;
     struct store_transaction *transaction;
     struct arena arena;
-    struct otlp_interval counted; // since the figures are counted; of a series, since it is
-    struct series_bounds bounds;
+    struct otlp_interval counted;     // since the figures are counted; of a series, since it is
+    double bounds[SERIES_BOUNDS_MAX]; // of the buckets of histograms, in seconds
+    size_t bound_count;
     struct otlp_metrics *part; // NULL: none is begun
     const struct otlp_metric *metric;
     enum error_code code; // the first error
@@ -146,9 +147,10 @@ static void add_pool_name(struct point_attributes *point, struct slice name)
 }
 
 // `room` is used as long as the attributes.
-static void add_pool_of_row(struct point_attributes *point, const struct pool *pool,
-                            char room[LABELS_TEXT_MAX])
+static void begin_pool(struct point_attributes *point, const struct pool *pool,
+                       char room[LABELS_TEXT_MAX])
 {
+    begin_attributes(point);
     add_pool_name(point, pool_name(pool, room));
 }
 
@@ -175,23 +177,35 @@ static double in_seconds(int64_t ns)
     return (double)ns / (double)NS_PER_SECOND;
 }
 
+static double seconds_of_sum(const struct series_sum *sum)
+{
+    return (double)sum->seconds + in_seconds(sum->nanoseconds);
+}
+
+static enum error_code read_bounds_in_seconds(struct collection *collection)
+{
+    struct series_bounds chosen;
+    enum error_code code = series_read_bounds(collection->transaction, &chosen, collection->error);
+    if (code != ERROR_NONE)
+        return code;
+    collection->bound_count = chosen.count;
+    for (size_t i = 0; i < chosen.count; i++)
+        collection->bounds[i] = in_seconds(chosen.at[i]);
+    return ERROR_NONE;
+}
+
 static void put_series_histogram(struct collection *collection, const struct attributes *attributes,
                                  const struct series_histogram *from)
 {
-    const struct series_bounds *chosen = &collection->bounds;
-    double bounds[SERIES_BOUNDS_MAX];
     struct otlp_exemplar exemplars[SERIES_BUCKETS];
-    for (size_t i = 0; i < chosen->count; i++)
-        bounds[i] = in_seconds(chosen->at[i]);
-    for (size_t i = 0; i <= chosen->count; i++)
+    for (size_t i = 0; i <= collection->bound_count; i++)
         exemplars[i] = (struct otlp_exemplar){.at = from->exemplars[i].at,
                                               .value = in_seconds(from->exemplars[i].value),
                                               .trace = from->exemplars[i].trace};
     const struct otlp_histogram histogram = {.count = from->count,
-                                             .sum = (double)from->sum.seconds +
-                                                    in_seconds(from->sum.nanoseconds),
-                                             .bounds = bounds,
-                                             .bound_count = chosen->count,
+                                             .sum = seconds_of_sum(&from->sum),
+                                             .bounds = collection->bounds,
+                                             .bound_count = collection->bound_count,
                                              .buckets = from->buckets,
                                              .exemplars = exemplars};
     if (from->count > 0 && make_part_room(collection))
@@ -384,8 +398,7 @@ static void put_pool_counts(struct collection *collection, const struct pools *p
     for (size_t i = 0; i < pools->count; i++) {
         struct point_attributes point;
         char room[LABELS_TEXT_MAX];
-        begin_attributes(&point);
-        add_pool_of_row(&point, &pools->items[i], room);
+        begin_pool(&point, &pools->items[i], room);
         put_count(collection, &point.list, pools->items[i].counts[state]);
     }
     end_metric(collection);
@@ -416,8 +429,7 @@ static void put_oldest_waits(struct collection *collection, const struct pools *
     for (size_t i = 0; i < pools->count && collection->code == ERROR_NONE; i++) {
         struct point_attributes point;
         char room[LABELS_TEXT_MAX];
-        begin_attributes(&point);
-        add_pool_of_row(&point, &pools->items[i], room);
+        begin_pool(&point, &pools->items[i], room);
         put_seconds(collection, &point.list, wait_since(collection, pools->waits[i].oldest));
     }
     end_metric(collection);
@@ -441,8 +453,7 @@ static void put_wait_percentiles(struct collection *collection, const struct poo
         char room[LABELS_TEXT_MAX];
         if (since == TIMESTAMP_UNKNOWN && pool->counts[OPEN_JOB_QUEUED] > 0)
             continue;
-        begin_attributes(&point);
-        add_pool_of_row(&point, pool, room);
+        begin_pool(&point, pool, room);
         add(&point, "ghatrace.quantile", quantiles[quantile]);
         put_seconds(collection, &point.list, wait_since(collection, since));
     }
@@ -469,8 +480,7 @@ static void put_most_running(struct collection *collection, const struct pools *
         char room[LABELS_TEXT_MAX];
         struct pool_recent recent;
         collection->code = pool_recent_read(&reader, &budget, &recent);
-        begin_attributes(&point);
-        add_pool_of_row(&point, &pools->items[i], room);
+        begin_pool(&point, &pools->items[i], room);
         if (collection->code == ERROR_NONE && recent.is_known &&
             running[i] == pools->items[i].counts[OPEN_JOB_RUNNING] && make_part_room(collection))
             otlp_metric_put_integer(collection->part, &point.list, &now,
@@ -479,7 +489,7 @@ static void put_most_running(struct collection *collection, const struct pools *
     end_metric(collection);
 }
 
-// A pool that was dropped and is there again counts anew, and so since then.
+// A pool that was dropped and is there again counts from the start, and so since then.
 static void put_wait_histograms(struct collection *collection, const struct pools *pools)
 {
     static const struct otlp_metric metric = {
@@ -487,25 +497,19 @@ static void put_wait_histograms(struct collection *collection, const struct pool
         "How long jobs that were ready to run waited for a runner, counted once each, when the job "
         "starts.",
         OTLP_HISTOGRAM};
-    const struct series_bounds *chosen = &collection->bounds;
-    double bounds[SERIES_BOUNDS_MAX];
-    for (size_t i = 0; i < chosen->count; i++)
-        bounds[i] = in_seconds(chosen->at[i]);
     begin_metric(collection, &metric);
     for (size_t i = 0; i < pools->count && collection->code == ERROR_NONE; i++) {
         struct point_attributes point;
         char room[LABELS_TEXT_MAX];
         struct pool_waits waits;
-        begin_attributes(&point);
-        add_pool_of_row(&point, &pools->items[i], room);
+        begin_pool(&point, &pools->items[i], room);
         collection->code = latency_read_waits(collection->transaction, &pools->items[i].id, &waits,
                                               collection->error);
         const struct otlp_interval counted = {waits.since, collection->options->now};
         const struct otlp_histogram histogram = {.count = waits.count,
-                                                 .sum = (double)waits.sum.seconds +
-                                                        in_seconds(waits.sum.nanoseconds),
-                                                 .bounds = bounds,
-                                                 .bound_count = chosen->count,
+                                                 .sum = seconds_of_sum(&waits.sum),
+                                                 .bounds = collection->bounds,
+                                                 .bound_count = collection->bound_count,
                                                  .buckets = waits.buckets};
         if (waits.count > 0 && make_part_room(collection))
             otlp_metric_put_histogram(collection->part, &point.list, &counted, &histogram);
@@ -558,8 +562,7 @@ static void put_running(struct collection *collection, const struct pools *pools
     for (size_t i = 0; i < pools->count; i++) {
         struct point_attributes point;
         char room[LABELS_TEXT_MAX];
-        begin_attributes(&point);
-        add_pool_of_row(&point, &pools->items[i], room);
+        begin_pool(&point, &pools->items[i], room);
         put_count(collection, &point.list, running[i]);
     }
     end_metric(collection);
@@ -764,7 +767,7 @@ enum error_code snapshot_take(const struct snapshot_options *options, struct sna
     arena_init(&collection.arena, ARENA_BLOCK);
     collection.code = series_since(collection.transaction, &collection.counted.start, error);
     if (collection.code == ERROR_NONE)
-        collection.code = series_read_bounds(collection.transaction, &collection.bounds, error);
+        collection.code = read_bounds_in_seconds(&collection);
     if (collection.code == ERROR_NONE)
         collection.code = read_pools_and_waits(&collection, &pools);
     put_all_series(&collection);
