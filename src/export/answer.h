@@ -148,7 +148,7 @@ bool answer_has_status(const struct export_answer *answer);
 int answer_status(const struct export_answer *answer);
 // The HTTP status; 0: no response, or a code of gRPC counts.
 int answer_http_status(const struct export_answer *answer);
-// What export_classify() wants to know of the response.
+// What export_classify() decides by.
 struct export_facts answer_facts(const struct export_answer *answer,
                                  enum export_transport transport);
 // True if the response has a content type other than the request's.

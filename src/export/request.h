@@ -49,7 +49,7 @@ struct made_form {
 enum error_code made_form_init(const struct export_options *options,
                                const struct export_endpoint *endpoint, struct made_form *made,
                                struct error *error) MUST_CHECK;
-// Makes the form anew with the headers of `options`, for the same endpoint. `*is_changed`: its header fields differ from
+// Makes the form again with the headers of `options`, for the same endpoint. `*is_changed`: its header fields differ from
 // those before. On failure, or if nothing has changed, the form is as it was.
 enum error_code made_form_change(struct made_form *made, const struct export_options *options,
                                  bool *is_changed, struct error *error) MUST_CHECK;

@@ -132,7 +132,7 @@ static inline uint64_t sim_below(struct sim *sim, uint64_t limit)
                      (long long)((sim)->now / NS_PER_MS), #condition);                             \
     } while (0)
 
-// Each step, for whoever looks into a seed that failed.
+// Each step, to look into a seed that failed.
 #define sim_trace(sim, format, ...)                                                                \
     do {                                                                                           \
         if (getenv("PLAN_TRACE") != NULL)                                                          \
@@ -523,7 +523,7 @@ static void sim_check_places(struct sim *sim)
     sim_check(sim, bytes == quarantine->bytes);
 }
 
-// What an unused slot does next. False: nothing, and its plan wants to be asked again at `*again`.
+// What an unused slot does next. False: nothing, and its plan has to be asked again at `*again`.
 static bool sim_act(struct sim *sim, size_t slot, timestamp_ns *again)
 {
     const bool is_forwarded = sim_is_forwarded(sim, slot);
@@ -567,7 +567,7 @@ static timestamp_ns sim_pump_forwarded(struct sim *sim)
     return INT64_MAX;
 }
 
-// Lets all slots do what they may. Returns when the plan wants to be asked again.
+// Lets all slots do what they may. Returns when the plan has to be asked again.
 static timestamp_ns sim_pump(struct sim *sim)
 {
     timestamp_ns again;
