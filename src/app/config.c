@@ -536,19 +536,24 @@ static enum error_code split_repos(struct config *config, const struct settings 
     return code;
 }
 
+bool config_globs_select_any(const struct text_list *globs)
+{
+    for (size_t i = 0; i < globs->count; i++)
+        if (!slice_starts_with(globs->items[i], SLICE("!")))
+            return true;
+    return false;
+}
+
 static enum error_code split_runners(struct text_list *list, const char *where,
                                      struct runner_globs *globs, struct arena *arena,
                                      struct error *error)
 {
-    bool has_one = false;
     if (list->count == 0)
         return ERROR_NONE;
     enum error_code code = config_split_globs(list, where, config_check_glob, arena, error);
     if (code != ERROR_NONE)
         return code;
-    for (size_t i = 0; i < list->count; i++)
-        has_one = has_one || list->items[i].data[0] != '!';
-    if (!has_one)
+    if (!config_globs_select_any(list))
         return error_set(error, ERROR_USAGE,
                          "%s: selects no runner: write a glob without ! first, * for all", where);
     *globs = (struct runner_globs){list->items, list->count};

@@ -157,6 +157,8 @@ config_glob_check config_check_glob;
 enum error_code config_split_globs(struct text_list *list, const char *where,
                                    config_glob_check *check, struct arena *arena,
                                    struct error *error) MUST_CHECK;
+// False if a split list of globs selects nothing, as each begins with `!` or there is none.
+bool config_globs_select_any(const struct text_list *globs);
 // Parses a list of networks, separated by commas or blanks. `where` is where it was set.
 enum error_code config_read_networks(const struct text_list *list, const char *where,
                                      struct arena *arena, struct net_network_list *networks,

@@ -117,7 +117,6 @@ static enum error_code read_ceiling(struct slice text, const char *where, struct
                                     struct ceiling_rule *rule, struct error *error)
 {
     struct slice rest = text;
-    bool selects = false;
     const char *fault = read_ceiling_head(&rest, rule);
     if (fault != NULL)
         return refuse_ceiling(where, text, fault, error);
@@ -125,9 +124,7 @@ static enum error_code read_ceiling(struct slice text, const char *where, struct
     enum error_code code = config_split_globs(&globs, where, config_check_glob, arena, error);
     if (code != ERROR_NONE)
         return code;
-    for (size_t i = 0; i < globs.count; i++)
-        selects = selects || !slice_starts_with(globs.items[i], SLICE("!"));
-    if (!selects)
+    if (!config_globs_select_any(&globs))
         return refuse_ceiling(where, text, "it has no glob: write which labels share the limit",
                               error);
     rule->globs = (struct runner_globs){globs.items, globs.count};
