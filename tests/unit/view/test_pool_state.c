@@ -208,7 +208,7 @@ a_pool_at_its_most_is_busy_since_it_got_there_and_not_since_the_last_change(void
     expect(&play, POOL_WAITING, 1500);
 }
 
-static void one_more_runner_does_not_begin_a_busy_time_anew(void **state)
+static void one_more_runner_does_not_begin_a_new_busy_time(void **state)
 {
     (void)state;
     struct play play = quiet;
@@ -469,7 +469,7 @@ int main(void)
         cmocka_unit_test(a_queue_older_than_the_minutes_is_dead_since_the_last_hour_with_a_job),
         cmocka_unit_test(
             a_pool_at_its_most_is_busy_since_it_got_there_and_not_since_the_last_change),
-        cmocka_unit_test(one_more_runner_does_not_begin_a_busy_time_anew),
+        cmocka_unit_test(one_more_runner_does_not_begin_a_new_busy_time),
         cmocka_unit_test(jobs_wait_since_the_last_short_wait_but_not_later_than_the_oldest),
         cmocka_unit_test(a_pool_at_a_ceiling_is_neither_busy_nor_dead),
         cmocka_unit_test(a_ceiling_is_inferred_where_pools_exchange_what_stays_the_same_in_sum),
