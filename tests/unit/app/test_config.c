@@ -376,6 +376,17 @@ static void pools_are_named_by_rules(void **state)
     configuring_release(&c);
 }
 
+// Refused, and the message has `part`.
+static void assert_refused(const char *name, const char *value, const char *part)
+{
+    struct configuring c;
+    configuring_init(&c);
+    configuring_flag(&c, name, value);
+    assert_int_equal(configuring_build_all(&c), ERROR_USAGE);
+    assert_non_null(strstr(c.error.message, part));
+    configuring_release(&c);
+}
+
 static void wrong_rules_for_pools_are_refused(void **state)
 {
     static const char *const bad[][2] = {
@@ -388,13 +399,8 @@ static void wrong_rules_for_pools_are_refused(void **state)
     };
     struct configuring c;
     (void)state;
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        configuring_init(&c);
-        configuring_flag(&c, bad[i][0], bad[i][1]);
-        assert_int_equal(configuring_build_all(&c), ERROR_USAGE);
-        assert_non_null(strstr(c.error.message, bad[i][0]));
-        configuring_release(&c);
-    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_refused(bad[i][0], bad[i][1], bad[i][0]);
     configuring_init(&c);
     configuring_flag(&c, "runner-pool", "a: b; c: d; e: f");
     configuring_flag(&c, "metrics-max-pools", "2");
@@ -438,15 +444,9 @@ static void wrong_ceilings_are_refused(void **state)
         "a b: 60: c", "a: 0: c",    "a: -1: c",    "a: 1000001: c",    "a: 60 61: c",
         "a: x: c",    "a: 6: !c",   "a: 6: [c",    "a: 6: b; A:7:c",   "(a): 6: c",
         "a: 6: b; c", MANY_CEILINGS};
-    struct configuring c;
     (void)state;
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        configuring_init(&c);
-        configuring_flag(&c, "runner-ceiling", bad[i]);
-        assert_int_equal(configuring_build_all(&c), ERROR_USAGE);
-        assert_non_null(strstr(c.error.message, "runner-ceiling"));
-        configuring_release(&c);
-    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_refused("runner-ceiling", bad[i], "runner-ceiling");
 }
 
 #define HAS(label) SERIES_HAS(SERIES_##label)
@@ -509,15 +509,9 @@ static void wrong_labels_and_bounds_are_refused(void **state)
         {"metrics-bounds", "99999999999999"},
         {"metrics-bounds", "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21"},
     };
-    struct configuring c;
     (void)state;
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        configuring_init(&c);
-        configuring_flag(&c, bad[i][0], bad[i][1]);
-        assert_int_equal(configuring_build_all(&c), ERROR_USAGE);
-        assert_non_null(strstr(c.error.message, bad[i][0]));
-        configuring_release(&c);
-    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_refused(bad[i][0], bad[i][1], bad[i][0]);
 }
 
 static void networks_are_split_and_checked(void **state)
@@ -535,13 +529,8 @@ static void networks_are_split_and_checked(void **state)
     assert_int_equal(c.config.ingress.trusted_proxies.count, 1);
     assert_int_equal(c.config.ingress.max_connections, 4096);
     configuring_release(&c);
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        configuring_init(&c);
-        configuring_flag(&c, "allow-from", bad[i]);
-        assert_int_equal(configuring_build_all(&c), ERROR_USAGE);
-        assert_non_null(strstr(c.error.message, "--allow-from"));
-        configuring_release(&c);
-    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_refused("allow-from", bad[i], "--allow-from");
 }
 
 static void the_limit_of_memory_must_hold_the_largest_body(void **state)
