@@ -25,7 +25,7 @@
 // A flag of a single command: not a setting, so neither in the file nor in the environment.
 struct flag {
     const char *name; // "rate"
-    // "N"; "[N]": it may stand alone, and takes a value only after '='; NULL: it takes none
+    // "N"; "[N]": the value is optional, and only after '='; NULL: it takes none
     const char *values;
     const char *help; // one line
 };

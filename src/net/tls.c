@@ -614,7 +614,7 @@ static enum error_code check_client_files(const struct files *files, struct erro
     return code;
 }
 
-// The text of a file, without the NUL that mbedTLS wants to be counted.
+// The text of a file, without its NUL, which mbedTLS needs and counts.
 static struct buffer take_text(struct buffer *text)
 {
     struct buffer taken = *text;

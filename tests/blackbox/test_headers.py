@@ -11,7 +11,7 @@ from test_export import expected_ids, short_run
 
 
 def replace(path, text):
-    """As whoever does it right: another file, renamed."""
+    """As it is done right: another file, renamed."""
     other = path.with_suffix(".new")
     other.write_text(text)
     other.chmod(0o600)

@@ -26,7 +26,7 @@ def processes_with(text):
 
 
 def heed_signals():
-    """Whoever runs the tests may ignore some, as nohup and a shell's background do, and a shell cannot trap those."""
+    """The process that runs the tests may ignore some, as nohup and a shell's background do, and a shell cannot trap those."""
     for number in SIGNALS:
         if number != signal.SIGKILL:
             signal.signal(number, signal.SIG_DFL)

@@ -44,7 +44,7 @@ class Known:
         return "given up" in self.kinds and "completed" not in self.kinds
 
     def has_left(self, now):
-        """Its runner has taken another job, long ago: it has ended, though nobody said so."""
+        """Its runner has taken another job, long ago: it has ended, though no delivery said so."""
         return self.superseded_at is not None and self.superseded_at <= now - JOB_GRACE
 
     def left_at(self, now):

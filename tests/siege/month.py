@@ -3,7 +3,7 @@
 
     make month                                    a million jobs: some four minutes
     make month MONTH="jobs=100000 days=3"         numbers of tests/siege/month.c
-    make month MONTH="invented=50000 ago=240"     labels that nobody else has, 240 hours before the end
+    make month MONTH="invented=50000 ago=240"     jobs with labels that no other has, 240 hours before the end
     make month MONTH="wide=1"                     histograms by repository and workflow, too
 
 Each figure of /metrics, /api/pools, the minutes and hours of each pool and whatif is compared with the simulation's own

@@ -623,7 +623,7 @@ static struct reply reply_oddly(struct collector *collector,
         return (struct reply){.bytes = "HTTP/1.1 202 Accepted\r\nConnection: close\r\n"
                                        "Content-Length: 2\r\n\r\nok",
                               .closes = true};
-    case 6: // longer than anybody wants to read: the status decides
+    case 6: // longer than what is read: the status decides
         return (struct reply){.bytes = long_head, .hangs = true};
     case 7:
         memset(endless, 'x', sizeof endless - 1);
