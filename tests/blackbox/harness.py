@@ -23,10 +23,10 @@ from expect import by_id, ids_of
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BINARY = os.path.abspath(os.environ.get("GHATRACE") or ROOT / "build/dev-gcc/ghatrace")
 SECRET = "It's a Secret to Everybody"
-# What a command leaves in its folder goes with it.
 # metrics-labels: what series were counted by before it was a choice.
 LABELS_BEFORE = ("job: repository workflow runner_group runner_labels result; run: repository workflow result; "
                  "step: repository workflow step result")
+# What a command leaves in its folder goes with it.
 EMPTY_FOLDER = tempfile.TemporaryDirectory(prefix="ghatrace-test-")
 PATIENCE = float(os.environ.get("PATIENCE", "60"))  # seconds: how long to wait for what must happen; never how fast it has to be
 READY = re.compile(r'msg="?ready"? .*\blisten=(\S+).*\badmin=(\S+)')

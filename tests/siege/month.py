@@ -34,7 +34,6 @@ LABEL = re.compile(r'([a-z_]+)="((?:[^"\\]|\\.)*)"')
 BOUNDS = ["1.0", "2.0", "5.0", "10.0", "15.0", "30.0", "60.0", "120.0", "300.0", "600.0", "1200.0", "1800.0", "3600.0", "7200.0",
           "14400.0", "21600.0", "+Inf"]
 DAY, HOUR, MINUTE = 86400, 3600, 60
-WIDE = "job: repository workflow runner_group runner_labels result; run: repository workflow result; step: repository workflow step result"
 RECORDS_MAX = 1_000_000  # history-jobs
 
 differences, compared = [], [0]
@@ -208,7 +207,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="ghatrace-month-", dir=os.environ.get("MONTH_FOLDER")) as folder:
         truth = generate(folder + "/db", sys.argv[1:])
         print_store(folder + "/db")
-        wide = {"metrics_labels": WIDE} if "wide=1" in sys.argv else {}
+        wide = {"metrics_labels": harness.LABELS_BEFORE} if "wide=1" in sys.argv else {}
         daemon = harness.Daemon(folder, db_max_size="16GiB", **wide)
         begin = time.monotonic()
         daemon.start()
