@@ -265,19 +265,6 @@ static void line_put_string(struct line *line, const char *text)
 
 // --- escaping -------------------------------------------------------------------------------------
 
-static uint32_t decode_sequence(struct slice s, size_t len)
-{
-    const unsigned char *bytes = (const unsigned char *)s.data;
-
-    if (len == 1)
-        return bytes[0];
-    if (len == 2)
-        return (bytes[0] & 0x1fu) << 6 | (bytes[1] & 0x3fu);
-    if (len == 3)
-        return (bytes[0] & 0x0fu) << 12 | (bytes[1] & 0x3fu) << 6 | (bytes[2] & 0x3fu);
-    return UINT32_MAX; // nothing above U+FFFF is escaped
-}
-
 // Characters that can control a terminal or forge the appearance of a line: C0, DEL, C1, line separators and
 // bidirectional controls.
 static bool is_dangerous(uint32_t c)
@@ -308,7 +295,7 @@ static char log_escape_letter(uint32_t c)
 static size_t escape_one(struct slice s, char out[8], size_t *out_len)
 {
     size_t len = utf8_sequence_length(s);
-    uint32_t c = len != 0 ? decode_sequence(s, len) : 0xfffd;
+    uint32_t c = len != 0 ? utf8_decode((struct slice){s.data, len}) : 0xfffd;
     char letter = log_escape_letter(c);
 
     if (letter != '\0') {

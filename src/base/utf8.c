@@ -80,6 +80,15 @@ size_t utf8_encode(uint32_t code_point, char *out)
     return 4;
 }
 
+uint32_t utf8_decode(struct slice sequence)
+{
+    static const uint8_t masks[] = {0, 0x7f, 0x1f, 0x0f, 0x07}; // of the first byte, by length
+    uint32_t value = (uint8_t)sequence.data[0] & masks[sequence.len];
+    for (size_t i = 1; i < sequence.len; i++)
+        value = value << 6 | ((uint8_t)sequence.data[i] & 0x3f);
+    return value;
+}
+
 struct slice utf8_cut(struct slice s, size_t max_bytes)
 {
     if (s.len <= max_bytes)

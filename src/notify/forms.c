@@ -14,15 +14,6 @@ const char *const notice_condition_names[NOTICE_CONDITIONS] = {NOTICE_CONDITION_
 
 // --- names ----------------------------------------------------------------------------------------
 
-static uint32_t character_value(struct slice sequence)
-{
-    static const uint8_t masks[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
-    uint32_t value = (uint8_t)sequence.data[0] & masks[sequence.len];
-    for (size_t i = 1; i < sequence.len; i++)
-        value = value << 6 | ((uint8_t)sequence.data[i] & 0x3f);
-    return value;
-}
-
 // Characters that are not seen, or change how others are.
 static bool is_harmful(uint32_t c)
 {
@@ -45,7 +36,7 @@ static struct slice take_character(struct slice *name)
     size_t len = utf8_sequence_length(*name);
     struct slice character = {name->data, len};
     *name = slice_skip(*name, len > 0 ? len : 1);
-    return len == 0 || is_harmful(character_value(character)) ? SLICE(REPLACEMENT) : character;
+    return len == 0 || is_harmful(utf8_decode(character)) ? SLICE(REPLACEMENT) : character;
 }
 
 size_t notice_clean_name(struct slice name, char text[NOTICE_SHOWN_SIZE])

@@ -13,6 +13,8 @@ size_t utf8_sequence_length(struct slice s);
 bool utf8_is_valid(struct slice s);
 // Writes `code_point` (a scalar value) to `out`, which has room for 4 bytes; returns the length.
 size_t utf8_encode(uint32_t code_point, char *out);
+// The scalar value of one valid sequence.
+uint32_t utf8_decode(struct slice sequence);
 // The longest prefix of valid `s` that is at most `max` bytes and ends between characters.
 struct slice utf8_cut(struct slice s, size_t max_bytes);
 // Copies `s` to `out` (room for 3 * s.len bytes) and replaces with U+FFFD each byte that is not part of a valid

@@ -21,7 +21,8 @@ static void every_scalar_value_is_one_valid_sequence(void **state)
             c = 0xe000;
         size_t len = utf8_encode(c, bytes);
         assert_int_equal(len, c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4);
-        if (utf8_sequence_length((struct slice){bytes, len}) != len)
+        if (utf8_sequence_length((struct slice){bytes, len}) != len ||
+            utf8_decode((struct slice){bytes, len}) != c)
             fail_msg("U+%04X", (unsigned)c);
         // Truncated, it is invalid.
         for (size_t cut = 0; cut < len; cut++)
