@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "ghatrace/base/bytes.h"
 #include "ghatrace/base/memory.h"
 #include "ghatrace/base/utf8.h"
 
@@ -113,20 +114,6 @@ static void remove_ended(struct notice_list *list)
 
 // --- the stored form ------------------------------------------------------------------------------
 
-static void write_be64(char *bytes, uint64_t value)
-{
-    for (int i = 7; i >= 0; i--, value >>= 8)
-        bytes[i] = (char)(value & 0xff);
-}
-
-static uint64_t read_be64(const char *bytes)
-{
-    uint64_t value = 0;
-    for (int i = 0; i < 8; i++)
-        value = value << 8 | (uint8_t)bytes[i];
-    return value;
-}
-
 // -1: there is no such letter.
 static int find_letter(const char *letters, int count, char letter)
 {
@@ -136,24 +123,24 @@ static int find_letter(const char *letters, int count, char letter)
     return -1;
 }
 
-static void encode_key(const struct notice_key *key, char bytes[KEY_SIZE])
+static void encode_key(const struct notice_key *key, uint8_t bytes[KEY_SIZE])
 {
-    write_be64(bytes, key->receiver);
-    bytes[8] = condition_letters[key->condition];
+    bytes_put_be64(bytes, key->receiver);
+    bytes[8] = (uint8_t)condition_letters[key->condition];
     memcpy(bytes + 9, &key->subject, sizeof key->subject);
 }
 
-static void encode_state(const struct notice *notice, char *bytes)
+static void encode_state(const struct notice *notice, uint8_t *bytes)
 {
     const struct notice_state *state = &notice->state;
     bytes[0] = LAYOUT;
-    bytes[1] = phase_letters[state->phase];
-    bytes[2] = (char)state->refusals;
-    bytes[3] =
-        (char)((state->is_in_flight ? FLAG_IN_FLIGHT : 0) | (state->is_unsure ? FLAG_UNSURE : 0));
-    write_be64(bytes + 4, (uint64_t)state->began_at);
-    write_be64(bytes + 12, (uint64_t)state->ended_at);
-    write_be64(bytes + 20, (uint64_t)state->due_at);
+    bytes[1] = (uint8_t)phase_letters[state->phase];
+    bytes[2] = state->refusals;
+    bytes[3] = (uint8_t)((state->is_in_flight ? FLAG_IN_FLIGHT : 0) |
+                         (state->is_unsure ? FLAG_UNSURE : 0));
+    bytes_put_be64(bytes + 4, (uint64_t)state->began_at);
+    bytes_put_be64(bytes + 12, (uint64_t)state->ended_at);
+    bytes_put_be64(bytes + 20, (uint64_t)state->due_at);
     if (notice->name_len > 0)
         memcpy(bytes + VALUE_SIZE, notice->name, notice->name_len);
 }
@@ -165,7 +152,7 @@ static bool decode_key(struct slice bytes, struct notice_key *key)
     int condition = find_letter(condition_letters, NOTICE_CONDITIONS, bytes.data[8]);
     if (condition < 0)
         return false;
-    key->receiver = read_be64(bytes.data);
+    key->receiver = bytes_get_be64(bytes.data);
     key->condition = (enum notice_condition)condition;
     memcpy(&key->subject, bytes.data + 9, sizeof key->subject);
     return true;
@@ -180,9 +167,9 @@ static bool decode_state(struct slice bytes, struct notice_state *state)
     int phase = find_letter(phase_letters, NOTICE_PHASES, bytes.data[1]);
     *state = (struct notice_state){.is_unsure = bytes.data[3] != 0,
                                    .refusals = (uint8_t)bytes.data[2],
-                                   .began_at = (timestamp_ns)read_be64(bytes.data + 4),
-                                   .ended_at = (timestamp_ns)read_be64(bytes.data + 12),
-                                   .due_at = (timestamp_ns)read_be64(bytes.data + 20)};
+                                   .began_at = (timestamp_ns)bytes_get_be64(bytes.data + 4),
+                                   .ended_at = (timestamp_ns)bytes_get_be64(bytes.data + 12),
+                                   .due_at = (timestamp_ns)bytes_get_be64(bytes.data + 20)};
     if (phase <= NOTICE_NONE)
         return false;
     state->phase = (enum notice_phase)phase;
@@ -207,13 +194,14 @@ static bool encode_change(const struct notice *notice, struct arena *arena,
 {
     bool is_over = notice->state.phase == NOTICE_NONE;
     size_t len = is_over ? 0 : VALUE_SIZE + notice->name_len;
-    char *bytes = arena_allocate(arena, KEY_SIZE + len);
+    uint8_t *bytes = arena_allocate(arena, KEY_SIZE + len);
     if (bytes == NULL)
         return false;
     encode_key(&notice->key, bytes);
     if (!is_over)
         encode_state(notice, bytes + KEY_SIZE);
-    *entry = (struct store_entry){.key = {bytes, KEY_SIZE}, .value = {bytes + KEY_SIZE, len}};
+    *entry = (struct store_entry){.key = slice_of_bytes(bytes, KEY_SIZE),
+                                  .value = slice_of_bytes(bytes + KEY_SIZE, len)};
     return true;
 }
 

@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "ghatrace/base/bytes.h"
 #include "ghatrace/base/digest.h"
 #include "ghatrace/base/utf8.h"
 #include "ghatrace/notify/notices.h"
@@ -84,12 +85,9 @@ static enum error_code take_topic(struct notice_receiver *receiver, struct error
 static uint64_t receiver_id(enum notice_form form, struct slice url)
 {
     uint8_t digest[SHA256_SIZE];
-    uint64_t id = 0;
     digest_sha256(url, digest);
     digest[0] ^= (uint8_t)form;
-    for (size_t i = 0; i < sizeof id; i++)
-        id = id << 8 | digest[i];
-    return id;
+    return bytes_get_be64(digest);
 }
 
 // Parse errors of URLs are not passed on, as they quote it.

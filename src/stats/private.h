@@ -4,6 +4,7 @@
 
 #include "ghatrace/base/arena.h"
 #include "ghatrace/base/buffer.h"
+#include "ghatrace/base/bytes.h"
 #include "ghatrace/stats/job_history.h"
 #include "ghatrace/stats/latency.h"
 #include "ghatrace/stats/pool.h"
@@ -331,9 +332,5 @@ void bytes_write_zigzag(struct byte_writer *writer, int64_t value);
 void bytes_write_be(struct byte_writer *writer, uint64_t value, size_t size);
 void bytes_write(struct byte_writer *writer, const void *data, size_t len);
 void bytes_write_text(struct byte_writer *writer, struct slice text);
-
-void bytes_put_be(uint8_t *bytes, uint64_t value, size_t size);
-void bytes_put_be64(uint8_t *bytes, uint64_t value);
-uint64_t bytes_get_be64(const void *bytes);
 
 #endif

@@ -107,26 +107,6 @@ void bytes_write_text(struct byte_writer *writer, struct slice text)
     bytes_write(writer, text.data, text.len);
 }
 
-void bytes_put_be(uint8_t *bytes, uint64_t value, size_t size)
-{
-    for (size_t i = size; i-- > 0; value >>= 8)
-        bytes[i] = (uint8_t)value;
-}
-
-void bytes_put_be64(uint8_t *bytes, uint64_t value)
-{
-    bytes_put_be(bytes, value, 8);
-}
-
-uint64_t bytes_get_be64(const void *bytes)
-{
-    const uint8_t *next = bytes;
-    uint64_t value = 0;
-    for (int i = 0; i < 8; i++)
-        value = value << 8 | next[i];
-    return value;
-}
-
 // --- stats ----------------------------------------------------------------------------------------
 // The writer: the rows that a transaction changes, kept in memory until they are written.
 
