@@ -198,7 +198,7 @@ class Files(unittest.TestCase):
             self.assertTrue(view, url)
             self.assertTrue(view[1] is None or f'path === "{view[1]}"' in page, url)
         variable = next(variable for variable in board["templating"]["list"] if variable["name"] == "page")
-        self.assertEqual(variable["query"], "http://" + re.search(r"(?m)^#admin-listen = (\S+)", scenes.CONF.read_text())[1])
+        self.assertEqual(variable["query"], "http://" + re.search(r"(?m)^#admin-listen = (\S+)", (ROOT / "conf/ghatrace.conf").read_text())[1])
 
     @unittest.skipUnless(shutil.which("promtool"), "promtool is not here")
     def test_promtool_accepts_rules_their_tests_and_the_sample_configuration(self):

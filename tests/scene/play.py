@@ -87,10 +87,8 @@ class Player:
         self.client, self.used = None, 0.0
         self.inferred = 0                     # how often a pool is at a ceiling that no rule names
         self.presences = []                   # (time, which troubles there are) of each minute
-        self.receiver = notices.Receiver(folder, lambda: self.clock.now()) if scene.has("notify-url-file") else None
-        self.settings = scene.settings()
-        if self.receiver:
-            self.settings["notify_url_file"] = str(self.receiver.file)
+        self.receiver = notices.Receiver(folder, lambda: self.clock.now())
+        self.settings = {**scene.settings(), "notify_url_file": str(self.receiver.file)}
         self.daemon = None
 
     # --- the daemon ---------------------------------------------------------------------------------
@@ -254,8 +252,7 @@ class Player:
             return
         for kind, true in zip(("waiting", "queued", "running"), counts):
             note.equal(f"api {kind}", where, shown[kind], true)
-        if "ended_unknown" in shown:
-            note.equal("api ended_unknown", where, shown["ended_unknown"], truth.ended_unknown(before))
+        note.equal("api ended_unknown", where, shown["ended_unknown"], truth.ended_unknown(before))
         low, high = truth.open_waits(before) or (None,) * 4, truth.open_waits(after) or (None,) * 4
         for place, kind in enumerate(("p50", "p90", "p99", "oldest")):
             value = shown["oldest_wait_seconds"] if kind == "oldest" else shown["open_wait_seconds"][kind]
@@ -289,9 +286,6 @@ class Player:
     def check_states(self, minute, pools, before, after):
         """What is asked for at a border of two states may be either."""
         note = self.differences
-        if all(pool["state"] is None for pool in pools.values()):
-            note.skip("state", "the daemon has none")
-            return
         hosted = [self.truths[pool.name] for pool in self.scene.pools if pool.ceiling]
         assessed = {}
         for name, truth in self.truths.items():
@@ -301,7 +295,7 @@ class Player:
             has_hosted = bool(self.scene.world.pools[name].ceiling)
             has_ceiling = has_hosted and self.scene.has_rule
             true = [Assessment(truth, at, hosted, self.scene.limit if has_ceiling else None) for at in (before, after)]
-            if self.scene.is_inferred and has_hosted:
+            if has_hosted and not self.scene.has_rule:
                 true = self.or_inferred(true, [Assessment(truth, at, hosted, self.scene.limit) for at in (before, after)], hosted)
             assessed[name] = true[0]
             note.equal_one_of("state", where, shown["state"], [t.state for t in true])
@@ -397,9 +391,6 @@ class Player:
                 if known.ready is not None and since <= known.ready < until and not known.job.was_cancelled_in_queue]
 
     def check_notices(self):
-        if not self.receiver:
-            self.differences.skip("notices", "the daemon sends none")
-            return
         # While old deliveries come all at once, jobs look as if they waited.
         until = self.presences[-1][0] + notices.INTERVAL
         found = [entry for entry in self.receiver.found if self.scene.start <= entry[0] <= until]
@@ -473,8 +464,7 @@ def play(scene, speed, later=LATER):
         player.play()
         yield player
     finally:
-        if player.receiver:
-            player.receiver.close()
+        player.receiver.close()
         if player.daemon:
             player.daemon.stop()
         shutil.rmtree(folder, True)

@@ -51,7 +51,7 @@ def times(player):
     for (name, labels), minutes in sorted(getattr(player, "fired", {}).items()):
         spans = ", ".join(f"{first - offset:+d} to {last - offset:+d}" for first, last in alerts.spans(minutes))
         yield f"  alert   {name} {' '.join(labels)}: minutes {spans}"
-    for at, condition, name, event, _ in player.receiver.found if player.receiver else ():
+    for at, condition, name, event, _ in player.receiver.found:
         if not player.scene.start <= at <= player.scene.end + 60:
             continue
         yield f"  notice  minute {(at - player.scene.incident) / 60:+.1f}: {condition} {event}: {name}"

@@ -3,11 +3,8 @@
 Each has a quiet day first, whose deliveries come late and all at once; then `LIVE` seconds by the clock, of which the first
 `QUIET` are quiet, too.
 """
-import pathlib
-
 from world import HOUR, MINUTE, Outage, Pool, World
 
-CONF = pathlib.Path(__file__).resolve().parent.parent.parent / "conf/ghatrace.conf"
 QUIET, LIVE = 40 * MINUTE, 170 * MINUTE
 GPU, UBUNTU, WINDOWS, X64, MACOS, ARM64 = range(6)
 QUEUED, RUNNING = (9, 10, 4, 8, 6, 3), (7, 8, 3, 4, 2, 1)  # 40 and 25
@@ -25,7 +22,7 @@ def pools(hosted="hosted"):
 class Scene:
     """`more`: how many runners more `whatif` is asked for. `unexplained`: pools whose waits have another reason."""
     unexplained = ()
-    is_inferred, ceiling_name = False, "hosted"
+    has_rule, ceiling_name = True, "hosted"  # else the ceiling is inferred
 
     def __init__(self, start, seed, quiet, live, before, limit):
         self.start, self.incident, self.end = start, start + quiet, start + live
@@ -36,14 +33,6 @@ class Scene:
         self.before = before
         self.fill()
         self.world.settle()
-
-    @staticmethod
-    def has(setting):
-        return setting in CONF.read_text()
-
-    @property
-    def has_rule(self):
-        return self.has("runner-ceiling")
 
     def settings(self):
         """Of the daemon."""
@@ -146,7 +135,7 @@ class Silent(Unreported):
 
 class Inferred(Ceiling):
     """The ceiling, and no rule names it. Deliveries that are minutes late look like one job more than the limit."""
-    has_rule, is_inferred, ceiling_name = False, True, "(GitHub Actions)"
+    has_rule, ceiling_name = False, "(GitHub Actions)"
 
 
 SCENES = {"jam": Jam, "dead": Dead, "ceiling": Ceiling, "flood": Flood, "unreported": Unreported, "silent": Silent,

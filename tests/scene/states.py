@@ -78,14 +78,13 @@ def reached_since(course, least, gap, now):
 class Assessment:
     """`now`: when it is asked for. `limit`, `members`: of the ceiling above the pool."""
 
-    def __init__(self, truth, now, members=None, limit=None, dead_after=DEAD_AFTER):
+    def __init__(self, truth, now, members=None, limit=None):
         self.truth, self.now = truth, now
         self.course = stretches([truth], now)
         self.oldest = min(truth.queued_since(), default=None)
         self.ceiling_since = None
         if limit is not None and any(self.waits(member) for member in members):
             self.ceiling_since = reached_since(stretches(members, now), limit, REACHED_GAP, now)
-        self.dead_after = dead_after
         self.state, self.since = self.assess()
 
     def waits(self, truth):
@@ -109,7 +108,7 @@ class Assessment:
         if self.oldest is None or self.course[-1][3] > 0:
             return None
         since = max(queued_since(self.course), self.last_activity() or 0)
-        return since if self.now - since >= self.dead_after else None
+        return since if self.now - since >= DEAD_AFTER else None
 
     def busy_since(self):
         most = self.truth.busy_max(self.now - 7 * DAY, self.now)

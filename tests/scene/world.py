@@ -207,14 +207,11 @@ class World:
     def service_time(self, pool):
         return max(20, min(1500, int(self.rng.lognormvariate(0, 0.7) * pool.length)))
 
-    def quiet(self, begin, end, pools=None):
+    def quiet(self, begin, end):
         """Ordinary work: runs with a matrix of jobs in one pool, approvals, cancelled and skipped jobs, re-runs."""
         for pool in self.pools.values():
             at = begin
-            while pools is None or pool.name in pools:
-                at += self.rng.expovariate(pool.rate / HOUR)
-                if at >= end:
-                    break
+            while (at := at + self.rng.expovariate(pool.rate / HOUR)) < end:
                 self.quiet_run(at, pool)
 
     def quiet_run(self, at, pool):
@@ -246,9 +243,9 @@ class World:
             elif job.is_counted and job.gate is None and job.patience is None:
                 self.job(again, pool.name, job.name, 0, carried_from=job)
 
-    def serve(self, **more):
+    def serve(self, more=None):
         """What happens with `more` runners: {pool or ceiling: number}."""
-        return Service(list(self.pools.values()), self.limits, self.outages, more.get("more", {})).serve(self.jobs)
+        return Service(list(self.pools.values()), self.limits, self.outages, more or {}).serve(self.jobs)
 
     def settle(self):
         """Decides what happens. Jobs whose old attempt had not ended yet are not carried over."""
