@@ -341,12 +341,11 @@ static void put_notice(struct notice_document *document, const struct notice *no
     struct json_out *json = &document->json;
     const struct notice_subject *subject = subject_of(document->message, notice);
     enum notice_condition condition = notice->key.condition;
-    bool is_of_pool = condition == NOTICE_DEAD || condition == NOTICE_QUEUED;
     json_out_open_object(json, NULL);
     put_id(json, notice);
     json_out_text(json, "condition", slice_from_string(notice_condition_names[condition]));
     json_out_text(json, "event", is_end(notice) ? SLICE("ended") : SLICE("began"));
-    json_out_text(json, "pool", is_of_pool ? notice_name(notice) : SLICE_EMPTY);
+    json_out_text(json, "pool", notice_is_of_pool(condition) ? notice_name(notice) : SLICE_EMPTY);
     json_out_text(json, "ceiling", ceiling_of(notice, subject));
     json_out_time(json, "since", notice->state.began_at);
     json_out_time(json, "ended_at", notice->state.ended_at);

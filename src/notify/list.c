@@ -55,11 +55,15 @@ static size_t position_of_key(const struct notice_list *list, const struct notic
     return low;
 }
 
+static bool has_key_at(const struct notice_list *list, size_t at, const struct notice_key *key)
+{
+    return at < list->count && compare_keys(&list->notices[at].key, key) == 0;
+}
+
 static struct notice *find_notice(const struct notice_list *list, const struct notice_key *key)
 {
     size_t at = position_of_key(list, key);
-    bool is_found = at < list->count && compare_keys(&list->notices[at].key, key) == 0;
-    return is_found ? &list->notices[at] : NULL;
+    return has_key_at(list, at, key) ? &list->notices[at] : NULL;
 }
 
 static bool make_room_for_one(struct notice_list *list)
@@ -80,9 +84,8 @@ static struct notice *add_notice(struct notice_list *list, const struct notice_k
                                  struct slice name)
 {
     size_t at = position_of_key(list, key);
-    struct notice *notice = find_notice(list, key);
-    if (notice != NULL)
-        return notice;
+    if (has_key_at(list, at, key))
+        return &list->notices[at];
     if (name.len > NOTICE_NAME_MAX)
         name = utf8_is_valid(name) ? utf8_cut(name, NOTICE_NAME_MAX)
                                    : (struct slice){name.data, NOTICE_NAME_MAX};
@@ -91,7 +94,7 @@ static struct notice *add_notice(struct notice_list *list, const struct notice_k
         memory_free(copy);
         return NULL;
     }
-    notice = &list->notices[at];
+    struct notice *notice = &list->notices[at];
     memmove(notice + 1, notice, (list->count - at) * sizeof *notice);
     *notice = (struct notice){.key = *key, .name = copy, .name_len = name.len};
     list->count++;

@@ -125,8 +125,7 @@ bool notice_subjects_make(const struct pools_view *view, const struct notice_set
 // A pool and a ceiling may have the same name.
 static bool is_about(const struct notice_subject *subject, enum notice_condition condition)
 {
-    bool is_of_pool = condition == NOTICE_DEAD || condition == NOTICE_QUEUED;
-    return subject->has_state == is_of_pool &&
+    return subject->has_state == notice_is_of_pool(condition) &&
            (subject->name.len == 0) == (condition == NOTICE_SILENCE);
 }
 

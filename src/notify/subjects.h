@@ -20,6 +20,11 @@ struct notice_subject_id {
 };
 struct notice_subject_id notice_subject_id_of(struct slice name);
 
+static inline bool notice_is_of_pool(enum notice_condition condition)
+{
+    return condition == NOTICE_DEAD || condition == NOTICE_QUEUED;
+}
+
 // A pool, a ceiling, or the daemon, whose name is empty.
 struct notice_subject {
     struct notice_subject_id id;

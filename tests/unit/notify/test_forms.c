@@ -93,6 +93,13 @@ static struct slice member(json_value object, const char *name)
     return text;
 }
 
+// Of our own form.
+static json_value first_notice(void)
+{
+    json_value list = json_get(&fixture.document, JSON_ROOT, SLICE("notices"));
+    return json_first_element(&fixture.document, list);
+}
+
 static void assert_text(struct slice found, const char *wanted)
 {
     if (!slice_equals(found, slice_from_string(wanted)))
@@ -104,8 +111,7 @@ static void our_form_has_an_object_for_each_notice(void **state)
     (void)state;
     set_notices(SLICE("gpu,a100"), 2, false);
     write_as(NOTICE_JSON);
-    json_value list = json_get(&fixture.document, JSON_ROOT, SLICE("notices"));
-    json_value first = json_first_element(&fixture.document, list);
+    json_value first = first_notice();
     assert_text(member(JSON_ROOT, "source"), "ghatrace");
     assert_text(member(first, "condition"), "queued");
     assert_text(member(first, "event"), "began");
@@ -171,8 +177,7 @@ static void without_queued_jobs_there_is_no_oldest_wait(void **state)
     fixture.subject[0].queued = 0;
     fixture.subject[0].oldest = TIMESTAMP_UNKNOWN;
     write_as(NOTICE_JSON);
-    json_value list = json_get(&fixture.document, JSON_ROOT, SLICE("notices"));
-    json_value first = json_first_element(&fixture.document, list);
+    json_value first = first_notice();
     json_value wait = json_get(&fixture.document, first, SLICE("oldest_wait_seconds"));
     assert_int_equal(json_type_of(&fixture.document, wait), JSON_NULL);
 }
