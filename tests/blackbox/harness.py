@@ -294,6 +294,11 @@ class Daemon:
         with Client(self.admin_address) as client:
             return client.request(method, path)
 
+    def own_kib(self):
+        """Memory of the process, without the store's pages."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"RssAnon:\s+(\d+)", status).group(1))
+
     def command(self, *arguments, **kinds):
         """A subcommand on this daemon's store."""
         return run_command(*arguments, "--db", self.settings["db"], **kinds)

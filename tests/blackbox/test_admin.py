@@ -1,5 +1,6 @@
 """The operator's side: who may see it, metrics, the API, the live stream; and that all of it survives kill -9."""
 import base64
+import datetime
 import http.client
 import json
 import re
@@ -52,6 +53,14 @@ def metrics(daemon):
     answer = get(daemon, "/metrics")
     assert answer.status == 200, answer
     return read_metrics(answer.text)
+
+
+def unix(text):
+    """Seconds since 1970, whole if they are, of a time of the API; None: it has none."""
+    if text is None:
+        return None
+    seconds = datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+    return int(seconds) if seconds.is_integer() else seconds
 
 
 def value(found, name, **labels):

@@ -1,6 +1,4 @@
 """Company on the open internet: slow clients, clients by the hundred, clients from elsewhere."""
-import pathlib
-import re
 import socket
 import threading
 import time
@@ -96,12 +94,6 @@ class SlowClients(harness.BlackBoxTest):
             connection.close()
 
 
-def own_memory(daemon):
-    """Of the process, without the store's pages: in MiB."""
-    status = pathlib.Path(f"/proc/{daemon.process.pid}/status").read_text()
-    return int(re.search(r"RssAnon:\s+(\d+)", status).group(1)) / 1024
-
-
 def pipeline_unread(connection, request, most):
     """Sends one request after the other and reads nothing, until the daemon has taken no more for two seconds, or `most`
     bytes are sent. Returns how many requests were sent completely."""
@@ -137,11 +129,11 @@ class UnreadAnswers(harness.BlackBoxTest):
 
     def assert_little_memory(self, daemon, before, most):
         if "asan" not in harness.BINARY and "tsan" not in harness.BINARY:  # these keep what is freed
-            self.assertLess(own_memory(daemon) - before, most)
+            self.assertLess(daemon.own_kib() / 1024 - before, most)
 
     def test_requests_behind_unread_answers_are_not_read(self):
         daemon = self.new_daemon(ingress_threads=1)
-        before = own_memory(daemon)
+        before = daemon.own_kib() / 1024
         for request in (b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n",
                         b"POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",  # 401, and goes on
                         b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"):
@@ -159,7 +151,7 @@ class UnreadAnswers(harness.BlackBoxTest):
 
     def test_figures_that_are_not_read_are_made_once(self):
         daemon = self.new_daemon()
-        before = own_memory(daemon)
+        before = daemon.own_kib() / 1024
         for path in ("/metrics", "/", "/api/runs"):
             connection = self.connect(daemon.admin_address)
             pipeline_unread(connection, f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode(), 3 << 20)
@@ -168,7 +160,7 @@ class UnreadAnswers(harness.BlackBoxTest):
 
     def test_a_client_that_ends_its_side_and_reads_nothing_uses_little_memory(self):
         daemon = self.new_daemon(ingress_threads=1)
-        before = own_memory(daemon)
+        before = daemon.own_kib() / 1024
         for _ in range(50):
             connection = self.connect(daemon.address)
             connection.setblocking(False)

@@ -1,17 +1,12 @@
 """Pools that cannot keep up: dead, busy, at a ceiling; and running jobs whose runner has taken another one."""
-import datetime
 import random
 import time
 
 import harness
 from payloads import Repository, Run
-from test_admin import get_json, metrics, value
+from test_admin import get_json, metrics, unix, value
 
 HOSTED = ("ubuntu-latest", "windows-latest", "macos-14")
-
-
-def at(text):
-    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() if text else None
 
 
 class PoolStates(harness.BlackBoxTest):
@@ -33,7 +28,7 @@ class PoolStates(harness.BlackBoxTest):
 
     def check_pool(self, daemon, name, state, since, ceiling=None):
         pool = self.pools(daemon)[0][name]
-        self.assertEqual((pool["state"], at(pool["since"]), pool["ceiling"]), (state, since, ceiling))
+        self.assertEqual((pool["state"], unix(pool["since"]), pool["ceiling"]), (state, since, ceiling))
         return pool
 
     def test_pools_are_dead_busy_or_waiting_since_a_time_that_a_restart_does_not_change(self):
@@ -101,7 +96,7 @@ class PoolStates(harness.BlackBoxTest):
         pools, answer = self.pools(daemon)
         self.assertEqual(len(answer["ceilings"]), 1)
         ceiling = answer["ceilings"][0]
-        shown = at(ceiling["since"])
+        shown = unix(ceiling["since"])
         self.assertLessEqual(abs(shown - since), 120)
         self.assertEqual((ceiling["ceiling"], ceiling["limit"], ceiling["inferred"], ceiling["running"], sorted(ceiling["pools"])),
                          (name, limit, inferred, len(running), sorted(HOSTED)))
@@ -112,7 +107,7 @@ class PoolStates(harness.BlackBoxTest):
         self.assertEqual(ceiling["by_repository"][0]["repository"], max(set(names), key=names.count))
         for label in HOSTED:
             self.assertEqual((pools[label]["state"], pools[label]["ceiling"]), ("ceiling", name))
-            self.assertGreaterEqual(at(pools[label]["since"]), shown)
+            self.assertGreaterEqual(unix(pools[label]["since"]), shown)
         found = metrics(daemon)
         self.assertEqual(value(found, "ghatrace_ceiling_running", ceiling=name), len(running))
         self.assertEqual(value(found, "ghatrace_ceiling_queued", ceiling=name), ceiling["queued"])
@@ -199,7 +194,7 @@ class PoolStates(harness.BlackBoxTest):
         lost = self.take_turns(daemon, now)
         for _ in range(2):
             pool = self.check_lost(daemon, lost, True)
-            self.assertEqual((pool["state"], at(pool["since"])), ("dead", now - 1500))
+            self.assertEqual((pool["state"], unix(pool["since"])), ("dead", now - 1500))
             self.assertEqual((pool["busy_max_day"], pool["busy_max_week"]), (1, 1))
             daemon.restart(how="kill")
         daemon.settings["job-grace"] = "3h"

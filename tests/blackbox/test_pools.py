@@ -10,16 +10,12 @@ import harness
 from harness import wait_until
 from payloads import Repository, Run
 import test_admin
-from test_admin import get, get_json, metrics, value
+from test_admin import get, get_json, metrics, unix, value
 
 # labels, group, jobs queued, jobs running, jobs done
 SCENE = [(["gpu-a100"], "gpu farm", 9, 7, 3), (["ubuntu-latest"], "GitHub Actions", 10, 8, 5),
          (["windows-latest"], "GitHub Actions", 4, 3, 0), (["self-hosted", "linux", "x64"], "Default", 8, 4, 2),
          (["macos-14"], "GitHub Actions", 6, 2, 1), (["self-hosted", "arm64"], "arm, small", 3, 1, 0)]
-
-
-def unix(text):
-    return int(datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp())
 
 
 def name_of(labels):
@@ -221,7 +217,7 @@ class Pools(harness.BlackBoxTest):
             last = max(job.started for job in jobs if job.last > 1) // 60 * 60
             self.assertEqual((pool["busy_max_day"], pool["busy_max_week"]), (most, most))
             self.assertEqual(value(metrics(daemon), "ghatrace_pool_busy_max", pool="gpu,linux"), most)
-            self.assertEqual(datetime.datetime.fromisoformat(pool["last_start_at"].replace("Z", "+00:00")).timestamp(), last)
+            self.assertEqual(unix(pool["last_start_at"]), last)
 
         self.assertGreater(len(jobs), 40)
         check()

@@ -61,11 +61,6 @@ def ask(version="1.1", fields="", method="GET"):
     return f"{method} /metrics HTTP/{version}\r\nHost: localhost\r\n{fields}\r\n".encode()
 
 
-def anonymous_kib(daemon):
-    with open(f"/proc/{daemon.process.pid}/status", encoding="ascii") as status:
-        return int(re.search(r"RssAnon:\s+(\d+)", status.read()).group(1))
-
-
 def open_readers(daemon):
     """Transactions that read: slots of LMDB's table with a process. Each slot has 64 bytes: the transaction, the process."""
     table = (daemon.folder / "db" / "lock.mdb").read_bytes()
@@ -133,7 +128,7 @@ class Scrapes(harness.BlackBoxTest):
         self.assertEqual((result.returncode, result.stderr), (0, b""))
 
     def test_slow_clients_cost_little_memory_and_hold_no_reader(self):
-        before = anonymous_kib(self.daemon)
+        before = self.daemon.own_kib()
         with contextlib.ExitStack() as stack:
             clients = [stack.enter_context(contextlib.closing(connect(self.daemon, ask(fields="Connection: close\r\n" + fields))))
                        for fields in ("", "Accept-Encoding: gzip\r\n") * (SLOW // 2)]
@@ -143,7 +138,7 @@ class Scrapes(harness.BlackBoxTest):
                 readers = 0
                 for _ in range(10):
                     time.sleep(0.01)
-                    most.append(anonymous_kib(self.daemon))
+                    most.append(self.daemon.own_kib())
                     readers += open_readers(self.daemon)
                 return readers == 0
             wait_until(is_quiet, what="nothing that is read while clients do not read")

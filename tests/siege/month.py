@@ -176,14 +176,9 @@ def print_store(folder):
             say(f"  {name}", f"{table['bytes'] / 2**20:10,.2f} MiB {table['entries']:12,} entries")
 
 
-def anonymous_kib(daemon):
-    status = pathlib.Path(f"/proc/{daemon.process.pid}/status").read_text()
-    return int(re.search(r"RssAnon:\s+(\d+)", status).group(1))
-
-
 def measure(daemon):
     """The page of metrics, as it is and compressed: bytes, the median of ten times, memory."""
-    before = anonymous_kib(daemon)
+    before = daemon.own_kib()
     usage = Usage(daemon.process.pid)
     plain = [ask(daemon, "/metrics") for _ in range(10)]
     packed = [ask(daemon, "/metrics", **{"Accept-Encoding": "gzip"}) for _ in range(10)]
@@ -197,7 +192,7 @@ def measure(daemon):
         at_once = list(executor.map(lambda _: ask(daemon, "/metrics", (200, 503)), range(16)))
     say("/metrics, eight at once", f"{max(took for _, took in at_once) * 1000:.0f} ms at most, "
         f"{sum(answer.status == 503 for answer, _ in at_once)} of {len(at_once)} refused")
-    say("RssAnon after the start, at most, afterwards", f"{before / 1024:.1f}, {max(usage.most, anonymous_kib(daemon)) / 1024:.1f}, {anonymous_kib(daemon) / 1024:.1f} MiB")
+    say("RssAnon after the start, at most, afterwards", f"{before / 1024:.1f}, {max(usage.most, daemon.own_kib()) / 1024:.1f}, {daemon.own_kib() / 1024:.1f} MiB")
     for path in ("/api/pools", "/api/latency", "/api/latency?window=24h", "/api/queue", "/api/status"):
         answers = [ask(daemon, path) for _ in range(5)]
         say(path, f"{len(answers[0][0].body):,} bytes, {statistics.median(took for _, took in answers) * 1000:.0f} ms")
