@@ -115,8 +115,8 @@ struct pool_truth {
 static struct pool_truth *pools;
 static struct job *jobs;
 static struct run *runs;
-static int64_t jobs_room, job_count, run_count, invented_ended, folded, begin,
-    end; // times in seconds
+static int64_t jobs_room, job_count, run_count;
+static int64_t begin, end; // in seconds
 
 static void spread(struct cell *cells, int64_t count, int64_t width, int64_t base,
                    struct pool_truth *pool, int64_t until)
@@ -402,7 +402,7 @@ static void set_run(struct github_event *event, int64_t index, int what)
         .updated_at = at_second(what == RUN_COMPLETED ? run->ended : run->ready)};
 }
 
-// Sets of labels that somebody invents: an id, many long labels, other scripts, commas, other cases.
+// Invented sets of labels: an id, many long labels, other scripts, commas, other cases.
 static void invent_labels(struct texts *text, int64_t number, struct github_job *job)
 {
     static const char *const forms[] = {"run-%" PRId64, "%0250" PRId64, "läufer-漢字-%" PRId64,
@@ -599,10 +599,8 @@ static void end_job(int64_t index, int64_t at)
         run->ended = at;
         will_deliver(RUN_COMPLETED, at, job->run);
     }
-    if (job->pool < 0) {
-        invented_ended += job->started > 0 ? 1 : 0;
+    if (job->pool < 0)
         return;
-    }
     struct pool_truth *pool = &pools[job->pool];
     change(pool, at, 0, -1);
     pool->ended++;
@@ -642,7 +640,7 @@ static void process(const struct entry *entry)
         end_job(entry->subject, at);
 }
 
-// Advances by one second after the other, with as many new runs as the hour wants.
+// Advances by one second after the other, with as many new runs as the activity of the hour asks for.
 static void simulate(void)
 {
     int64_t wanted = options.jobs * 2 / (1 + RUN_JOBS_MAX);
@@ -762,11 +760,10 @@ static void print_truth(void)
 {
     printf("{\"begin\":%" PRId64 ",\"end\":%" PRId64 ",\"deliveries\":%" PRId64
            ",\"repeated\":%" PRId64 ",\"runs\":%" PRId64 ",\"jobs\":%" PRId64
-           ",\"invented_ended\":%" PRId64 ",\"transactions\":%" PRId64 ",\"restarted\":%" PRId64
-           ",\"folded\":%" PRId64 ",\"most_anonymous_kib\":%" PRId64 ",\"written\":%" PRId64
-           ",\"pools\":[\n",
-           begin, end, deliveries, repeated, run_count, job_count, invented_ended, transactions,
-           restarted, folded, most_anonymous_kib, read_number("/proc/self/io", "wchar:"));
+           ",\"transactions\":%" PRId64 ",\"restarted\":%" PRId64 ",\"folded\":%" PRId64
+           ",\"most_anonymous_kib\":%" PRId64 ",\"written\":%" PRId64 ",\"pools\":[\n",
+           begin, end, deliveries, repeated, run_count, job_count, transactions, restarted, folded,
+           most_anonymous_kib, read_number("/proc/self/io", "wchar:"));
     for (int64_t i = 0; i < options.pools; i++)
         print_pool(i);
     printf("]}\n");

@@ -7,7 +7,7 @@ _ports = set()
 
 def free_port(host="127.0.0.1"):
     """A port that no call before this one returned, free now. It is not of those that the kernel gives to connections: one
-    of these would have it when a program that was stopped wants it again."""
+    of these would have it when a program that was stopped needs it again."""
     while True:
         port = random.randrange(20000, 32000)
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:

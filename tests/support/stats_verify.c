@@ -52,7 +52,7 @@ static uint64_t take_varint(struct slice *bytes)
     uint64_t value = 0;
     for (unsigned shift = 0; bytes->len > 0; shift += 7) {
         uint8_t byte = (uint8_t)*bytes->data;
-        *bytes = (struct slice){bytes->data + 1, bytes->len - 1};
+        *bytes = slice_skip(*bytes, 1);
         value |= (uint64_t)(byte & 127) << shift;
         if (byte < 128)
             break;
@@ -66,7 +66,7 @@ static int64_t take_change(struct slice *bytes)
     return value % 2 == 1 ? -(int64_t)(value / 2) - 1 : (int64_t)(value / 2);
 }
 
-// The layout is documented in stats/pool_minutes.c.
+// The layout is documented in stats/pool_rows.h.
 static void add_changes(struct slice row, int64_t *queued, int64_t *running)
 {
     take_varint(&row);
