@@ -167,10 +167,8 @@ class WhatIf(harness.BlackBoxTest):
     def test_a_limit_above_the_pool_is_named(self):
         rule = "hosted: 60: ubuntu-*"
         daemon = self.new_daemon(runner_ceiling=rule)
-        for labels in (["ubuntu-latest"], ["gpu"]):
-            job = Run(age=600).job("build", queue=10, duration=50)
-            job.labels = labels
-            daemon.accept(job.completed())
+        complete(daemon, "ubuntu-latest")
+        complete(daemon, "gpu")
         for pool, ceiling in (("ubuntu-latest", ("hosted", 60)), ("gpu", (None, None))):
             for answer in (self.ask_json(daemon, "--pool", pool, "--runner-ceiling", rule),
                            get_json(daemon, f"/api/pools/{pool}/whatif")):
