@@ -276,32 +276,24 @@ struct listing {
 
 // --- filters --------------------------------------------------------------------------------------
 
-static bool contains_text(struct slice text, struct slice part)
-{
-    if (part.len == 0 || part.len > text.len)
-        return part.len == 0;
-    for (size_t at = 0; at + part.len <= text.len; at++)
-        if (slice_equals_ignoring_case((struct slice){text.data + at, part.len}, part))
-            return true;
-    return false;
-}
-
 static bool run_contains_text(const struct run_view *run, struct slice part)
 {
     char id[24];
     int len = snprintf(id, sizeof id, "%" PRId64, run->run_id);
-    return contains_text(run->repository, part) || contains_text(run->workflow, part) ||
-           contains_text(run->branch, part) || contains_text(run->title, part) ||
-           contains_text((struct slice){id, (size_t)len}, part);
+    return slice_contains_ignoring_case(run->repository, part) ||
+           slice_contains_ignoring_case(run->workflow, part) ||
+           slice_contains_ignoring_case(run->branch, part) ||
+           slice_contains_ignoring_case(run->title, part) ||
+           slice_contains_ignoring_case((struct slice){id, (size_t)len}, part);
 }
 
 static bool is_listed_run(const struct listing *listing, const struct run_view *run)
 {
     const struct api_runs_query *query = listing->query;
     return (query->server.len == 0 || slice_equals(run->server, listing->server)) &&
-           contains_text(run->repository, query->repository) &&
-           contains_text(run->workflow, query->workflow) &&
-           contains_text(run->branch, query->branch) &&
+           slice_contains_ignoring_case(run->repository, query->repository) &&
+           slice_contains_ignoring_case(run->workflow, query->workflow) &&
+           slice_contains_ignoring_case(run->branch, query->branch) &&
            (query->result.len == 0 || slice_equals_ignoring_case(run->result, query->result)) &&
            run_contains_text(run, query->text);
 }

@@ -55,7 +55,7 @@ ptrdiff_t slice_find(struct slice s, struct slice needle)
 bool slice_contains_ignoring_case(struct slice s, struct slice needle)
 {
     for (size_t at = 0; at + needle.len <= s.len; at++) {
-        if (slice_equals_ignoring_case((struct slice){s.data + at, needle.len}, needle))
+        if (slice_equals_ignoring_case((struct slice){slice_skip(s, at).data, needle.len}, needle))
             return true;
     }
     return false;

@@ -127,6 +127,8 @@ static void a_part_is_found_in_any_case(void **state)
     assert_true(slice_contains_ignoring_case(text("gpu"), text("GPU")));
     assert_true(slice_contains_ignoring_case(text("gpu"), text("")));
     assert_true(slice_contains_ignoring_case(text(""), text("")));
+    assert_true(slice_contains_ignoring_case(SLICE_EMPTY, SLICE_EMPTY));
+    assert_false(slice_contains_ignoring_case(SLICE_EMPTY, text("gpu")));
     assert_false(slice_contains_ignoring_case(text("gpu"), text("gpus")));
     assert_false(slice_contains_ignoring_case(text("gpu"), text("pg")));
 }
