@@ -210,10 +210,7 @@ static void put_pool_now(struct json_out *json, const struct pools_view_pool *ro
     put_recent_of_pool(json, row);
     json_out_text(json, "state", slice_from_string(pool_state_names[row->state]));
     json_out_time(json, "since", row->since);
-    if (row->ceiling.len > 0)
-        json_out_text(json, "ceiling", row->ceiling);
-    else
-        json_out_null(json, "ceiling");
+    json_out_text(json, "ceiling", row->ceiling);
     json_out_count(json, "ended_unknown", row->ended_unknown);
     json_out_close_object(json);
 }
