@@ -41,6 +41,14 @@ size_t api_list_end(const struct buffer *out)
     return out->len + (out->max - out->len) / 4;
 }
 
+void api_put_known_count(struct json_out *json, const char *name, bool is_known, uint64_t count)
+{
+    if (is_known)
+        json_out_count(json, name, count);
+    else
+        json_out_null(json, name);
+}
+
 void api_put_labels(struct json_out *json, const char *name, struct slice joined)
 {
     char room[LABELS_TEXT_MAX];

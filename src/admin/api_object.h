@@ -2,7 +2,9 @@
 #ifndef GHATRACE_ADMIN_API_OBJECT_H
 #define GHATRACE_ADMIN_API_OBJECT_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "api.h"
 #include "ghatrace/base/buffer.h"
@@ -28,6 +30,8 @@ enum error_code api_finish(struct json_out *json, struct error *error) MUST_CHEC
 
 // "unreadable": how many stored entries the transaction could not read.
 void api_put_unreadable(struct api_object *object);
+// A count, or null if it is not known.
+void api_put_known_count(struct json_out *json, const char *name, bool is_known, uint64_t count);
 // The labels of a text that labels_join() made: "a,b" as ["a","b"], "a\,b" as ["a,b"].
 void api_put_labels(struct json_out *json, const char *name, struct slice joined);
 const char *api_open_job_text(enum open_job_kind open_state);

@@ -181,19 +181,12 @@ static void put_waits_of_queued(struct json_out *json, const struct pool_open_wa
     json_out_close_object(json);
 }
 
-static void put_busiest(struct json_out *json, const char *name, bool is_known, uint64_t count)
-{
-    if (is_known)
-        json_out_count(json, name, count);
-    else
-        json_out_null(json, name);
-}
-
 static void put_recent_of_pool(struct json_out *json, const struct pools_view_pool *row)
 {
-    put_busiest(json, "busy_max_day", row->recent.is_known, row->recent.busy_max_day);
-    put_busiest(json, "busy_max_week", row->recent.is_known, row->recent.busy_max_week);
-    json_out_time(json, "last_start_at", row->recent.last_start);
+    const struct pool_recent *recent = &row->recent;
+    api_put_known_count(json, "busy_max_day", recent->is_known, recent->busy_max_day);
+    api_put_known_count(json, "busy_max_week", recent->is_known, recent->busy_max_week);
+    json_out_time(json, "last_start_at", recent->last_start);
 }
 
 static void put_pool_now(struct json_out *json, const struct pools_view_pool *row, timestamp_ns now)
@@ -295,15 +288,6 @@ static void put_wait_percentile(struct json_out *json, const char *name,
         json_out_null(json, name);
 }
 
-static void put_slot_count(struct json_out *json, const char *name, const struct pool_slot *slot,
-                           uint64_t value)
-{
-    if (slot->is_known)
-        json_out_count(json, name, value);
-    else
-        json_out_null(json, name);
-}
-
 static void put_slot_mean(struct json_out *json, const char *name, const struct pool_slot *slot,
                           double value)
 {
@@ -318,14 +302,15 @@ static void put_history_slot(struct json_out *json, timestamp_ns start,
 {
     json_out_open_object(json, NULL);
     json_out_time(json, "start", start);
-    put_slot_count(json, "arrivals", slot, slot->arrivals);
-    put_slot_count(json, "starts", slot, slot->starts);
-    put_slot_count(json, "queued_max", slot, slot->queued_max);
+    api_put_known_count(json, "arrivals", slot->is_known, slot->arrivals);
+    api_put_known_count(json, "starts", slot->is_known, slot->starts);
+    api_put_known_count(json, "queued_max", slot->is_known, slot->queued_max);
     put_slot_mean(json, "queued_mean", slot, slot->queued_mean);
-    put_slot_count(json, "running_max", slot, slot->running_max);
+    api_put_known_count(json, "running_max", slot->is_known, slot->running_max);
     put_slot_mean(json, "running_mean", slot, slot->running_mean);
     json_out_open_object(json, "wait_seconds");
-    put_slot_count(json, "count", slot, slot->waits != NULL ? slot->waits->count : 0);
+    api_put_known_count(json, "count", slot->is_known,
+                        slot->waits != NULL ? slot->waits->count : 0);
     put_wait_percentile(json, "p50", slot->waits, 50);
     put_wait_percentile(json, "p90", slot->waits, 90);
     put_wait_percentile(json, "p99", slot->waits, 99);

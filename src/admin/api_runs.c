@@ -38,10 +38,7 @@ static void put_run_fields(struct api_object *object, const struct run_view *run
     struct json_out *json = &object->json;
     json_out_id(json, "run_id", run->run_id);
     json_out_count(json, "run_attempt", (uint64_t)run->run_attempt);
-    if (run->run_number > 0)
-        json_out_count(json, "run_number", (uint64_t)run->run_number);
-    else
-        json_out_null(json, "run_number");
+    api_put_known_count(json, "run_number", run->run_number > 0, (uint64_t)run->run_number);
     json_out_text(json, "server", github_server_name(run->server));
     json_out_text(json, "repository", run->repository);
     json_out_text(json, "workflow", run->workflow);
@@ -59,10 +56,7 @@ static void put_run_fields(struct api_object *object, const struct run_view *run
         json_out_seconds(json, "duration_seconds", run->end - run->start);
     else
         json_out_null(json, "duration_seconds");
-    if (run->job_count > 0)
-        json_out_count(json, "job_count", (uint64_t)run->job_count);
-    else
-        json_out_null(json, "job_count");
+    api_put_known_count(json, "job_count", run->job_count > 0, (uint64_t)run->job_count);
     json_out_hex(json, "trace_id", run->trace.bytes, TRACE_ID_SIZE);
     json_out_text(json, "url", run->url);
     put_trace_url(object, run);

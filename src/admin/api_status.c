@@ -172,10 +172,8 @@ static void put_endpoint_state(struct json_out *json, const struct endpoint_stat
     json_out_text(json, "category",
                   is_troubled ? slice_from_string(health_category(state->category, category))
                               : SLICE_EMPTY);
-    if (is_troubled && state->http_status > 0)
-        json_out_count(json, "http_status", (uint64_t)state->http_status);
-    else
-        json_out_null(json, "http_status");
+    api_put_known_count(json, "http_status", is_troubled && state->http_status > 0,
+                        (uint64_t)state->http_status);
     json_out_text(json, "message", is_troubled ? slice_from_string(state->message) : SLICE_EMPTY);
 }
 
@@ -276,10 +274,8 @@ static void put_notice_receiver(struct json_out *json, const struct notice_recei
     json_out_time(json, "since", status->since);
     json_out_count(json, "pending", status->pending);
     json_out_time(json, "accepted_at", status->sent_at);
-    if (status->http_status != 0)
-        json_out_count(json, "http_status", (uint64_t)status->http_status);
-    else
-        json_out_null(json, "http_status");
+    api_put_known_count(json, "http_status", status->http_status != 0,
+                        (uint64_t)status->http_status);
     json_out_text(json, "message", slice_from_string(status->message));
     json_out_close_object(json);
 }
