@@ -116,18 +116,23 @@ static enum error_code frame_piece(struct http_pieces *pieces, struct http_serve
     return code == ERROR_NONE ? frame_part(pieces, part, is_last, &host->framed) : code;
 }
 
-// Before the first byte an error can be sent; after it, the body ends without its last chunk.
-static void fail_response(struct http_conn *conn, const struct error *error)
+static void respond_unavailable(struct http_conn *conn, const char *message)
 {
     struct http_response response;
 
+    http_conn_set_error_response(conn, 503, message, &response);
+    http_conn_respond(conn, &response);
+}
+
+// Before the first byte an error can be sent; after it, the body ends without its last chunk.
+static void fail_response(struct http_conn *conn, const struct error *error)
+{
     if (conn->pieces->is_begun) {
         log_warn("response cut short", LOG_REASON(error));
         http_conn_close(conn);
         return;
     }
-    http_conn_set_error_response(conn, 503, error->message, &response);
-    http_conn_respond(conn, &response);
+    respond_unavailable(conn, error->message);
 }
 
 static void wait_for_client(struct http_conn *conn)
@@ -219,14 +224,6 @@ static void send_head_alone(struct http_conn *conn, struct http_pieces *pieces)
         http_conn_close(conn);
 }
 
-static void refuse_for_memory(struct http_conn *conn)
-{
-    struct http_response response;
-
-    http_conn_set_error_response(conn, 503, "out of memory", &response);
-    http_conn_respond(conn, &response);
-}
-
 void http_conn_respond_in_pieces(struct http_conn *conn, const struct http_response *response,
                                  const struct http_producer *producer)
 {
@@ -244,7 +241,7 @@ void http_conn_respond_in_pieces(struct http_conn *conn, const struct http_respo
     if (pieces != NULL && pieces->head.len > 0)
         send_head_alone(conn, pieces);
     else if (!http_conn_is_over(conn))
-        refuse_for_memory(conn);
+        respond_unavailable(conn, "out of memory");
     if (pieces != NULL)
         free_pieces(pieces);
     producer->on_end(producer->context);
