@@ -310,11 +310,10 @@ static void api_put_overflow(struct json_out *json, const struct engine_overflow
 }
 
 // Counts of the current hour, and of the previous hour if there are any.
-static void api_put_notes(struct json_out *json, const struct health_figures *figures,
-                          timestamp_ns now)
+static void api_put_notes(struct json_out *json, const struct health_figures *figures)
 {
     const struct store_sheds *sheds = &figures->usage.sheds;
-    timestamp_ns hour = now - now % NS_PER_HOUR;
+    timestamp_ns hour = figures->now - figures->now % NS_PER_HOUR;
     bool is_now = sheds->hour == hour;
     bool is_before = sheds->hour == hour - NS_PER_HOUR;
     json_out_open_object(json, "notes");
@@ -352,9 +351,9 @@ static void put_item(struct json_out *json, enum setup_subject subject,
 }
 
 static void put_setup(struct json_out *json, const struct view_sources *sources,
-                      const struct health_figures *figures, timestamp_ns now)
+                      const struct health_figures *figures)
 {
-    const struct setup_facts facts = health_setup_facts(sources, figures, now);
+    const struct setup_facts facts = health_setup_facts(sources, figures);
     struct setup_report report;
     setup_assess(&facts, &report);
     json_out_open_object(json, "setup");
@@ -370,15 +369,14 @@ static void put_setup(struct json_out *json, const struct view_sources *sources,
 enum error_code api_render_status(const struct api_call *call)
 {
     const struct view_sources *sources = call->sources;
-    timestamp_ns now = call->now;
     struct health_figures figures;
     struct json_out json;
-    enum error_code code = health_figures_read(sources, now, &figures, call->error);
+    enum error_code code = health_figures_read(sources, call->now, &figures, call->error);
     if (code != ERROR_NONE)
         return code;
     json_out_init(&json, call->out);
     json_out_open_object(&json, NULL);
-    json_out_time(&json, "now", now);
+    json_out_time(&json, "now", call->now);
     json_out_text(&json, "version", SLICE(GHATRACE_VERSION));
     json_out_time(&json, "started_at", sources->started_at);
     json_out_bool(&json, "ready", figures.is_ready);
@@ -386,7 +384,7 @@ enum error_code api_render_status(const struct api_call *call)
                   figures.is_ready ? SLICE_EMPTY : slice_from_string(figures.trouble.message));
     json_out_time(&json, "last_delivery_at", figures.engine.last_event_at);
     api_put_deliveries(&json, &figures);
-    put_setup(&json, sources, &figures, now);
+    put_setup(&json, sources, &figures);
     put_export(&json, sources, &figures);
     put_metrics_push(&json, sources, &figures);
     put_notices(&json, sources, &figures);
@@ -398,7 +396,7 @@ enum error_code api_render_status(const struct api_call *call)
     json_out_count(&json, "open_runs", figures.open_runs);
     json_out_count(&json, "finished_runs", figures.finished_runs);
     json_out_count(&json, "set_aside", figures.set_aside.kept);
-    api_put_notes(&json, &figures, now);
+    api_put_notes(&json, &figures);
     json_out_close_object(&json);
     api_put_overflow(&json, &figures.overflow);
     json_out_text(&json, "listen", slice_from_string(sources->listen));

@@ -38,7 +38,7 @@ const char *health_category(enum export_trouble trouble, char text[HEALTH_CATEGO
 }
 
 struct setup_facts health_setup_facts(const struct view_sources *sources,
-                                      const struct health_figures *figures, timestamp_ns now)
+                                      const struct health_figures *figures)
 {
     return (struct setup_facts){.ingress = &figures->setup,
                                 .last_event_at = figures->engine.last_event_at,
@@ -47,7 +47,7 @@ struct setup_facts health_setup_facts(const struct view_sources *sources,
                                 .exporting = &figures->exporting,
                                 .exported_records = figures->exporter.sent_records,
                                 .arc = figures->arc,
-                                .now = now};
+                                .now = figures->now};
 }
 
 static bool has_usable_headers(const struct export_header_file *file)

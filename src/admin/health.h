@@ -70,9 +70,9 @@ uint64_t health_number(const struct health_figures *figures, const struct health
 #define HEALTH_CATEGORY_SIZE 64
 const char *health_category(enum export_trouble trouble, char text[HEALTH_CATEGORY_SIZE]);
 
-// The input for setup_assess(); points into both arguments.
+// The input for setup_assess(), as of the time of the figures; points into both arguments.
 struct setup_facts health_setup_facts(const struct view_sources *sources,
-                                      const struct health_figures *figures, timestamp_ns now);
+                                      const struct health_figures *figures);
 
 // Reads the figures at `now`. Parts that do not run count 0. Errors as the store reports.
 enum error_code health_figures_read(const struct view_sources *sources, timestamp_ns now,
