@@ -92,6 +92,11 @@ export function clock(time) {
   return el("time", {datetime: time, title: of.toLocaleString(undefined, {dateStyle: "medium", timeStyle: "long"})}, date + words);
 }
 
+// The head of a table. Columns: [title, class].
+export function tableHead(...columns) {
+  return el("thead", null, el("tr", null, ...columns.map(([title, kind]) => el("th", {scope: "col", class: kind}, title))));
+}
+
 export function labels(list, group) {
   const parts = list.length > 0 ? list.map((label) => el("span", {class: "label"}, el("bdi", null, label)))
     : [el("span", {class: "dim"}, "no labels")];

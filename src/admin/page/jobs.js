@@ -1,5 +1,5 @@
 // The jobs that wait longest. Those that say the same are one row that unfolds.
-import {el, keyed, labels, link, name, set, setSince, setText} from "./dom.js";
+import {el, keyed, labels, link, name, set, setSince, setText, tableHead} from "./dom.js";
 
 const SHOWN = 20; // rows, apart from unfolded ones
 
@@ -22,9 +22,8 @@ function group(list) {
 // `pageOf(job)`: the address of its run. `repository(job)`: its name, as an element.
 export function makeJobs({pageOf, repository}) {
   const rows = el("tbody"), count = el("span", {class: "dim small"}), unfolded = new Set();
-  const head = [["job"], ["state"], ["for", "number"], ["runner labels", "optional"]];
   const root = el("section", {"aria-label": "Longest waiting jobs"}, el("h2", null, "Waiting longest ", count), el("div", {class: "scroll"}, el("table", null,
-    el("thead", null, el("tr", null, ...head.map(([title, kind]) => el("th", {scope: "col", class: kind}, title)))), rows)));
+    tableHead(["job"], ["state"], ["for", "number"], ["runner labels", "optional"]), rows)));
   let queue = null;
 
   const cells = (job, first) => el("tr", null, el("td", null, ...first), el("td", null, el("span", {class: `state ${job.state}`}, job.state)),

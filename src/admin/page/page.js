@@ -1,6 +1,6 @@
 // The live page. One model, `state`, is filled by the stream and by requests; views render from it and are updated
 // when it changes. The address after '#' selects the view, so that each can be linked.
-import {age, ageOf, bytes, clockTime, duration, el, keyed, labels, learnClock, link, name, seconds, set, setSince, setText, tickAll} from "./dom.js";
+import {age, ageOf, bytes, clockTime, duration, el, keyed, labels, learnClock, link, name, seconds, set, setSince, setText, tableHead, tickAll} from "./dom.js";
 import {chart} from "./chart.js";
 import {makeJobs} from "./jobs.js";
 import {makePools} from "./pools.js";
@@ -52,9 +52,8 @@ function makeNow() {
   const tiles = el("dl", {class: "tiles"}, tile("queued for a runner", "queued"), tile("longest in the queue", "oldest"),
     tile("running", "running"), tile("waiting for approval", "waiting"), tile("runs in progress", "open_runs"));
   const runs = el("div", {class: "runs"}), jobs = makeJobs({pageOf, repository});
-  const head = (...titles) => el("thead", null, el("tr", null, ...titles.map(([title, kind]) => el("th", {scope: "col", class: kind}, title))));
   const reports = el("tbody");
-  const reportBox = el("div", {class: "scroll"}, el("table", null, head(["job"], ["run"], ["runner", "optional"], ["what became of it"], ["received", "number"]), reports));
+  const reportBox = el("div", {class: "scroll"}, el("table", null, tableHead(["job"], ["run"], ["runner", "optional"], ["what became of it"], ["received", "number"]), reports));
   const none = el("div", {class: "empty"});
   let shownWords = "", shownReports = "";
   const parts = {
@@ -161,8 +160,7 @@ function makeRuns(parameters) {
   const result = el("select", {name: "result", "aria-label": "Result"}, ...["", "success", "failure", "cancellation", "timeout", "skip", "error"].map((value) =>
     el("option", {value, selected: value === (parameters.get("result") || "")}, value || "any result")));
   const form = el("form", {class: "search", role: "search"}, input("q", "Search: name, branch, title, run id  ( / )", "search"), input("repository", "Repository"), input("workflow", "Workflow"), input("branch", "Branch"), result);
-  const box = el("div", {class: "scroll", hidden: true}, el("table", null, el("thead", null, el("tr", null, el("th", {scope: "col"}, "run"), el("th", {scope: "col"}, "result"),
-    el("th", {scope: "col", class: "number"}, "took"), el("th", {scope: "col", class: "optional"}, "branch"), el("th", {scope: "col", class: "number optional"}, "ended"))), rows));
+  const box = el("div", {class: "scroll", hidden: true}, el("table", null, tableHead(["run"], ["result"], ["took", "number"], ["branch", "optional"], ["ended", "number optional"]), rows));
   const count = el("p", {class: "dim small count", role: "status"});
   const root = el("div", null, el("h1", null, "Recent runs"), form, count, words, box, el("p", null, more));
   let asked = 0, timer = 0, next = null;

@@ -1,5 +1,5 @@
 // Which pools are in trouble, worst first: the first thing that the page shows.
-import {age, clock, duration, el, keyed, name, serverNow, set, setSince, setText} from "./dom.js";
+import {age, clock, duration, el, keyed, name, serverNow, set, setSince, setText, tableHead} from "./dom.js";
 import {sparkline} from "./chart.js";
 
 const ASK_MS = 5000;         // least time between two requests for pools
@@ -109,9 +109,8 @@ function fillRow(row, pool) {
 
 function makeOthers() {
   const rows = el("tbody"), summary = el("summary");
-  const head = [["pool"], ["queued", "number"], ["oldest", "number"], ["running", "number"], ["for approval", "number optional"]];
   const root = el("details", {class: "others"}, summary, el("div", {class: "scroll", tabindex: "0", role: "group", "aria-label": "Other pools"}, el("table", null,
-    el("thead", null, el("tr", null, ...head.map(([title, kind]) => el("th", {scope: "col", class: kind}, title)))), rows)));
+    tableHead(["pool"], ["queued", "number"], ["oldest", "number"], ["running", "number"], ["for approval", "number optional"]), rows)));
   function fill(pools, some) {
     const sum = (key) => pools.reduce((total, pool) => total + pool[key], 0);
     const slow = pools.filter((pool) => pool.state === "waiting").length;

@@ -1,5 +1,5 @@
 // A run's jobs as bars over time: the small ones of runs in progress, and the whole waterfall of one run.
-import {age, clockTime, duration, el, keyed, labels, link, name, seconds, serverNow, set, setText} from "./dom.js";
+import {age, clockTime, duration, el, keyed, labels, link, name, seconds, serverNow, set, setText, tableHead} from "./dom.js";
 
 export const PHASES = {waiting: "waiting for approval", queue: "in the queue", startup: "runner's start-up", execution: "execution"};
 const MARKS = {success: "✓", failure: "✗", timeout: "✗", error: "✗", cancellation: "⊘", skip: "–"};
@@ -218,6 +218,6 @@ export function comparison(details) {
     return el("td", null, el("span", {class: `mark ${job.result || ""}`}, MARKS[job.result] || "·"), " ", total(job), el("div", {class: "track"}, bar));
   };
   return el("div", {class: "scroll"}, el("table", {class: "compare"},
-    el("thead", null, el("tr", null, el("th", {scope: "col"}, "job"), ...details.map((detail) => el("th", {scope: "col"}, `attempt ${detail.run.run_attempt}`)))),
+    tableHead(["job"], ...details.map((detail) => [`attempt ${detail.run.run_attempt}`])),
     el("tbody", null, ...names.map((title) => el("tr", null, el("th", {scope: "row"}, name(title)), ...details.map((detail) => cell(detail.jobs.find((job) => job.name === title))))))));
 }
