@@ -113,11 +113,6 @@ enum error_code health_figures_read(const struct view_sources *sources, timestam
 
 // --- families that are not plain numbers ----------------------------------------------------------
 
-static double to_seconds(int64_t ns)
-{
-    return (double)ns / (double)NS_PER_SECOND;
-}
-
 static void put_deliveries(struct metrics_text *text, const struct health_figures *figures)
 {
     metrics_family(text, "ghatrace_deliveries", METRICS_COUNTER,
@@ -148,7 +143,7 @@ static void put_last_delivery(struct metrics_text *text, const struct health_fig
 {
     metrics_single(text, "ghatrace_last_delivery_timestamp_seconds", METRICS_GAUGE,
                    "When the last event was accepted; 0: none since the start.",
-                   to_seconds(figures->engine.last_event_at));
+                   metrics_seconds(figures->engine.last_event_at));
 }
 
 static void put_commits(struct metrics_text *text, const struct health_figures *figures)
@@ -157,7 +152,7 @@ static void put_commits(struct metrics_text *text, const struct health_figures *
     double times[ENGINE_COMMIT_BOUNDS], sizes[ENGINE_BATCH_BOUNDS];
     uint64_t batches = 0;
     for (size_t i = 0; i < ENGINE_COMMIT_BOUNDS; i++)
-        times[i] = to_seconds(engine_commit_bounds[i]);
+        times[i] = metrics_seconds(engine_commit_bounds[i]);
     for (size_t i = 0; i < ENGINE_BATCH_BOUNDS; i++)
         sizes[i] = (double)engine_batch_bounds[i];
     for (size_t i = 0; i <= ENGINE_BATCH_BOUNDS; i++)
@@ -166,7 +161,7 @@ static void put_commits(struct metrics_text *text, const struct health_figures *
                                            .bound_count = ENGINE_COMMIT_BOUNDS,
                                            .buckets = counters->commit_buckets,
                                            .count = counters->commits,
-                                           .sum = to_seconds((int64_t)counters->commit_ns)};
+                                           .sum = metrics_seconds((int64_t)counters->commit_ns)};
     const struct metrics_histogram size = {.bounds = sizes,
                                            .bound_count = ENGINE_BATCH_BOUNDS,
                                            .buckets = counters->batch_buckets,
@@ -185,13 +180,13 @@ static void put_commit_queue(struct metrics_text *text, const struct health_figu
     const struct engine_counters *counters = &figures->engine;
     metrics_single(text, "ghatrace_commit_age_seconds", METRICS_GAUGE,
                    "For how long the present commit has been in progress; 0: none is.",
-                   to_seconds(counters->batch_age));
+                   metrics_seconds(counters->batch_age));
     metrics_single(text, "ghatrace_commit_queue_tasks", METRICS_GAUGE,
                    "Deliveries and results of exports that wait to be stored.",
                    (double)counters->queue_tasks);
     metrics_single(text, "ghatrace_commit_queue_oldest_age_seconds", METRICS_GAUGE,
                    "For how long the oldest delivery or result has waited to be stored.",
-                   to_seconds(counters->queue_age));
+                   metrics_seconds(counters->queue_age));
 }
 
 static void put_outbox_age(struct metrics_text *text, const struct health_figures *figures)
@@ -200,7 +195,7 @@ static void put_outbox_age(struct metrics_text *text, const struct health_figure
         figures->outbox_oldest == TIMESTAMP_UNKNOWN || figures->outbox_oldest > figures->now;
     metrics_single(text, "ghatrace_outbox_oldest_age_seconds", METRICS_GAUGE,
                    "For how long the oldest of them has waited; 0 where there is none.",
-                   is_empty ? 0 : to_seconds(figures->now - figures->outbox_oldest));
+                   is_empty ? 0 : metrics_seconds(figures->now - figures->outbox_oldest));
 }
 
 static void put_export_records(struct metrics_text *text, const struct health_figures *figures)
@@ -232,7 +227,7 @@ static void put_trouble(struct metrics_text *text, const struct health_figures *
     }
     metrics_single(text, "ghatrace_export_trouble_since_timestamp_seconds", METRICS_GAUGE,
                    "Since when records are not accepted; 0: they are.",
-                   status->is_troubled ? to_seconds(status->since) : 0);
+                   status->is_troubled ? metrics_seconds(status->since) : 0);
 }
 
 static void put_header_file(struct metrics_text *text, const struct health_figures *figures)
@@ -248,11 +243,11 @@ static void put_push_times(struct metrics_text *text, const struct health_figure
     const struct metrics_push_status *status = &figures->pushing;
     metrics_single(text, "ghatrace_metrics_push_accepted_timestamp_seconds", METRICS_GAUGE,
                    "When a snapshot of metrics was last accepted; 0: none since the start.",
-                   to_seconds(status->accepted_at));
+                   metrics_seconds(status->accepted_at));
     metrics_single(text, "ghatrace_metrics_push_trouble_since_timestamp_seconds", METRICS_GAUGE,
                    "Since when snapshots of metrics are not accepted; 0: they are, or none is "
                    "pushed.",
-                   status->is_troubled ? to_seconds(status->since) : 0);
+                   status->is_troubled ? metrics_seconds(status->since) : 0);
 }
 
 static void put_free_bytes(struct metrics_text *text, const struct health_figures *figures)
@@ -285,7 +280,7 @@ static void put_oldest_delivery(struct metrics_text *text, const struct health_f
 {
     metrics_single(text, "ghatrace_oldest_remembered_delivery_timestamp_seconds", METRICS_GAUGE,
                    "When the oldest recorded delivery was received; 0: there is none.",
-                   to_seconds(figures->oldest_delivery));
+                   metrics_seconds(figures->oldest_delivery));
 }
 
 static void put_build(struct metrics_text *text, const struct health_figures *figures)
@@ -299,7 +294,7 @@ static void put_build(struct metrics_text *text, const struct health_figures *fi
     metrics_sample(text, "ghatrace_build_info", "", metrics_one_label(&version), 1);
     metrics_single(text, "process_start_time_seconds", METRICS_GAUGE,
                    "When the process was started, in seconds since 1970.",
-                   to_seconds(figures->started_at));
+                   metrics_seconds(figures->started_at));
 }
 
 // --- the list of figures, for /metrics and /api/status --------------------------------------------

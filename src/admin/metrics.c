@@ -64,7 +64,7 @@ static enum error_code read_bounds(struct piece *piece)
     enum error_code code = series_read_bounds(piece->transaction, &stored, piece->error);
     piece->bounds.count = code == ERROR_NONE ? stored.count : 0;
     for (size_t i = 0; i < piece->bounds.count; i++)
-        piece->bounds.at[i] = (double)stored.at[i] / (double)NS_PER_SECOND;
+        piece->bounds.at[i] = metrics_seconds(stored.at[i]);
     return code;
 }
 
@@ -237,7 +237,7 @@ static enum error_code age_of_oldest(const struct piece *piece, const struct poo
     enum error_code code =
         pool_seek_job(piece->transaction, &pool->id, states[state].state, &oldest, piece->error);
     if (code == ERROR_NONE && oldest.since < piece->now)
-        *seconds = (double)(piece->now - oldest.since) / (double)NS_PER_SECOND;
+        *seconds = metrics_seconds(piece->now - oldest.since);
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
@@ -258,7 +258,7 @@ static enum error_code put_job_ages(struct piece *piece, const struct section *s
 
 static double sum_in_seconds(const struct series_sum *sum)
 {
-    return (double)sum->seconds + (double)sum->nanoseconds / (double)NS_PER_SECOND;
+    return (double)sum->seconds + metrics_seconds(sum->nanoseconds);
 }
 
 static void put_pool_sample(struct piece *piece, const struct section *section,
@@ -280,7 +280,7 @@ static enum error_code put_pool_count(struct piece *piece, const struct section 
 
 static double open_wait_seconds(const struct piece *piece, timestamp_ns since)
 {
-    return (double)pools_view_wait(since, piece->now) / (double)NS_PER_SECOND;
+    return metrics_seconds(pools_view_wait(since, piece->now));
 }
 
 static enum error_code put_oldest_wait(struct piece *piece, const struct section *section,

@@ -134,9 +134,8 @@ static void put_exemplar(struct metrics_text *text, const struct series_exemplar
     if (exemplar->at == TIMESTAMP_UNKNOWN || text->format != METRICS_OPENMETRICS)
         return;
     hex_encode(exemplar->trace.bytes, TRACE_ID_SIZE, hex);
-    (void)snprintf(rest, sizeof rest, "\"} %.3f %.3f",
-                   (double)exemplar->value / (double)NS_PER_SECOND,
-                   (double)exemplar->at / (double)NS_PER_SECOND);
+    (void)snprintf(rest, sizeof rest, "\"} %.3f %.3f", metrics_seconds(exemplar->value),
+                   metrics_seconds(exemplar->at));
     put_chars(text, " # {trace_id=\"");
     put_chars(text, hex);
     put_chars(text, rest);

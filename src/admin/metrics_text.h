@@ -12,6 +12,7 @@
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/slice.h"
+#include "ghatrace/base/time.h"
 #include "ghatrace/stats/series.h"
 
 enum metrics_format { METRICS_PROMETHEUS, METRICS_OPENMETRICS };
@@ -40,6 +41,12 @@ static const struct metrics_labels metrics_no_labels;
 static inline struct metrics_labels metrics_one_label(const struct metrics_label *label)
 {
     return (struct metrics_labels){label, 1};
+}
+
+// The unit of times in metrics.
+static inline double metrics_seconds(int64_t ns)
+{
+    return (double)ns / (double)NS_PER_SECOND;
 }
 
 // HELP and TYPE. `name` is without "_total".
