@@ -20,6 +20,12 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+// Replaces children only if what they say has changed: so that a selection stays.
+export function replaceIfChanged(element, children) {
+  const text = children.map((child) => child.textContent === undefined ? child : child.textContent).join("");
+  if (element.textContent !== text) element.replaceChildren(...children);
+}
+
 // Only such URLs become links: a URL in a payload may be anything.
 export function link(url, text, properties) {
   if (!/^https?:\/\//i.test(url || "")) return el("span", properties, text);

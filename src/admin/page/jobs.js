@@ -1,5 +1,5 @@
 // The jobs that wait longest. Those that say the same are one row that unfolds.
-import {el, keyed, labels, link, name, set, setSince, setText, tableHead} from "./dom.js";
+import {el, keyed, labels, link, name, replaceIfChanged, set, setSince, setText, tableHead} from "./dom.js";
 
 const SHOWN = 20; // rows, apart from unfolded ones
 
@@ -56,10 +56,10 @@ export function makeJobs({pageOf, repository}) {
   }
 
   function fillGroup(row, {key, jobs}) {
-    const button = row.querySelector("button"), words = sources(jobs), place = button.querySelector(".sources");
+    const button = row.querySelector("button");
     set(button, {"aria-expanded": String(unfolded.has(key))});
     setText(button.querySelector("strong"), `× ${jobs.length}`);
-    if (place.textContent !== words.map((word) => word.textContent || word).join("")) place.replaceChildren(...words);
+    replaceIfChanged(button.querySelector(".sources"), sources(jobs));
   }
 
   function update(found) {

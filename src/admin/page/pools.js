@@ -1,5 +1,5 @@
 // Which pools are in trouble, worst first: the first thing that the page shows.
-import {age, clock, duration, el, keyed, name, serverNow, set, setSince, setText, tableHead} from "./dom.js";
+import {age, clock, duration, el, keyed, name, replaceIfChanged, serverNow, set, setSince, setText, tableHead} from "./dom.js";
 import {sparkline} from "./chart.js";
 
 const ASK_MS = 5000;         // least time between two requests for pools
@@ -87,12 +87,6 @@ function makeRow(pool) {
     el("div", {class: "what"}, el("h3", null, name(pool.pool)), el("p", {class: "verdict"}), el("p", {class: "dim small"})),
     el("dl", null, figure("queued", "queued"), oldest, figure("running", "running / most", "Running now, and the most that ran at once in 7 days"), figure("start", "last start")),
     el("div", {class: "spark"}));
-}
-
-// Replaces children only if what they say has changed: so that a selection stays.
-function replaceIfChanged(element, children) {
-  const text = children.map((child) => child.textContent === undefined ? child : child.textContent).join("");
-  if (element.textContent !== text) element.replaceChildren(...children);
 }
 
 function fillRow(row, pool) {
