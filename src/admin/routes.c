@@ -103,19 +103,14 @@ static void begin_call(void *context, const struct admin_request *request,
 }
 
 // Sends the rendered text, or the error.
-static void end_call(struct exchange *exchange, const char *content_type)
+static void end_call(struct exchange *exchange)
 {
     if (exchange->code == ERROR_NONE)
-        admin_response_send(exchange->reply, 200, content_type, &exchange->out);
+        admin_response_send(exchange->reply, 200, "application/json", &exchange->out);
     else
         admin_response_error(exchange->reply, error_status(exchange->code),
                              exchange->error.message);
     buffer_release(&exchange->out);
-}
-
-static void end_json(struct exchange *exchange)
-{
-    end_call(exchange, "application/json");
 }
 
 // --- handlers -------------------------------------------------------------------------------------
@@ -161,7 +156,7 @@ static void handle_queue(void *context, const struct admin_request *request,
         .limit = get_limit(&exchange, API_QUEUE_LIMIT, API_QUEUE_LIMIT_MAX)};
     if (exchange.code == ERROR_NONE)
         exchange.code = api_render_queue(&exchange.call, &query);
-    end_json(&exchange);
+    end_call(&exchange);
 }
 
 static void handle_runs(void *context, const struct admin_request *request,
@@ -181,7 +176,7 @@ static void handle_runs(void *context, const struct admin_request *request,
         .limit = get_limit(&exchange, API_RUNS_LIMIT, API_RUNS_LIMIT_MAX)};
     if (exchange.code == ERROR_NONE)
         exchange.code = api_render_runs(&exchange.call, &query);
-    end_json(&exchange);
+    end_call(&exchange);
 }
 
 // "/api/runs/123/1"; without an attempt, the newest.
@@ -206,7 +201,7 @@ static void handle_run(void *context, const struct admin_request *request,
         exchange.code = api_render_spans(&exchange.call, &question);
     else if (exchange.code == ERROR_NONE)
         exchange.code = api_render_run(&exchange.call, &question);
-    end_json(&exchange);
+    end_call(&exchange);
 }
 
 static void handle_latency(void *context, const struct admin_request *request,
@@ -217,7 +212,7 @@ static void handle_latency(void *context, const struct admin_request *request,
     bool is_day = get_choice(&exchange, "window", "1h", "24h");
     if (exchange.code == ERROR_NONE)
         exchange.code = api_render_latency(&exchange.call, is_day);
-    end_json(&exchange);
+    end_call(&exchange);
 }
 
 static void handle_pools(void *context, const struct admin_request *request,
@@ -226,7 +221,7 @@ static void handle_pools(void *context, const struct admin_request *request,
     struct exchange exchange;
     begin_call(context, request, reply, &exchange);
     exchange.code = api_render_pools(&exchange.call);
-    end_json(&exchange);
+    end_call(&exchange);
 }
 
 // A time, as RFC 3339 has it or in seconds since 1970. TIMESTAMP_UNKNOWN: it is not given.
@@ -271,7 +266,7 @@ static void handle_history(void *context, const struct admin_request *request,
                                        &exchange.error);
     if (exchange.code == ERROR_NONE)
         exchange.code = api_render_history(&exchange.call, pool, &span);
-    end_json(&exchange);
+    end_call(&exchange);
 }
 
 // What is asked of one pool.
@@ -293,7 +288,7 @@ static void handle_quarantine(void *context, const struct admin_request *request
     size_t limit = get_limit(&exchange, API_QUARANTINE_LIMIT, API_QUARANTINE_LIMIT_MAX);
     if (exchange.code == ERROR_NONE)
         exchange.code = api_render_quarantine(&exchange.call, limit);
-    end_json(&exchange);
+    end_call(&exchange);
 }
 
 static void handle_status(void *context, const struct admin_request *request,
@@ -302,7 +297,7 @@ static void handle_status(void *context, const struct admin_request *request,
     struct exchange exchange;
     begin_call(context, request, reply, &exchange);
     exchange.code = api_render_status(&exchange.call);
-    end_json(&exchange);
+    end_call(&exchange);
 }
 
 static void handle_page(void *context, const struct admin_request *request,
