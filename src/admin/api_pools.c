@@ -95,15 +95,12 @@ static enum error_code put_open_job(void *context, const struct job_state *job,
     return json_out_finish(json);
 }
 
-static enum error_code read_label_filter(const struct api_call *call, struct slice text,
-                                         struct slice *joined)
+// Labels that a client separated by commas, in any order, as labels_join() has them. False if out of memory.
+static bool sort_labels(struct slice text, struct arena *arena, struct slice *joined)
 {
     struct slice *labels;
     size_t count;
-    if (!labels_split(text, call->arena, &labels, &count) ||
-        !labels_join(labels, count, call->arena, joined))
-        return error_set(call->error, ERROR_MEMORY, "list the queue: out of memory");
-    return ERROR_NONE;
+    return labels_split(text, arena, &labels, &count) && labels_join(labels, count, arena, joined);
 }
 
 static enum error_code read_state(struct slice text, enum open_job_kind *state, struct error *error)
@@ -149,8 +146,8 @@ enum error_code api_render_queue(const struct api_call *call, const struct api_q
     struct queue_view_filter filter = {.limit = query->limit};
     struct open_jobs queue = {.end = api_list_end(call->out)};
     enum error_code code = read_state(query->state, &filter.state, call->error);
-    if (code == ERROR_NONE)
-        code = read_label_filter(call, query->runner_labels, &filter.labels);
+    if (code == ERROR_NONE && !sort_labels(query->runner_labels, call->arena, &filter.labels))
+        code = error_set(call->error, ERROR_MEMORY, "list the queue: out of memory");
     if (code == ERROR_NONE)
         code = api_begin(call, &queue.object);
     if (code != ERROR_NONE)
@@ -322,12 +319,10 @@ static void put_history_slot(struct json_out *json, timestamp_ns start,
 static enum error_code find_named_pool(const struct view_reader *reader, struct slice name,
                                        struct pool *pool)
 {
-    struct slice *labels, joined;
-    size_t count;
+    struct slice joined;
     if (name.len > LABELS_TEXT_MAX)
         return error_set(reader->error, ERROR_NOT_FOUND, "there is no such pool");
-    if (!labels_split(name, reader->arena, &labels, &count) ||
-        !labels_join(labels, count, reader->arena, &joined))
+    if (!sort_labels(name, reader->arena, &joined))
         return error_set(reader->error, ERROR_MEMORY, "find a pool: out of memory");
     const struct pool_id wanted[] = {pool_make_id(name), pool_make_id(joined)};
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
