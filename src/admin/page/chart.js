@@ -21,11 +21,17 @@ function line(slots, key, scale) {
   return [shape("path", {class: key, d: parts.join("")}), ...dots];
 }
 
+// A chart with its base line, still without lines.
+function frame(kind, description) {
+  const svg = shape("svg", {class: kind, viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": description});
+  svg.append(shape("line", {x1: 0, x2: WIDTH, y1: HEIGHT, y2: HEIGHT}));
+  return svg;
+}
+
 export function chart(slots, description) {
   const most = Math.max(1, ...slots.map((slot) => slot.p99 || 0));
   const scale = (value) => value * (HEIGHT - 6) / most;
-  const svg = shape("svg", {class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": description});
-  svg.append(shape("line", {x1: 0, x2: WIDTH, y1: HEIGHT, y2: HEIGHT}));
+  const svg = frame("chart", description);
   for (const key of ["p99", "p90", "p50"]) svg.append(...line(slots, key, scale));
   return svg;
 }
@@ -36,9 +42,8 @@ export function sparkline(slots) {
   const scale = (value) => 2 + value * (HEIGHT - 6) / most;
   const known = slots.filter((slot) => slot.queued_max !== null);
   const range = (key) => `at most ${Math.max(0, ...known.map((slot) => slot[key]))}, last ${known.length > 0 ? known[known.length - 1][key] : 0}`;
-  const svg = shape("svg", {class: "chart spark", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img",
-    "aria-label": known.length > 0 ? `The last hour: queued ${range("queued_max")}; running ${range("running_max")}` : "Nothing is known of the last hour"});
-  svg.append(shape("line", {x1: 0, x2: WIDTH, y1: HEIGHT, y2: HEIGHT}));
+  const svg = frame("chart spark",
+    known.length > 0 ? `The last hour: queued ${range("queued_max")}; running ${range("running_max")}` : "Nothing is known of the last hour");
   for (const key of ["running_max", "queued_max"]) svg.append(...line(slots, key, scale));
   return svg;
 }
