@@ -24,6 +24,12 @@ class PageTest(harness.BlackBoxTest):
         self.addCleanup(self.no_complaints, browser)
         return browser
 
+    def expect_readable(self, browser, width):
+        self.assertLessEqual(browser.run(LAYOUT_SHIFT), 0.1)
+        self.assertEqual(browser.run(PALE_TEXTS), [])
+        self.assertEqual(browser.run(SKIPPED_HEADINGS), [])
+        self.assertLessEqual(browser.run("return document.documentElement.scrollWidth"), width)
+
     def no_complaints(self, browser):
         if not getattr(browser, "may_complain", False):
             self.assertEqual(browser.complaints(), [])
@@ -342,10 +348,7 @@ class Pools(PageTest):
             with self.subTest(width=width, dark=dark):
                 browser = self.page(daemon, width=width, dark=dark)
                 browser.wait("return document.querySelectorAll('.trouble svg.spark').length === 5")
-                self.assertEqual(browser.run(PALE_TEXTS), [])
-                self.assertEqual(browser.run(SKIPPED_HEADINGS), [])
-                self.assertLessEqual(browser.run(LAYOUT_SHIFT), 0.1)
-                self.assertLessEqual(browser.run("return document.documentElement.scrollWidth"), width)
+                self.expect_readable(browser, width)
                 cut = "return [...document.querySelectorAll('.trouble dt, .trouble dd')].filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.innerText)"
                 self.assertEqual(browser.run(cut), [])
 
@@ -525,10 +528,7 @@ class OneRun(PageTest):
         for width, dark in ((1280, False), (390, True), (390, False)):
             page = self.page(self.daemon, f"#/runs/{run.run_id}/1", width=width, dark=dark)
             page.wait("return document.querySelector('.steps:not([hidden]) .step-row.failed')")
-            self.assertEqual(page.run(PALE_TEXTS), [])
-            self.assertEqual(page.run(SKIPPED_HEADINGS), [])
-            self.assertLessEqual(page.run(LAYOUT_SHIFT), 0.1)
-            self.assertLessEqual(page.run("return document.documentElement.scrollWidth"), width)
+            self.expect_readable(page, width)
             self.assertEqual(page.run("return [...document.querySelectorAll('[role=img]')].filter((e) => !e.getAttribute('aria-label')).length"), 0)
 
     def test_a_run_whose_job_never_got_a_runner_says_so_first_and_one_that_succeeded_says_nothing(self):
@@ -549,10 +549,7 @@ class OneRun(PageTest):
                 with self.subTest(path=path, width=width):
                     page = self.page(self.daemon, path, width=width, dark=dark)
                     page.wait("return document.querySelector('article, tbody tr, .job-box, .empty:not([hidden])')")
-                    self.assertLessEqual(page.run(LAYOUT_SHIFT), 0.1)
-                    self.assertEqual(page.run(PALE_TEXTS), [])
-                    self.assertEqual(page.run(SKIPPED_HEADINGS), [])
-                    self.assertLessEqual(page.run("return document.documentElement.scrollWidth"), width)
+                    self.expect_readable(page, width)
                     self.assertEqual(page.run("return [...document.querySelectorAll('.job-box .name')].filter((e) => e.scrollWidth > e.clientWidth + 1)"
                                               ".map((e) => e.innerText)") if width == 390 else [], [])
 
