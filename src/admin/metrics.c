@@ -462,7 +462,7 @@ static void put_step(struct piece *piece, const struct section *section,
                    (double)series->count);
 }
 
-// "other", where the families of the kind have met it. ERROR_NOT_FOUND: they have not.
+// "other", if the families of the kind have read it. ERROR_NOT_FOUND: they have not.
 static enum error_code find_other(const struct piece *piece, enum series_kind kind,
                                   struct series *series)
 {
@@ -588,7 +588,7 @@ static const struct section sections[] = {
     {.write = put_ceiling_gauges},
     {"ghatrace_pool_queue_wait_seconds", METRICS_HISTOGRAM,
      "How long jobs of the pool that were ready to run waited for a runner, counted once "
-     "each, when the job starts: those that still wait are not in it. Survives restarts; begins anew "
+     "each, when the job starts: those that still wait are not in it. Survives restarts; starts over "
      "when the rules for pools or metrics-bounds change.", .write_pool = put_ended_waits},
     {.write = put_set_counts},
     {"ghatrace_job_waiting_seconds", METRICS_HISTOGRAM,

@@ -44,7 +44,7 @@ struct metrics_scrape {
     bool is_begun;
     struct pool_id next_pool; // the next row of the section
     struct series_id next_series;
-    struct metrics_other others[SERIES_KINDS]; // met so far
+    struct metrics_other others[SERIES_KINDS]; // read so far
     struct metrics_pools *pools;               // NULL: not read yet
     // A piece ends after the row with which it has so many bytes, or took so long.
     size_t piece_bytes;

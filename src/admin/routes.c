@@ -269,7 +269,7 @@ static void handle_history(void *context, const struct admin_request *request,
     end_call(&exchange);
 }
 
-// What is asked of one pool.
+// Requests about one pool.
 static void handle_pool(void *context, const struct admin_request *request,
                         struct admin_response *reply)
 {

@@ -80,7 +80,7 @@ class Browser:
             if value:
                 return value
             if time.monotonic() > deadline:
-                raise AssertionError(f"waited in vain for {what or script}\n" + self.text()[:2000])
+                raise AssertionError(f"timed out waiting for {what or script}\n" + self.text()[:2000])
             time.sleep(0.05)
 
     def text(self, selector="body"):

@@ -6,7 +6,7 @@ const ASK_MS = 5000;         // least time between two requests for pools
 const HISTORY_MS = 60000;    // and between two for the history of a pool: its slots are minutes
 const SHOWN = 8, CHARTS = 5; // pools that are not folded, and those of them with a chart
 const LONG_WAIT = 600;       // seconds; a pool whose jobs wait, but start, is in trouble from then on
-const SILENCE = 300;         // seconds without a delivery after which that is said, if jobs are queued
+const SILENCE = 300;         // seconds without a delivery after which the page says so, if jobs are queued
 const MANY = 10;             // queued jobs from which on one repository may fill a queue
 
 // What the states of the API mean, and what to do: in the words of `ghatrace pools`.

@@ -28,7 +28,7 @@ struct peer {
     const char *answer; // written before finishing
     bool keeps_open_at_end;
     bool stops_at_end;
-    duration_ns timeout_renewal; // set anew by on_timeout; 0: not
+    duration_ns timeout_renewal; // set again by on_timeout; 0: not
     bool answers_timeout;
     int ends, timeouts, sends, closes;
     enum net_close_reason reason;
