@@ -17,7 +17,6 @@ from expect import Ids, assigned_spans, ids_of
 from harness import BlackBoxTest, Client, parse_responses, raw_exchange, run_command, wait_until
 from payloads import Repository, Run
 from sending import ARC, JOB, JSON, PROTOBUF, arc_spans, job_span, post, request_headers, send, status, wait_for_outcome
-from test_hostile import own_memory
 
 EMPTY_STATUS = re.compile(rb"\A\x08[\x01-\x10]\x12.", re.S)  # google.rpc.Status: code, message
 
@@ -130,7 +129,7 @@ class Requests(ReceiverTest):
 
     def test_what_inflates_or_counts_beyond_the_limits_is_413_and_costs_little_memory(self):
         daemon = self.with_receiver()
-        before = own_memory(daemon)
+        before = daemon.own_kib() / 1024
         bomb = gzip.compress(bytes(1 << 30), 9)
         self.assertLess(len(bomb), 4 << 20)
         many = sending.protobuf([sending.span("1" * 32, f"{n:016x}", "3" * 16) for n in range(1, 10002)])
@@ -138,7 +137,7 @@ class Requests(ReceiverTest):
             for _ in range(3):
                 self.assertEqual(post(daemon, body, headers).status, 413)
         if "asan" not in harness.BINARY and "tsan" not in harness.BINARY:  # these keep what is freed
-            self.assertLess(own_memory(daemon) - before, 50)
+            self.assertLess(daemon.own_kib() / 1024 - before, 50)
 
     def test_a_slow_body_is_408(self):
         daemon = self.with_receiver()

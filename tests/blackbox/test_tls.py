@@ -14,7 +14,7 @@ import unittest
 import harness
 import payloads
 import sending
-from test_hostile import count_answers, own_memory, pipeline_unread
+from test_hostile import count_answers, pipeline_unread
 from harness import PATIENCE, BlackBoxTest, Response, delivery_headers, run_command, wait_until
 from tls import TlsCollector, certificate, tls_settings
 
@@ -138,12 +138,12 @@ class DeliveriesOverTls(BlackBoxTest):
         raw = socket.socket()
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         raw.connect(daemon.address)
-        before = own_memory(daemon)
+        before = daemon.own_kib() / 1024
         with client_context().wrap_socket(raw, server_hostname="localhost") as connection:
             sent = pipeline_unread(connection, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n", 30 << 20)
             self.assertLess(sent, 400000)  # of 930,000: the kernel's buffers hold some 90,000
             if "asan" not in harness.BINARY and "tsan" not in harness.BINARY:
-                self.assertLess(own_memory(daemon) - before, 8)
+                self.assertLess(daemon.own_kib() / 1024 - before, 8)
             raw_count = sent - 5000  # what TLS could not send whole is left out
             self.assertGreaterEqual(count_answers(connection, raw_count), raw_count)
 
