@@ -24,13 +24,16 @@ def snapshots(collector):
     return found
 
 
+AGES = ("ghatrace.pool.oldest_wait", "ghatrace.pool.open_wait")
+
+
 def timeless(snapshot):
     """Without what changes from one to the next: the times, the order, the ages, and the counter of the present store."""
     metrics = {}
     for name, metric in snapshot["metrics"].items():
         points = [{key: value for key, value in point.items() if key not in ("time", "start")}
                   for point in metric["points"]]
-        if name != "ghatrace.pool.oldest_wait":
+        if name not in AGES:
             metrics[name] = {**metric, "points": sorted(points, key=repr)}
     return {**snapshot, "metrics": metrics}
 
