@@ -18,7 +18,7 @@
 #define HISTORY_SUFFIX SLICE("/history")
 #define RUN_PREFIX "/api/runs/"
 #define FIXED_ROUTES 10
-#define PAGE_ROUTES_MAX 16
+#define PAGE_ROUTES_MAX 40
 
 struct view {
     struct view_sources sources;

@@ -1,0 +1,63 @@
+// The line beside the navigation, which says whether the page is live, and the problems of the export below it.
+import {age, bytes, clockTime, duration, el, name, setText} from "./dom.js";
+import {ASK_MS, state} from "./model.js";
+
+const opened = Date.now();
+const counted = (count, noun) => `${count.toLocaleString()} ${noun}${count === 1 ? "" : "s"}`;
+const words = (category) => category.replaceAll("_", " ");
+
+// Problems of the export, in whole sentences. (The words beside "live" are what a screen reader announces.)
+function exportTroubles({export: out, outbox, dead_letters: dead, dead_letters_dropped: dropped}) {
+  const found = [], lost = dropped.age + dropped.size + dropped.room;
+  if (out.state === "trouble")
+    found.push(el("p", null, el("strong", null, "Export to ", name(out.endpoint), " has been failing"), ` since ${clockTime(out.since)}: `,
+      name((out.message || words(out.category)).replace(/\.$/, "")), ". ", `${counted(outbox.records, "record")} ${outbox.records === 1 ? "is" : "are"} kept and will be sent when it works again.`));
+  if (out.quarantined_records > 0)
+    found.push(el("p", null, el("strong", null, `${counted(out.quarantined_records, "record")} quarantined: `), "refused while others were accepted. They are kept and tried again at intervals; ", el("code", null, "/api/quarantine"), " lists them."));
+  if (dead > 0)
+    found.push(el("p", null, el("strong", null, `${counted(dead, "dead letter")}: `), "refused for good. When the cause is gone, ", el("code", null, "ghatrace requeue"), " sends them again."));
+  if (lost > 0)
+    found.push(el("p", null, el("strong", null, `${counted(lost, "dead letter")} dropped since the start: `), "too old, or too many (dead-letters-max-age, dead-letters-max-size)."));
+  if (out.header_file && !out.header_file.usable)
+    found.push(el("p", null, el("strong", null, "The file with headers for the collector cannot be used"), ` since ${clockTime(out.header_file.since)}: `, name(out.header_file.reason, "unknown"), ". The last valid headers stay in use."));
+  return found;
+}
+
+let shownTroubles = "";
+
+export function showTroubles() {
+  const box = document.getElementById("troubles");
+  const found = state.status ? exportTroubles(state.status) : [];
+  const text = found.map((part) => part.textContent).join("\n");
+  if (text === shownTroubles) return; // keeps the user's selection
+  shownTroubles = text;
+  box.replaceChildren(...found);
+  box.hidden = found.length === 0;
+}
+
+function refusedWords({requests_refused: {signature}, other_path: path}) {
+  return signature + path > 0 ? `${counted(signature + path, "request")} refused, no delivery accepted` : "";
+}
+
+export function showHealth() {
+  const health = document.getElementById("health"), status = state.status;
+  const troubles = [];
+  if (state.isLost) troubles.push("connection lost, trying again");
+  else if (!state.isLive && Date.now() - opened > ASK_MS) troubles.push(`no live updates come through (a proxy may hold them back); asking every ${ASK_MS / 1000} s`);
+  if (status && !status.ready) troubles.push(`not storing: ${status.reason}`);
+  const overflow = status && status.series_overflow;
+  if (overflow && overflow.last_at && new Date(status.now) - new Date(overflow.last_at) < 3600e3) troubles.push(`metrics-max-series is too small: counted as “other”, for example, ${overflow.kind} ${overflow.example}`);
+  const folded = status && status.pools_folded;
+  if (folded && folded.last_at && new Date(status.now) - new Date(folded.last_at) < 3600e3) troubles.push(`more pools of runners than metrics-max-pools: jobs counted as “(one-off)”, for example, ${folded.example}`);
+  const unreadable = (state.queue ? state.queue.unreadable : 0) + (state.runs ? state.runs.unreadable : 0);
+  if (unreadable > 0) troubles.push(`${unreadable} stored entries left out: they cannot be read`);
+  if (status && status.dead_letters > 0) troubles.push(counted(status.dead_letters, "dead letter"));
+  if (status && status.export.state === "trouble") troubles.push(`export fails: ${words(status.export.category)}`);
+  health.classList.toggle("bad", troubles.length > 0);
+  if (troubles.length > 0) setText(health, troubles.join(" · "));
+  else if (status) {
+    const last = status.last_delivery_at ? `last delivery ${duration(Math.floor(age(status.last_delivery_at)))} ago` : refusedWords(status.deliveries) || "no delivery since the start";
+    setText(health, `${state.isLive ? "live · " : ""}${last} · store ${bytes(status.store.used_bytes)} of ${bytes(status.store.max_bytes)}`);
+  }
+  if (status) setText(document.getElementById("version"), `ghatrace ${status.version}`);
+}

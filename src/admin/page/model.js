@@ -1,0 +1,18 @@
+// What is known of the daemon: filled by the stream and by requests; views render from it.
+import {el, learnClock} from "./dom.js";
+
+// `isLive`: events arrive. `heard`: when the last one did; 0: none yet. `isLost`: requests are not answered, either.
+export const ASK_MS = 5000; // interval of requests while no events arrive
+export const state = {queue: null, runs: null, status: null, isLive: false, heard: 0, isLost: false};
+
+export async function get(path) {
+  const answer = await fetch(path, {headers: {accept: "application/json"}});
+  const body = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Error(body.error || `${path} was answered ${answer.status}`);
+  learnClock(body.now);
+  return body;
+}
+
+export function failure(error) {
+  return el("div", {class: "empty", role: "alert"}, el("p", null, el("strong", null, "The request failed: "), error.message));
+}
