@@ -5,8 +5,9 @@ import {el, learnClock} from "./dom.js";
 export const ASK_MS = 5000; // interval of requests while no events arrive
 export const state = {queue: null, runs: null, status: null, isLive: false, heard: 0, isLost: false};
 
+// `path` is relative to the page: "api/status".
 export async function get(path) {
-  const answer = await fetch(path, {headers: {accept: "application/json"}});
+  const answer = await fetch(path.replace(/^\//, ""), {headers: {accept: "application/json"}});
   const body = await answer.json().catch(() => ({}));
   if (!answer.ok) throw new Error(body.error || `${path} was answered ${answer.status}`);
   learnClock(body.now);

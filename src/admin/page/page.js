@@ -9,7 +9,7 @@ import {makeRuns} from "./runs.js";
 import {keepUpToDate} from "./stream.js";
 
 const main = document.getElementById("main");
-let view = null; // {name, title, root, search?, update?(), tick?()}
+let view = null; // {name, title, root, search?, update?(), tick?(), close?()}
 let wantsSearch = false; // when the next view is shown
 
 // By the path after '#': what makes the view. `match`: the path's; `parameters`: those after '?'.
@@ -31,6 +31,7 @@ function makeView(path, parameters) {
 function route() {
   const [path, query] = location.hash.replace(/^#/, "").split("?");
   if (path === "main") return; // the skip link
+  if (view && view.close) view.close();
   view = makeView(path, new URLSearchParams(query || ""));
   for (const entry of document.querySelectorAll("header nav a")) set(entry, {"aria-current": entry.dataset.view === view.name ? "page" : null});
   document.title = `${view.title} · ghatrace`;
