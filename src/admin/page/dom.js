@@ -86,17 +86,9 @@ export function bytes(count) {
   return `${unit > 0 && count < 10 ? count.toFixed(1) : Math.round(count)} ${units[unit]}`;
 }
 
-export function clockTime(time) {
-  return time ? new Date(time).toLocaleString(undefined, {dateStyle: "medium", timeStyle: "medium"}) : "unknown";
-}
-
-// An element with the time of day, and the date if it is not from the last 20 hours. Its title has the zone.
-export function clock(time) {
-  const of = new Date(time), isRecent = Math.abs(serverNow() - of) < 20 * 3600e3;
-  const words = of.toLocaleTimeString("en-GB", {hour: "2-digit", minute: "2-digit"});
-  const date = isRecent ? "" : `${of.toLocaleDateString("en-GB", {day: "numeric", month: "short"})} `;
-  return el("time", {datetime: time, title: of.toLocaleString(undefined, {dateStyle: "medium", timeStyle: "long"})}, date + words);
-}
+// The results of the API in the words of GitHub and of the terminal.
+const RESULTS = {cancellation: "cancelled", skip: "skipped", timeout: "timed out"};
+export const resultWord = (result) => RESULTS[result] || result || "no result";
 
 // The head of a table. Columns: [title, class].
 export function tableHead(...columns) {
@@ -108,6 +100,46 @@ export function labels(list, group) {
     : [el("span", {class: "dim"}, "no labels")];
   if (group) parts.push(el("span", {class: "dim small"}, "in ", el("bdi", null, group)));
   return parts;
+}
+
+// --- times: all are formatted here, in the zone of the browser or in UTC, as the user chose ---
+
+const UTC_KEY = "ghatrace-utc";
+const FORMATS = {
+  time: {hour: "2-digit", minute: "2-digit"},
+  seconds: {hour: "2-digit", minute: "2-digit", second: "2-digit"},
+  date: {day: "numeric", month: "short"},
+  full: {day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short"},
+};
+let isUtc = false, formats = {};
+try {
+  isUtc = localStorage.getItem(UTC_KEY) === "yes";
+} catch { /* a browser may deny storage */ }
+
+const formatOf = (kind) => formats[kind] ||= new Intl.DateTimeFormat("en-GB", {...FORMATS[kind], timeZone: isUtc ? "UTC" : undefined});
+
+export function chooseUtc(wanted) {
+  isUtc = wanted;
+  formats = {};
+  try {
+    localStorage.setItem(UTC_KEY, wanted ? "yes" : "no");
+  } catch { /* then it is chosen until the page is loaded again */ }
+}
+
+// {isUtc, name: "Europe/Berlin", short: "CET"}: the zone of all times on the page.
+export function timeZone() {
+  const {value} = formatOf("full").formatToParts(serverNow()).find((part) => part.type === "timeZoneName");
+  return {isUtc, name: isUtc ? "UTC" : formatOf("time").resolvedOptions().timeZone, short: value};
+}
+
+// A time on the axis of a chart. `kind`: "time" is 14:02, "seconds" 14:02:05, "date" 30 Nov, "full" all of it with the zone.
+export const axisTime = (time, kind = "time") => formatOf(kind).format(new Date(time));
+export const clockTime = (time) => time ? axisTime(time, "full") : "unknown";
+
+// An element with the time of day, and the date if it is not from the last 20 hours. Its title has the zone.
+export function clock(time) {
+  const isRecent = Math.abs(serverNow() - new Date(time)) < 20 * 3600e3;
+  return el("time", {datetime: time, title: clockTime(time)}, `${isRecent ? "" : `${axisTime(time, "date")}, `}${axisTime(time)}`);
 }
 
 // --- the server's clock, and ages ---

@@ -24,7 +24,7 @@ export function makeLatency(parameters) {
   async function load() {
     loaded = Date.now();
     try {
-      const answer = await get(`/api/latency?window=${chosen}`);
+      const answer = await get(`api/latency?window=${chosen}`);
       pools.replaceChildren(...answer.pools.map((pool) => card(pool, answer)));
       words.replaceChildren(...answer.pools.length > 0 ? [] : [el("div", {class: "empty"}, el("p", null, el("strong", null, `No job was taken by a runner in the ${chosen === "1h" ? "last hour" : "last day"}.`)),
         el("p", null, chosen === "1h" ? el("a", {href: "#/latency?window=24h"}, "Look at the last day") : "Figures appear when jobs start."))]);

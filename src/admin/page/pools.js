@@ -140,7 +140,7 @@ export function makePools(get, changed) {
     isAsking = true;
     asked = Date.now();
     try {
-      const found = await get("/api/pools");
+      const found = await get("api/pools");
       for (const pool of found.pools)
         pool.oldest_since = pool.oldest_wait_seconds === null ? null : new Date(serverNow() - 1000 * pool.oldest_wait_seconds).toISOString();
       answer = found;
@@ -159,7 +159,7 @@ export function makePools(get, changed) {
     if (Date.now() - known.asked < HISTORY_MS) return;
     known.asked = Date.now();
     try {
-      known.chart = sparkline((await get(`/api/pools/${encodeURIComponent(pool)}/history?window=1h`)).slots);
+      known.chart = sparkline((await get(`api/pools/${encodeURIComponent(pool)}/history?window=1h`)).slots);
     } catch {
       known.chart = null;
     }

@@ -1,5 +1,5 @@
 // One run: what failed, and all attempts as waterfalls.
-import {ageOf, clockTime, duration, el, link, name} from "./dom.js";
+import {ageOf, clockTime, duration, el, link, name, resultWord} from "./dom.js";
 import {failure, get} from "./model.js";
 import {addressOf, pageOf, repository} from "./address.js";
 import {comparison, failureLine, fillWaterfall, firstFailure, legend, makeWaterfall, sizeSwatches, unfold} from "./waterfall.js";
@@ -30,7 +30,7 @@ export function makeRun(id, attempt, server) {
 
   function renderHead() {
     const {run} = detail;
-    const result = run.state === "open" ? "in progress" : run.result || "no result";
+    const result = run.state === "open" ? "in progress" : resultWord(run.result);
     const took = run.state === "open" ? ageOf(run.started_at) : el("span", null, duration(run.duration_seconds));
     const button = el("button", {class: "plain", type: "button", "aria-label": "Copy the trace ID"}, "copy"), failed = firstFailure(detail);
     button.addEventListener("click", () => copy(run.trace_id, button));

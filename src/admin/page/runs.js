@@ -1,7 +1,7 @@
 // Finished runs, and the search among them.
-import {ageOf, duration, el, name, setText, tableHead} from "./dom.js";
+import {ageOf, duration, el, name, resultWord, setText, tableHead} from "./dom.js";
 import {failure, get, state} from "./model.js";
-import {pageOf, repository} from "./address.js";
+import {pageOf, remember, repository} from "./address.js";
 
 const FILTERS = ["q", "repository", "workflow", "branch", "result"];
 
@@ -9,7 +9,7 @@ export function makeRuns(parameters) {
   const rows = el("tbody"), words = el("div", {class: "empty", hidden: true}), more = el("button", {class: "plain", type: "button", hidden: true}, "More");
   const input = (key, title, kind) => el("input", {type: kind || "text", name: key, value: parameters.get(key) || "", placeholder: title, "aria-label": title, autocomplete: "off"});
   const result = el("select", {name: "result", "aria-label": "Result"}, ...["", "success", "failure", "cancellation", "timeout", "skip", "error"].map((value) =>
-    el("option", {value, selected: value === (parameters.get("result") || "")}, value || "any result")));
+    el("option", {value, selected: value === (parameters.get("result") || "")}, value ? resultWord(value) : "any result")));
   const form = el("form", {class: "search", role: "search"}, input("q", "Search: name, branch, title, run id  ( / )", "search"), input("repository", "Repository"), input("workflow", "Workflow"), input("branch", "Branch"), result);
   const box = el("div", {class: "scroll", hidden: true}, el("table", null, tableHead(["run"], ["result"], ["took", "number"], ["branch", "optional"], ["ended", "number optional"]), rows));
   const count = el("p", {class: "dim small count", role: "status"});
@@ -25,7 +25,7 @@ export function makeRuns(parameters) {
   function row(run) {
     return el("tr", null, el("td", null, el("a", {href: pageOf(run)}, name(run.workflow, "workflow"), run.run_number ? ` #${run.run_number}` : "", run.run_attempt > 1 ? ` attempt ${run.run_attempt}` : ""),
       el("div", {class: "dim small"}, repository(run), run.title ? " · " : "", run.title ? name(run.title) : null)),
-    el("td", null, el("span", {class: `state ${run.result || ""}`}, run.incomplete ? "incomplete" : run.result || "no result")),
+    el("td", null, el("span", {class: `state ${run.result || ""}`}, run.incomplete ? "incomplete" : resultWord(run.result))),
     el("td", {class: "number"}, duration(run.duration_seconds)), el("td", {class: "optional"}, name(run.branch, "–")),
     el("td", {class: "number optional"}, ageOf(run.ended_at), " ago"));
   }
@@ -36,7 +36,7 @@ export function makeRuns(parameters) {
     if (cursor) wanted.set("cursor", cursor);
     wanted.set("limit", "50");
     try {
-      const answer = await get(`/api/runs?${wanted}`);
+      const answer = await get(`api/runs?${wanted}`);
       if (mine !== asked) return; // a later request was sent
       if (!cursor) rows.replaceChildren();
       rows.append(...answer.runs.map(row));
@@ -68,8 +68,7 @@ export function makeRuns(parameters) {
 
   function changed() {
     clearTimeout(timer);
-    const wanted = String(query());
-    history.replaceState(null, "", `#/runs${wanted ? `?${wanted}` : ""}`);
+    remember(query());
     timer = setTimeout(() => load(null), 150);
   }
 

@@ -1,5 +1,5 @@
 // A run's jobs as bars over time: the small ones of runs in progress, and the whole waterfall of one run.
-import {age, clockTime, duration, el, keyed, labels, link, name, seconds, serverNow, set, setText, tableHead} from "./dom.js";
+import {age, clockTime, duration, el, keyed, labels, link, name, resultWord, seconds, serverNow, set, setText, tableHead} from "./dom.js";
 
 export const PHASES = {waiting: "waiting for approval", queue: "in the queue", startup: "runner's start-up", execution: "execution"};
 const MARKS = {success: "✓", failure: "✗", timeout: "✗", error: "✗", cancellation: "⊘", skip: "–"};
@@ -122,7 +122,7 @@ function fillSteps(box, job, scale) {
     }
     return el("div", {class: `row step-row${FAILED.has(step.result) ? " failed" : ""}`},
       el("span", {class: "name", title: step.name}, FAILED.has(step.result) ? "✗ " : "", `${step.number} `, name(step.name)), track,
-      el("span", {class: "queue-time"}), el("span", {class: "total"}, step.start ? duration(step.end ? seconds(step.start, step.end) : age(step.start)) : step.result || ""));
+      el("span", {class: "queue-time"}), el("span", {class: "total"}, step.start ? duration(step.end ? seconds(step.start, step.end) : age(step.start)) : step.result ? resultWord(step.result) : ""));
   });
   box.replaceChildren(facts, ...rows.length > 0 ? rows : [el("p", {class: "dim small"}, "No steps are known.")]);
 }
@@ -131,7 +131,7 @@ function fillJob(box, job, scale) {
   const [row, steps] = box.children;
   const [button, track, queue, time] = row.children;
   const [mark, title] = button.children;
-  const state = job.state === "finished" ? job.result || "no result" : openState(job);
+  const state = job.state === "finished" ? resultWord(job.result) : openState(job);
   set(box, {class: `job-box${job.critical ? " critical" : ""}`});
   set(mark, {class: `mark ${job.result || ""}`, title: state});
   setText(mark, job.state === "finished" ? MARKS[job.result] || "·" : "…");
