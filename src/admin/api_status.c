@@ -8,6 +8,7 @@
 #include "ghatrace/otlp/decode.h"
 #include "ghatrace/trace/spans.h"
 #include "health.h"
+#include "page.h"
 
 // --- records that the collector refuses while it accepts others -----------------------------------
 
@@ -401,6 +402,9 @@ enum error_code api_render_status(const struct api_call *call)
     api_put_overflow(&json, &figures.overflow);
     json_out_text(&json, "listen", slice_from_string(sources->listen));
     json_out_text(&json, "webhook_path", slice_from_string(sources->webhook_path));
+    json_out_text(&json, "page", slice_from_string(page_version));
+    json_out_count(&json, "live_streams",
+                   sources->live_streams != NULL ? *sources->live_streams : 0);
     json_out_count(&json, "history_seconds", (uint64_t)(sources->history / NS_PER_SECOND));
     json_out_close_object(&json);
     return api_finish(&json, call->error);

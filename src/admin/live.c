@@ -137,6 +137,7 @@ static void on_stream_closed(void *context)
 
     assert(!LIST_EMPTY(&subscriber->live->subscribers));
     LIST_REMOVE(subscriber, all);
+    subscriber->live->streams--;
     memory_free(subscriber);
 }
 
@@ -170,6 +171,7 @@ void live_handle(void *context, const struct admin_request *request, struct admi
         net_timer_set(live->timer, TICK);
     }
     LIST_INSERT_HEAD(&live->subscribers, subscriber, all);
+    live->streams++;
     (void)admin_stream_send(subscriber->stream, buffer_slice(&live->events));
 }
 

@@ -22,6 +22,7 @@ struct live {
     const struct view_sources *sources;
     struct net_timer *timer; // runs while there are subscribers
     LIST_HEAD(, live_subscriber) subscribers;
+    size_t streams; // their number
     struct arena arena;
     struct buffer events;  // rendered once for all subscribers
     struct live_seen seen; // at the last events

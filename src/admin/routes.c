@@ -17,8 +17,7 @@
 #define ARENA_BLOCK_BYTES ((size_t)256 * 1024)
 #define HISTORY_SUFFIX SLICE("/history")
 #define RUN_PREFIX "/api/runs/"
-#define FIXED_ROUTES 10
-#define PAGE_ROUTES_MAX 40
+#define ROUTES_MAX 24
 
 struct view {
     struct view_sources sources;
@@ -26,7 +25,7 @@ struct view {
     struct whatif_api *whatif;
     struct pools_cache pools;
     struct arena arena; // for one request
-    struct admin_route routes[FIXED_ROUTES + PAGE_ROUTES_MAX];
+    struct admin_route routes[ROUTES_MAX];
     size_t route_count;
 };
 
@@ -300,37 +299,15 @@ static void handle_status(void *context, const struct admin_request *request,
     end_call(&exchange);
 }
 
-static void handle_page(void *context, const struct admin_request *request,
-                        struct admin_response *reply)
-{
-    const struct page_file *file = context;
-    struct slice known = http_head_get(request->head, SLICE("if-none-match"), NULL);
-    struct buffer out;
-    admin_response_set_field(reply, "Cache-Control", "no-cache");
-    admin_response_set_field(reply, "ETag", file->etag);
-    if (slice_equals(known, slice_from_string(file->etag))) {
-        admin_response_send(reply, 304, NULL, NULL);
-        return;
-    }
-    buffer_init(&out, file->body.len);
-    if (buffer_append_slice(&out, file->body) == ERROR_NONE)
-        admin_response_send(reply, 200, file->content_type, &out);
-    else
-        admin_response_error(reply, 503, "out of memory");
-    buffer_release(&out);
-}
-
 // --- the table ------------------------------------------------------------------------------------
 
 static void add_route(struct view *view, const char *path,
                       void (*handle)(void *, const struct admin_request *, struct admin_response *),
-                      const void *context)
+                      void *context)
 {
     assert(view->route_count < sizeof view->routes / sizeof view->routes[0]);
-    // Handlers of the page only read it.
-    void *plain = (void *)(uintptr_t)context;
     view->routes[view->route_count++] =
-        (struct admin_route){.path = path, .handle = handle, .context = plain};
+        (struct admin_route){.path = path, .handle = handle, .context = context};
 }
 
 enum error_code view_create(struct net_loop *loop, const struct view_sources *sources,
@@ -341,6 +318,7 @@ enum error_code view_create(struct net_loop *loop, const struct view_sources *so
         return error_set(error, ERROR_MEMORY, "views: out of memory");
     view->sources = *sources;
     view->sources.pools_cache = &view->pools;
+    view->sources.live_streams = &view->live.streams;
     pools_cache_init(&view->pools);
     arena_init(&view->arena, ARENA_BLOCK_BYTES);
     enum error_code code = live_init(&view->live, loop, &view->sources, error);
@@ -361,8 +339,8 @@ enum error_code view_create(struct net_loop *loop, const struct view_sources *so
     add_route(view, "/api/live", live_handle, &view->live);
     add_route(view, POOLS_PREFIX, handle_pool, view);
     view->routes[view->route_count - 1].is_slow = true;
-    for (size_t i = 0; i < page_file_count && i < PAGE_ROUTES_MAX; i++)
-        add_route(view, page_files[i].path, handle_page, &page_files[i]);
+    add_route(view, "/", page_handle_index, NULL);
+    add_route(view, PAGE_FILES_PREFIX, page_handle_file, NULL);
     *out = view;
     return ERROR_NONE;
 }

@@ -144,7 +144,8 @@ enum admin_access_result admin_check_access(const struct admin_access *access,
 // Only the page's own scripts, styles and pictures, and nothing that could send data elsewhere.
 #define CONTENT_SECURITY_POLICY                                                                    \
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "              \
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors " \
+    "'none'"
 
 struct admin {
     struct http_server host;

@@ -34,7 +34,8 @@ static const struct {
     [HTTP_CONN_PRODUCING] = {EVICTION_OUTPUT, true,
                              TO(IDLE) | TO(SENDING) | TO(FINISHING) | TO(CLOSED)},
     [HTTP_CONN_LATE] = {EVICTION_LATE, true, TO(FINISHING) | TO(CLOSED)},
-    [HTTP_CONN_STREAM] = {EVICTION_NONE, true, TO(CLOSED)},
+    // Read, and its input discarded, because otherwise the end of the client would be seen only after two more writes.
+    [HTTP_CONN_STREAM] = {EVICTION_NONE, false, TO(CLOSED)},
     [HTTP_CONN_FINISHING] = {EVICTION_OUTPUT, false, TO(CLOSED)},
     [HTTP_CONN_CLOSED] = {EVICTION_NONE, false, 0},
 };
@@ -96,7 +97,7 @@ void http_conn_move(struct http_conn *conn, enum http_conn_state to)
         return;
     if (states[to].is_paused && !states[from].is_paused)
         net_connection_pause(conn->connection);
-    else if (to == HTTP_CONN_IDLE && states[from].is_paused)
+    else if ((to == HTTP_CONN_IDLE || to == HTTP_CONN_STREAM) && states[from].is_paused)
         net_connection_resume(conn->connection);
 }
 
@@ -534,6 +535,8 @@ static size_t on_conn_data(void *context, const char *data, size_t len)
 {
     struct http_conn *conn = context;
 
+    if (conn->state == HTTP_CONN_STREAM)
+        return len;
     if (!may_parse_input(conn))
         return 0;
     conn->is_in_feed = true;
@@ -563,6 +566,9 @@ static bool on_conn_end(void *context)
 {
     struct http_conn *conn = context;
 
+    // A stream has no end for which a client could wait.
+    if (conn->state == HTTP_CONN_STREAM)
+        return false;
     // The client may have shut down its sending side right after its last request; unsent output is still sent.
     finish_conn(conn);
     return true;

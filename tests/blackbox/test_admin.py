@@ -1,6 +1,7 @@
 """The operator's side: who may see it, metrics, the API, the live stream; and that all of it survives kill -9."""
 import base64
 import datetime
+import gzip
 import http.client
 import json
 import re
@@ -84,13 +85,14 @@ def some_of_everything(daemon):
 
 
 class Access(harness.BlackBoxTest):
-    def statuses(self, daemon, headers, paths=("/", "/page.js", "/metrics", "/api/queue", "/api/live?x")):
+    def statuses(self, daemon, headers, paths=("/", "/v/0/page.js", "/metrics", "/api/queue", "/api/live?x")):
         found = set()
         for path in paths:
             if path.startswith("/api/live"):
                 found.add(self.stream_status(daemon, headers))
             else:
-                found.add(get(daemon, path, headers).status)
+                status = get(daemon, path, headers).status
+                found.add(200 if status == 404 and path.startswith("/v/") else status)  # no such version
         return found
 
     def stream_status(self, daemon, headers):
@@ -171,7 +173,7 @@ class Access(harness.BlackBoxTest):
     def test_the_webhook_listener_does_not_serve_the_admin_paths(self):
         daemon = self.new_daemon()
         with daemon.client() as client:
-            for path in ("/", "/metrics", "/page.js", "/api/queue", "/api/runs", "/api/status", "/api/live"):
+            for path in ("/", "/metrics", "/v/0/page.js", "/api/queue", "/api/runs", "/api/status", "/api/live"):
                 self.assertEqual(client.request("GET", path, headers={"Host": "localhost"}).status, 404)
 
 
@@ -464,10 +466,43 @@ class Api(harness.BlackBoxTest):
             self.assertEqual((answer.status, answer.body), (200, b""))
 
     def test_the_page_is_kept_by_the_browser_until_it_changes(self):
-        first = get(self.daemon, "/page.js")
+        first = get(self.daemon, "/")
         self.assertEqual(first.headers["Cache-Control"], "no-cache")
         self.assertIn("default-src 'none'", first.headers["Content-Security-Policy"])
-        self.assertEqual(get(self.daemon, "/page.js", {"If-None-Match": first.headers["ETag"]}).status, 304)
+        tag = first.headers["ETag"]
+        for known in (tag, tag.removeprefix("W/"), f'"another", {tag}', "*"):
+            self.assertEqual(get(self.daemon, "/", {"If-None-Match": known}).status, 304)
+        self.assertEqual(get(self.daemon, "/", {"If-None-Match": '"another"'}).status, 200)
+
+    def test_the_files_of_the_page_are_named_by_their_hash_and_kept_for_good(self):
+        index = get(self.daemon, "/").text
+        version = get_json(self.daemon, "/api/status")["page"]
+        paths = set(re.findall(r'(?:src|href)="(v/[^"]+)"', index))
+        self.assertGreater(len(paths), 5)
+        self.assertNotIn("@", index)
+        for path in sorted(paths) + [f"v/{version}/worker.js"]:
+            self.assertTrue(path.startswith(f"v/{version}/"), path)
+            answer = get(self.daemon, f"/{path}")
+            self.assertEqual((answer.status, answer.headers["Cache-Control"]), (200, "public, max-age=31536000, immutable"))
+            self.assertIn(answer.headers["Content-Type"], ("text/javascript; charset=utf-8", "text/css; charset=utf-8"))
+        for path in ("/v/0123456789abcdef/page.js", f"/v/{version}/nothing.js", f"/v/{version}", f"/v/{version}page.js", "/v/", "/page.js"):
+            answer = get(self.daemon, path)
+            self.assertEqual((path, answer.status, answer.headers["Cache-Control"]), (path, 404, "no-store"))
+
+    def test_the_page_is_compressed_for_those_who_accept_that(self):
+        version = get_json(self.daemon, "/api/status")["page"]
+        for path in ("/", f"/v/{version}/page.js"):
+            plain, small = get(self.daemon, path, {"Accept-Encoding": "identity"}), get(self.daemon, path, {"Accept-Encoding": "gzip, br"})
+            self.assertNotIn("Content-Encoding", plain.headers)
+            self.assertEqual(small.headers["Content-Encoding"], "gzip")
+            self.assertEqual(gzip.decompress(small.body), plain.body)
+            self.assertEqual((plain.headers["Vary"], small.headers["Vary"]), ("Accept-Encoding", "Accept-Encoding"))
+            self.assertEqual(plain.headers["ETag"], small.headers["ETag"])
+            for accepted, wanted in (("gzip", small), ("identity", plain)):
+                with harness.Client(self.daemon.admin_address) as client:
+                    answer = client.request("HEAD", path, headers={"Host": "localhost", "Accept-Encoding": accepted})
+                self.assertEqual((answer.status, answer.body), (200, b""))
+                self.assertEqual(answer.headers["Content-Length"], str(len(wanted.body)))
 
 
 class Live(harness.BlackBoxTest):
@@ -526,6 +561,18 @@ class Live(harness.BlackBoxTest):
         run = Run()
         daemon.accept(*[run.job(f"job {i}").queued() for i in range(50)])
         wait_until(lambda: self.next_event(stream)[0] == "queue", what="an event")
+
+    def test_the_status_counts_the_clients_of_the_stream(self):
+        daemon = self.new_daemon()
+        self.assertEqual(get_json(daemon, "/api/status")["live_streams"], 0)
+        opened = [self.open_stream(daemon) for _ in range(3)]
+        for _, stream in opened:
+            self.next_event(stream)
+        self.assertEqual(get_json(daemon, "/api/status")["live_streams"], 3)
+        for connection, stream in opened[:2]:
+            stream.close()
+            connection.close()
+        wait_until(lambda: get_json(daemon, "/api/status")["live_streams"] == 1, what="the end of two streams")
 
     def test_stopping_ends_streams(self):
         daemon = self.new_daemon()

@@ -23,7 +23,7 @@ from siege import replay, summary_of, write_deliveries  # noqa: E402
 
 OPEN_JOBS = int(os.environ.get("SCALE_JOBS", "1000000"))
 FINISHED_RUNS = int(os.environ.get("SCALE_RUNS", "10000"))
-PATHS = ["/metrics", "/", "/page.js", "/api/queue", "/api/queue?limit=1000", "/api/runs", "/api/runs?q=nothing+like+it", "/api/runs?state=open",
+PATHS = ["/metrics", "/", "/api/queue", "/api/queue?limit=1000", "/api/runs", "/api/runs?q=nothing+like+it", "/api/runs?state=open",
          "/api/runs?state=open&limit=200", "/api/runs?state=open&q=nothing+like+it", "/api/latency", "/api/latency?window=24h", "/api/status"]
 
 

@@ -149,6 +149,7 @@ struct view_sources {
     duration_ns history;
     struct pools_view_settings pools;
     struct pools_cache *pools_cache; // set by view_create(); NULL: pools are read each time
+    const size_t *live_streams;      // set by view_create(): clients of /api/live; NULL: none
     timestamp_ns started_at;
 };
 

@@ -39,25 +39,47 @@ function refusedWords({requests_refused: {signature}, other_path: path}) {
   return signature + path > 0 ? `${counted(signature + path, "request")} refused, no delivery accepted` : "";
 }
 
+// What is wrong now: [kind, words], the kinds fixed.
+function troublesNow({status, queue, runs}) {
+  const found = [], isRecent = (what) => what && what.last_at && new Date(status.now) - new Date(what.last_at) < 3600e3;
+  if (state.isLost) found.push(["lost", "connection lost, trying again"]);
+  else if (state.wantsEvents && state.hasWorker && !state.isLive && Date.now() - state.since > ASK_MS)
+    found.push(["held back", `no live updates come through (a proxy may hold them back); asking every ${ASK_MS / 1000} s`]);
+  if (status && !status.ready) found.push(["not storing", `not storing: ${status.reason}`]);
+  if (status && isRecent(status.series_overflow)) found.push(["series", `metrics-max-series is too small: counted as “other”, for example, ${status.series_overflow.kind} ${status.series_overflow.example}`]);
+  if (status && isRecent(status.pools_folded)) found.push(["pools", `more pools of runners than metrics-max-pools: jobs counted as “(one-off)”, for example, ${status.pools_folded.example}`]);
+  const unreadable = (queue ? queue.unreadable : 0) + (runs ? runs.unreadable : 0);
+  if (unreadable > 0) found.push(["unreadable", `${unreadable} stored entries left out: they cannot be read`]);
+  if (status && status.dead_letters > 0) found.push(["dead letters", counted(status.dead_letters, "dead letter")]);
+  if (status && status.export.state === "trouble") found.push(["export", `export fails: ${words(status.export.category)}`]);
+  return found;
+}
+
+let announced = new Set();
+
+// Screen readers announce what has become worse, and nothing else: the line itself changes every second.
+function announce(troubles) {
+  const worse = troubles.filter(([kind]) => !announced.has(kind));
+  announced = new Set(troubles.map(([kind]) => kind));
+  if (worse.length > 0 || troubles.length === 0) setText(document.getElementById("announced"), worse.map(([, text]) => text).join("; "));
+}
+
+// How fresh the page is; empty while that is not known yet.
+function freshness() {
+  if (state.isLive) return "live · ";
+  if (state.hasEnded) return "ended, not updated · ";
+  return state.hasWorker || !state.wantsEvents ? "" : `asking every ${ASK_MS / 1000} s, as this browser has no shared workers · `;
+}
+
 export function showHealth() {
   const health = document.getElementById("health"), status = state.status;
-  const troubles = [];
-  if (state.isLost) troubles.push("connection lost, trying again");
-  else if (!state.isLive && Date.now() - opened > ASK_MS) troubles.push(`no live updates come through (a proxy may hold them back); asking every ${ASK_MS / 1000} s`);
-  if (status && !status.ready) troubles.push(`not storing: ${status.reason}`);
-  const overflow = status && status.series_overflow;
-  if (overflow && overflow.last_at && new Date(status.now) - new Date(overflow.last_at) < 3600e3) troubles.push(`metrics-max-series is too small: counted as “other”, for example, ${overflow.kind} ${overflow.example}`);
-  const folded = status && status.pools_folded;
-  if (folded && folded.last_at && new Date(status.now) - new Date(folded.last_at) < 3600e3) troubles.push(`more pools of runners than metrics-max-pools: jobs counted as “(one-off)”, for example, ${folded.example}`);
-  const unreadable = (state.queue ? state.queue.unreadable : 0) + (state.runs ? state.runs.unreadable : 0);
-  if (unreadable > 0) troubles.push(`${unreadable} stored entries left out: they cannot be read`);
-  if (status && status.dead_letters > 0) troubles.push(counted(status.dead_letters, "dead letter"));
-  if (status && status.export.state === "trouble") troubles.push(`export fails: ${words(status.export.category)}`);
+  const troubles = troublesNow(state);
   health.classList.toggle("bad", troubles.length > 0);
-  if (troubles.length > 0) setText(health, troubles.join(" · "));
+  announce(troubles);
+  if (troubles.length > 0) setText(health, troubles.map(([, text]) => text).join(" · "));
   else if (status) {
     const last = status.last_delivery_at ? `last delivery ${duration(Math.floor(age(status.last_delivery_at)))} ago` : refusedWords(status.deliveries) || "no delivery since the start";
-    setText(health, `${state.isLive ? "live · " : ""}${last} · store ${bytes(status.store.used_bytes)} of ${bytes(status.store.max_bytes)}`);
+    setText(health, `${freshness()}${state.wantsEvents ? `${last} · ` : ""}store ${bytes(status.store.used_bytes)} of ${bytes(status.store.max_bytes)}`);
   }
   if (status) setText(document.getElementById("version"), `ghatrace ${status.version}`);
 }

@@ -1,9 +1,11 @@
 // What is known of the daemon: filled by the stream and by requests; views render from it.
 import {el, learnClock} from "./dom.js";
 
-// `isLive`: events arrive. `heard`: when the last one did; 0: none yet. `isLost`: requests are not answered, either.
 export const ASK_MS = 5000; // interval of requests while no events arrive
-export const state = {queue: null, runs: null, status: null, isLive: false, heard: 0, isLost: false};
+// `wantsEvents`: the page is visible, and its view may change (null: not known yet); `since`: from when on. `hasEnded`: what the
+// view shows does not change any more. `isLive`: events arrive. `heard`: when
+// the last one did; 0: none yet. `isLost`: requests are not answered, either. `hasWorker`: the browser has shared workers.
+export const state = {queue: null, runs: null, status: null, wantsEvents: null, hasEnded: false, since: 0, isLive: false, heard: 0, isLost: false, hasWorker: true};
 
 // `path` is relative to the page: "api/status".
 export async function get(path) {

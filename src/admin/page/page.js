@@ -1,15 +1,20 @@
 // The live page. The address after '#' selects the view, so that each can be linked; views render from the model and are
 // updated when it changes.
-import {set, tickAll} from "./dom.js";
+import {chooseUtc, set, setText, tickAll, timeZone} from "./dom.js";
 import {showHealth, showTroubles} from "./health.js";
 import {makeLatency} from "./latency.js";
+import {state} from "./model.js";
 import {makeNow} from "./now.js";
+import {arrive, leave, watchPlace} from "./place.js";
 import {makeRun} from "./run.js";
 import {makeRuns} from "./runs.js";
-import {keepUpToDate} from "./stream.js";
+import {followWhile, keepUpToDate} from "./stream.js";
+import {makeUnknown} from "./unknown.js";
 
-const main = document.getElementById("main");
-let view = null; // {name, title, root, search?, update?(), tick?(), close?()}
+const main = document.getElementById("main"), zone = document.getElementById("zone");
+// {name, title, root, search?, update?(), tick?(), close?(), isFinished?()}. isFinished(): true if what it shows does not
+// change any more, undefined if that is not known yet.
+let view = null;
 let wantsSearch = false; // when the next view is shown
 
 // By the path after '#': what makes the view. `match`: the path's; `parameters`: those after '?'.
@@ -20,33 +25,74 @@ const ROUTES = [
   [/^\/latency$/, (match, parameters) => makeLatency(parameters)],
 ];
 
-function makeView(path, parameters) {
+function makeView() {
+  const [path, ...query] = location.hash.replace(/^#/, "").split("?");
   for (const [pattern, make] of ROUTES) {
     const match = pattern.exec(path);
-    if (match) return make(match, parameters);
+    if (match) return make(match, new URLSearchParams(query.join("?")));
   }
-  return makeNow();
+  return makeUnknown(location.hash);
+}
+
+function follow() {
+  const finished = view.isFinished ? view.isFinished() : false;
+  state.hasEnded = finished === true;
+  followWhile(!document.hidden && finished === false);
+}
+
+function showTitle() {
+  const title = `${view.title} · ghatrace`;
+  if (document.title !== title) document.title = title;
+}
+
+function makeAndShow() {
+  if (view && view.close) view.close();
+  view = makeView();
+  for (const entry of document.querySelectorAll("header nav a")) set(entry, {"aria-current": entry.dataset.view === view.name ? "page" : null});
+  main.replaceChildren(view.root);
+  showTitle();
+  if (view.update) view.update();
 }
 
 function route() {
-  const [path, query] = location.hash.replace(/^#/, "").split("?");
-  if (path === "main") return; // the skip link
-  if (view && view.close) view.close();
-  view = makeView(path, new URLSearchParams(query || ""));
-  for (const entry of document.querySelectorAll("header nav a")) set(entry, {"aria-current": entry.dataset.view === view.name ? "page" : null});
-  document.title = `${view.title} · ghatrace`;
-  main.replaceChildren(view.root);
-  scrollTo(0, 0);
-  if (view.update) view.update();
+  const isFirst = view === null;
+  leave();
+  makeAndShow();
+  arrive(main, isFirst);
   if (wantsSearch && view.search) view.search.focus();
   wantsSearch = false;
+  follow();
 }
 
 function show() {
   showHealth();
   showTroubles();
-  if (view && view.update) view.update();
+  if (view.update) view.update();
+  showTitle();
+  follow();
 }
+
+function showZone() {
+  const {isUtc, name, short} = timeZone();
+  setText(zone, short);
+  set(zone, {"aria-label": `${short}: times are in ${name}; show ${isUtc ? "local time" : "UTC"}`, title: `Times are in ${name}. Show ${isUtc ? "local time" : "UTC"}.`});
+}
+
+// The view is made again: all its times follow, and its state is in the address.
+zone.addEventListener("click", () => {
+  chooseUtc(!timeZone().isUtc);
+  showZone();
+  const top = scrollY;
+  makeAndShow();
+  scrollTo({top, behavior: "instant"});
+  show();
+});
+
+// Without a new address: "#main" would be an entry of the history, and replace the view's address.
+document.querySelector(".skip-link").addEventListener("click", (event) => {
+  event.preventDefault();
+  main.focus();
+});
 
 addEventListener("hashchange", route);
 addEventListener("keydown", (event) => {
@@ -56,11 +102,17 @@ addEventListener("keydown", (event) => {
   if (view.search) view.search.focus();
   else location.hash = "#/runs";
 });
+document.addEventListener("visibilitychange", follow);
+addEventListener("pagehide", () => followWhile(false));
+addEventListener("pageshow", follow);
 setInterval(() => {
   if (document.hidden) return;
   tickAll();
   showHealth();
-  if (view && view.tick) view.tick();
+  if (view.tick) view.tick();
+  follow();
 }, 1000);
-route();
 keepUpToDate(show);
+showZone();
+watchPlace(main);
+route();

@@ -80,5 +80,5 @@ export function makeRun(id, attempt, server) {
     if (detail && detail.run.state === "open") load();
   }, tick() {
     if (detail && detail.run.state === "open") fillWaterfall(waterfall, detail);
-  }};
+  }, isFinished: () => detail ? detail.run.state !== "open" : undefined};
 }

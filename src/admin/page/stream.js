@@ -2,46 +2,73 @@
 import {learnClock} from "./dom.js";
 import {ASK_MS, get, state} from "./model.js";
 
-const QUIET_MS = 40000; // an event arrives every 15 s, with or without changes
+const QUIET_MS = 40000;       // an event arrives every 15 s, with or without changes
+const FIRST_MS = 1000;        // events that have not arrived by then are asked for
+const STATUS_MS = 30000;      // interval of requests while a view needs no events
+let worker = null, show = null, asked = 0;
 
-function follow(show) {
-  const stream = new EventSource("/api/live");
-  const hear = () => {
-    Object.assign(state, {isLive: true, isLost: false, heard: Date.now()});
-  };
-  const take = (key) => (event) => {
-    hear();
-    state[key] = JSON.parse(event.data);
-    learnClock(state[key].now);
-    if (key === "status") show(); // the last of the three
-  };
-  for (const key of ["queue", "runs", "status"]) stream.addEventListener(key, take(key));
-  stream.addEventListener("quiet", hear);
-  stream.onerror = () => {
-    Object.assign(state, {isLive: false, isLost: true});
-    show();
-    // A browser does not reconnect by itself after a response that is not a stream.
-    if (stream.readyState === EventSource.CLOSED) setTimeout(() => follow(show), 3000);
-  };
+function hear() {
+  Object.assign(state, {isLive: true, isLost: false, heard: Date.now()});
 }
 
-// In addition to the stream: a proxy may hold back events indefinitely, while plain responses pass through any proxy.
-async function ask(show) {
-  if (state.heard > 0 && Date.now() - state.heard > QUIET_MS) state.isLive = false;
-  if (state.isLive || document.hidden) return;
+function take({kind, data}) {
+  if (!state.wantsEvents) return; // sent before the worker knew
+  if (kind === "lost") Object.assign(state, {isLive: false, isLost: true});
+  else hear();
+  if (data) {
+    state[kind] = JSON.parse(data);
+    learnClock(state[kind].now);
+  }
+  if (kind === "status" || kind === "lost") show(); // status: the last of three
+}
+
+// Each version of the page has its own worker: its address contains the version.
+function startWorker() {
+  if (typeof SharedWorker === "undefined") return;
+  worker = new SharedWorker(new URL("worker.js", import.meta.url), {name: "ghatrace"}).port;
+  worker.onmessage = ({data}) => take(data);
+}
+
+async function ask(paths) {
+  asked = Date.now();
   try {
-    const [queue, runs, status] = await Promise.all(["/api/queue?limit=100", "/api/runs?state=open&limit=50", "/api/status"].map(get));
+    const found = await Promise.all(Object.values(paths).map(get));
     if (state.isLive) return; // events received since then are newer
-    Object.assign(state, {queue, runs, status, isLost: false});
+    Object.keys(paths).forEach((key, i) => { state[key] = found[i]; });
+    state.isLost = false;
   } catch {
     state.isLost = true;
   }
   show();
 }
 
-// `show()` is called whenever the model has changed.
-export function keepUpToDate(show) {
-  setInterval(() => ask(show), ASK_MS);
-  follow(show);
-  ask(show);
+const STATUS = {status: "api/status"};
+const ALL = {queue: "api/queue?limit=100", runs: "api/runs?state=open&limit=50", ...STATUS};
+
+// In addition to the stream: a proxy may hold back events indefinitely, while plain responses pass through any proxy.
+function check() {
+  if (document.hidden) return;
+  if (!state.wantsEvents) {
+    if (!state.status || Date.now() - asked >= STATUS_MS) ask(STATUS);
+    return;
+  }
+  if (worker) worker.postMessage({wants: true}); // again: the worker forgets tabs that are silent
+  if (state.heard > 0 && Date.now() - state.heard > QUIET_MS) state.isLive = false;
+  if (!state.isLive && Date.now() - asked >= ASK_MS - 500) ask(ALL);
+}
+
+// No events for a hidden page, nor for one that shows what has ended.
+export function followWhile(wants) {
+  if (wants === state.wantsEvents) return;
+  Object.assign(state, {wantsEvents: wants, since: Date.now(), heard: 0, isLive: false});
+  if (worker) worker.postMessage({wants});
+  setTimeout(check, wants ? FIRST_MS : 0);
+}
+
+// `changed()` is called whenever the model has changed.
+export function keepUpToDate(changed) {
+  show = changed;
+  state.hasWorker = typeof SharedWorker !== "undefined";
+  startWorker();
+  setInterval(check, ASK_MS);
 }
