@@ -16,31 +16,43 @@ def missing(name):
     return None if shutil.which(name) else f"{name} is not installed"
 
 
-def configuration(name, folder, front, back):
-    """What somebody writes who has not read our README. With compression, where it is usual to turn it on."""
+# Below a path: what README.md recommends, with the port of the admin listener.
+BELOW = {
+    "nginx": ("location /ghatrace/ {", "proxy_pass http://127.0.0.1:8081/;", "}"),
+    "caddy": ("redir /ghatrace /ghatrace/", "handle_path /ghatrace/* {", "reverse_proxy 127.0.0.1:8081 {", "header_up Host {upstream_hostport}", "}", "}"),
+    "haproxy": ("http-request redirect location /ghatrace/ if { path /ghatrace }", "use_backend ghatrace if { path_beg /ghatrace/ }",
+                "backend ghatrace", "http-request replace-path /ghatrace/(.*) /\\1", "http-request set-header Host 127.0.0.1", "server ghatrace 127.0.0.1:8081"),
+}
+
+
+def configuration(name, folder, front, back, is_below=False, extra=""):
+    """What somebody writes who has not read our README, or below a path, who has. With compression, where it is usual to
+    turn it on. `extra`: lines for nginx's server."""
+    below = "\n".join(BELOW[name]).replace("8081", str(back)) + "\n"
     if name == "nginx":
         user = "user root;\n" if os.getuid() == 0 else ""
         paths = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        place = below if is_below else f"location / {{ proxy_pass http://127.0.0.1:{back}; }}\n"
         return (f"{user}daemon off;\npid {folder}/pid;\nerror_log {folder}/error.log;\nevents {{}}\n"
                 f"http {{\naccess_log off;\n{paths}gzip on;\ngzip_types *;\nserver {{\nlisten 127.0.0.1:{front};\n"
-                f"location / {{ proxy_pass http://127.0.0.1:{back}; }}\n}}\n}}\n")
+                f"{extra}{place}}}\n}}\n")
     if name == "caddy":
-        return (f"{{\n\tadmin off\n\tauto_https off\n}}\nhttp://127.0.0.1:{front} {{\n\tencode gzip\n"
-                f"\treverse_proxy 127.0.0.1:{back}\n}}\n")
+        place = below if is_below else f"reverse_proxy 127.0.0.1:{back}\n"
+        return f"{{\n\tadmin off\n\tauto_https off\n}}\nhttp://127.0.0.1:{front} {{\n\tencode gzip\n{place}}}\n"
+    place = below if is_below else f"default_backend back\nbackend back\nserver one 127.0.0.1:{back}\n"
     return ("defaults\n    mode http\n    timeout connect 5s\n    timeout client 30s\n    timeout server 30s\n"
             f"frontend front\n    bind 127.0.0.1:{front}\n    compression algo gzip\n"
-            "    compression type text/html text/plain text/event-stream application/json\n    default_backend back\n"
-            f"backend back\n    server one 127.0.0.1:{back}\n")
+            f"    compression type text/html text/plain text/event-stream application/json\n{place}")
 
 
 class Proxy:
-    """A real one, in front of the port `back`."""
+    """A real one, in front of the port `back`. `kinds`: see configuration()."""
 
-    def __init__(self, name, folder, back):
+    def __init__(self, name, folder, back, **kinds):
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         path = pathlib.Path(folder, "configuration")
-        path.write_text(configuration(name, folder, self.port, back))
+        path.write_text(configuration(name, folder, self.port, back, **kinds))
         command = {"nginx": ["nginx", "-p", folder, "-c", path, "-e", f"{folder}/error.log"],
                    "caddy": ["caddy", "run", "--config", path, "--adapter", "caddyfile"],
                    "haproxy": ["haproxy", "-db", "-q", "-f", path]}[name]

@@ -68,6 +68,40 @@ class Browser:
     def open(self, url):
         self._session("POST", "/url", {"url": url})
 
+    def open_tab(self, url, kind="tab"):
+        """A new tab, or a new window, which is shown; returns its handle."""
+        handle = self._session("POST", "/window/new", {"type": kind})["handle"]
+        self.switch(handle)
+        self.open(url)
+        return handle
+
+    def switch(self, handle):
+        """To another tab or window, which is shown."""
+        self._session("POST", "/window", {"handle": handle})
+
+    def close_tab(self):
+        """The handles of those that are left."""
+        return self._session("DELETE", "/window")
+
+    @property
+    def handle(self):
+        return self._session("GET", "/window")
+
+    def set_window(self, state):
+        """"minimized" hides all tabs of the window, "normal" shows them."""
+        window = self.command("Browser.getWindowForTarget")["windowId"]
+        self.command("Browser.setWindowBounds", windowId=window, bounds={"windowState": state})
+
+    def before_each_page(self, script):
+        """Runs the script in each page that is opened from now on, before the page's own."""
+        self.command("Page.addScriptToEvaluateOnNewDocument", source=script)
+
+    def back(self):
+        self._session("POST", "/back", {})
+
+    def reload(self):
+        self._session("POST", "/refresh", {})
+
     def run(self, script, *arguments):
         """The value that a function body returns."""
         return self._session("POST", "/execute/sync", {"script": script, "args": list(arguments)})

@@ -126,10 +126,11 @@ export function chooseUtc(wanted) {
   } catch { /* then it is chosen until the page is loaded again */ }
 }
 
-// {isUtc, name: "Europe/Berlin", short: "CET"}: the zone of all times on the page.
+// {isUtc, name: "Europe/Berlin", short: "CET", isOnlyUtc}: the zone of all times on the page. isOnlyUtc: the local zone is UTC, too.
 export function timeZone() {
   const {value} = formatOf("full").formatToParts(serverNow()).find((part) => part.type === "timeZoneName");
-  return {isUtc, name: isUtc ? "UTC" : formatOf("time").resolvedOptions().timeZone, short: value};
+  const local = new Intl.DateTimeFormat().resolvedOptions().timeZone;
+  return {isUtc, name: isUtc ? "UTC" : local, short: value, isOnlyUtc: /^(Etc\/)?(UTC|UCT|GMT|Zulu)$/.test(local)};
 }
 
 // A time on the axis of a chart. `kind`: "time" is 14:02, "seconds" 14:02:05, "date" 30 Nov, "full" all of it with the zone.

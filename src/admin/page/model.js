@@ -7,9 +7,12 @@ export const ASK_MS = 5000; // interval of requests while no events arrive
 // the last one did; 0: none yet. `isLost`: requests are not answered, either. `hasWorker`: the browser has shared workers.
 export const state = {queue: null, runs: null, status: null, wantsEvents: null, hasEnded: false, since: 0, isLive: false, heard: 0, isLost: false, hasWorker: true};
 
+// The page's own address, without user and password, which browsers refuse in requests of a page.
+const HERE = location.origin + location.pathname;
+
 // `path` is relative to the page: "api/status".
 export async function get(path) {
-  const answer = await fetch(path.replace(/^\//, ""), {headers: {accept: "application/json"}});
+  const answer = await fetch(new URL(path.replace(/^\//, ""), HERE), {headers: {accept: "application/json"}});
   const body = await answer.json().catch(() => ({}));
   if (!answer.ok) throw new Error(body.error || `${path} was answered ${answer.status}`);
   learnClock(body.now);

@@ -73,9 +73,9 @@ function show() {
 }
 
 function showZone() {
-  const {isUtc, name, short} = timeZone();
+  const {isUtc, name, short, isOnlyUtc} = timeZone();
   setText(zone, short);
-  set(zone, {"aria-label": `${short}: times are in ${name}; show ${isUtc ? "local time" : "UTC"}`, title: `Times are in ${name}. Show ${isUtc ? "local time" : "UTC"}.`});
+  set(zone, {disabled: isOnlyUtc, "aria-label": `${short}: times are in ${name}; show ${isUtc ? "local time" : "UTC"}`, title: `Times are in ${name}. Show ${isUtc ? "local time" : "UTC"}.`});
 }
 
 // The view is made again: all its times follow, and its state is in the address.

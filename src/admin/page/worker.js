@@ -7,9 +7,10 @@ const CHECK_MS = 15000;
 const QUIET_MS = 45000;  // an event arrives every 15 s; a stream without is opened again
 const SILENT_MS = 30000; // a tab that ended without a word is forgotten
 const AGAIN_MS = 3000;
+const LINGER_MS = 5000;  // the stream stays open as long after the last tab was hidden: another may be shown at once
 
 const tabs = new Map(); // those that want events: port → when it last said so
-let stream = null, heard = 0, latest = new Map(), timer = 0;
+let stream = null, heard = 0, latest = new Map(), timer = 0, lingering = 0;
 
 function send(message) {
   for (const port of tabs.keys()) port.postMessage(message);
@@ -44,11 +45,16 @@ function open() {
   };
 }
 
+function closeIfUnused() {
+  if (tabs.size === 0) close();
+}
+
 function hear(port, {wants}) {
   const isNew = wants && !tabs.has(port);
+  clearTimeout(lingering);
   if (wants) tabs.set(port, Date.now());
   else tabs.delete(port);
-  if (tabs.size === 0) close();
+  if (tabs.size === 0) lingering = setTimeout(closeIfUnused, LINGER_MS);
   else if (!stream) open();
   else if (isNew) for (const message of latest.values()) port.postMessage(message);
 }
@@ -60,6 +66,6 @@ onconnect = ({ports: [port]}) => {
 setInterval(() => {
   const now = Date.now();
   for (const [port, said] of tabs) if (now - said > SILENT_MS) tabs.delete(port);
-  if (tabs.size === 0) close();
-  else if (stream && now - heard > QUIET_MS) open();
+  closeIfUnused();
+  if (stream && now - heard > QUIET_MS) open();
 }, CHECK_MS);

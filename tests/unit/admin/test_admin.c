@@ -2,6 +2,7 @@
 #include "../webhook/client.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "ghatrace/admin/admin.h"
@@ -371,6 +372,27 @@ static void a_stream_continues_until_the_client_disconnects(void **state)
     close(fd);
 }
 
+// Nothing is sent meanwhile: the end of the client is noticed by itself. What it sends is ignored.
+static void a_stream_ends_when_the_client_closes_the_connection(void **state)
+{
+    char text[13] = {0};
+    struct fixture f;
+
+    (void)state;
+    set_up(&f, "127.0.0.1:0", NULL);
+    int fd = connect_to(&f.address);
+    send_text(fd, "GET /stream HTTP/1.1\r\n" HOST "\r\nGET /hello HTTP/1.1\r\n");
+    assert_int_equal(recv(fd, text, 12, MSG_WAITALL), 12);
+    send_text(fd, HOST "\r\nGET /hello HTTP/1.1\r\n" HOST "\r\n");
+    assert_int_equal(ask(&f, "HEAD /stream HTTP/1.1\r\n" HOST "\r\n").status, 200);
+    assert_int_equal(atomic_load(&seen.streams_closed), 0);
+    close(fd);
+    while (atomic_load(&seen.streams_closed) == 0)
+        sched_yield();
+    tear_down(&f);
+    assert_int_equal(atomic_load(&seen.streams_closed), 1);
+}
+
 static void streams_beyond_the_cap_are_refused(void **state)
 {
     struct fixture f;
@@ -450,6 +472,7 @@ int main(void)
         cmocka_unit_test(a_long_response_is_sent_completely),
         cmocka_unit_test(unread_long_responses_are_limited),
         cmocka_unit_test(a_stream_continues_until_the_client_disconnects),
+        cmocka_unit_test(a_stream_ends_when_the_client_closes_the_connection),
         cmocka_unit_test(streams_beyond_the_cap_are_refused),
         cmocka_unit_test(parameters_are_decoded),
         cmocka_unit_test(an_admin_without_clients_stops_at_once),
