@@ -64,6 +64,10 @@ function announce(troubles) {
   if (worse.length > 0 || troubles.length === 0) setText(document.getElementById("announced"), worse.map(([, text]) => text).join("; "));
 }
 
+// The version of the page's files is in their addresses: …/v/VERSION/health.js.
+const VERSION = import.meta.url.split("/").at(-2);
+const isOutdated = (status) => status.page !== VERSION;
+
 // How fresh the page is; empty while that is not known yet.
 function freshness() {
   if (state.isLive) return "live · ";
@@ -79,7 +83,7 @@ export function showHealth() {
   if (troubles.length > 0) setText(health, troubles.map(([, text]) => text).join(" · "));
   else if (status) {
     const last = status.last_delivery_at ? `last delivery ${duration(Math.floor(age(status.last_delivery_at)))} ago` : refusedWords(status.deliveries) || "no delivery since the start";
-    setText(health, `${freshness()}${state.wantsEvents ? `${last} · ` : ""}store ${bytes(status.store.used_bytes)} of ${bytes(status.store.max_bytes)}`);
+    setText(health, `${isOutdated(status) ? "load the page again, there is a new version · " : ""}${freshness()}${state.wantsEvents ? `${last} · ` : ""}store ${bytes(status.store.used_bytes)} of ${bytes(status.store.max_bytes)}`);
   }
   if (status) setText(document.getElementById("version"), `ghatrace ${status.version}`);
 }

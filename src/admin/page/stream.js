@@ -2,9 +2,10 @@
 import {learnClock} from "./dom.js";
 import {ASK_MS, get, state} from "./model.js";
 
-const QUIET_MS = 40000;       // an event arrives every 15 s, with or without changes
-const FIRST_MS = 1000;        // events that have not arrived by then are asked for
-const STATUS_MS = 30000;      // interval of requests while a view needs no events
+const QUIET_MS = 40000;  // an event arrives every 15 s, with or without changes
+const CHECK_MS = 1000;
+const FIRST_MS = 1000;   // events that have not arrived by then are asked for
+const STATUS_MS = 30000; // interval of requests while a view needs no events
 let worker = null, show = null, asked = 0;
 
 function hear() {
@@ -54,7 +55,7 @@ function check() {
   }
   if (worker) worker.postMessage({wants: true}); // again: the worker forgets tabs that are silent
   if (state.heard > 0 && Date.now() - state.heard > QUIET_MS) state.isLive = false;
-  if (!state.isLive && Date.now() - asked >= ASK_MS - 500) ask(ALL);
+  if (!state.isLive && Date.now() - asked >= ASK_MS) ask(ALL);
 }
 
 // No events for a hidden page, nor for one that shows what has ended.
@@ -62,7 +63,7 @@ export function followWhile(wants) {
   if (wants === state.wantsEvents) return;
   Object.assign(state, {wantsEvents: wants, since: Date.now(), heard: 0, isLive: false});
   if (worker) worker.postMessage({wants});
-  setTimeout(check, wants ? FIRST_MS : 0);
+  setTimeout(check, wants && worker ? FIRST_MS : 0);
 }
 
 // `changed()` is called whenever the model has changed.
@@ -70,5 +71,5 @@ export function keepUpToDate(changed) {
   show = changed;
   state.hasWorker = typeof SharedWorker !== "undefined";
   startWorker();
-  setInterval(check, ASK_MS);
+  setInterval(check, CHECK_MS);
 }

@@ -1,13 +1,13 @@
 // The event stream of all tabs of a browser: a shared worker, because a browser opens six connections to a host at most, and
 // the stream of a tab would occupy one. It is open while at least one tab wants events.
 //
-// From a tab: {wants: true} at least every SILENT_MS, or {wants: false}. To it: {kind: "queue", "runs", "status", data}, each
+// From a tab: {wants: true}, again before SILENT_MS have passed, or {wants: false}. To it: {kind: "queue", "runs", "status", data}, each
 // with the text of an event; {kind: "quiet"}; {kind: "lost"} when the stream broke off.
 const CHECK_MS = 15000;
 const QUIET_MS = 45000;  // an event arrives every 15 s; a stream without is opened again
 const SILENT_MS = 30000; // a tab that ended without a word is forgotten
 const AGAIN_MS = 3000;
-const LINGER_MS = 5000;  // the stream stays open as long after the last tab was hidden: another may be shown at once
+const LINGER_MS = 2000;  // the stream stays open as long after the last tab was hidden: another may be shown at once
 
 const tabs = new Map(); // those that want events: port → when it last said so
 let stream = null, heard = 0, latest = new Map(), timer = 0, lingering = 0;
