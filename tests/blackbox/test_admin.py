@@ -469,6 +469,7 @@ class Api(harness.BlackBoxTest):
         first = get(self.daemon, "/")
         self.assertEqual(first.headers["Cache-Control"], "no-cache")
         self.assertIn("default-src 'none'", first.headers["Content-Security-Policy"])
+        self.assertIn("worker-src 'self'", first.headers["Content-Security-Policy"])
         tag = first.headers["ETag"]
         for known in (tag, tag.removeprefix("W/"), f'"another", {tag}', "*"):
             self.assertEqual(get(self.daemon, "/", {"If-None-Match": known}).status, 304)

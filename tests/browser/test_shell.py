@@ -112,14 +112,16 @@ class Streams(ShellTest):
     def test_without_shared_workers_the_page_polls_and_says_so(self):
         daemon = self.new_daemon()
         browser = self.page(daemon, "#/nothing")
-        browser.before_each_page("delete window.SharedWorker")
-        browser.open(self.url(daemon, "?again"))
-        browser.wait_for_text("asking every 5 s, as this browser has no shared workers · ", "#health")
-        self.assertFalse(browser.run("return document.querySelector('#health').classList.contains('bad')"))
         run = Run(age=10)
-        daemon.accept(run.requested(), run.job().queued())
-        browser.wait(QUEUED, "1")
-        self.assertEqual(streams_of(daemon), 0)
+        daemon.accept(run.requested())
+        for i, script in enumerate(("delete window.SharedWorker", "window.SharedWorker = class { constructor() { throw new DOMException('denied', 'SecurityError'); } }"), 1):
+            browser.before_each_page(script)
+            browser.open(self.url(daemon, f"?{i}"))
+            browser.wait_for_text("asking every 5 s, as this browser has no shared workers · ", "#health")
+            self.assertFalse(browser.run("return document.querySelector('#health').classList.contains('bad')"))
+            daemon.accept(run.job(f"job {i}").queued())
+            browser.wait(QUEUED, str(i))
+            self.assertEqual(streams_of(daemon), 0)
 
 
 class Health(ShellTest):

@@ -23,11 +23,20 @@ function take({kind, data}) {
   if (kind === "status" || kind === "lost") show(); // status: the last of three
 }
 
-// Each version of the page has its own worker: its address contains the version.
+// Each version of the page has its own worker: its address contains the version. null: this browser has none, or refuses it.
 function startWorker() {
-  if (typeof SharedWorker === "undefined") return;
-  worker = new SharedWorker(new URL("worker.js", import.meta.url), {name: "ghatrace"}).port;
-  worker.onmessage = ({data}) => take(data);
+  const fail = () => {
+    worker = null;
+    state.hasWorker = false;
+  };
+  try {
+    const shared = new SharedWorker(new URL("worker.js", import.meta.url), {name: "ghatrace"});
+    shared.onerror = fail;
+    worker = shared.port;
+    worker.onmessage = ({data}) => take(data);
+  } catch {
+    fail();
+  }
 }
 
 async function ask(paths) {
@@ -69,7 +78,6 @@ export function followWhile(wants) {
 // `changed()` is called whenever the model has changed.
 export function keepUpToDate(changed) {
   show = changed;
-  state.hasWorker = typeof SharedWorker !== "undefined";
   startWorker();
   setInterval(check, CHECK_MS);
 }
