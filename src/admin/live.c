@@ -146,6 +146,8 @@ void live_handle(void *context, const struct admin_request *request, struct admi
     struct live *live = context;
     struct error error = {.code = ERROR_NONE};
     struct live_subscriber *subscriber = memory_allocate_array(1, sizeof *subscriber);
+    // Before the events are rendered: what is committed meanwhile may be missing in them, and causes new ones.
+    const struct live_seen seen = read_live_state(live);
 
     (void)request;
     if (subscriber == NULL || render(live, &error) != ERROR_NONE) {
@@ -167,7 +169,7 @@ void live_handle(void *context, const struct admin_request *request, struct admi
         return;
     }
     if (LIST_EMPTY(&live->subscribers)) {
-        live->seen = read_live_state(live);
+        live->seen = seen;
         net_timer_set(live->timer, TICK);
     }
     LIST_INSERT_HEAD(&live->subscribers, subscriber, all);

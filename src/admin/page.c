@@ -22,8 +22,10 @@ static struct slice without_first(struct slice text, size_t count)
 const struct page_file *page_file_of(struct slice path)
 {
     struct slice version = slice_from_string(page_version);
+    if (!slice_starts_with(path, SLICE(PAGE_FILES_PREFIX)))
+        return NULL;
     struct slice rest = without_first(path, sizeof PAGE_FILES_PREFIX - 1);
-    if (!slice_starts_with(path, SLICE(PAGE_FILES_PREFIX)) || !slice_starts_with(rest, version))
+    if (!slice_starts_with(rest, version))
         return NULL;
     rest = without_first(rest, version.len);
     return slice_starts_with(rest, SLICE("/")) ? find_file(without_first(rest, 1)) : NULL;
