@@ -74,6 +74,21 @@ enum error_code api_render_latency(const struct api_call *call, bool is_day) MUS
 // Every pool with its open jobs, the waits that have not ended and its state, the worst first.
 enum error_code api_render_pools(const struct api_call *call) MUST_CHECK;
 
+// One pool as it is in the list of them, with its ceiling, and who has its queued and running jobs. `name`: in any case, or
+// labels in any order. ERROR_NOT_FOUND, with a message; ERROR_BUSY: it is newer than the list of pools that is kept.
+enum error_code api_render_pool(const struct api_call *call, struct slice name) MUST_CHECK;
+
+// The open jobs of a pool, in each state the oldest first.
+struct api_pool_jobs_query {
+    struct slice
+        state; // "waiting", "queued", "running"; empty: queued ones, then waiting, then running
+    struct slice cursor; // "next" of an earlier response; empty: from the oldest
+    size_t limit;
+};
+// `name`: as above. ERROR_NOT_FOUND; ERROR_USAGE: the state or the cursor is not valid; with a message.
+enum error_code api_render_pool_jobs(const struct api_call *call, struct slice name,
+                                     const struct api_pool_jobs_query *query) MUST_CHECK;
+
 // Queued and running jobs of a pool by minute or by hour, with arrivals, starts and waits. `name`: in any case, or
 // labels in any order. ERROR_NOT_FOUND, ERROR_USAGE, with a message.
 enum error_code api_render_history(const struct api_call *call, struct slice name,

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api_object.h"
+#include "api_pools.h"
 #include "ghatrace/admin/api_print.h"
 #include "ghatrace/github/server.h"
 #include "ghatrace/stats/ended_jobs.h"
@@ -18,11 +18,6 @@
 #include "ghatrace/view/queue_view.h"
 
 // --- jobs that currently wait for a runner, and for how long --------------------------------------
-
-struct open_jobs {
-    struct api_object object;
-    size_t end; // limit for the list in the response
-};
 
 static void put_totals(struct json_out *json, const struct queue_view *view)
 {
@@ -65,10 +60,12 @@ static void put_pools(struct json_out *json, const struct queue_view *view)
     json_out_close_array(json);
 }
 
-static enum error_code put_open_job(void *context, const struct job_state *job,
-                                    const struct open_job_state *open_state, bool has_ended)
+enum error_code api_put_open_job(void *context, const struct job_state *job,
+                                 const struct open_job_state *open_state, const struct pool *pool,
+                                 bool has_ended)
 {
-    struct open_jobs *queue = context;
+    char room[LABELS_TEXT_MAX];
+    struct api_open_jobs *queue = context;
     struct json_out *json = &queue->object.json;
     timestamp_ns now = queue->object.call->now;
     if (json->writer.out->len > queue->end)
@@ -83,6 +80,7 @@ static enum error_code put_open_job(void *context, const struct job_state *job,
     json_out_text(json, "repository", job->repository.full_name);
     json_out_text(json, "workflow", job->body.workflow_name);
     json_out_text(json, "branch", job->body.head_branch);
+    json_out_text(json, "pool", pool_name(pool, room));
     json_out_text(json, "state", slice_from_string(api_open_job_text(open_state->state)));
     json_out_bool(json, "ended_unknown", has_ended);
     json_out_time(json, "since", open_state->since);
@@ -103,7 +101,7 @@ static bool sort_labels(struct slice text, struct arena *arena, struct slice *jo
     return labels_split(text, arena, &labels, &count) && labels_join(labels, count, arena, joined);
 }
 
-static enum error_code read_state(struct slice text, enum open_job_kind *state, struct error *error)
+enum error_code api_read_state(struct slice text, enum open_job_kind *state, struct error *error)
 {
     const enum open_job_kind states[] = {OPEN_JOB_WAITING, OPEN_JOB_QUEUED, OPEN_JOB_RUNNING};
     *state = OPEN_JOB_NONE;
@@ -115,9 +113,10 @@ static enum error_code read_state(struct slice text, enum open_job_kind *state, 
     return ERROR_NONE;
 }
 
-static enum error_code put_queue(struct open_jobs *queue, const struct queue_view_filter *filter)
+static enum error_code put_queue(struct api_open_jobs *queue,
+                                 const struct queue_view_filter *filter)
 {
-    const struct queue_view_visitor visitor = {put_open_job, queue};
+    const struct queue_view_visitor visitor = {api_put_open_job, queue};
     const struct view_reader *reader = &queue->object.reader;
     struct json_out *json = &queue->object.json;
     const struct api_call *call = queue->object.call;
@@ -131,7 +130,7 @@ static enum error_code put_queue(struct open_jobs *queue, const struct queue_vie
     put_pools(json, &view);
     json_out_open_array(json, "jobs");
     code = queue_view_walk(reader, &view, filter, &visitor, &has_more);
-    if (code == ERROR_FULL) { // returned by put_open_job()
+    if (code == ERROR_FULL) { // returned by api_put_open_job()
         has_more = true;
         code = ERROR_NONE;
     }
@@ -144,8 +143,8 @@ static enum error_code put_queue(struct open_jobs *queue, const struct queue_vie
 enum error_code api_render_queue(const struct api_call *call, const struct api_queue_query *query)
 {
     struct queue_view_filter filter = {.limit = query->limit};
-    struct open_jobs queue = {.end = api_list_end(call->out)};
-    enum error_code code = read_state(query->state, &filter.state, call->error);
+    struct api_open_jobs queue = {.end = api_list_end(call->out)};
+    enum error_code code = api_read_state(query->state, &filter.state, call->error);
     if (code == ERROR_NONE && !sort_labels(query->runner_labels, call->arena, &filter.labels))
         code = error_set(call->error, ERROR_MEMORY, "list the queue: out of memory");
     if (code == ERROR_NONE)
@@ -186,10 +185,9 @@ static void put_recent_of_pool(struct json_out *json, const struct pools_view_po
     json_out_time(json, "last_start_at", recent->last_start);
 }
 
-static void put_pool_now(struct json_out *json, const struct pools_view_pool *row, timestamp_ns now)
+void api_put_pool(struct json_out *json, const struct pools_view_pool *row, timestamp_ns now)
 {
     const struct pool *pool = &row->pool;
-    json_out_open_object(json, NULL);
     json_out_text(json, "pool", row->name);
     api_put_labels(json, "labels", pool->is_rule ? pool->asked : pool->labels);
     api_put_labels(json, "groups", pool->groups);
@@ -202,7 +200,6 @@ static void put_pool_now(struct json_out *json, const struct pools_view_pool *ro
     json_out_time(json, "since", row->since);
     json_out_text(json, "ceiling", row->ceiling);
     json_out_count(json, "ended_unknown", row->ended_unknown);
-    json_out_close_object(json);
 }
 
 static void put_shares(struct json_out *json, const struct pools_view_shares *shares)
@@ -232,7 +229,8 @@ static void put_ceiling(struct json_out *json, const struct pools_view_ceiling *
     json_out_close_object(json);
 }
 
-static enum error_code put_ceilings(struct api_object *object, const struct pools_view *view)
+enum error_code api_put_ceilings(struct api_object *object, const struct pools_view *view,
+                                 const size_t *only)
 {
     struct pools_view_shares *shares;
     enum error_code code = pools_view_count_shares(&object->reader, view, &shares);
@@ -240,7 +238,8 @@ static enum error_code put_ceilings(struct api_object *object, const struct pool
         return code;
     json_out_open_array(&object->json, "ceilings");
     for (size_t i = 0; i < view->ceiling_count; i++)
-        put_ceiling(&object->json, &view->ceilings[i], &shares[i]);
+        if (only == NULL || *only == i)
+            put_ceiling(&object->json, &view->ceilings[i], &shares[i]);
     json_out_close_array(&object->json);
     return ERROR_NONE;
 }
@@ -254,12 +253,16 @@ enum error_code api_render_pools(const struct api_call *call)
         return code;
     code = pools_cache_read(call->sources->pools_cache, &object.reader, &call->sources->pools,
                             call->now, &view);
+    json_out_time(&object.json, "now", call->now);
     json_out_open_array(&object.json, "pools");
-    for (size_t i = 0; code == ERROR_NONE && i < view.count; i++)
-        put_pool_now(&object.json, &view.pools[i], call->now);
+    for (size_t i = 0; code == ERROR_NONE && i < view.count; i++) {
+        json_out_open_object(&object.json, NULL);
+        api_put_pool(&object.json, &view.pools[i], call->now);
+        json_out_close_object(&object.json);
+    }
     json_out_close_array(&object.json);
     if (code == ERROR_NONE)
-        code = put_ceilings(&object, &view);
+        code = api_put_ceilings(&object, &view, NULL);
     api_put_unreadable(&object);
     return api_end(&object, code);
 }
@@ -315,9 +318,8 @@ static void put_history_slot(struct json_out *json, timestamp_ns start,
     json_out_close_object(json);
 }
 
-// By its name in any case, or its labels in any order. ERROR_NOT_FOUND, with a message.
-static enum error_code find_named_pool(const struct view_reader *reader, struct slice name,
-                                       struct pool *pool)
+enum error_code api_find_pool(const struct view_reader *reader, struct slice name,
+                              struct pool *pool)
 {
     struct slice joined;
     if (name.len > LABELS_TEXT_MAX)
@@ -380,7 +382,7 @@ enum error_code api_render_history(const struct api_call *call, struct slice nam
     code = api_begin(call, &object);
     if (code != ERROR_NONE)
         return code;
-    code = find_named_pool(&object.reader, name, &pool);
+    code = api_find_pool(&object.reader, name, &pool);
     return api_end(&object, code == ERROR_NONE ? put_history(&object, &pool, &slots) : code);
 }
 

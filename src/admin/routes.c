@@ -16,6 +16,7 @@
 #define RESPONSE_MAX_BYTES ((size_t)256 * 1024 * 1024)
 #define ARENA_BLOCK_BYTES ((size_t)256 * 1024)
 #define HISTORY_SUFFIX SLICE("/history")
+#define JOBS_SUFFIX SLICE("/jobs")
 #define RUN_PREFIX "/api/runs/"
 #define ROUTES_MAX 24
 
@@ -268,15 +269,51 @@ static void handle_history(void *context, const struct admin_request *request,
     end_call(&exchange);
 }
 
-// Requests about one pool.
+static void handle_pool_jobs(void *context, const struct admin_request *request,
+                             struct admin_response *reply)
+{
+    struct exchange exchange;
+    struct slice pool = SLICE_EMPTY;
+    begin_call(context, request, reply, &exchange);
+    const struct api_pool_jobs_query query = {
+        .state = get_parameter(&exchange, "state"),
+        .cursor = get_parameter(&exchange, "cursor"),
+        .limit = get_limit(&exchange, API_QUEUE_LIMIT, API_QUEUE_LIMIT_MAX)};
+    if (exchange.code == ERROR_NONE)
+        exchange.code =
+            pool_path_read(request->path, JOBS_SUFFIX, exchange.call.arena, &pool, &exchange.error);
+    if (exchange.code == ERROR_NONE)
+        exchange.code = api_render_pool_jobs(&exchange.call, pool, &query);
+    end_call(&exchange);
+}
+
+static void handle_one_pool(void *context, const struct admin_request *request,
+                            struct admin_response *reply)
+{
+    struct exchange exchange;
+    struct slice pool = SLICE_EMPTY;
+    begin_call(context, request, reply, &exchange);
+    exchange.code =
+        pool_path_read(request->path, SLICE_EMPTY, exchange.call.arena, &pool, &exchange.error);
+    if (exchange.code == ERROR_NONE)
+        exchange.code = api_render_pool(&exchange.call, pool);
+    end_call(&exchange);
+}
+
+// Requests about one pool. A client that does not encode the slashes in its name gets the pool as well, unless the name
+// ends as the other paths do.
 static void handle_pool(void *context, const struct admin_request *request,
                         struct admin_response *reply)
 {
     struct view *view = context;
     if (slice_ends_with(request->path, HISTORY_SUFFIX))
         handle_history(view, request, reply);
-    else
+    else if (slice_ends_with(request->path, JOBS_SUFFIX))
+        handle_pool_jobs(view, request, reply);
+    else if (slice_ends_with(request->path, WHATIF_SUFFIX))
         whatif_api_handle(view->whatif, request, reply);
+    else
+        handle_one_pool(view, request, reply);
 }
 
 static void handle_quarantine(void *context, const struct admin_request *request,

@@ -10,7 +10,6 @@
 
 #define ARENA_BLOCK_BYTES ((size_t)64 * 1024)
 #define RESPONSE_MAX_BYTES ((size_t)1024 * 1024)
-#define SUFFIX SLICE("/whatif")
 #define RUNNERS_MOST 1000000
 #define SINCE_DEFAULT (7 * NS_PER_DAY)
 #define TARGET_DEFAULT NS_PER_MINUTE
@@ -108,7 +107,7 @@ enum error_code pool_path_read(struct slice path, struct slice suffix, struct ar
     size_t prefix = sizeof POOLS_PREFIX - 1;
     if (!slice_ends_with(path, suffix) || path.len <= prefix + suffix.len)
         return error_set(error, ERROR_NOT_FOUND,
-                         "want " POOLS_PREFIX "NAME/whatif or " POOLS_PREFIX "NAME/history");
+                         "want " POOLS_PREFIX "NAME, or /jobs, /history or /whatif after it");
     struct slice raw = {path.data + prefix, path.len - prefix - suffix.len};
     char *name = arena_allocate(arena, raw.len);
     if (name == NULL)
@@ -122,7 +121,7 @@ enum error_code pool_path_read(struct slice path, struct slice suffix, struct ar
 
 static enum error_code read_pool(struct whatif_api *api, struct slice path, struct error *error)
 {
-    return pool_path_read(path, SUFFIX, &api->arena, &api->question.pool, error);
+    return pool_path_read(path, WHATIF_SUFFIX, &api->arena, &api->question.pool, error);
 }
 
 static enum error_code read_time_parameter(struct whatif_api *api, struct slice query,

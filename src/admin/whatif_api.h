@@ -8,6 +8,7 @@
 #include "ghatrace/base/slice.h"
 
 #define POOLS_PREFIX "/api/pools/"
+#define WHATIF_SUFFIX SLICE("/whatif")
 // Of a pool, read for one request: 20 MB.
 #define WHATIF_API_JOBS_MAX 100000
 

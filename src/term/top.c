@@ -341,11 +341,13 @@ static enum error_code fail_top_memory(struct error *error)
 }
 
 static enum error_code add_top_job(void *context, const struct job_state *state,
-                                   const struct open_job_state *open_state, bool has_ended)
+                                   const struct open_job_state *open_state, const struct pool *pool,
+                                   bool has_ended)
 {
     struct loader *loader = context;
     struct top_job *job = &loader->top->jobs[loader->top->job_count++];
     struct slice labels;
+    (void)pool;
     *job = (struct top_job){
         .state = open_state->state, .is_ended_unknown = has_ended, .since = open_state->since};
     if (!text_repository(loader->reader.arena, state->server, state->repository.full_name,

@@ -1,7 +1,6 @@
 // Reads the queue from the tables of open jobs.
 #include "ghatrace/view/queue_view.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,10 +9,8 @@
 #include "ghatrace/trace/labels.h"
 #include "ghatrace/view/run_view.h"
 
-// Most important first.
-static const enum open_job_kind order[] = {OPEN_JOB_QUEUED, OPEN_JOB_WAITING, OPEN_JOB_RUNNING};
-#define STATES (sizeof order / sizeof order[0])
-#define JOB_ARENA_BLOCK_BYTES ((size_t)16 * 1024)
+const enum open_job_kind queue_view_order[QUEUE_VIEW_STATES] = {OPEN_JOB_QUEUED, OPEN_JOB_WAITING,
+                                                                OPEN_JOB_RUNNING};
 
 static struct ended_reader ended_reader_of(const struct view_reader *reader,
                                            const struct ended_rule *rule)
@@ -45,16 +42,16 @@ static enum error_code add_pool(const struct view_reader *reader, const struct p
     bool is_idle = true;
     *added = (struct queue_view_pool){
         .pool = *pool, .running = pool->counts[OPEN_JOB_RUNNING] - ended, .ended_unknown = ended};
-    for (size_t i = 0; i < STATES; i++) {
+    for (size_t i = 0; i < QUEUE_VIEW_STATES; i++) {
         struct pool_job oldest = {0};
-        if (pool->counts[order[i]] == 0)
+        if (pool->counts[queue_view_order[i]] == 0)
             continue;
         is_idle = false;
-        view->totals[order[i]] += pool->counts[order[i]];
-        enum error_code code = seek_job(reader, pool, order[i], &oldest);
+        view->totals[queue_view_order[i]] += pool->counts[queue_view_order[i]];
+        enum error_code code = seek_job(reader, pool, queue_view_order[i], &oldest);
         if (code != ERROR_NONE)
             return code;
-        added->oldest[order[i]] = oldest.since;
+        added->oldest[queue_view_order[i]] = oldest.since;
     }
     view->totals[OPEN_JOB_RUNNING] -= ended;
     view->ended_unknown += ended;
@@ -119,17 +116,18 @@ static bool passes_filter(const struct walk *walk, size_t pool, enum open_job_ki
            (filter->labels.len == 0 || labels_are_same(candidate->pool.labels, filter->labels));
 }
 
-// An unreadable job is left out and counted.
-static enum error_code visit_open_job(struct walk *walk, const struct pool_job *place,
-                                      enum open_job_kind state)
+enum error_code queue_view_visit(const struct view_reader *reader,
+                                 const struct queue_view_job_query *query,
+                                 const struct pool_job *place,
+                                 const struct queue_view_visitor *visitor, bool *is_read)
 {
-    const struct open_job_state open_state = {.state = state, .since = place->since};
+    const struct open_job_state open_state = {.state = query->state, .since = place->since};
     struct job_state job = {0};
     struct slice bytes;
     bool has_ended = false;
-    const struct view_reader *reader = &walk->reader;
-    const struct ended_reader of_ended = ended_reader_of(reader, &walk->view->ended_rule);
+    const struct ended_reader of_ended = ended_reader_of(reader, &query->ended_rule);
     arena_clear(reader->arena);
+    *is_read = false;
     enum error_code code = store_get_span(reader->transaction, &place->key, &bytes, reader->error);
     bool is_there = code == ERROR_NONE;
     if (is_there)
@@ -140,13 +138,12 @@ static enum error_code visit_open_job(struct walk *walk, const struct pool_job *
     }
     if (code == ERROR_NONE)
         code = workflow_name_job(reader, &place->key, &job);
-    if (code == ERROR_NONE && state == OPEN_JOB_RUNNING)
+    if (code == ERROR_NONE && query->state == OPEN_JOB_RUNNING)
         code = ended_jobs_find(&of_ended, &place->key, &has_ended);
-    if (code != ERROR_NONE)
-        return code;
-    assert(walk->left > 0); // see walk_state()
-    walk->left--;
-    return walk->visitor->visit(walk->visitor->context, &job, &open_state, has_ended);
+    *is_read = code == ERROR_NONE;
+    return code == ERROR_NONE
+               ? visitor->visit(visitor->context, &job, &open_state, query->pool, has_ended)
+               : code;
 }
 
 static size_t find_oldest(const struct walk *walk)
@@ -174,6 +171,7 @@ static enum error_code seek_first(struct walk *walk, enum open_job_kind state)
 // Merges the jobs of one state of all pools, oldest first: each pool supplies its next one.
 static enum error_code walk_state(struct walk *walk, enum open_job_kind state)
 {
+    struct queue_view_job_query query = {.state = state, .ended_rule = walk->view->ended_rule};
     enum error_code code = seek_first(walk, state);
     while (code == ERROR_NONE && walk->view->count > 0) {
         size_t oldest = find_oldest(walk);
@@ -183,10 +181,13 @@ static enum error_code walk_state(struct walk *walk, enum open_job_kind state)
         walk->has_more = walk->left == 0;
         if (walk->has_more)
             break;
-        code = visit_open_job(walk, job, state);
+        bool is_read;
+        query.pool = &walk->view->pools[oldest].pool;
+        code = queue_view_visit(&walk->reader, &query, job, walk->visitor, &is_read);
+        walk->left -= is_read ? 1 : 0;
         pool_job_increment(job);
         if (code == ERROR_NONE)
-            code = seek_job(&walk->reader, &walk->view->pools[oldest].pool, state, job);
+            code = seek_job(&walk->reader, query.pool, state, job);
     }
     return code;
 }
@@ -205,9 +206,9 @@ enum error_code queue_view_walk(const struct view_reader *reader, const struct q
     walk.next = arena_allocate_array(reader->arena, view->count + 1, sizeof *walk.next);
     if (walk.next == NULL)
         return fail_queue_memory(reader);
-    arena_init(&job_arena, JOB_ARENA_BLOCK_BYTES);
-    for (size_t i = 0; i < STATES && code == ERROR_NONE && !walk.has_more; i++)
-        code = walk_state(&walk, order[i]);
+    arena_init(&job_arena, QUEUE_VIEW_JOB_BYTES);
+    for (size_t i = 0; i < QUEUE_VIEW_STATES && code == ERROR_NONE && !walk.has_more; i++)
+        code = walk_state(&walk, queue_view_order[i]);
     arena_release(&job_arena);
     *has_more = walk.has_more;
     return code;

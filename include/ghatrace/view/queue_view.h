@@ -40,11 +40,12 @@ struct queue_view_filter {
     size_t limit;             // jobs
 };
 
-// `visit` is called for each job, with `context`. What it is given is valid during the call. `has_ended`: it runs as
-// far as is known, but ended with an unknown result.
+// `visit` is called for each job, with `context` and its pool. What it is given is valid during the call. `has_ended`: it
+// runs as far as is known, but ended with an unknown result.
 struct queue_view_visitor {
     enum error_code (*visit)(void *context, const struct job_state *job,
-                             const struct open_job_state *open_state, bool has_ended);
+                             const struct open_job_state *open_state, const struct pool *pool,
+                             bool has_ended);
     void *context;
 };
 
@@ -54,5 +55,26 @@ enum error_code queue_view_walk(const struct view_reader *reader, const struct q
                                 const struct queue_view_filter *filter,
                                 const struct queue_view_visitor *visitor,
                                 bool *has_more) MUST_CHECK;
+
+// --- for lists of other jobs ---
+
+#define QUEUE_VIEW_STATES 3
+#define QUEUE_VIEW_JOB_BYTES ((size_t)16 * 1024) // of an arena for one job
+// The states of open jobs, the most important first.
+extern const enum open_job_kind queue_view_order[QUEUE_VIEW_STATES];
+
+struct queue_view_job_query {
+    const struct pool *pool;
+    enum open_job_kind state;
+    struct ended_rule ended_rule;
+};
+
+// Reads the job at `place`, into the arena, which is cleared first, and visits it. One that cannot be read is not visited,
+// but counted as unreadable; `*is_read` is false then.
+enum error_code queue_view_visit(const struct view_reader *reader,
+                                 const struct queue_view_job_query *query,
+                                 const struct pool_job *place,
+                                 const struct queue_view_visitor *visitor,
+                                 bool *is_read) MUST_CHECK;
 
 #endif

@@ -403,7 +403,8 @@ static void pools_are_listed_with_their_open_waits_the_longest_first(void **stat
     (void)state;
     open_fixture(&f);
     assert_int_equal(api_render_pools(call_at(&f, scenario_at(63))), ERROR_NONE);
-    assert_string_equal(text_of(&f), "{\"pools\":[],\"ceilings\":[],\"unreadable\":0}\n");
+    assert_non_null(strstr(text_of(&f), ",\"pools\":[],\"ceilings\":[],\"unreadable\":0}\n"));
+    assert_ptr_equal(strstr(text_of(&f), "{\"now\":\""), text_of(&f));
     buffer_clear(&f.out);
     other.event.job.labels = gpu;
     other.event.job.label_count = 1;
@@ -414,7 +415,7 @@ static void pools_are_listed_with_their_open_waits_the_longest_first(void **stat
     assert_int_equal(api_render_pools(call_at(&f, scenario_at(63))), ERROR_NONE);
     const char *text = text_of(&f);
     assert_non_null(strstr(
-        text, "{\"pools\":[{\"pool\":\"gpu\\\\, big\",\"labels\":[\"gpu, big\"],\"groups\":[],"
+        text, ",\"pools\":[{\"pool\":\"gpu\\\\, big\",\"labels\":[\"gpu, big\"],\"groups\":[],"
               "\"waiting\":0,\"queued\":1,\"running\":0,\"oldest_wait_seconds\":62,"
               "\"open_wait_seconds\":{\"p50\":62,\"p90\":62,\"p99\":62}"));
     assert_non_null(strstr(text,
@@ -423,7 +424,46 @@ static void pools_are_listed_with_their_open_waits_the_longest_first(void **stat
     close_fixture(&f);
 }
 
-static void the_history_of_a_pool_that_does_not_exist_is_not_found(void **state)
+static void a_pool_is_shown_with_who_has_its_jobs_and_its_jobs_page_by_page(void **state)
+{
+    struct api_pool_jobs_query query = {.state = SLICE("queued"), .limit = 1};
+    const struct slice name = SLICE("Self-Hosted,linux");
+    char cursor[128];
+    struct fixture f;
+    (void)state;
+    open_fixture(&f);
+    deliver(&f, scenario_job(2, GITHUB_JOB_IN_PROGRESS, 20, 2, 12, -1), 7);
+    deliver(&f, scenario_job(3, GITHUB_JOB_QUEUED, 4, 3, 3, -1), 7);
+    deliver(&f, scenario_job(4, GITHUB_JOB_QUEUED, 4, 2, 2, -1), 7);
+    assert_int_equal(api_render_pool(call_at(&f, scenario_at(63)), name), ERROR_NONE);
+    const char *text = text_of(&f);
+    assert_ptr_equal(strstr(text, "{\"now\":"), text);
+    assert_non_null(strstr(text, "\"waiting\":0,\"queued\":2,\"running\":1,"));
+    assert_non_null(strstr(text, "\"ceilings\":[],\"counted\":{\"queued\":2,\"running\":1},"));
+    assert_non_null(strstr(text, "\"queued\":2,\"running\":1}],\"by_workflow\":[{\"server\":"));
+    buffer_clear(&f.out);
+    assert_int_equal(api_render_pool_jobs(call_at(&f, scenario_at(63)), name, &query), ERROR_NONE);
+    text = text_of(&f);
+    assert_non_null(strstr(text, "\"total\":2,\"jobs\":[{\"job_id\":\"4\","));
+    assert_int_equal(count_in(text, "\"job_id\""), 1);
+    const char *next = strstr(text, "\"next\":\"");
+    assert_non_null(next);
+    assert_int_equal(sscanf(next, "\"next\":\"%127[^\"]", cursor), 1);
+    query.cursor = slice_from_string(cursor);
+    buffer_clear(&f.out);
+    assert_int_equal(api_render_pool_jobs(call_at(&f, scenario_at(63)), name, &query), ERROR_NONE);
+    text = text_of(&f);
+    assert_non_null(strstr(text, "\"jobs\":[{\"job_id\":\"3\","));
+    assert_non_null(strstr(text, "\"next\":null"));
+    query.state = SLICE("running"); // the cursor is of another state
+    assert_int_equal(api_render_pool_jobs(call_at(&f, 1), name, &query), ERROR_USAGE);
+    assert_string_equal(f.error.message, "cursor: not valid");
+    query.state = SLICE("sleeping");
+    assert_int_equal(api_render_pool_jobs(call_at(&f, 1), name, &query), ERROR_USAGE);
+    close_fixture(&f);
+}
+
+static void a_pool_that_does_not_exist_is_not_found(void **state)
 {
     static char long_name[LABELS_TEXT_MAX + 1];
     const struct slice names[] = {SLICE("gpu"), SLICE(""), {long_name, sizeof long_name}};
@@ -434,6 +474,14 @@ static void the_history_of_a_pool_that_does_not_exist_is_not_found(void **state)
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const struct pool_history_span span = {.window = NS_PER_HOUR};
         assert_int_equal(api_render_history(call_at(&f, scenario_at(63)), names[i], &span),
+                         ERROR_NOT_FOUND);
+        assert_string_equal(f.error.message, "there is no such pool");
+        buffer_clear(&f.out);
+        assert_int_equal(api_render_pool(call_at(&f, scenario_at(63)), names[i]), ERROR_NOT_FOUND);
+        assert_string_equal(f.error.message, "there is no such pool");
+        buffer_clear(&f.out);
+        const struct api_pool_jobs_query jobs = {.limit = 10};
+        assert_int_equal(api_render_pool_jobs(call_at(&f, scenario_at(63)), names[i], &jobs),
                          ERROR_NOT_FOUND);
         assert_string_equal(f.error.message, "there is no such pool");
         buffer_clear(&f.out);
@@ -692,7 +740,8 @@ int main(void)
         cmocka_unit_test(a_missing_run_is_not_found_with_a_message),
         cmocka_unit_test(the_queue_is_filtered_by_state_and_labels_in_any_order),
         cmocka_unit_test(pools_are_listed_with_their_open_waits_the_longest_first),
-        cmocka_unit_test(the_history_of_a_pool_that_does_not_exist_is_not_found),
+        cmocka_unit_test(a_pool_is_shown_with_who_has_its_jobs_and_its_jobs_page_by_page),
+        cmocka_unit_test(a_pool_that_does_not_exist_is_not_found),
         cmocka_unit_test(latencies_are_those_of_the_window),
         cmocka_unit_test(hostile_names_are_returned_unchanged),
         cmocka_unit_test(any_refused_allocation_is_an_error_with_a_message),

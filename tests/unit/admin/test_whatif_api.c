@@ -217,9 +217,9 @@ static void wrong_requests_are_refused_with_the_reason(void **state)
         int status;
         const char *part;
     } cases[] = {
-        {"/api/pools/gpu", 404, "want /api/pools/NAME/whatif"},
-        {"/api/pools//whatif", 404, "want /api/pools/NAME/whatif"},
-        {"/api/pools/gpu/other", 404, "want /api/pools/NAME/whatif"},
+        {"/api/pools/gpu", 404, "want /api/pools/NAME, or /jobs, /history or /whatif after it"},
+        {"/api/pools//whatif", 404, "want /api/pools/NAME,"},
+        {"/api/pools/gpu/other", 404, "want /api/pools/NAME,"},
         {"/api/pools/g%2/whatif", 400, "request target"},
         {"/api/pools/gpu/whatif?runners=x", 400, "runners: want a number"},
         {"/api/pools/gpu/whatif?runners=-1", 400, "runners: want a number"},
