@@ -11,6 +11,9 @@ function withQuestion(path, ...parts) {
 }
 
 export const poolPage = (name) => `#/pools/${encodeURIComponent(name)}`;
+// A browser resolves "." and ".." as folders, even when they are encoded; the same label twice is the same pool.
+const askedPool = (name) => encodeURIComponent(/^\.{1,2}$/.test(name) ? `${name},${name}` : name);
+export const poolAddress = (name, rest = "") => `api/pools/${askedPool(name)}${rest}`;
 export const commitPage = (sha) => `#/commits/${sha}`;
 export const pageOf = (run) => withQuestion(`#/runs/${run.run_id}/${run.run_attempt}`, question(run.server));
 export const addressOf = (id, attempt, server, more) => withQuestion(`api/runs/${id}/${attempt}`, question(server), more);

@@ -1,7 +1,9 @@
 // The jobs that wait longest. Those that say the same are one row that unfolds.
+import {poolPage} from "./address.js";
 import {el, keyed, labels, link, name, replaceIfChanged, set, setSince, setText, tableHead} from "./dom.js";
 
-const SHOWN = 20; // rows, apart from unfolded ones
+const SHOWN = 20;   // rows, apart from unfolded ones
+const MEMBERS = 50; // of an unfolded one; the page of its pool has all
 
 // "test (3.14)" and "test (3.13)" are legs of one matrix.
 const baseOf = (title) => (title || "").replace(/ \([^()]*\)$/, "");
@@ -19,22 +21,38 @@ function group(list) {
   return [...groups.values()];
 }
 
-// `pageOf(job)`: the address of its run. `repository(job)`: its name, as an element.
-export function makeJobs({pageOf, repository}) {
+// What a job is, with links to its run and to GitHub, as nodes. `pageOf(job)`: the address of its run. `repository(job)`:
+// its name, as an element.
+export function jobWords(job, {pageOf, repository}) {
+  return [el("a", {href: pageOf(job)}, name(job.name)), el("div", {class: "dim small"}, repository(job), " · ", name(job.workflow, "?"),
+    ...job.branch ? [" · ", name(job.branch)] : [], ...job.ended_unknown ? [" · ended, the result is unknown"] : [],
+    ...job.url ? [" · ", link(job.url, "on GitHub")] : [])];
+}
+
+// Its labels lead to its pool.
+function labelsOf(job) {
+  const parts = labels(job.runner_labels, job.runner_group);
+  return job.pool ? [el("a", {href: poolPage(job.pool)}, ...parts)] : parts;
+}
+
+// `addresses`: as for jobWords().
+export function makeJobs(addresses) {
+  const {repository} = addresses;
   const rows = el("tbody"), count = el("span", {class: "dim small"}), unfolded = new Set();
   const root = el("section", {"aria-label": "Longest waiting jobs"}, el("h2", null, "Waiting longest ", count), el("div", {class: "scroll"}, el("table", null,
     tableHead(["job"], ["state"], ["for", "number"], ["runner labels", "optional"]), rows)));
   let queue = null;
 
   const cells = (job, first) => el("tr", null, el("td", null, ...first), el("td", null, el("span", {class: `state ${job.state}`}, job.state)),
-    el("td", {class: "number"}, el("span", {"data-since": "", "data-warn": ""})), el("td", {class: "optional"}, ...labels(job.runner_labels, job.runner_group)));
+    el("td", {class: "number"}, el("span", {"data-since": "", "data-warn": ""})), el("td", {class: "optional"}, ...labelsOf(job)));
 
   function makeJob({job, isMember}) {
-    const row = cells(job, [el("a", {href: pageOf(job)}, name(job.name)), el("div", {class: "dim small"}, repository(job), " · ", name(job.workflow, "?"),
-      ...job.branch ? [" · ", name(job.branch)] : [], ...job.url ? [" · ", link(job.url, "on GitHub")] : [])]);
+    const row = cells(job, jobWords(job, addresses));
     if (isMember) set(row, {class: "member"});
     return row;
   }
+
+  const jobRow = (job, isMember) => ({job, isMember, key: `${isMember} ${job.server} ${job.job_id}${job.state}`});
 
   function makeGroup({key, jobs}) {
     const title = baseOf(jobs[0].name), button = el("button", {class: "fold", type: "button", "aria-expanded": "false"},
@@ -62,15 +80,22 @@ export function makeJobs({pageOf, repository}) {
     replaceIfChanged(button.querySelector(".sources"), sources(jobs));
   }
 
+  // The end of an unfolded group that has more members.
+  const makeRest = ({rest}) => el("tr", {class: "member"}, el("td", {colspan: "4"}, el("a", {href: poolPage(rest)}, "All jobs of ", name(rest))));
+  function membersOf({key, jobs}, hasMore) {
+    const {pool} = jobs[0];
+    return [...jobs.slice(0, MEMBERS).map((job) => jobRow(job, true)), ...pool && (hasMore || jobs.length > MEMBERS) ? [{rest: pool, key: `rest ${key}`}] : []];
+  }
+
   function update(found) {
     queue = found;
     const waiting = queue.jobs.filter((job) => job.state !== "running"), groups = group(waiting).slice(0, SHOWN);
     const total = queue.totals.queued + queue.totals.waiting;
     for (const key of unfolded) if (!groups.some((one) => one.key === key)) unfolded.delete(key);
-    const jobRow = (job, isMember) => ({job, isMember, key: `${isMember} ${job.server} ${job.job_id}${job.state}`});
     const list = groups.flatMap((one) => one.jobs.length === 1 ? [jobRow(one.jobs[0], false)]
-      : [one, ...unfolded.has(one.key) ? one.jobs.map((job) => jobRow(job, true)) : []]);
-    keyed(rows, list, (item) => item.key, (item) => item.job ? makeJob(item) : makeGroup(item), (row, item) => {
+      : [one, ...unfolded.has(one.key) ? membersOf(one, total > waiting.length) : []]);
+    keyed(rows, list, (item) => item.key, (item) => item.rest ? makeRest(item) : item.job ? makeJob(item) : makeGroup(item), (row, item) => {
+      if (item.rest) return;
       if (!item.job) fillGroup(row, item);
       setSince(row.children[2].firstElementChild, (item.job || item.jobs[0]).since);
     });

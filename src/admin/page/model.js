@@ -14,7 +14,7 @@ const HERE = location.origin + location.pathname;
 export async function get(path) {
   const answer = await fetch(new URL(path.replace(/^\//, ""), HERE), {headers: {accept: "application/json"}});
   const body = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(body.error || `${path} was answered ${answer.status}`);
+  if (!answer.ok) throw Object.assign(new Error(body.error || `${path} was answered ${answer.status}`), {status: answer.status});
   learnClock(body.now);
   return body;
 }

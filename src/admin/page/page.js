@@ -6,6 +6,7 @@ import {makeLatency} from "./latency.js";
 import {state} from "./model.js";
 import {makeNow} from "./now.js";
 import {arrive, leave, watchPlace} from "./place.js";
+import {makePool} from "./pool.js";
 import {makeRun} from "./run.js";
 import {makeRuns} from "./runs.js";
 import {followWhile, keepUpToDate} from "./stream.js";
@@ -22,6 +23,7 @@ const ROUTES = [
   [/^\/?$/, () => makeNow()],
   [/^\/runs$/, (match, parameters) => makeRuns(parameters)],
   [/^\/runs\/(\d+)\/(\d+)$/, (match, parameters) => makeRun(match[1], match[2], parameters.get("server"))],
+  [/^\/pools\/(.+)$/, (match, parameters) => makePool(match[1], parameters)],
   [/^\/latency$/, (match, parameters) => makeLatency(parameters)],
 ];
 

@@ -1,31 +1,17 @@
 // Which pools are in trouble, worst first: the first thing that the page shows.
 import {age, clock, duration, el, keyed, name, replaceIfChanged, serverNow, set, setSince, setText, tableHead} from "./dom.js";
+import {poolAddress, poolPage} from "./address.js";
 import {sparkline} from "./chart.js";
+import {MEANING, busyWords, ceilingWords, counted, isInTrouble, isReached, startWords, stateWords} from "./verdict.js";
 
 const ASK_MS = 5000;         // least time between two requests for pools
 const HISTORY_MS = 60000;    // and between two for the history of a pool: its slots are minutes
 const SHOWN = 8, CHARTS = 5; // pools that are not folded, and those of them with a chart
-const LONG_WAIT = 600;       // seconds; a pool whose jobs wait, but start, is in trouble from then on
 const SILENCE = 300;         // seconds without a delivery after which the page says so, if jobs are queued
 const MANY = 10;             // queued jobs from which on one repository may fill a queue
 
-// What the states of the API mean, and what to do: in the words of `ghatrace pools`.
-const MEANING = {
-  dead: "Jobs wait, none runs, and none has started for long: see whether its runners are online.",
-  busy: "As many jobs run as ever did in a week: it needs more runners.",
-  ceiling: "A limit that several pools share is reached: more runners would not help.",
-  waiting: "Jobs wait though fewer run than once did in the week: see whether runners are offline, or paused.",
-};
-
-export function isInTrouble(pool) {
-  return pool.state === "dead" || pool.state === "busy" || pool.state === "ceiling" ||
-    pool.state === "waiting" && pool.oldest_wait_seconds >= LONG_WAIT;
-}
-
 // --- what the trouble is --------------------------------------------------------------------------------------
 
-const counted = (count, noun) => `${count.toLocaleString()} ${noun}${count === 1 ? "" : "s"}`;
-const isReached = (ceiling) => ceiling.since !== null;
 const earliest = (pools) => pools.map((pool) => pool.since).filter(Boolean).sort()[0];
 
 // The repository with two thirds of the oldest queued jobs, if there are others; null: none.
@@ -35,12 +21,6 @@ function floodOf(queue) {
   const [first] = [...counts].sort((a, b) => b[1] - a[1]);
   if (!first || queued.length < MANY || counts.size < 2 || first[1] * 3 < queued.length * 2) return null;
   return {repository: first[0], count: first[1], of: queued.length, isAll: queued.length === queue.totals.queued};
-}
-
-// "dead since 14:02", as nodes.
-function stateWords(pool) {
-  const what = pool.state === "ceiling" ? ["at the ceiling ", name(pool.ceiling)] : [pool.state];
-  return pool.since ? [...what, " since ", clock(pool.since)] : what;
 }
 
 // "1 dead, 3 at the ceiling"
@@ -69,13 +49,6 @@ function scopeOf({pools, ceilings}, troubled, queue) {
   return {kind: "pools", words: [`${troubled.length} of ${counted(active.length, "pool")} with jobs are in trouble: ${countStates(troubled)}`, ...when, "."]};
 }
 
-// "hosted is at the ceiling since 14:02, 60 of 60; 31 by acme/shop"
-function ceilingWords(ceiling) {
-  const shares = ceiling.by_repository.slice(0, 3).flatMap((share, i) => [i === 0 ? "; " : ", ", `${share.running.toLocaleString()} by `, name(share.repository, "?")]);
-  return [el("strong", null, name(ceiling.ceiling)), " is at the ceiling since ", clock(ceiling.since), `, ${ceiling.running.toLocaleString()} of ${ceiling.limit.toLocaleString()}`, ...shares,
-    `. ${counted(ceiling.queued, "job")} ${ceiling.queued === 1 ? "is" : "are"} queued behind it.${ceiling.inferred ? " (The limit is inferred.)" : ""}`];
-}
-
 // --- rows -----------------------------------------------------------------------------------------------------
 
 const figure = (key, title, hint) => el("div", {"data-figure": key, title: hint}, el("dt", null, title), el("dd", null));
@@ -84,7 +57,7 @@ function makeRow(pool) {
   const oldest = figure("oldest", "oldest");
   oldest.lastElementChild.append(el("span", {"data-since": "", "data-warn": ""}));
   return el("article", {class: "trouble", "data-pool": pool.pool},
-    el("div", {class: "what"}, el("h3", null, name(pool.pool)), el("p", {class: "verdict"}), el("p", {class: "dim small"})),
+    el("div", {class: "what"}, el("h3", null, el("a", {href: poolPage(pool.pool)}, name(pool.pool))), el("p", {class: "verdict"}), el("p", {class: "dim small"})),
     el("dl", null, figure("queued", "queued"), oldest, figure("running", "running / most", "Running now, and the most that ran at once in 7 days"), figure("start", "last start")),
     el("div", {class: "spark"}));
 }
@@ -97,8 +70,8 @@ function fillRow(row, pool) {
   setText(meaning, MEANING[pool.state] || "");
   setText(value("queued"), pool.queued.toLocaleString());
   setSince(value("oldest").firstElementChild, pool.oldest_since);
-  setText(value("running"), `${pool.running.toLocaleString()} / ${pool.busy_max_week === null ? "?" : pool.busy_max_week.toLocaleString()}`);
-  replaceIfChanged(value("start"), pool.last_start_at ? [clock(pool.last_start_at)] : ["none in 7d"]);
+  setText(value("running"), busyWords(pool));
+  replaceIfChanged(value("start"), startWords(pool));
 }
 
 function makeOthers() {
@@ -110,7 +83,7 @@ function makeOthers() {
     const slow = pools.filter((pool) => pool.state === "waiting").length;
     setText(summary, `${counted(pools.length, some ? "other pool" : "pool")}: ${sum("queued").toLocaleString()} queued, ${sum("running").toLocaleString()} running${
       slow > 0 ? `; in ${slow} of them a job has waited for more than a minute` : ""}`);
-    keyed(rows, pools, (pool) => pool.pool, (pool) => el("tr", null, el("td", null, name(pool.pool), " ",
+    keyed(rows, pools, (pool) => pool.pool, (pool) => el("tr", null, el("td", null, el("a", {href: poolPage(pool.pool)}, name(pool.pool)), " ",
       pool.groups.length > 0 ? el("span", {class: "dim small"}, "in ", name(pool.groups.join(", "))) : null), el("td", {class: "number"}),
     el("td", {class: "number"}, el("span", {"data-since": "", "data-warn": ""})), el("td", {class: "number"}), el("td", {class: "number optional"})), (row, pool) => {
       setText(row.children[1], pool.queued.toLocaleString());
@@ -159,7 +132,7 @@ export function makePools(get, changed) {
     if (Date.now() - known.asked < HISTORY_MS) return;
     known.asked = Date.now();
     try {
-      known.chart = sparkline((await get(`api/pools/${encodeURIComponent(pool)}/history?window=1h`)).slots);
+      known.chart = sparkline((await get(poolAddress(pool, "/history?window=1h"))).slots);
     } catch {
       known.chart = null;
     }
