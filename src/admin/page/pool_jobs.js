@@ -50,6 +50,7 @@ export function makePoolJobs(pool, state, chosen) {
   }
 
   async function loadMore() {
+    const before = jobs.length, hasFocus = document.activeElement === more;
     try {
       const answer = await ask(`limit=${PAGE}&cursor=${next}`);
       if (!answer) return;
@@ -57,6 +58,7 @@ export function makePoolJobs(pool, state, chosen) {
       jobs.push(...answer.jobs.filter((job) => !known.has(`${job.server} ${job.job_id}`)));
       next = answer.next;
       render();
+      if (hasFocus && more.hidden && before < jobs.length) rows.children[before].querySelector("a").focus();
       setText(words, `${jobs.length.toLocaleString()} of ${answer.total.toLocaleString()} are shown.`);
     } catch (error) {
       words.replaceChildren(failure(error));

@@ -36,10 +36,10 @@ function reasons({model, was}) {
 
 // `pool`: its name. `isAtCeiling()`: whether more runners would not help now.
 export function makeWhatIf(pool, isAtCeiling) {
-  const button = el("button", {class: "plain", type: "button"}, "Replay the last 7 days with more runners"), progress = el("p", {class: "dim small count", role: "status"});
+  const button = el("button", {class: "plain", type: "button"}, "Replay the last 7 days with more runners"), progress = el("span", {class: "dim small", role: "status"});
   const words = el("div"), rows = el("tbody"), box = el("div", {class: "scroll", hidden: true}, el("table", null, el("caption", null, "How long jobs waited, and would have waited"),
     tableHead(["runners"], ["half at most", "number"], ["90 % at most", "number"], ["99 % at most", "number optional"], ["still wait", "number optional"]), rows));
-  const root = el("section", {"aria-label": "What if"}, el("h2", null, "With more runners"), el("p", null, button), progress, words, box);
+  const root = el("section", {"aria-label": "What if"}, el("h2", null, "With more runners"), el("p", {class: "asked"}, button, progress), words, box);
   let isOver = false, isBusy = false;
 
   async function ask(runners) {
