@@ -25,7 +25,7 @@ function group(list) {
 // its name, as an element.
 export function jobWords(job, {pageOf, repository}) {
   return [el("a", {href: pageOf(job)}, name(job.name)), el("div", {class: "dim small"}, repository(job), " · ", name(job.workflow, "?"),
-    ...job.branch ? [" · ", name(job.branch)] : [], ...job.ended_unknown ? [" · ended, the result is unknown"] : [],
+    ...job.branch ? [" · ", name(job.branch)] : [], ...job.ended_unknown ? [" · ended, result unknown"] : [],
     ...job.url ? [" · ", link(job.url, "on GitHub")] : [])];
 }
 

@@ -13,6 +13,7 @@
 #include "ghatrace/base/memory.h"
 #include "ghatrace/json/read.h"
 #include "ghatrace/trace/ids.h"
+#include "ghatrace/view/pools_cache.h"
 #include "support/engine_bench.h"
 
 #define JOB_IDS 500000 // apart from those of runs
@@ -463,6 +464,38 @@ static void a_pool_is_shown_with_who_has_its_jobs_and_its_jobs_page_by_page(void
     close_fixture(&f);
 }
 
+static void
+a_pool_is_shown_from_the_list_that_is_kept_and_one_that_is_newer_is_asked_for_later(void **state)
+{
+    struct scenario_delivery other = scenario_job(5, GITHUB_JOB_QUEUED, 1, 1, 1, -1);
+    static const struct slice gpu[] = {{"gpu", 3}};
+    struct pools_cache cache;
+    struct fixture f;
+    (void)state;
+    open_fixture(&f);
+    pools_cache_init(&cache);
+    f.sources.pools_cache = &cache;
+    other.event.job.labels = gpu;
+    other.event.job.label_count = 1;
+    deliver(&f, scenario_job(3, GITHUB_JOB_QUEUED, 4, 3, 3, -1), 7);
+    assert_int_equal(api_render_pools(call_at(&f, scenario_at(63))), ERROR_NONE);
+    cache.kept_until = timestamp_monotonic() + NS_PER_HOUR;
+    deliver(&f, scenario_job(4, GITHUB_JOB_QUEUED, 4, 2, 2, -1), 7);
+    deliver(&f, other, 7);
+    buffer_clear(&f.out);
+    assert_int_equal(api_render_pool(call_at(&f, scenario_at(63)), SLICE("linux,self-hosted")),
+                     ERROR_NONE);
+    assert_non_null(strstr(text_of(&f), "\"queued\":1,\"running\":0,\"oldest_wait_seconds\":60,"));
+    buffer_clear(&f.out);
+    assert_int_equal(api_render_pool(call_at(&f, scenario_at(63)), gpu[0]), ERROR_BUSY);
+    assert_string_equal(f.error.message, "the pool is new, try again in some seconds");
+    cache.kept_until = timestamp_monotonic();
+    buffer_clear(&f.out);
+    assert_int_equal(api_render_pool(call_at(&f, scenario_at(63)), gpu[0]), ERROR_NONE);
+    pools_cache_release(&cache);
+    close_fixture(&f);
+}
+
 static void a_pool_that_does_not_exist_is_not_found(void **state)
 {
     static char long_name[LABELS_TEXT_MAX + 1];
@@ -741,6 +774,8 @@ int main(void)
         cmocka_unit_test(the_queue_is_filtered_by_state_and_labels_in_any_order),
         cmocka_unit_test(pools_are_listed_with_their_open_waits_the_longest_first),
         cmocka_unit_test(a_pool_is_shown_with_who_has_its_jobs_and_its_jobs_page_by_page),
+        cmocka_unit_test(
+            a_pool_is_shown_from_the_list_that_is_kept_and_one_that_is_newer_is_asked_for_later),
         cmocka_unit_test(a_pool_that_does_not_exist_is_not_found),
         cmocka_unit_test(latencies_are_those_of_the_window),
         cmocka_unit_test(hostile_names_are_returned_unchanged),

@@ -146,14 +146,21 @@ static bool read_page(struct world *world, struct pool_jobs_query query, struct 
     return has_more;
 }
 
+static const struct open_job some[] = {
+    {1, OPEN_JOB_RUNNING, 5, "octo/shop", "CI"}, {2, OPEN_JOB_QUEUED, 30, "octo/shop", "CI"},
+    {3, OPEN_JOB_WAITING, 9, "octo/shop", "CI"}, {4, OPEN_JOB_QUEUED, 20, "octo/shop", "CI"},
+    {5, OPEN_JOB_QUEUED, 20, "octo/shop", "CI"}, {6, OPEN_JOB_RUNNING, 1, "octo/shop", "CI"}};
+#define SOME (sizeof some / sizeof some[0])
+
 static void assert_pages(struct world *world, enum open_job_kind state, size_t limit,
                          const char *expected)
 {
     struct pool_jobs_place place = {.state = OPEN_JOB_NONE};
     char text[256] = "";
     bool has_more = true;
-    while (has_more) {
+    for (size_t page = 0; has_more; page++) {
         struct seen seen = {.count = 0};
+        assert_in_range(page, 0, SOME);
         has_more = read_page(world, (struct pool_jobs_query){.state = state, .limit = limit}, &seen,
                              &place);
         for (size_t i = 0; i < seen.count; i++)
@@ -163,12 +170,6 @@ static void assert_pages(struct world *world, enum open_job_kind state, size_t l
     }
     assert_string_equal(text, expected);
 }
-
-static const struct open_job some[] = {
-    {1, OPEN_JOB_RUNNING, 5, "octo/shop", "CI"}, {2, OPEN_JOB_QUEUED, 30, "octo/shop", "CI"},
-    {3, OPEN_JOB_WAITING, 9, "octo/shop", "CI"}, {4, OPEN_JOB_QUEUED, 20, "octo/shop", "CI"},
-    {5, OPEN_JOB_QUEUED, 20, "octo/shop", "CI"}, {6, OPEN_JOB_RUNNING, 1, "octo/shop", "CI"}};
-#define SOME (sizeof some / sizeof some[0])
 
 static void pages_list_each_job_once_the_oldest_of_each_state_first(void **state)
 {
@@ -191,13 +192,13 @@ jobs_that_come_and_go_between_pages_neither_hide_nor_repeat_those_that_stay(void
     struct seen seen = {.count = 0};
     const struct pool_jobs_query query = {.state = OPEN_JOB_QUEUED, .limit = 4};
     bool is_over[22] = {false};
-    uint32_t number = 100;
     put_queued(world, 20);
     for (uint32_t page = 0; read_page(world, query, &seen, &place); page++) {
         // The oldest starts, the next one on the list is over; an older and a younger job arrive.
         const uint32_t next = seen.numbers[seen.count - 1] + 1;
-        const struct open_job arrived[] = {{number++, OPEN_JOB_QUEUED, 0, "octo/shop", "CI"},
-                                           {number++, OPEN_JOB_QUEUED, 80, "octo/shop", "CI"}};
+        const struct open_job arrived[] = {
+            {2 * page + 100, OPEN_JOB_QUEUED, 0, "octo/shop", "CI"},
+            {2 * page + 101, OPEN_JOB_QUEUED, 80, "octo/shop", "CI"}};
         world_begin(world);
         move(world, &(struct open_job){page + 1, OPEN_JOB_QUEUED, (int)page / 3, "", ""},
              &(struct open_job){page + 1, OPEN_JOB_RUNNING, 90, "", ""});
