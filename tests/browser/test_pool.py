@@ -12,6 +12,9 @@ ROWS = f"return document.querySelectorAll('{JOBS} tbody tr').length"
 TABLES = """return [...document.querySelectorAll("section[aria-label='Who fills it'] table")].map((table) =>
     [...table.rows].map((row) => row.innerText.split(/\\s*[\\t\\n]\\s*/).join(' | ')))"""
 
+# module("dom.js"): a module of the page, wherever the page has its files.
+MODULE = "const module = (name) => import(new URL(name, document.querySelector('script[type=module]').src).href);"
+
 
 def address_of(pool, query=""):
     return f"#/pools/{urllib.parse.quote(pool, safe='')}{query}"
@@ -144,8 +147,7 @@ class PoolPage(test_page.PageTest):
         self.assertIn(f"The fewest runners with which 90 % wait at most 1m 00s: {first['fewest_runners']}.", browser.text(section))
         self.assertRegex(browser.text(section), r"The model (explains|does not explain) the recorded p90")
         p90 = json.loads(daemon.admin(f"/api/pools/gpu/whatif?runners={was + 2}").body)["would_be"]["p90_seconds"]
-        self.assertEqual(rows[wanted.index(str(was + 2))][2], browser.run("""
-            return import('./dom.js').then(({duration}) => duration(arguments[0]))""", p90))
+        self.assertEqual(rows[wanted.index(str(was + 2))][2], browser.run(MODULE + "return module('dom.js').then(({duration}) => duration(arguments[0]))", p90))
         self.assertEqual(browser.run(test_page.PALE_TEXTS), [])
 
     def test_what_if_waits_while_the_daemon_replays_for_somebody_else(self):
@@ -162,12 +164,12 @@ class PoolPage(test_page.PageTest):
 
     def test_numbers_of_runners_are_asked_for_once_each_and_pages_are_joined_without_doubles(self):
         browser = self.page(self.new_daemon())
-        ask = "return import('./whatif.js').then(({runnersToAsk}) => runnersToAsk(...arguments[0]))"
+        ask = MODULE + "return module('whatif.js').then(({runnersToAsk}) => runnersToAsk(...arguments[0]))"
         for was, fewest, wanted in ((4, 5, [5, 6, 8]), (1, 1, [2, 3]), (0, 3, [1, 2, 3]), (40, 12, [12, 41, 42, 50, 80]), (0, 0, [1, 2])):
             self.assertEqual(browser.run(ask, [was, fewest]), wanted)
-        joined = browser.run("""
+        joined = browser.run(MODULE + """
             const job = (job_id) => ({server: "github.com", job_id});
-            return import('./pool_jobs.js').then(({refreshed}) => [[["a", "b"], null], [["b", "x"], "p"], [["a", "b", "c"], "p"]].map(([ids, next]) => {
+            return module('pool_jobs.js').then(({refreshed}) => [[["a", "b"], null], [["b", "x"], "p"], [["a", "b", "c"], "p"]].map(([ids, next]) => {
                 const found = refreshed(["a", "b", "c"].map(job), {jobs: ids.map(job), next}, "q");
                 return [found.jobs.map((each) => each.job_id).join(""), found.next];
             }));""")
