@@ -157,6 +157,22 @@ bool minute_row_decode_into(struct slice bytes, struct minute_row *row)
     return histogram_decode_into(rest, &row->waits);
 }
 
+bool minute_row_add_waits(struct slice bytes, struct histogram *waits)
+{
+    struct byte_reader reader = bytes_reader(bytes);
+    (void)bytes_read_varint(&reader); // arrivals
+    (void)bytes_read_varint(&reader); // starts
+    uint64_t changed = bytes_read_varint(&reader);
+    for (uint64_t i = 0; i < changed && !reader.failed; i++) {
+        (void)bytes_read_varint(&reader);
+        (void)bytes_read_zigzag(&reader);
+        (void)bytes_read_zigzag(&reader);
+    }
+    return !reader.failed &&
+           histogram_add_stored(slice_of_bytes(reader.next, (size_t)(reader.end - reader.next)),
+                                waits);
+}
+
 enum error_code pool_level_before(const struct pool_rows *minutes, const struct pool_reader *reader,
                                   timestamp_ns from, struct pool_level *level)
 {

@@ -52,6 +52,9 @@ bool minute_row_decode_changes(struct slice bytes, struct minute_row *row) MUST_
 // Adds to `row`. False: damaged, and `row` must be discarded.
 bool minute_row_decode_into(struct slice bytes, struct minute_row *row) MUST_CHECK;
 
+// Adds only the waits. False: damaged, and nothing is added.
+bool minute_row_add_waits(struct slice bytes, struct histogram *waits) MUST_CHECK;
+
 // Jobs that are there at one time, or a change of them.
 struct pool_level {
     int64_t queued, running;

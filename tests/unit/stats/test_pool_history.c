@@ -6,6 +6,7 @@
 #include "ghatrace/stats/ended_jobs.h"
 #include "ghatrace/stats/pool_history.h"
 #include "ghatrace/stats/pool_minutes.h"
+#include "ghatrace/stats/pool_waits.h"
 
 #define JOBS 60
 #define JOB_GRACE (10 * NS_PER_MINUTE)
@@ -218,10 +219,59 @@ static void check_history(struct world *world, const struct play *play,
     assert_true(checked > 40);
 }
 
+// The waits that ended in one hour or a part of it, as they were known when that hour became final.
+static void add_waits(const struct play *play, timestamp_ns now, timestamp_ns start,
+                      timestamp_ns end, struct histogram *waits)
+{
+    timestamp_ns final = start - start % NS_PER_HOUR + NS_PER_HOUR + POOL_MINUTES_KEPT;
+    for (int i = 0; i < JOBS; i++) {
+        const struct job_times *times = known(&play->jobs[i], final < now + 1 ? final : now + 1);
+        if (times->started >= start && times->started < end)
+            histogram_add(waits, times->started - times->ready);
+    }
+}
+
+static timestamp_ns least(timestamp_ns a, timestamp_ns b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t check_waits(struct world *world, const struct play *play,
+                            const struct pool_history_span *span)
+{
+    struct pool_history_slots hours;
+    struct pool_wait_slots slots;
+    struct histogram waits[POOL_WAIT_SLOTS_MAX] = {{0}};
+    const struct pool_id linux_pool = pool_make_id(SLICE("linux"));
+    uint64_t count = 0;
+    must(world, pool_history_slots_of(span, world->now, &hours, &world->error));
+    pool_wait_slots_of(&hours, &slots);
+    world_read(world);
+    must(world, pool_waits_read(world->transaction, &linux_pool, &slots, waits, &world->error));
+    world_end(world);
+    for (size_t i = 0; i < slots.count; i++) {
+        struct histogram wanted = {0};
+        timestamp_ns at = slots.first + (duration_ns)i * slots.length;
+        timestamp_ns end = least(at + slots.length, slots.end);
+        for (; at < end; at = least(at - at % NS_PER_HOUR + NS_PER_HOUR, end))
+            add_waits(play, world->now, at, least(at - at % NS_PER_HOUR + NS_PER_HOUR, end),
+                      &wanted);
+        assert_int_equal(waits[i].count, wanted.count);
+        assert_memory_equal(waits[i].buckets, wanted.buckets, sizeof wanted.buckets);
+        count += wanted.count;
+    }
+    return count;
+}
+
 // `every`: hours between two times at which minutes become hours.
 static void play_and_check(struct world *world, uint64_t seed, int every)
 {
+    const duration_ns minute = NS_PER_MINUTE;
+    const struct pool_history_span spans[] = {
+        {.window = minute},           {.window = 97 * minute},    {.window = NS_PER_DAY},
+        {.window = 50 * NS_PER_HOUR}, {.window = 7 * NS_PER_DAY}, {.window = 35 * NS_PER_DAY}};
     struct play *play = test_calloc(1, sizeof *play);
+    uint64_t checked = 0;
     play->start = world->now - world->now % NS_PER_HOUR;
     invent(play, seed);
     world->now = play->start - 1;
@@ -235,9 +285,15 @@ static void play_and_check(struct world *world, uint64_t seed, int every)
             check_history(world, play,
                           &(struct pool_history_span){.from = play->start - NS_PER_DAY,
                                                       .to = world->now - 5 * NS_PER_HOUR});
+            for (size_t i = 0; i < sizeof spans / sizeof spans[0]; i++)
+                checked += check_waits(world, play, &spans[i]);
+            checked += check_waits(world, play,
+                                   &(struct pool_history_span){.from = play->start + 77 * minute,
+                                                               .to = world->now - 333 * minute});
         }
         arena_clear(&world->arena);
     }
+    assert_true(checked > 300);
     test_free(play);
 }
 
@@ -515,6 +571,30 @@ static void a_day_is_shown_by_minute_and_what_is_longer_or_older_by_hour(void **
                 midnight - d + 8 * h, h, 2);
 }
 
+static void check_fewer(const struct pool_history_slots *slots, duration_ns length, size_t count)
+{
+    struct pool_wait_slots fewer;
+    pool_wait_slots_of(slots, &fewer);
+    assert_int_equal(fewer.first, slots->first);
+    assert_int_equal(fewer.end, slots->first + (duration_ns)slots->count * slots->length);
+    assert_int_equal(fewer.length, length);
+    assert_int_equal(fewer.count, count);
+}
+
+static void waits_are_in_at_most_96_slots_of_round_lengths(void **state)
+{
+    const timestamp_ns m = NS_PER_MINUTE, h = NS_PER_HOUR, first = 20000 * NS_PER_DAY;
+    (void)state;
+    check_fewer(&(struct pool_history_slots){first, m, 1}, m, 1);
+    check_fewer(&(struct pool_history_slots){first, m, 96}, m, 96);
+    check_fewer(&(struct pool_history_slots){first, m, 97}, 2 * m, 49);
+    check_fewer(&(struct pool_history_slots){first, m, 360}, 5 * m, 72);
+    check_fewer(&(struct pool_history_slots){first, m, 1440}, 15 * m, 96);
+    check_fewer(&(struct pool_history_slots){first, h, 25}, h, 25);
+    check_fewer(&(struct pool_history_slots){first, h, 168}, 2 * h, 84);
+    check_fewer(&(struct pool_history_slots){first, h, 842}, 12 * h, 71);
+}
+
 static void check_refused(const struct pool_history_span *span, const char *message)
 {
     struct pool_history_slots slots;
@@ -559,6 +639,7 @@ int main(void)
         TEST(neither_is_it_once_it_is_given_up),
         TEST(a_folded_pool_goes_on_in_the_hours_that_are_not_final),
         cmocka_unit_test(a_day_is_shown_by_minute_and_what_is_longer_or_older_by_hour),
+        cmocka_unit_test(waits_are_in_at_most_96_slots_of_round_lengths),
         cmocka_unit_test(what_cannot_be_shown_is_refused_in_a_sentence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
