@@ -2,6 +2,10 @@
 #ifndef GHATRACE_ADMIN_API_H
 #define GHATRACE_ADMIN_API_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "ghatrace/admin/admin.h"
 #include "ghatrace/base/arena.h"
 #include "ghatrace/base/buffer.h"
@@ -30,6 +34,7 @@ struct api_call {
 #define API_RUNS_LIMIT 50
 #define API_RUNS_LIMIT_MAX 200
 #define API_RUNS_LOOKED_AT 20000 // runs read for one request, whatever its limit is
+#define API_LATENCY_LIMIT 10000
 #define API_QUARANTINE_LIMIT 100
 #define API_QUARANTINE_LIMIT_MAX 1000
 #define API_RUN_JOBS_MAX 10000 // of one run
@@ -68,8 +73,16 @@ enum error_code api_render_run(const struct api_call *call,
 enum error_code api_render_spans(const struct api_call *call,
                                  const struct run_selector *question) MUST_CHECK;
 
-// Queue times of the jobs of each pool, over the last hour in slots of five minutes, or the last day in hours.
-enum error_code api_render_latency(const struct api_call *call, bool is_day) MUST_CHECK;
+// Queue times of the jobs of each pool, in all and by slots, up to now or in another time of the last 35 days. Reads in
+// transactions of its own (latency_view.h). ERROR_USAGE, with a message; ERROR_CLOSED: cancelled.
+struct api_latency_query {
+    struct pool_history_span span; // nothing given: the last hour
+    size_t limit;                  // pools
+    bool is_worst_first;           // by the 90th percentile; else those with most jobs first
+};
+enum error_code api_render_latency(const struct api_call *call,
+                                   const struct api_latency_query *query,
+                                   const atomic_bool *is_cancelled) MUST_CHECK;
 
 // Every pool with its open jobs, the waits that have not ended and its state, the worst first.
 enum error_code api_render_pools(const struct api_call *call) MUST_CHECK;

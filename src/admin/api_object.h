@@ -34,6 +34,9 @@ void api_put_unreadable(struct api_object *object);
 void api_put_known_count(struct json_out *json, const char *name, bool is_known, uint64_t count);
 // The labels of a text that labels_join() made: "a,b" as ["a","b"], "a\,b" as ["a,b"].
 void api_put_labels(struct json_out *json, const char *name, struct slice joined);
+// The name of a pool, its labels and groups. `runner_labels` is the name alone if a rule names the pool, and
+// `runner_group` are the groups joined: both are what they were when each group had a pool of its own.
+void api_put_pool_names(struct json_out *json, const struct pool *pool);
 const char *api_open_job_text(enum open_job_kind open_state);
 // The size of the response at which a list must end, so that a few unusually large entries cause other entries to be
 // omitted instead of making the whole response fail.

@@ -1,4 +1,4 @@
-// The JSON API: the queue, pools and their history, recent queue times.
+// The JSON API: the queue, pools and their history.
 #include "api.h"
 
 #include <stdlib.h>
@@ -9,7 +9,6 @@
 #include "ghatrace/github/server.h"
 #include "ghatrace/stats/ended_jobs.h"
 #include "ghatrace/stats/histogram.h"
-#include "ghatrace/stats/latency.h"
 #include "ghatrace/stats/pool.h"
 #include "ghatrace/stats/pool_history.h"
 #include "ghatrace/stats/pool_minutes.h"
@@ -29,9 +28,7 @@ static void put_totals(struct json_out *json, const struct queue_view *view)
     json_out_close_object(json);
 }
 
-// `runner_labels` is the name alone if a rule names the pool, and `runner_group` are the groups joined: both are what
-// they were when each group had a pool of its own.
-static void put_pool_names(struct json_out *json, const struct pool *pool)
+void api_put_pool_names(struct json_out *json, const struct pool *pool)
 {
     char room[LABELS_TEXT_MAX];
     json_out_text(json, "pool", pool_name(pool, room));
@@ -47,7 +44,7 @@ static void put_pools(struct json_out *json, const struct queue_view *view)
     for (size_t i = 0; i < view->count; i++) {
         const struct queue_view_pool *row = &view->pools[i];
         json_out_open_object(json, NULL);
-        put_pool_names(json, &row->pool);
+        api_put_pool_names(json, &row->pool);
         json_out_count(json, "waiting", row->pool.counts[OPEN_JOB_WAITING]);
         json_out_count(json, "queued", row->pool.counts[OPEN_JOB_QUEUED]);
         json_out_count(json, "running", row->running);
@@ -384,154 +381,4 @@ enum error_code api_render_history(const struct api_call *call, struct slice nam
         return code;
     code = api_find_pool(&object.reader, name, &pool);
     return api_end(&object, code == ERROR_NONE ? put_history(&object, &pool, &slots) : code);
-}
-
-// --- recent queue times of jobs -------------------------------------------------------------------
-
-#define SLOTS_MAX 24
-
-// Values computed from a histogram.
-struct figures {
-    uint64_t count;
-    duration_ns p50, p90, p99, max;
-};
-
-struct pool_latency {
-    const struct pool *pool;
-    struct figures whole;
-    struct figures slots[SLOTS_MAX];
-};
-
-struct latency {
-    struct api_object object;
-    struct pool *pools;
-    size_t count;
-    struct pool_latency *rows;
-    struct histogram *whole, *slot; // one per pool
-    duration_ns slot_length;
-    size_t slot_count;
-    timestamp_ns start;
-};
-
-static void summarize_latency(const struct histogram *histogram, struct figures *figures)
-{
-    *figures = (struct figures){.count = histogram->count,
-                                .p50 = histogram_percentile(histogram, 50),
-                                .p90 = histogram_percentile(histogram, 90),
-                                .p99 = histogram_percentile(histogram, 99),
-                                .max = histogram->max};
-}
-
-static enum error_code allocate_latency(struct latency *latency)
-{
-    const struct view_reader *reader = &latency->object.reader;
-    enum error_code code = pool_list(reader->transaction, reader->arena, &latency->pools,
-                                     &latency->count, reader->error);
-    size_t count = latency->count + 1;
-    if (code != ERROR_NONE)
-        return code;
-    latency->rows = arena_allocate_array(reader->arena, count, sizeof *latency->rows);
-    latency->whole = arena_allocate_array(reader->arena, count, sizeof *latency->whole);
-    latency->slot = arena_allocate_array(reader->arena, count, sizeof *latency->slot);
-    if (latency->rows == NULL || latency->whole == NULL || latency->slot == NULL)
-        return error_set(reader->error, ERROR_MEMORY, "read latencies: out of memory");
-    return ERROR_NONE;
-}
-
-static enum error_code read_latency_slot(struct latency *latency, size_t slot)
-{
-    timestamp_ns from = latency->start + (duration_ns)slot * latency->slot_length;
-    memset(latency->slot, 0, latency->count * sizeof *latency->slot);
-    const struct latency_query query = {from, from + latency->slot_length, latency->pools,
-                                        latency->count};
-    enum error_code code = latency_read(latency->object.reader.transaction, &query, latency->slot,
-                                        latency->object.reader.error);
-    for (size_t i = 0; i < latency->count && code == ERROR_NONE; i++) {
-        summarize_latency(&latency->slot[i], &latency->rows[i].slots[slot]);
-        histogram_merge(&latency->whole[i], &latency->slot[i]);
-    }
-    return code;
-}
-
-// Most jobs first; then by name, so that the order of rows is stable.
-static int compare_pool_latencies(const void *left, const void *right)
-{
-    const struct pool_latency *a = left, *b = right;
-    if (a->whole.count != b->whole.count)
-        return a->whole.count > b->whole.count ? -1 : 1;
-    int order = slice_compare(a->pool->labels, b->pool->labels);
-    return order != 0 ? order : memcmp(&a->pool->id, &b->pool->id, sizeof a->pool->id);
-}
-
-static void put_percentile(struct json_out *json, const char *name, const struct figures *figures,
-                           duration_ns value)
-{
-    if (figures->count > 0)
-        json_out_seconds(json, name, value);
-    else
-        json_out_null(json, name);
-}
-
-static void put_figures(struct json_out *json, const struct figures *figures)
-{
-    json_out_count(json, "count", figures->count);
-    put_percentile(json, "p50", figures, figures->p50);
-    put_percentile(json, "p90", figures, figures->p90);
-    put_percentile(json, "p99", figures, figures->p99);
-}
-
-static void put_row(struct latency *latency, const struct pool_latency *row)
-{
-    struct json_out *json = &latency->object.json;
-    json_out_open_object(json, NULL);
-    put_pool_names(json, row->pool);
-    put_figures(json, &row->whole);
-    put_percentile(json, "max", &row->whole, row->whole.max);
-    json_out_open_array(json, "slots");
-    for (size_t i = 0; i < latency->slot_count; i++) {
-        json_out_open_object(json, NULL);
-        json_out_time(json, "start", latency->start + (duration_ns)i * latency->slot_length);
-        put_figures(json, &row->slots[i]);
-        json_out_close_object(json);
-    }
-    json_out_close_array(json);
-    json_out_close_object(json);
-}
-
-static void put_rows(struct latency *latency)
-{
-    struct json_out *json = &latency->object.json;
-    for (size_t i = 0; i < latency->count; i++) {
-        latency->rows[i].pool = &latency->pools[i];
-        summarize_latency(&latency->whole[i], &latency->rows[i].whole);
-    }
-    if (latency->count > 1)
-        qsort(latency->rows, latency->count, sizeof *latency->rows, compare_pool_latencies);
-    json_out_open_array(json, "pools");
-    for (size_t i = 0; i < latency->count && latency->rows[i].whole.count > 0; i++)
-        put_row(latency, &latency->rows[i]);
-    json_out_close_array(json);
-}
-
-enum error_code api_render_latency(const struct api_call *call, bool is_day)
-{
-    struct latency latency = {.slot_length = is_day ? NS_PER_HOUR : LATENCY_SLOT,
-                              .slot_count = is_day ? 24 : 12};
-    duration_ns window = (duration_ns)latency.slot_count * latency.slot_length;
-    struct json_out *json = &latency.object.json;
-    // Whole slots of the store; the current one is the last.
-    latency.start = call->now / LATENCY_SLOT * LATENCY_SLOT + LATENCY_SLOT - window;
-    enum error_code code = api_begin(call, &latency.object);
-    if (code != ERROR_NONE)
-        return code;
-    code = allocate_latency(&latency);
-    for (size_t i = 0; i < latency.slot_count && code == ERROR_NONE; i++)
-        code = read_latency_slot(&latency, i);
-    json_out_time(json, "now", call->now);
-    json_out_count(json, "window_seconds", (uint64_t)(window / NS_PER_SECOND));
-    json_out_count(json, "slot_seconds", (uint64_t)(latency.slot_length / NS_PER_SECOND));
-    if (code == ERROR_NONE)
-        put_rows(&latency);
-    api_put_unreadable(&latency.object);
-    return api_end(&latency.object, code);
 }

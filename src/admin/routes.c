@@ -8,6 +8,7 @@
 #include "ghatrace/base/memory.h"
 #include "ghatrace/http/server.h"
 #include "ghatrace/view/pools_cache.h"
+#include "latency_api.h"
 #include "live.h"
 #include "metrics.h"
 #include "page.h"
@@ -24,6 +25,7 @@ struct view {
     struct view_sources sources;
     struct live live;
     struct whatif_api *whatif;
+    struct latency_api *latency;
     struct pools_cache pools;
     struct arena arena; // for one request
     struct admin_route routes[ROUTES_MAX];
@@ -204,17 +206,6 @@ static void handle_run(void *context, const struct admin_request *request,
     end_call(&exchange);
 }
 
-static void handle_latency(void *context, const struct admin_request *request,
-                           struct admin_response *reply)
-{
-    struct exchange exchange;
-    begin_call(context, request, reply, &exchange);
-    bool is_day = get_choice(&exchange, "window", "1h", "24h");
-    if (exchange.code == ERROR_NONE)
-        exchange.code = api_render_latency(&exchange.call, is_day);
-    end_call(&exchange);
-}
-
 static void handle_pools(void *context, const struct admin_request *request,
                          struct admin_response *reply)
 {
@@ -252,15 +243,36 @@ static duration_ns get_window(struct exchange *exchange)
     return window;
 }
 
+static struct pool_history_span get_span(struct exchange *exchange)
+{
+    return (struct pool_history_span){.from = get_time(exchange, "from"),
+                                      .window = get_window(exchange),
+                                      .to = get_time(exchange, "to")};
+}
+
+static void handle_latency(void *context, const struct admin_request *request,
+                           struct admin_response *reply)
+{
+    struct view *view = context;
+    struct exchange exchange;
+    begin_call(view, request, reply, &exchange);
+    const struct api_latency_query query = {
+        .span = get_span(&exchange),
+        .limit = get_limit(&exchange, API_LATENCY_LIMIT, API_LATENCY_LIMIT),
+        .is_worst_first = get_choice(&exchange, "order", "count", "p90")};
+    if (exchange.code == ERROR_NONE)
+        latency_api_answer(view->latency, &query, reply);
+    else
+        end_call(&exchange);
+}
+
 static void handle_history(void *context, const struct admin_request *request,
                            struct admin_response *reply)
 {
     struct exchange exchange;
     struct slice pool = SLICE_EMPTY;
     begin_call(context, request, reply, &exchange);
-    const struct pool_history_span span = {.from = get_time(&exchange, "from"),
-                                           .window = get_window(&exchange),
-                                           .to = get_time(&exchange, "to")};
+    const struct pool_history_span span = get_span(&exchange);
     if (exchange.code == ERROR_NONE)
         exchange.code = pool_path_read(request->path, HISTORY_SUFFIX, exchange.call.arena, &pool,
                                        &exchange.error);
@@ -361,6 +373,8 @@ enum error_code view_create(struct net_loop *loop, const struct view_sources *so
     enum error_code code = live_init(&view->live, loop, &view->sources, error);
     if (code == ERROR_NONE)
         code = whatif_api_create(loop, &view->sources, &view->whatif, error);
+    if (code == ERROR_NONE)
+        code = latency_api_create(loop, &view->sources, &view->latency, error);
     if (code != ERROR_NONE) {
         view_destroy(view);
         return code;
@@ -370,6 +384,7 @@ enum error_code view_create(struct net_loop *loop, const struct view_sources *so
     add_route(view, "/api/runs", handle_runs, view);
     add_route(view, RUN_PREFIX, handle_run, view);
     add_route(view, "/api/latency", handle_latency, view);
+    view->routes[view->route_count - 1].is_slow = true;
     add_route(view, "/api/pools", handle_pools, view);
     add_route(view, "/api/status", handle_status, view);
     add_route(view, "/api/quarantine", handle_quarantine, view);
@@ -392,6 +407,7 @@ void view_stop(struct view *view)
 {
     live_stop(&view->live);
     whatif_api_stop(view->whatif);
+    latency_api_stop(view->latency);
 }
 
 void view_destroy(struct view *view)
@@ -400,6 +416,7 @@ void view_destroy(struct view *view)
         return;
     live_release(&view->live);
     whatif_api_destroy(view->whatif);
+    latency_api_destroy(view->latency);
     pools_cache_release(&view->pools);
     arena_release(&view->arena);
     memory_free(view);

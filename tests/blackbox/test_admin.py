@@ -405,7 +405,9 @@ class Api(harness.BlackBoxTest):
         self.assertEqual(len(pools[0]["slots"]), 12)
         self.assertEqual(sum(slot["count"] for slot in pools[0]["slots"]), 3)
         self.assertEqual(len(get_json(self.daemon, "/api/latency?window=24h")["pools"][0]["slots"]), 24)
-        self.assertEqual(get(self.daemon, "/api/latency?window=2h").status, 400)
+        self.assertEqual(get_json(self.daemon, "/api/latency?window=35d")["pools"][0]["count"], 3)
+        for wrong in ("window=36d", "window=0s", "window=x", "window=1h&from=1", "from=x", "order=x", "limit=x"):
+            self.assertEqual(get(self.daemon, f"/api/latency?{wrong}").status, 400, wrong)
 
     def test_status_reports_health_and_losses(self):
         status = get_json(self.daemon, "/api/status")

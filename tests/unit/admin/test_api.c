@@ -522,22 +522,101 @@ static void a_pool_that_does_not_exist_is_not_found(void **state)
     close_fixture(&f);
 }
 
+static enum error_code render_latency(struct fixture *f, timestamp_ns now,
+                                      const struct pool_history_span *span)
+{
+    const struct api_latency_query query = {.span = *span, .limit = API_LATENCY_LIMIT};
+    return api_render_latency(call_at(f, now), &query, NULL);
+}
+
+static const struct pool_history_span last_hour = {.window = 0};
+
 static void latencies_are_those_of_the_window(void **state)
 {
+    const struct pool_history_span day = {.window = NS_PER_DAY};
     struct fixture f;
     (void)state;
     open_fixture(&f);
     finish_runs(&f, 1000, 4); // each queued for 4 s
-    assert_int_equal(api_render_latency(call_at(&f, scenario_at(100)), false), ERROR_NONE);
+    assert_int_equal(render_latency(&f, scenario_at(100), &last_hour), ERROR_NONE);
     const char *text = text_of(&f);
     assert_non_null(strstr(text, "\"count\":4,\"p50\":4,\"p90\":4,\"p99\":4,\"max\":4,"));
     assert_int_equal(count_in(text, "\"start\""), 12);
     buffer_clear(&f.out);
-    assert_int_equal(api_render_latency(call_at(&f, scenario_at(2 * 3600)), false), ERROR_NONE);
+    assert_int_equal(render_latency(&f, scenario_at(2 * 3600), &last_hour), ERROR_NONE);
     assert_non_null(strstr(text_of(&f), "\"pools\":[]"));
     buffer_clear(&f.out);
-    assert_int_equal(api_render_latency(call_at(&f, scenario_at(2 * 3600)), true), ERROR_NONE);
+    assert_int_equal(render_latency(&f, scenario_at(2 * 3600), &day), ERROR_NONE);
     assert_int_equal(count_in(text_of(&f), "\"start\""), 24);
+    close_fixture(&f);
+}
+
+static void check_latency(struct fixture *f, const struct pool_history_span *span, int slots,
+                          const char *text)
+{
+    buffer_clear(&f->out);
+    assert_int_equal(render_latency(f, scenario_at(2 * 3600), span), ERROR_NONE);
+    assert_int_equal(count_in(text_of(f), "\"start\""), slots);
+    if (strstr(text_of(f), text) == NULL)
+        fail_msg("%s has no %s", text_of(f), text);
+}
+
+// By slots of the last day, by minutes and by hours.
+static void latency_of_any_time_has_the_same_waits(void **state)
+{
+    static const char text[] = "\"count\":4,\"p50\":4,\"p90\":4,\"p99\":4,\"max\":4,";
+    const duration_ns hour = NS_PER_HOUR;
+    struct fixture f;
+    (void)state;
+    open_fixture(&f);
+    finish_runs(&f, 1000, 4); // each queued for 4 s
+    check_latency(&f, &(struct pool_history_span){.window = 6 * hour}, 24, text);
+    check_latency(&f, &(struct pool_history_span){.window = 48 * hour}, 48, text);
+    check_latency(&f, &(struct pool_history_span){.window = 7 * NS_PER_DAY}, 84, text);
+    check_latency(&f, &(struct pool_history_span){.window = 35 * NS_PER_DAY}, 70, text);
+    check_latency(&f, &(struct pool_history_span){.from = scenario_at(0), .to = scenario_at(120)},
+                  3, text);
+    check_latency(&f, &(struct pool_history_span){.from = scenario_at(600)}, 0, "\"pools\":[]");
+    assert_int_equal(render_latency(&f, scenario_at(100),
+                                    &(struct pool_history_span){.window = 36 * NS_PER_DAY}),
+                     ERROR_USAGE);
+    assert_string_equal(f.error.message, "window: want a time from 1m to 35d");
+    close_fixture(&f);
+}
+
+static void the_worst_pool_is_first_if_that_is_asked_for(void **state)
+{
+    const struct slice labels[] = {SLICE("slow")};
+    struct scenario_delivery slow = scenario_job(900, GITHUB_JOB_COMPLETED, 961, 2, 906, 960);
+    struct api_latency_query query = {.limit = 1};
+    struct fixture f;
+    (void)state;
+    open_fixture(&f);
+    finish_runs(&f, 1000, 4);
+    slow.event.job.labels = labels;
+    slow.event.job.label_count = 1;
+    deliver(&f, slow, 7);
+    assert_int_equal(api_render_latency(call_at(&f, scenario_at(1000)), &query, NULL), ERROR_NONE);
+    assert_null(strstr(text_of(&f), "\"slow\""));
+    assert_non_null(strstr(text_of(&f), "\"pool_count\":2,"));
+    assert_non_null(strstr(text_of(&f), "\"more\":true"));
+    buffer_clear(&f.out);
+    query.is_worst_first = true;
+    assert_int_equal(api_render_latency(call_at(&f, scenario_at(1000)), &query, NULL), ERROR_NONE);
+    assert_non_null(strstr(text_of(&f), "\"pool\":\"slow\""));
+    assert_int_equal(count_in(text_of(&f), "\"pool\":"), 1);
+    close_fixture(&f);
+}
+
+static void reading_latencies_can_be_cancelled(void **state)
+{
+    const struct api_latency_query query = {.limit = 1};
+    const atomic_bool is_cancelled = true;
+    struct fixture f;
+    (void)state;
+    open_fixture(&f);
+    assert_int_equal(api_render_latency(call_at(&f, scenario_at(100)), &query, &is_cancelled),
+                     ERROR_CLOSED);
     close_fixture(&f);
 }
 
@@ -618,7 +697,7 @@ static void hostile_names_are_returned_unchanged(void **state)
         ERROR_NONE);
     parse(&f, &document);
     buffer_clear(&f.out);
-    assert_int_equal(api_render_latency(call_at(&f, scenario_at(90)), false), ERROR_NONE);
+    assert_int_equal(render_latency(&f, scenario_at(90), &last_hour), ERROR_NONE);
     parse(&f, &document);
     close_fixture(&f);
 }
@@ -639,7 +718,7 @@ static enum error_code render_all(struct fixture *f)
         code = api_render_spans(call_at(f, 1),
                                 &(struct run_selector){.run_id = 1000, .run_attempt = 1});
     if (code == ERROR_NONE)
-        code = api_render_latency(call_at(f, scenario_at(90)), false);
+        code = render_latency(f, scenario_at(90), &last_hour);
     return code == ERROR_NONE ? api_render_status(call_at(f, scenario_at(90))) : code;
 }
 
@@ -778,6 +857,9 @@ int main(void)
             a_pool_is_shown_from_the_list_that_is_kept_and_one_that_is_newer_is_asked_for_later),
         cmocka_unit_test(a_pool_that_does_not_exist_is_not_found),
         cmocka_unit_test(latencies_are_those_of_the_window),
+        cmocka_unit_test(latency_of_any_time_has_the_same_waits),
+        cmocka_unit_test(the_worst_pool_is_first_if_that_is_asked_for),
+        cmocka_unit_test(reading_latencies_can_be_cancelled),
         cmocka_unit_test(hostile_names_are_returned_unchanged),
         cmocka_unit_test(any_refused_allocation_is_an_error_with_a_message),
         cmocka_unit_test(lists_omit_unreadable_entries_and_count_them),

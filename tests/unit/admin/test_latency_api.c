@@ -1,0 +1,235 @@
+// Latencies by the API: read by a thread, once for all requests that ask for the same.
+/* wrap: api_render_latency */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <netinet/in.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "../../../src/admin/latency_api.h"
+#include "ghatrace/view/pools_cache.h"
+
+enum error_code __wrap_api_render_latency(const struct api_call *call,
+                                          const struct api_latency_query *query,
+                                          const atomic_bool *is_cancelled);
+
+// What the readings wait for, and what they return.
+static struct {
+    sem_t begun, go;
+    atomic_int count;
+    const atomic_bool *is_cancelled;
+    enum error_code code;
+    duration_ns work; // processor time of each
+} fake;
+
+enum error_code __wrap_api_render_latency(const struct api_call *call,
+                                          const struct api_latency_query *query,
+                                          const atomic_bool *is_cancelled)
+{
+    duration_ns begun_at = duration_of_thread();
+    fake.is_cancelled = is_cancelled;
+    sem_post(&fake.begun);
+    sem_wait(&fake.go);
+    while (duration_of_thread() - begun_at < fake.work)
+        continue;
+    char text[64];
+    (void)snprintf(text, sizeof text, "{\"limit\":%zu,\"reading\":%d}\n", query->limit,
+                   atomic_fetch_add(&fake.count, 1) + 1);
+    if (fake.code != ERROR_NONE)
+        return error_set(call->error, fake.code, "it failed");
+    return buffer_append_string(call->out, text);
+}
+
+struct fixture {
+    struct net_loop *loop;
+    struct admin *admin;
+    struct latency_api *api;
+    struct view_sources sources;
+    struct admin_route route;
+    pthread_t thread;
+    uint16_t port;
+};
+
+static void *run_loop(void *context)
+{
+    net_loop_run(context);
+    return NULL;
+}
+
+// The limit is the number in the query.
+static void handle(void *context, const struct admin_request *request, struct admin_response *reply)
+{
+    const struct api_latency_query query = {
+        .limit = strtoul(request->query.len > 0 ? request->query.data : "0", NULL, 10)};
+    latency_api_answer(context, &query, reply);
+}
+
+static int set_up(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    struct admin_options options = {.route_count = 1};
+    char address[NET_ADDRESS_TEXT_SIZE];
+    struct error error;
+    assert_non_null(f);
+    fake.code = ERROR_NONE;
+    fake.work = 0;
+    atomic_store(&fake.count, 0);
+    assert_int_equal(sem_init(&fake.begun, 0, 0), 0);
+    assert_int_equal(sem_init(&fake.go, 0, 0), 0);
+    assert_int_equal(net_loop_create(&f->loop, &error), ERROR_NONE);
+    assert_int_equal(latency_api_create(f->loop, &f->sources, &f->api, &error), ERROR_NONE);
+    f->route = (struct admin_route){"/api/latency", handle, f->api, .is_slow = true};
+    options.routes = &f->route;
+    assert_int_equal(net_address_parse(SLICE("127.0.0.1:0"), &options.listen, &error), ERROR_NONE);
+    assert_int_equal(admin_start(f->loop, &options, NULL, &f->admin, &error), ERROR_NONE);
+    net_address_format(admin_address(f->admin), address);
+    f->port = (uint16_t)strtol(strrchr(address, ':') + 1, NULL, 10);
+    assert_int_equal(pthread_create(&f->thread, NULL, run_loop, f->loop), 0);
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    net_loop_stop(f->loop);
+    assert_int_equal(pthread_join(f->thread, NULL), 0);
+    admin_stop(f->admin);
+    latency_api_stop(f->api);
+    net_loop_destroy(f->loop);
+    latency_api_destroy(f->api);
+    sem_destroy(&fake.begun);
+    sem_destroy(&fake.go);
+    free(f);
+    return 0;
+}
+
+static int ask(const struct fixture *f, const char *target)
+{
+    char request[200];
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(f->port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    int len = snprintf(request, sizeof request,
+                       "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", target);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(write(fd, request, (size_t)len), len);
+    return fd;
+}
+
+// Until the server closes the connection.
+static void expect(int fd, int status, const char *part)
+{
+    char text[4096];
+    size_t len = 0;
+    ssize_t count;
+    while (len < sizeof text - 1 && (count = read(fd, text + len, sizeof text - 1 - len)) > 0)
+        len += (size_t)count;
+    text[len] = '\0';
+    close(fd);
+    assert_true(len > 12);
+    assert_int_equal(strtol(text + 9, NULL, 10), status);
+    if (strstr(text, part) == NULL)
+        fail_msg("no %s in: %s", part, text);
+}
+
+// It was accepted after the requests before it.
+static void expect_other_requests_to_be_answered(const struct fixture *f)
+{
+    expect(ask(f, "/health"), 200, "healthy");
+}
+
+static void requests_for_the_same_share_one_reading_and_others_get_their_own(void **state)
+{
+    struct fixture *f = *state;
+    int first = ask(f, "/api/latency?1");
+    sem_wait(&fake.begun);
+    int same = ask(f, "/api/latency?1"), other = ask(f, "/api/latency?2");
+    expect_other_requests_to_be_answered(f);
+    sem_post(&fake.go);
+    expect(first, 200, "{\"limit\":1,\"reading\":1}");
+    expect(same, 200, "{\"limit\":1,\"reading\":1}");
+    sem_post(&fake.go);
+    expect(other, 200, "{\"limit\":2,\"reading\":2}");
+}
+
+static void an_answer_that_took_long_is_kept_and_one_that_did_not_is_not(void **state)
+{
+    struct fixture *f = *state;
+    sem_post(&fake.go);
+    expect(ask(f, "/api/latency?1"), 200, "\"reading\":1}");
+    fake.work = POOLS_CACHE_KEPT_MAX / 9 / 3; // it is kept for a third of the longest time
+    sem_post(&fake.go);
+    expect(ask(f, "/api/latency?1"), 200, "\"reading\":2}");
+    expect(ask(f, "/api/latency?1"), 200, "\"reading\":2}");
+    fake.work = 0;
+    sem_post(&fake.go);
+    expect(ask(f, "/api/latency?3"), 200, "{\"limit\":3,\"reading\":3}");
+}
+
+static void too_many_requests_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    int waiting[LATENCY_API_REQUESTS_MAX];
+    for (size_t i = 0; i < LATENCY_API_REQUESTS_MAX; i++) {
+        waiting[i] = ask(f, "/api/latency?1");
+        expect_other_requests_to_be_answered(f);
+    }
+    expect(ask(f, "/api/latency?2"), 503, "too many such requests");
+    sem_post(&fake.go);
+    for (size_t i = 0; i < LATENCY_API_REQUESTS_MAX; i++)
+        expect(waiting[i], 200, "\"reading\":1}");
+}
+
+static void a_reading_that_fails_is_answered_with_the_reason(void **state)
+{
+    static const struct {
+        enum error_code code;
+        int status;
+    } cases[] = {{ERROR_USAGE, 400}, {ERROR_MEMORY, 503}, {ERROR_IO, 503}};
+    struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        fake.code = cases[i].code;
+        sem_post(&fake.go);
+        expect(ask(f, "/api/latency"), cases[i].status, "it failed");
+    }
+}
+
+// With the clients connected, or not.
+static void a_stop_during_a_reading_waits_for_its_thread(void **state)
+{
+    struct fixture *f = *state;
+    int first = ask(f, "/api/latency?1"), second = ask(f, "/api/latency?2");
+    sem_wait(&fake.begun);
+    expect_other_requests_to_be_answered(f);
+    assert_non_null(fake.is_cancelled);
+    assert_false(atomic_load(fake.is_cancelled));
+    close(first);
+    sem_post(&fake.go);
+    sem_post(&fake.go);
+    close(second);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(requests_for_the_same_share_one_reading_and_others_get_their_own),
+        TEST(an_answer_that_took_long_is_kept_and_one_that_did_not_is_not),
+        TEST(too_many_requests_are_refused),
+        TEST(a_reading_that_fails_is_answered_with_the_reason),
+        TEST(a_stop_during_a_reading_waits_for_its_thread),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
