@@ -480,11 +480,11 @@ class Runs(PageTest):
 
     def test_runner_latency_has_a_chart_for_each_pool(self):
         browser = self.page(self.daemon, "#/latency")
-        browser.wait("return document.querySelectorAll('article.pool svg.chart').length >= 5")
+        browser.wait("return document.querySelectorAll('article.pool .time-chart').length >= 5")
         answer = json.loads(self.daemon.admin("/api/latency").body)
         self.assertEqual(browser.run("return document.querySelectorAll('article.pool').length"), len(answer["pools"]))
         self.assertIn("median", browser.text("article.pool"))
-        browser.click(".tabs a:nth-child(2)")
+        browser.click(".tabs a:nth-child(3)")
         browser.wait("return document.querySelector('.tabs a[aria-current]').innerText === 'last day'")
 
     def test_the_keyboard_reaches_everything_and_the_focus_is_seen(self):

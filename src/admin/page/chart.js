@@ -1,5 +1,5 @@
 // Charts over time: with axes and a readout, and small ones without.
-import {duration, el, set} from "./dom.js";
+import {axisTime, duration, el, set, timeZone} from "./dom.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 300, HEIGHT = 60;
@@ -30,14 +30,6 @@ function frame(kind, description) {
   return svg;
 }
 
-export function chart(slots, description) {
-  const most = Math.max(1, ...slots.map((slot) => slot.p99 || 0));
-  const scale = (value) => value * (HEIGHT - 6) / most;
-  const svg = frame("chart", description);
-  for (const key of ["p99", "p90", "p50"]) svg.append(...line(slots, key, scale));
-  return svg;
-}
-
 // What was queued and ran in each slot at most. Slots of which nothing is known interrupt the lines.
 export function sparkline(slots) {
   const most = Math.max(1, ...slots.map((slot) => Math.max(slot.queued_max || 0, slot.running_max || 0)));
@@ -58,11 +50,8 @@ const DURATIONS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200
 const TIMES = [...DURATIONS.filter((step) => step >= 60), 2 * 86400, 7 * 86400, 14 * 86400];
 const MONDAY = 4 * 86400e3; // the first after 1970 began: places of weeks count from there
 
-// All words for times of a chart, and where its days and hours begin: the viewer's zone.
-const zoneOffset = (time) => -60e3 * new Date(time).getTimezoneOffset();
-const timeWords = (time, options) => new Date(time).toLocaleString("en-GB", options);
-const clockWords = (time) => timeWords(time, {hour: "2-digit", minute: "2-digit"});
-const dateWords = (time) => timeWords(time, {day: "numeric", month: "short"});
+// Where days and hours of the page's zone begin.
+const zoneOffset = (time) => timeZone().isUtc ? 0 : -60e3 * new Date(time).getTimezoneOffset();
 
 // The first of 1, 2, 5, 10, 20… of which `most` has at most four.
 function countStep(most) {
@@ -80,16 +69,17 @@ export function timeTicks(from, until, count) {
   const step = 1000 * (TIMES.find((each) => (until - from) / 1000 / each <= count) || TIMES[TIMES.length - 1]);
   const ticks = [];
   let wall = Math.ceil((from + zoneOffset(from) - MONDAY) / step) * step + MONDAY;
-  for (let time = from; time <= until; wall += step) { // through a change of the clock, too
+  for (let time = from; time <= until; wall += step) { // a change of the clock leaves some out
     time = wall - zoneOffset(wall - zoneOffset(from));
-    if (time >= from && time <= until) ticks.push(time);
+    if (time >= from && time <= until && time + zoneOffset(time) === wall) ticks.push(time);
   }
   return ticks;
 }
 
 const valueWords = (value, unit) => value === null ? "–" : unit === "seconds" ? duration(value) : value.toLocaleString("en-GB", {maximumFractionDigits: 1});
-const tickWords = (value, unit) => valueWords(value, unit).replace(/ 0+[hms]$/, "");
-const timeTickWords = (time) => (time + zoneOffset(time)) % 86400e3 === 0 ? dateWords(time) : clockWords(time);
+export const roundDuration = (seconds) => duration(seconds).replace(/ 0+[hms]$/, ""); // "5m" instead of "5m 00s"
+const tickWords = (value, unit) => unit === "seconds" ? roundDuration(value) : valueWords(value, unit);
+const timeTickWords = (time) => (time + zoneOffset(time)) % 86400e3 === 0 ? axisTime(time, "date") : axisTime(time);
 
 // Points of one line, in parts that nothing interrupts.
 function parts(points) {
@@ -158,7 +148,10 @@ function drawAxes(scale, unit) {
 // When a slot was, for the readout. Screen readers have it as the value of the chart, which is a slider over its slots.
 function slotWords(scale, i) {
   const start = scale.starts[i], end = start + scale.length;
-  return scale.length >= 86400e3 ? dateWords(start) : `${dateWords(start)}, ${clockWords(start)}–${clockWords(end)}`;
+  const to = zoneOffset(end) + end;
+  const isOneDay = Math.floor((start + zoneOffset(start)) / 86400e3) === Math.floor((to - 1) / 86400e3);
+  if (scale.length % 86400e3 === 0) return axisTime(start, "date");
+  return `${axisTime(start, "date")}, ${axisTime(start)}–${isOneDay ? "" : `${axisTime(end, "date")}, `}${axisTime(end)}`;
 }
 
 // What a pointer and the keyboard do: `choose(i)` with a slot, or null for none.
