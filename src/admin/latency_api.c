@@ -22,6 +22,7 @@ struct latency_api {
     const struct view_sources *sources;
     struct latency_request requests[LATENCY_API_REQUESTS_MAX]; // not answered, the oldest first
     size_t request_count;
+    size_t begun_count; // when the thread began
     struct buffer kept; // the last answer, if it took long
     struct api_latency_query kept_query;
     timestamp_ns kept_until; // monotonic
@@ -95,12 +96,13 @@ static void complete_request(const struct latency_api *api, struct admin_deferre
     buffer_release(&copy);
 }
 
-// Of all requests that asked for it.
-static void complete_requests(struct latency_api *api)
+// Of requests that asked for it: of those that came after the reading had begun, only if such an answer is kept anyway, so
+// that a client whose delivery was accepted finds it in the next answer.
+static void complete_requests(struct latency_api *api, bool is_kept)
 {
-    size_t left = 0;
+    size_t left = 0, last = is_kept ? api->request_count : api->begun_count;
     for (size_t i = 0; i < api->request_count; i++) {
-        if (asks_for_same(&api->requests[i].query, &api->query))
+        if (i < last && asks_for_same(&api->requests[i].query, &api->query))
             complete_request(api, api->requests[i].deferred);
         else
             api->requests[left++] = api->requests[i];
@@ -110,14 +112,13 @@ static void complete_requests(struct latency_api *api)
 
 static void keep_answer(struct latency_api *api)
 {
-    duration_ns kept = pools_cache_kept(api->took);
-    if (api->code != ERROR_NONE || kept == 0 || api->out.len > LATENCY_API_KEPT_MAX)
+    if (api->out.len > LATENCY_API_KEPT_MAX)
         return;
     buffer_release(&api->kept);
     if (!copy_answer(&api->out, &api->kept))
         return;
     api->kept_query = api->query;
-    api->kept_until = timestamp_monotonic() + kept;
+    api->kept_until = timestamp_monotonic() + pools_cache_kept(api->took);
 }
 
 static void read_for_next(struct latency_api *api);
@@ -129,8 +130,10 @@ static void take_answer(void *context)
     assert(api->is_busy);
     join_reading(api);
     api->is_busy = false;
-    complete_requests(api);
-    keep_answer(api);
+    bool is_kept = api->code == ERROR_NONE && pools_cache_kept(api->took) > 0;
+    complete_requests(api, is_kept);
+    if (is_kept)
+        keep_answer(api);
     buffer_release(&api->out);
     if (api->request_count > 0)
         read_for_next(api);
@@ -141,13 +144,14 @@ static void read_for_next(struct latency_api *api)
 {
     while (api->request_count > 0) {
         api->query = api->requests[0].query;
+        api->begun_count = api->request_count;
         buffer_init(&api->out, RESPONSE_MAX_BYTES);
         api->has_thread = !atomic_load(&api->is_stopping) &&
                           thread_start(&api->thread, run_latency_reading, api) == 0;
         if (api->has_thread)
             break;
         api->code = error_set(&api->error, ERROR_BUSY, "no thread can be started, try again later");
-        complete_requests(api);
+        complete_requests(api, true);
     }
     api->is_busy = api->has_thread;
 }

@@ -1,6 +1,6 @@
-// GET /api/latency: reading a month of thousands of pools takes seconds, so a thread of its own does it, for one request
-// after the other. Requests that ask for the same share an answer, and an answer that took long is kept for a while, as
-// pools are (view/pools_cache.h).
+// GET /api/latency: reading a month of thousands of pools takes a second and more, so a thread of its own does it, for
+// one request after the other. An answer that took long is kept for a while, as pools are (view/pools_cache.h), and given
+// to all that ask for the same; requests that come during a short reading share the next one.
 #ifndef GHATRACE_ADMIN_LATENCY_API_H
 #define GHATRACE_ADMIN_LATENCY_API_H
 
@@ -9,7 +9,7 @@
 
 // That wait for an answer; further ones are refused.
 #define LATENCY_API_REQUESTS_MAX 64
-// Of an answer: of so many bytes of text at most, else it ends with fewer pools. Larger ones are not kept.
+// Bytes of text; larger answers are not kept.
 #define LATENCY_API_KEPT_MAX ((size_t)4 * 1024 * 1024)
 
 struct latency_api;

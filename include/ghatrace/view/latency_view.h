@@ -3,7 +3,7 @@
 //
 // A window of at most 24 hours that ends now is read from slots of five minutes (stats/latency.h), which outlive a change
 // of the rules for pools; any other time from minutes and hours of pools (stats/pool_waits.h). With 2,000 pools and 35
-// days that takes seconds, so it is for a thread of its own; no transaction is kept open for longer than
+// days that takes a second, so it is for a thread of its own; no transaction is kept open for longer than
 // LATENCY_VIEW_HELD and the reading of one slot or one pool.
 #ifndef GHATRACE_VIEW_LATENCY_VIEW_H
 #define GHATRACE_VIEW_LATENCY_VIEW_H

@@ -85,7 +85,7 @@ function stuckPools(answer) {
   const drawn = new Map(answer.pools.map((pool) => [pool.pool, pool]));
   return (state.queue ? state.queue.pools : []).filter((row) => {
     const known = drawn.get(row.pool), waited = row.queued > 0 ? age(row.oldest_queued_since) : -1;
-    return known || answer.more ? waited >= LONG && waited > (known ? known.max : 0) : waited >= 0;
+    return known || answer.more ? waited >= LONG && waited > 2 * (known ? known.max : 0) : waited >= 0;
   }).sort((a, b) => a.oldest_queued_since < b.oldest_queued_since ? -1 : 1);
 }
 

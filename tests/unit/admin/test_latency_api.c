@@ -150,9 +150,13 @@ static void expect_other_requests_to_be_answered(const struct fixture *f)
     expect(ask(f, "/health"), 200, "healthy");
 }
 
-static void requests_for_the_same_share_one_reading_and_others_get_their_own(void **state)
+#define LONG_WORK (POOLS_CACHE_LEAST * 3)
+
+static void
+requests_for_the_same_share_a_reading_that_takes_long_and_others_get_their_own(void **state)
 {
     struct fixture *f = *state;
+    fake.work = LONG_WORK;
     int first = ask(f, "/api/latency?1");
     sem_wait(&fake.begun);
     int same = ask(f, "/api/latency?1"), other = ask(f, "/api/latency?2");
@@ -162,6 +166,21 @@ static void requests_for_the_same_share_one_reading_and_others_get_their_own(voi
     expect(same, 200, "{\"limit\":1,\"reading\":1}");
     sem_post(&fake.go);
     expect(other, 200, "{\"limit\":2,\"reading\":2}");
+}
+
+// What the store has when a request comes is in its answer.
+static void requests_that_come_during_a_short_reading_share_the_next(void **state)
+{
+    struct fixture *f = *state;
+    int first = ask(f, "/api/latency?1");
+    sem_wait(&fake.begun);
+    int second = ask(f, "/api/latency?1"), third = ask(f, "/api/latency?1");
+    expect_other_requests_to_be_answered(f);
+    sem_post(&fake.go);
+    expect(first, 200, "\"reading\":1}");
+    sem_post(&fake.go);
+    expect(second, 200, "\"reading\":2}");
+    expect(third, 200, "\"reading\":2}");
 }
 
 static void an_answer_that_took_long_is_kept_and_one_that_did_not_is_not(void **state)
@@ -188,8 +207,10 @@ static void too_many_requests_are_refused(void **state)
     }
     expect(ask(f, "/api/latency?2"), 503, "too many such requests");
     sem_post(&fake.go);
-    for (size_t i = 0; i < LATENCY_API_REQUESTS_MAX; i++)
-        expect(waiting[i], 200, "\"reading\":1}");
+    expect(waiting[0], 200, "\"reading\":1}");
+    sem_post(&fake.go);
+    for (size_t i = 1; i < LATENCY_API_REQUESTS_MAX; i++)
+        expect(waiting[i], 200, "\"reading\":2}");
 }
 
 static void a_reading_that_fails_is_answered_with_the_reason(void **state)
@@ -225,7 +246,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(requests_for_the_same_share_one_reading_and_others_get_their_own),
+        TEST(requests_for_the_same_share_a_reading_that_takes_long_and_others_get_their_own),
+        TEST(requests_that_come_during_a_short_reading_share_the_next),
         TEST(an_answer_that_took_long_is_kept_and_one_that_did_not_is_not),
         TEST(too_many_requests_are_refused),
         TEST(a_reading_that_fails_is_answered_with_the_reason),
