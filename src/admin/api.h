@@ -38,6 +38,9 @@ struct api_call {
 #define API_QUARANTINE_LIMIT 100
 #define API_QUARANTINE_LIMIT_MAX 1000
 #define API_RUN_JOBS_MAX 10000 // of one run
+#define API_OPEN_RUN_JOBS 60   // of each run in a list of open ones
+#define API_FULL_RUNS                                                                              \
+    30 // of which so many have all of them: the rest of the list has fewer jobs, or none
 
 // Pools of runners with their open jobs, and the jobs that have been in their state for longest: queued ones first,
 // then waiting, then running.
@@ -45,6 +48,7 @@ struct api_queue_query {
     struct slice state;         // "waiting", "queued", "running"; empty: all
     struct slice runner_labels; // "a,b", in any order and case (labels.h); empty: all
     size_t limit;               // jobs
+    bool omits_pools;           // the list of pools is left empty; totals are of all
 };
 enum error_code api_render_queue(const struct api_call *call,
                                  const struct api_queue_query *query) MUST_CHECK;
@@ -60,6 +64,7 @@ struct api_runs_query {
     struct slice text;   // in any of repository, workflow, branch, title and run id
     struct slice cursor; // "next" of an earlier response; empty: from the newest
     size_t limit;
+    size_t jobs; // of each open run, API_FULL_RUNS times as many in all; 0: API_OPEN_RUN_JOBS
 };
 // ERROR_USAGE: the cursor is not valid.
 enum error_code api_render_runs(const struct api_call *call,
@@ -69,6 +74,15 @@ enum error_code api_render_runs(const struct api_call *call,
 // names of all these servers. ERROR_NOT_FOUND, with a message.
 enum error_code api_render_run(const struct api_call *call,
                                const struct run_selector *question) MUST_CHECK;
+// Part of what api_render_run() answers: a run may have thousands of steps.
+struct api_run_part {
+    bool failed_steps_only; // of each job at most the step that made it fail
+    int64_t job_id;         // only this job; 0: all
+};
+// ERROR_NOT_FOUND, with a message: the run, or the job in it.
+enum error_code api_render_run_part(const struct api_call *call,
+                                    const struct run_selector *question,
+                                    const struct api_run_part *part) MUST_CHECK;
 // The finished spans of an attempt as OTLP JSON, an ExportTraceServiceRequest. ERROR_NOT_FOUND, with a message.
 enum error_code api_render_spans(const struct api_call *call,
                                  const struct run_selector *question) MUST_CHECK;

@@ -18,6 +18,14 @@
 
 // --- jobs that currently wait for a runner, and for how long --------------------------------------
 
+static timestamp_ns oldest_queued(const struct queue_view *view)
+{
+    timestamp_ns oldest = TIMESTAMP_UNKNOWN;
+    for (size_t i = 0; i < view->count; i++)
+        oldest = timestamp_earliest_known(oldest, view->pools[i].oldest[OPEN_JOB_QUEUED]);
+    return oldest;
+}
+
 static void put_totals(struct json_out *json, const struct queue_view *view)
 {
     json_out_open_object(json, "totals");
@@ -25,6 +33,7 @@ static void put_totals(struct json_out *json, const struct queue_view *view)
     json_out_count(json, "queued", view->totals[OPEN_JOB_QUEUED]);
     json_out_count(json, "running", view->totals[OPEN_JOB_RUNNING]);
     json_out_count(json, "open_runs", view->open_runs);
+    json_out_time(json, "oldest_queued_since", oldest_queued(view));
     json_out_close_object(json);
 }
 
@@ -38,10 +47,10 @@ void api_put_pool_names(struct json_out *json, const struct pool *pool)
     json_out_text(json, "runner_group", pool->groups);
 }
 
-static void put_pools(struct json_out *json, const struct queue_view *view)
+static void put_pools(struct json_out *json, const struct queue_view *view, bool omits_pools)
 {
     json_out_open_array(json, "pools");
-    for (size_t i = 0; i < view->count; i++) {
+    for (size_t i = 0; i < (omits_pools ? 0 : view->count); i++) {
         const struct queue_view_pool *row = &view->pools[i];
         json_out_open_object(json, NULL);
         api_put_pool_names(json, &row->pool);
@@ -124,7 +133,7 @@ static enum error_code put_queue(struct api_open_jobs *queue,
     if (code != ERROR_NONE)
         return code;
     put_totals(json, &view);
-    put_pools(json, &view);
+    put_pools(json, &view, queue->omits_pools);
     json_out_open_array(json, "jobs");
     code = queue_view_walk(reader, &view, filter, &visitor, &has_more);
     if (code == ERROR_FULL) { // returned by api_put_open_job()
@@ -140,7 +149,8 @@ static enum error_code put_queue(struct api_open_jobs *queue,
 enum error_code api_render_queue(const struct api_call *call, const struct api_queue_query *query)
 {
     struct queue_view_filter filter = {.limit = query->limit};
-    struct api_open_jobs queue = {.end = api_list_end(call->out)};
+    struct api_open_jobs queue = {.end = api_list_end(call->out),
+                                  .omits_pools = query->omits_pools};
     enum error_code code = api_read_state(query->state, &filter.state, call->error);
     if (code == ERROR_NONE && !sort_labels(query->runner_labels, call->arena, &filter.labels))
         code = error_set(call->error, ERROR_MEMORY, "list the queue: out of memory");

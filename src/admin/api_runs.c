@@ -81,11 +81,16 @@ static void put_phases(struct json_out *json, const struct run_view_job *job)
     json_out_close_array(json);
 }
 
-static void put_steps(struct json_out *json, const struct run_view_job *job)
+enum listed_steps { STEPS_NONE, STEPS_FAILED, STEPS_ALL };
+
+static void put_steps(struct json_out *json, const struct run_view_job *job,
+                      enum listed_steps listed)
 {
     json_out_open_array(json, "steps");
     for (size_t i = 0; i < job->step_count; i++) {
         const struct run_view_step *step = &job->steps[i];
+        if (listed == STEPS_FAILED && step != job->failed_step)
+            continue;
         json_out_open_object(json, NULL);
         json_out_count(json, "number", (uint64_t)step->number);
         json_out_text(json, "name", step->name);
@@ -98,7 +103,8 @@ static void put_steps(struct json_out *json, const struct run_view_job *job)
     json_out_close_array(json);
 }
 
-static void put_run_job(struct json_out *json, const struct run_view_job *job, bool steps)
+static void put_run_job(struct json_out *json, const struct run_view_job *job,
+                        enum listed_steps listed)
 {
     json_out_open_object(json, NULL);
     json_out_id(json, "job_id", job->job_id);
@@ -122,17 +128,21 @@ static void put_run_job(struct json_out *json, const struct run_view_job *job, b
     json_out_text(json, "environment", job->environment);
     json_out_text(json, "url", job->url);
     put_phases(json, job);
-    if (steps)
-        put_steps(json, job);
+    if (listed != STEPS_NONE) {
+        json_out_count(json, "step_count", job->step_count);
+        put_steps(json, job, listed);
+    }
     json_out_close_object(json);
 }
 
-// "jobs": [...]
-static void put_run_jobs(struct json_out *json, const struct run_view *run, bool steps)
+// "jobs": [...]. `job_id`: only this one; 0: all.
+static void put_run_jobs(struct json_out *json, const struct run_view *run,
+                         enum listed_steps listed, int64_t job_id)
 {
     json_out_open_array(json, "jobs");
     for (size_t i = 0; i < run->count; i++)
-        put_run_job(json, &run->jobs[i], steps);
+        if (job_id == 0 || run->jobs[i].job_id == job_id)
+            put_run_job(json, &run->jobs[i], listed);
     json_out_close_array(json);
 }
 
@@ -175,7 +185,17 @@ static void put_critical_path(struct json_out *json, const struct run_view *run)
     json_out_close_array(json);
 }
 
-static enum error_code put_one_run(struct api_object *object, const struct run_selector *question)
+static bool has_job(const struct run_view *run, int64_t job_id)
+{
+    for (size_t i = 0; i < run->count; i++)
+        if (run->jobs[i].job_id == job_id)
+            return true;
+    return false;
+}
+
+static enum error_code load_one_run(struct api_object *object, const struct run_selector *question,
+                                    struct found_run found[FOUND_RUNS_MAX], size_t *count,
+                                    struct run_view *run)
 {
     const struct run_view_limits limits = {.jobs = API_RUN_JOBS_MAX,
                                            .steps = true,
@@ -183,34 +203,53 @@ static enum error_code put_one_run(struct api_object *object, const struct run_s
                                            .job_grace = object->call->sources->pools.job_grace,
                                            .id_scheme = object->call->sources->id_scheme};
     const struct view_reader *reader = &object->reader;
+    enum error_code code = run_lookup(reader, question, found, count);
+    if (code == ERROR_NONE && *count > 0)
+        code = run_view_load(reader, &found[0].run, &limits, run);
+    if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && *count == 0))
+        return run_not_found(reader, question);
+    return code;
+}
+
+static enum error_code put_one_run(struct api_object *object, const struct run_selector *question,
+                                   const struct api_run_part *part)
+{
     struct json_out *json = &object->json;
     struct found_run found[FOUND_RUNS_MAX];
     struct run_view run;
     size_t count;
-    enum error_code code = run_lookup(reader, question, found, &count);
-    if (code == ERROR_NONE && count > 0)
-        code = run_view_load(reader, &found[0].run, &limits, &run);
-    if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && count == 0))
-        return run_not_found(reader, question);
+    enum error_code code = load_one_run(object, question, found, &count, &run);
     if (code != ERROR_NONE)
         return code;
+    if (part->job_id != 0 && !has_job(&run, part->job_id))
+        return error_set(object->reader.error, ERROR_NOT_FOUND,
+                         "job %" PRId64 ": nothing of it is in run %" PRId64 " attempt %" PRId64,
+                         part->job_id, run.run_id, run.run_attempt);
     json_out_time(json, "now", object->call->now);
     json_out_open_object(json, "run");
     put_run_fields(object, &run);
     json_out_close_object(json);
     put_servers(json, found, count);
     code = put_attempts(object, &found[0]);
-    put_run_jobs(json, &run, true);
+    put_run_jobs(json, &run, part->failed_steps_only ? STEPS_FAILED : STEPS_ALL, part->job_id);
     put_critical_path(json, &run);
     api_put_unreadable(object);
     return code;
 }
 
-enum error_code api_render_run(const struct api_call *call, const struct run_selector *question)
+enum error_code api_render_run_part(const struct api_call *call,
+                                    const struct run_selector *question,
+                                    const struct api_run_part *part)
 {
     struct api_object object;
     enum error_code code = api_begin(call, &object);
-    return code == ERROR_NONE ? api_end(&object, put_one_run(&object, question)) : code;
+    return code == ERROR_NONE ? api_end(&object, put_one_run(&object, question, part)) : code;
+}
+
+enum error_code api_render_run(const struct api_call *call, const struct run_selector *question)
+{
+    const struct api_run_part all = {.job_id = 0};
+    return api_render_run_part(call, question, &all);
 }
 
 static enum error_code read_spans(const struct view_reader *reader,
@@ -251,8 +290,6 @@ enum error_code api_render_spans(const struct api_call *call, const struct run_s
 
 // --- runs, open and finished, the newest first ----------------------------------------------------
 
-#define OPEN_RUN_JOBS 60      // of each run in the list
-#define OPEN_JOBS_IN_ALL 2000 // for all runs: finished jobs are decoded in each request
 #define RUN_ARENA_BLOCK_BYTES ((size_t)64 * 1024)
 #define CURSOR_SIZE (16 + 2 * TRACE_ID_SIZE)
 #define NEXT_MAX 96 // two numbers of 19 digits and a trace
@@ -298,7 +335,7 @@ static void put_run(struct listing *listing, const struct run_view *run)
     json_out_open_object(json, NULL);
     put_run_fields(&listing->object, run);
     if (listing->query->open)
-        put_run_jobs(json, run, false);
+        put_run_jobs(json, run, STEPS_NONE, 0);
     json_out_close_object(json);
     listing->count++;
     listing->jobs += run->count;
@@ -431,10 +468,19 @@ static enum error_code skip_unreadable_run(const struct listing *listing)
     return ERROR_NONE;
 }
 
+// Jobs of the next run: there is a limit for all runs, too, since finished jobs are decoded in each request.
+static size_t count_jobs_to_list(const struct listing *listing)
+{
+    size_t each = listing->query->jobs > 0 ? listing->query->jobs : API_OPEN_RUN_JOBS;
+    size_t in_all = each * API_FULL_RUNS;
+    size_t left = listing->jobs < in_all ? in_all - listing->jobs : 0;
+    return left < each ? left : each;
+}
+
 // No filter depends on jobs, and they are the most expensive part: they are read only for matching runs.
 static enum error_code add_open_run(struct listing *listing, const struct stored_run *place)
 {
-    size_t jobs = listing->jobs < OPEN_JOBS_IN_ALL ? OPEN_JOBS_IN_ALL - listing->jobs : 0;
+    size_t jobs = count_jobs_to_list(listing);
     struct run_view run;
     if (has_filter(listing->query)) {
         enum error_code code = load_open_run(listing, place, 0, &run);
@@ -443,8 +489,7 @@ static enum error_code add_open_run(struct listing *listing, const struct stored
         if (code != ERROR_NONE || !is_listed_run(listing, &run))
             return code;
     }
-    enum error_code code =
-        load_open_run(listing, place, jobs < OPEN_RUN_JOBS ? jobs : OPEN_RUN_JOBS, &run);
+    enum error_code code = load_open_run(listing, place, jobs, &run);
     if (code == ERROR_NOT_FOUND)
         return skip_unreadable_run(listing);
     if (code == ERROR_NONE)

@@ -63,18 +63,24 @@ static struct slice get_parameter(struct exchange *exchange, const char *name)
     return value;
 }
 
-static size_t get_limit(struct exchange *exchange, size_t usual, size_t most)
+// A number of items.
+static size_t get_count(struct exchange *exchange, const char *name, size_t usual, size_t most)
 {
-    struct slice text = get_parameter(exchange, "limit");
+    struct slice text = get_parameter(exchange, name);
     long long number;
     if (text.len == 0)
         return usual;
     if (exchange->code == ERROR_NONE && (!slice_parse_int64(text, &number) || number < 0))
         exchange->code =
-            error_set(&exchange->error, ERROR_USAGE, "limit: want a number from 0 to %zu", most);
+            error_set(&exchange->error, ERROR_USAGE, "%s: want a number from 0 to %zu", name, most);
     if (exchange->code != ERROR_NONE)
         return 0;
     return (unsigned long long)number < most ? (size_t)number : most;
+}
+
+static size_t get_limit(struct exchange *exchange, size_t usual, size_t most)
+{
+    return get_count(exchange, "limit", usual, most);
 }
 
 // True if the parameter is the second of two words; false if it is the first or absent.
@@ -155,7 +161,8 @@ static void handle_queue(void *context, const struct admin_request *request,
     const struct api_queue_query query = {
         .state = get_parameter(&exchange, "state"),
         .runner_labels = get_parameter(&exchange, "runner_labels"),
-        .limit = get_limit(&exchange, API_QUEUE_LIMIT, API_QUEUE_LIMIT_MAX)};
+        .limit = get_limit(&exchange, API_QUEUE_LIMIT, API_QUEUE_LIMIT_MAX),
+        .omits_pools = get_choice(&exchange, "pools", "all", "none")};
     if (exchange.code == ERROR_NONE)
         exchange.code = api_render_queue(&exchange.call, &query);
     end_call(&exchange);
@@ -175,7 +182,8 @@ static void handle_runs(void *context, const struct admin_request *request,
         .server = get_parameter(&exchange, "server"),
         .text = get_parameter(&exchange, "q"),
         .cursor = get_parameter(&exchange, "cursor"),
-        .limit = get_limit(&exchange, API_RUNS_LIMIT, API_RUNS_LIMIT_MAX)};
+        .limit = get_limit(&exchange, API_RUNS_LIMIT, API_RUNS_LIMIT_MAX),
+        .jobs = get_count(&exchange, "jobs", API_OPEN_RUN_JOBS, API_OPEN_RUN_JOBS)};
     if (exchange.code == ERROR_NONE)
         exchange.code = api_render_runs(&exchange.call, &query);
     end_call(&exchange);
@@ -188,6 +196,17 @@ static bool read_run_path(struct slice path, struct run_selector *question)
     return run_selector_parse((struct slice){path.data + prefix, path.len - prefix}, question);
 }
 
+// 0: not given.
+static int64_t get_job(struct exchange *exchange)
+{
+    struct slice text = get_parameter(exchange, "job");
+    long long number = 0;
+    if (exchange->code == ERROR_NONE && text.len > 0 &&
+        (!slice_parse_int64(text, &number) || number <= 0))
+        exchange->code = error_set(&exchange->error, ERROR_USAGE, "job: want the number of a job");
+    return number;
+}
+
 static void handle_run(void *context, const struct admin_request *request,
                        struct admin_response *reply)
 {
@@ -195,6 +214,9 @@ static void handle_run(void *context, const struct admin_request *request,
     begin_call(context, request, reply, &exchange);
     bool is_otlp = get_choice(&exchange, "format", "json", "otlp");
     struct run_selector question = {.server = get_parameter(&exchange, "server")};
+    const struct api_run_part part = {.failed_steps_only =
+                                          get_choice(&exchange, "steps", "all", "failed"),
+                                      .job_id = get_job(&exchange)};
     if (exchange.code == ERROR_NONE && !read_run_path(request->path, &question))
         exchange.code =
             error_set(&exchange.error, ERROR_NOT_FOUND,
@@ -202,7 +224,7 @@ static void handle_run(void *context, const struct admin_request *request,
     if (exchange.code == ERROR_NONE && is_otlp)
         exchange.code = api_render_spans(&exchange.call, &question);
     else if (exchange.code == ERROR_NONE)
-        exchange.code = api_render_run(&exchange.call, &question);
+        exchange.code = api_render_run_part(&exchange.call, &question, &part);
     end_call(&exchange);
 }
 

@@ -1,8 +1,8 @@
 // Fills a store with open jobs and finished runs, as deliveries would, but without HTTP: a million in a minute.
 //
-//     fill_store FOLDER OPEN_JOBS FINISHED_RUNS [outbox]
+//     fill_store FOLDER OPEN_JOBS FINISHED_RUNS [outbox | POOLS JOBS_OF_A_RUN]
 //
-// With `outbox`, the spans of the finished runs wait for a collector.
+// With `outbox`, the spans of the finished runs wait for a collector. The open jobs are of POOLS pools, in runs of JOBS_OF_A_RUN.
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,8 +13,6 @@
 #include "support/policy.h"
 
 #define BATCH 512
-#define JOBS_OF_A_RUN 10
-#define POOLS 200
 #define REPOSITORIES 50
 #define STEPS 100 // of a finished job whose spans wait in the outbox
 #define STORE_BYTES ((uint64_t)32 << 30)
@@ -31,6 +29,7 @@ static size_t count;
 static struct engine *engine;
 static struct github_step steps[STEPS];
 static size_t step_count;
+static int64_t pools = 200, jobs_of_a_run = 10;
 
 static void on_done(struct engine_task *task)
 {
@@ -104,7 +103,7 @@ static void add_job(int64_t run_id, int64_t job_id, enum github_job_action actio
     struct names *name = &names[count - 1];
     bool has_runner = action >= GITHUB_JOB_IN_PROGRESS;
     snprintf(name->job, sizeof name->job, "test (%" PRId64 ")", job_id % 100);
-    snprintf(name->label, sizeof name->label, "pool-%" PRId64, job_id % POOLS);
+    snprintf(name->label, sizeof name->label, "pool-%" PRId64, job_id % pools);
     labels[count - 1][0] = SLICE("self-hosted");
     labels[count - 1][1] = slice_from_string(name->label);
     event->kind = GITHUB_EVENT_JOB;
@@ -153,7 +152,7 @@ static void fill(int64_t open_jobs, int64_t finished_runs)
     }
     for (int64_t i = 0; i < open_jobs; i++) {
         timestamp_ns created = now - (open_jobs - i) * NS_PER_MS;
-        if (i % JOBS_OF_A_RUN == 0)
+        if (i % jobs_of_a_run == 0)
             add_run(++run_id, GITHUB_RUN_REQUESTED, created);
         add_job(run_id, job_id++, i % 4 == 0 ? GITHUB_JOB_IN_PROGRESS : GITHUB_JOB_QUEUED, created);
     }
@@ -165,8 +164,14 @@ int main(int argc, char **argv)
     struct engine_options options = {.queue_max = 1, .batch_max = BATCH, .history = NS_PER_DAY};
     struct store *store;
     struct error error = {.code = ERROR_NONE};
-    if (argc != 4 && (argc != 5 || strcmp(argv[4], "outbox") != 0)) {
-        fprintf(stderr, "usage: fill_store FOLDER OPEN_JOBS FINISHED_RUNS [outbox]\n");
+    if (argc == 6) {
+        pools = strtoll(argv[4], NULL, 10);
+        jobs_of_a_run = strtoll(argv[5], NULL, 10);
+    }
+    if (argc < 4 || argc > 6 || (argc == 5 && strcmp(argv[4], "outbox") != 0) || pools < 1 ||
+        jobs_of_a_run < 1) {
+        fprintf(stderr, "usage: fill_store FOLDER OPEN_JOBS FINISHED_RUNS "
+                        "[outbox | POOLS JOBS_OF_A_RUN]\n");
         return 2;
     }
     options.has_exporter = argc == 5;
