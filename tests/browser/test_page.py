@@ -429,15 +429,14 @@ class Runs(PageTest):
     def test_a_run_is_unfolded_by_mouse_and_by_keyboard(self):
         browser = self.page(self.daemon, f"#/runs/{self.run_twice.run_id}/1")
         browser.wait("return document.querySelectorAll('.job-box').length === 5")
-        self.assertFalse(browser.run("return !document.querySelector('.steps').hidden"))
+        self.assertEqual(browser.text(".job-box .steps"), "")
         browser.click(".job-box button.job")
-        browser.wait("return !document.querySelector('.steps').hidden")
-        self.assertIn("Run actions/checkout@v4", browser.text(".steps"))
+        browser.wait_for_text("Run actions/checkout@v4", ".job-box .steps")
         browser.press("ArrowDown", "Enter")
-        browser.wait("return [...document.querySelectorAll('.steps')].filter((s) => !s.hidden).length === 3")  # with the failed job
+        browser.wait("return document.querySelectorAll('.steps').length === 3")  # with the failed job
         self.assertIn("test (3.12)", browser.focused())
         browser.press("Enter")
-        browser.wait("return [...document.querySelectorAll('.steps')].filter((s) => !s.hidden).length === 2")
+        browser.wait("return document.querySelectorAll('.steps').length === 2")
 
     def test_phases_the_critical_path_and_both_attempts_are_shown(self):
         browser = self.page(self.daemon, f"#/runs/{self.run_twice.run_id}/1")
@@ -462,7 +461,7 @@ class Runs(PageTest):
         browser.wait("return document.querySelectorAll('.job-box').length === 3")
         facts = browser.run("""
             const boxes = [...document.querySelectorAll('.job-box')];
-            for (const box of boxes) box.querySelector('button.job').click();
+            for (const box of boxes) if (!box.querySelector('.steps')) box.querySelector('button.job').click();
             return Object.fromEntries(boxes.map((box) => [box.querySelector('.name').innerText, box.querySelector('.facts').innerText]))""")
         self.assertIn("not started", facts["refused"])
         self.assertNotIn("execution", facts["refused"])
@@ -519,10 +518,11 @@ class OneRun(PageTest):
         failed.name, failed.end = "Run tests", failed.start + 7
         browser = self.open_run(run)
         line = browser.text(".failed-first")
-        self.assertEqual(line, "✗ test (3.14) › Run tests, after 7s; 1 more job failed")
+        self.assertEqual(line, "✗ test (3.14) › Run tests, after 7s; 1 more job failed · step on GitHub")
         self.assertEqual(browser.run("return document.querySelector('h1').nextElementSibling.className"), "failed-first")
-        self.assertEqual(browser.run("return document.querySelector('.failed-first a').href"), f"{early.html_url}#step:{failed.number}:1")
-        unfolded = browser.run("return [...document.querySelectorAll('.job-box')].filter((box) => !box.lastElementChild.hidden).map((box) => box.querySelector('.name').innerText)")
+        self.assertEqual(browser.run("return [...document.querySelectorAll('.failed-first a')].map((a) => a.getAttribute('href'))"),
+                         [f"#/runs/{run.run_id}/1?job={early.job_id}&step={failed.number}", f"{early.html_url}#step:{failed.number}:1"])
+        unfolded = browser.run("return [...document.querySelectorAll('.job-box')].filter((box) => box.querySelector('.steps')).map((box) => box.querySelector('.name').innerText)")
         self.assertEqual(unfolded, ["test (3.14)"])
         self.assertIn(f"✗ {failed.number} {failed.name}", browser.text(".steps:not([hidden]) .step-row.failed"))
         for width, dark in ((1280, False), (390, True), (390, False)):
@@ -535,10 +535,10 @@ class OneRun(PageTest):
         run = Run(age=1000, conclusion="failure")
         run.job("refused").refused(after=4)
         browser = self.open_run(run)
-        self.assertEqual(browser.text(".failed-first"), "✗ refused, not started: it never got a runner")
+        self.assertEqual(browser.text(".failed-first"), "✗ refused, not started: it never got a runner · job on GitHub")
         good = Run(age=1000)
         good.job("build")
-        self.assertEqual(self.open_run(good).run("return document.querySelectorAll('.failed-first').length"), 0)
+        self.assertEqual(self.open_run(good).run("return document.querySelectorAll('.failed-first:not([hidden])').length"), 0)
 
     def test_every_view_is_readable_in_order_and_nothing_jumps_and_names_of_jobs_are_whole_on_a_phone(self):
         run = Run(age=1000)

@@ -22,7 +22,7 @@ let wantsSearch = false; // when the next view is shown
 const ROUTES = [
   [/^\/?$/, () => makeNow()],
   [/^\/runs$/, (match, parameters) => makeRuns(parameters)],
-  [/^\/runs\/(\d+)\/(\d+)$/, (match, parameters) => makeRun(match[1], match[2], parameters.get("server"))],
+  [/^\/runs\/(\d+)\/(\d+)$/, (match, parameters) => makeRun(match[1], match[2], parameters)],
   [/^\/pools\/(.+)$/, (match, parameters) => makePool(match[1], parameters)],
   [/^\/latency$/, (match, parameters) => makeLatency(parameters)],
 ];

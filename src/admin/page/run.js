@@ -1,53 +1,81 @@
-// One run: what failed, and all attempts as waterfalls.
-import {ageOf, clockTime, duration, el, link, name, resultWord} from "./dom.js";
+// One run: what failed, and its jobs over time.
+import {clockTime, duration, el, keyed, link, name, replaceIfChanged, resultWord, setSince} from "./dom.js";
 import {failure, get} from "./model.js";
-import {addressOf, pageOf, repository} from "./address.js";
-import {comparison, failureLine, fillWaterfall, firstFailure, legend, makeWaterfall, sizeSwatches, unfold} from "./waterfall.js";
+import {addressOf, pageOf, remember, repository} from "./address.js";
+import {firstFailure, resultWords} from "./failure.js";
+import {makeJobList} from "./joblist.js";
+import {comparison, legend, sizeSwatches} from "./waterfall.js";
 
-export function makeRun(id, attempt, server) {
-  const head = el("div"), waterfall = makeWaterfall(), others = el("div"), words = el("div");
-  const chart = el("div", {hidden: true}, waterfall, legend());
-  const root = el("div", null, words, head, chart, others);
-  let detail = null, compared = "", unfolded = false; // once, so that a user can fold it
+const ASK_MS = 1000; // least time between two requests for a run that is in progress; more if they take long
+const STEPS = "steps=failed"; // of each job only the one that failed: the others are asked for when it is unfolded
+
+export function makeRun(id, attempt, parameters) {
+  const server = parameters.get("server");
+  const words = el("div"), others = el("div"), unknown = el("p", {class: "dim", hidden: true}), code = el("code"), took = el("span");
+  const parts = {path: el("p", {class: "dim small"}), title: el("h1"), failed: el("p", {class: "failed-first"}), state: el("p"), links: el("p"), attempts: el("nav", {class: "tabs", "aria-label": "Attempts"}), critical: el("p", {class: "small"})};
+  const copyButton = el("button", {class: "plain", type: "button", "aria-label": "Copy the trace ID"}, "copy");
+  const jobs = makeJobList({
+    parameters, changed: (found) => {
+      if (server) found.set("server", server);
+      remember(found);
+    },
+    ask: async (job) => (await get(addressOf(id, attempt, server, `job=${job}`))).jobs[0],
+    addressOf: addressOfStep,
+  });
+  const content = el("div", {hidden: true}, ...Object.values(parts), unknown, jobs.root, legend());
+  const root = el("div", null, words, content, others);
+  let detail = null, compared = "", asked = 0, wait = 0, isAsking = false, isLate = false;
   sizeSwatches(root);
+  copyButton.addEventListener("click", copy);
 
-  function copy(text, button) {
+  function addressOfStep(job, step) {
+    const page = pageOf(detail.run), query = `job=${job.job_id}${step ? `&step=${step.number}` : ""}`;
+    return `${page}${page.includes("?") ? "&" : "?"}${query}`;
+  }
+
+  function copy() {
     const done = () => {
-      button.textContent = "copied";
-      setTimeout(() => { button.textContent = "copy"; }, 1500);
+      copyButton.textContent = "copied";
+      setTimeout(() => { copyButton.textContent = "copy"; }, 1500);
     };
-    if (navigator.clipboard) navigator.clipboard.writeText(text).then(done, () => select(text));
-    else select(text);
+    if (navigator.clipboard) navigator.clipboard.writeText(detail.run.trace_id).then(done, select);
+    else select();
   }
 
   // Browsers deny the clipboard to pages over plain HTTP: then the ID is selected for copying.
   function select() {
     const range = document.createRange();
-    range.selectNodeContents(head.querySelector("code"));
+    range.selectNodeContents(code);
     getSelection().removeAllRanges();
     getSelection().addRange(range);
   }
 
+  // Only what has changed is replaced, so that focus and selection stay.
   function renderHead() {
-    const {run} = detail;
-    const result = run.state === "open" ? "in progress" : resultWord(run.result);
-    const took = run.state === "open" ? ageOf(run.started_at) : el("span", null, duration(run.duration_seconds));
-    const button = el("button", {class: "plain", type: "button", "aria-label": "Copy the trace ID"}, "copy"), failed = firstFailure(detail);
-    button.addEventListener("click", () => copy(run.trace_id, button));
-    head.replaceChildren(
-      el("p", {class: "dim small"}, el("a", {href: "#/runs"}, "Runs"), " / ", repository(run)),
-      el("h1", null, name(run.workflow, "workflow"), run.run_number ? ` #${run.run_number}` : "", " ", el("span", {class: "dim"}, name(run.title, " "))),
-      ...failed ? [failureLine(failed)] : [],
-      el("p", null, el("span", {class: `state ${run.state === "open" ? "running" : run.result || ""}`}, result), " in ", took,
-        run.event ? ` · ${run.event}` : "", run.branch ? " · " : "", run.branch ? name(run.branch) : null, run.actor ? " · by " : "", run.actor ? name(run.actor) : null,
-        ` · started ${clockTime(run.started_at)}`),
-      el("p", null, link(run.url, "on GitHub"), run.trace_url ? " · " : "", run.trace_url ? link(run.trace_url, "in the tracing backend") : null,
-        " · trace ", el("code", null, run.trace_id), " ", button, " · ", el("a", {href: addressOf(run.run_id, run.run_attempt, run.server, "format=otlp")}, "OTLP JSON")));
-    if (detail.attempts.length > 1) head.append(el("nav", {class: "tabs", "aria-label": "Attempts"}, ...detail.attempts.map((number) =>
-      el("a", {href: pageOf({...run, run_attempt: number}), "aria-current": number === run.run_attempt ? "page" : null}, `attempt ${number}`))));
-    const critical = detail.jobs.filter((job) => job.critical);
-    if (critical.length > 0) head.append(el("p", {class: "small"}, "Critical path: ", ...critical.flatMap((job, i) => [i > 0 ? " → " : "", name(job.name)]),
-      el("span", {class: "dim"}, " (underlined below): what has to get shorter for the run to get shorter.")));
+    const {run} = detail, isOpen = run.state === "open", critical = detail.jobs.filter((job) => job.critical), failed = resultWords(detail, addressOfStep, jobs.open);
+    replaceIfChanged(parts.path, [el("a", {href: "#/runs"}, "Runs"), " / ", repository(run)]);
+    replaceIfChanged(parts.title, [name(run.workflow, "workflow"), run.run_number ? ` #${run.run_number}` : "", " ", el("span", {class: "dim"}, name(run.title, " "))]);
+    replaceIfChanged(parts.failed, failed);
+    if (isOpen) setSince(took, run.started_at);
+    else {
+      delete took.dataset.since;
+      took.textContent = duration(run.duration_seconds);
+    }
+    const state = isOpen ? "in progress" : resultWord(run.result), about = [run.event, run.branch, run.actor && `by ${run.actor}`, `started ${clockTime(run.started_at)}`].filter(Boolean);
+    if (parts.state.dataset.shown !== JSON.stringify([state, about])) {
+      parts.state.replaceChildren(el("span", {class: `state ${isOpen ? "running" : run.result || ""}`}, state), " in ", took, ...about.flatMap((part) => [" · ", name(part)]));
+      parts.state.dataset.shown = JSON.stringify([state, about]);
+    }
+    if (code.textContent !== run.trace_id) {
+      code.textContent = run.trace_id;
+      parts.links.replaceChildren(link(run.url, "on GitHub"), ...run.trace_url ? [" · ", link(run.trace_url, "in the tracing backend")] : [],
+        " · trace ", code, " ", copyButton, " · ", el("a", {href: addressOf(run.run_id, run.run_attempt, run.server, "format=otlp")}, "OTLP JSON"));
+    }
+    keyed(parts.attempts, detail.attempts.length > 1 ? detail.attempts : [], (number) => number, (number) =>
+      el("a", {href: pageOf({...run, run_attempt: number}), "aria-current": number === run.run_attempt ? "page" : null}, `attempt ${number}`), () => {});
+    replaceIfChanged(parts.critical, critical.length === 0 ? [] : ["Critical path: ", ...critical.flatMap((job, i) => [i > 0 ? " → " : "", name(job.name)]),
+      el("span", {class: "dim"}, " (underlined below): what has to get shorter for the run to get shorter.")]);
+    for (const part of [parts.failed, parts.attempts, parts.critical]) part.hidden = part.childNodes.length === 0;
   }
 
   // The attempts side by side, once for each set of them.
@@ -55,30 +83,45 @@ export function makeRun(id, attempt, server) {
     const key = detail.attempts.join();
     if (detail.attempts.length < 2 || compared === key) return;
     compared = key;
-    const all = await Promise.all(detail.attempts.slice(-5).map((number) => get(addressOf(id, number, detail.run.server))));
+    const all = await Promise.all(detail.attempts.slice(-5).map((number) => get(addressOf(id, number, detail.run.server, STEPS))));
     others.replaceChildren(el("h2", null, "Attempts side by side"), comparison(all));
   }
 
   async function load() {
+    const isFirst = detail === null;
+    isAsking = true;
+    isLate = false;
+    asked = Date.now();
     try {
-      detail = await get(addressOf(id, attempt, server));
+      detail = await get(addressOf(id, attempt, server, STEPS));
+      wait = Math.max(ASK_MS, 10 * (Date.now() - asked));
+      const missing = await jobs.show(detail, firstFailure(detail));
       words.replaceChildren();
       renderHead();
-      chart.hidden = false;
-      fillWaterfall(waterfall, detail);
-      const failed = firstFailure(detail);
-      if (failed && !unfolded) unfold(waterfall, failed.job);
-      unfolded = unfolded || failed !== null;
+      if (isFirst) {
+        unknown.textContent = missing;
+        unknown.hidden = missing === "";
+        content.hidden = false;
+        jobs.scrollToChosen();
+      }
       await compare();
     } catch (error) {
       words.replaceChildren(failure(error));
     }
+    isAsking = false;
+  }
+
+  function loadIfDue() {
+    if (!detail || detail.run.state !== "open" || isAsking || !isLate || Date.now() - asked < wait) return;
+    load();
   }
 
   load();
-  return {name: "runs", title: `run ${id}`, root, update() {
-    if (detail && detail.run.state === "open") load();
+  return {name: "runs", title: `run ${id}`, root, search: jobs.search, update() {
+    isLate = true;
+    loadIfDue();
   }, tick() {
-    if (detail && detail.run.state === "open") fillWaterfall(waterfall, detail);
+    loadIfDue();
+    if (detail && detail.run.state === "open" && !isAsking) jobs.tick();
   }, isFinished: () => detail ? detail.run.state !== "open" : undefined};
 }
