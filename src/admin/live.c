@@ -14,6 +14,8 @@
 // After this many ticks an unchanged event is sent: it keeps the connection open in proxies, detects closed
 // connections, and shows the page that events arrive.
 #define QUIET_TICKS_MAX 15
+// So many bytes are sent to each client in a tick, on average: after larger events there is a pause.
+#define BYTES_PER_TICK ((size_t)100 * 1024)
 #define EVENTS_MAX_BYTES ((size_t)32 * 1024 * 1024)
 #define ARENA_BLOCK_BYTES ((size_t)256 * 1024)
 #define LIVE_JOBS 100
@@ -115,13 +117,16 @@ static void on_tick(void *context)
     struct error error = {.code = ERROR_NONE};
     struct live_seen seen = read_live_state(live);
 
-    if (!is_unchanged(&seen, &live->seen)) {
+    if (live->pause > 0) {
+        live->pause--;
+    } else if (!is_unchanged(&seen, &live->seen)) {
         live->seen = seen;
         live->quiet_ticks = 0;
         if (render(live, &error) == ERROR_NONE)
             send_to_all(live, buffer_slice(&live->events));
         else
             log_warn("live page: not updated", LOG_REASON(&error));
+        live->pause = (unsigned)(buffer_slice(&live->events).len / BYTES_PER_TICK);
     } else if (++live->quiet_ticks >= QUIET_TICKS_MAX) {
         live->quiet_ticks = 0;
         send_to_all(live, SLICE("event: quiet\ndata: {}\n\n"));

@@ -1,5 +1,5 @@
 // The event stream of the live page: open runs and jobs, and the state of the daemon, sent whenever something was
-// committed or the daemon's state has changed.
+// committed or the daemon's state has changed, once a second or, if they are large, less often.
 #ifndef GHATRACE_ADMIN_LIVE_H
 #define GHATRACE_ADMIN_LIVE_H
 
@@ -27,6 +27,7 @@ struct live {
     struct buffer events;  // rendered once for all subscribers
     struct live_seen seen; // at the last events
     unsigned quiet_ticks;
+    unsigned pause; // ticks until changes are sent: large events come less often
 };
 
 enum error_code live_init(struct live *live, struct net_loop *loop,

@@ -23,7 +23,7 @@ def large_run(jobs=500, steps=30, legs=400, failed=(77, 133, 301), **kinds):
     """A matrix of `legs`, and jobs of their own."""
     run = Run(age=3000, conclusion="failure" if failed else "success", **kinds)
     for i in range(jobs):
-        job = run.job(f"test (linux, 3.{i % 20}, shard {i // 20})" if i < legs else f"lint {i}", offset=1 + i % 50, queue=10 + i % 90,
+        job = run.job(f"test (linux, 3.{i % 20}, shard {i // 20})" if i < legs else f"lint {i}", offset=1 + i // 10, queue=10 + i % 90,
                       duration=300 + i, conclusion="failure" if i in failed else "success")
         plain, last = job.steps[1], job.steps[-1]
         job.steps = job.steps[:3]
@@ -49,7 +49,7 @@ class LargeRun(test_page.PageTest):
         return browser
 
     def names(self, browser):
-        return browser.run("return [...document.querySelectorAll('.job-box .name')].map((e) => e.innerText)")
+        return browser.run("return [...document.querySelectorAll('button.job .name')].map((e) => e.innerText)")
 
     def shown_part(self, browser):
         return browser.run("const p = new URLSearchParams(location.hash.split('?')[1]); return [p.get('from'), p.get('to')].map((s) => s && Number(s))")
@@ -107,7 +107,7 @@ class LargeRun(test_page.PageTest):
         browser.click("input[name=failed]")
         browser.wait("return document.querySelectorAll('.job-box').length === 3")
         self.assertIn("failed only (3)", browser.text(".job-tools"))
-        again = self.open_run("?failed&filter=shard+3")
+        again = self.open_run("?failed&filter=15+shard")
         again.wait("return document.querySelectorAll('.job-box').length === 1")
         self.assertTrue(again.run("return document.querySelector('input[name=failed]').checked"))
         again.type("input[name=filter]", " nothing")
@@ -144,7 +144,7 @@ class LargeRun(test_page.PageTest):
         browser.run("document.querySelector('button.job').focus()")
         browser.press("ArrowDown")
         self.assertEqual(browser.focused()[:9], "lint 401,")
-        self.assertRegex(browser.run("return document.activeElement.getAttribute('aria-description')"), r"^in the queue 11s, runner's start-up 3s, execution 11m \d\ds$")
+        self.assertRegex(browser.run("return document.activeElement.getAttribute('aria-description')"), r"^in the queue 51s, runner's start-up 3s, execution 11m \d\ds$")
         browser.press("End")
         self.assertEqual(browser.focused()[:9], "lint 499,")
 

@@ -141,7 +141,8 @@ class Now(PageTest):
         daemon.accept(*forty_runs(jobs=6))
         browser = self.page(daemon)
         browser.wait("return document.querySelectorAll('article.run').length === 40")
-        self.assertGreater(browser.run("return document.querySelectorAll('article.run .bar').length"), 200)
+        browser.run("for (const card of document.querySelectorAll('article.run')) card.scrollIntoView()")
+        browser.wait("document.querySelector('article.run:not(:has(.bar))')?.scrollIntoView(); return document.querySelectorAll('article.run .bar').length > 200")
 
     def test_the_page_finds_the_daemon_again_after_a_restart(self):
         daemon = self.new_daemon(admin_listen="127.0.0.1:0")

@@ -4,7 +4,11 @@ import {get, state} from "./model.js";
 import {pageOf, repository} from "./address.js";
 import {makeJobs} from "./jobs.js";
 import {makePools} from "./pools.js";
+import {whenSeen} from "./seen.js";
 import {fillRows, legend, sizeSwatches} from "./waterfall.js";
+
+const ROW_HEIGHT = 20; // of a job, at least
+const DRAWN = 10;      // runs whose jobs are drawn at once; those of others when they come near the screen
 
 function tile(title, key) {
   return el("div", {class: "tile", "data-tile": key}, el("dt", null, title), el("dd", null, "–"));
@@ -17,6 +21,7 @@ export function makeNow() {
   const reports = el("tbody");
   const reportBox = el("div", {class: "scroll"}, el("table", null, tableHead(["job"], ["run"], ["runner", "optional"], ["what became of it"], ["received", "number"]), reports));
   const none = el("div", {class: "empty"});
+  const known = new Map(), cards = whenSeen((card) => fillRun(card, known.get(card.dataset.key))); // runs, by page
   let shownWords = "", shownReports = "";
   const parts = {
     jobs: jobs.root,
@@ -29,23 +34,43 @@ export function makeNow() {
   const root = el("div", null, el("h1", null, "Now"), content);
   sizeSwatches(root);
 
-  function updateTiles({totals, pools: list}) {
-    const oldest = list.map((pool) => pool.oldest_queued_since).filter(Boolean).sort()[0];
+  function updateTiles({totals}) {
     for (const box of tiles.children) {
       const value = box.lastElementChild, key = box.dataset.tile;
       if (key === "oldest") {
         if (!value.firstElementChild) value.replaceChildren(el("span", {"data-since": "", "data-warn": ""}));
-        setSince(value.firstElementChild, oldest);
+        setSince(value.firstElementChild, totals.oldest_queued_since);
       } else setText(value, totals[key].toLocaleString());
     }
   }
 
-  function updateRuns(list, total) {
-    setText(parts.runs.querySelector("h2 span"), total > list.length ? `the newest ${list.length} of ${total}` : "");
-    keyed(runs, list, pageOf, (run) => el("article", {class: "run"}, el("h3", null,
+  const fillRun = (card, run) => fillRows(card.children[1], run);
+
+  // Jobs that are not in the list are in the run's own page.
+  function fillRest(card, run) {
+    const more = card.lastElementChild, left = (run.job_count || 0) - run.jobs.length;
+    more.hidden = left <= 0;
+    setText(more.firstElementChild, `${left.toLocaleString()} ${run.jobs.length > 0 ? "more " : ""}${left === 1 ? "job" : "jobs"}`);
+  }
+
+  function makeCard(run) {
+    const card = el("article", {class: "run"}, el("h3", null,
       el("a", {href: pageOf(run)}, name(run.workflow, "workflow"), run.run_number ? ` #${run.run_number}` : ""),
       el("span", {class: "dim"}, repository(run)), el("span", {class: "dim optional"}, name(run.title || run.branch, " ")),
-      el("span", {class: "dim right"}, ageOf(run.started_at))), el("div", {class: "rows"})), (card, run) => fillRows(card.lastElementChild, run));
+      el("span", {class: "dim right"}, ageOf(run.started_at))), el("div", {class: "rows"}), el("p", {class: "dim small more-jobs"}, el("a", {href: pageOf(run)})));
+    cards.watch(card);
+    return card;
+  }
+
+  function updateRuns(list, total) {
+    setText(parts.runs.querySelector("h2 span"), total > list.length ? `the newest ${list.length.toLocaleString()} of ${total.toLocaleString()}` : "");
+    known.clear();
+    for (const run of list) known.set(pageOf(run), run);
+    keyed(runs, list, pageOf, makeCard, (card, run) => {
+      fillRest(card, run);
+      card.children[1].style.minHeight = `${run.jobs.length * ROW_HEIGHT}px`; // whether they are drawn or not
+      if (cards.seen.has(card) || list.indexOf(run) < DRAWN) fillRun(card, run);
+    });
   }
 
   // The last hundred, as they were answered: one that was held may have found its job since.
@@ -83,7 +108,7 @@ export function makeNow() {
     name: "now", title: "now", root, update,
     tick() {
       pools.tick(state);
-      if (state.runs) state.runs.runs.forEach((run, i) => runs.children[i] && fillRows(runs.children[i].lastElementChild, run));
+      for (const card of cards.seen) if (known.has(card.dataset.key)) fillRun(card, known.get(card.dataset.key));
     },
   };
 }

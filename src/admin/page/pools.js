@@ -7,6 +7,7 @@ import {MEANING, busyWords, ceilingWords, counted, isInTrouble, isReached, start
 const ASK_MS = 5000;         // least time between two requests for pools
 const HISTORY_MS = 60000;    // and between two for the history of a pool: its slots are minutes
 const SHOWN = 8, CHARTS = 5; // pools that are not folded, and those of them with a chart
+const MOST = 100;            // pools of a part that unfolds
 const SILENCE = 300;         // seconds without a delivery after which the page says so, if jobs are queued
 const MANY = 10;             // queued jobs from which on one repository may fill a queue
 
@@ -74,16 +75,34 @@ function fillRow(row, pool) {
   replaceIfChanged(value("start"), startWords(pool));
 }
 
+// "and 1,900 more: 300 queued, 12 running"
+function andMore(all, shown) {
+  const sum = (key) => all.slice(shown.length).reduce((total, pool) => total + pool[key], 0);
+  return `and ${(all.length - shown.length).toLocaleString()} more: ${sum("queued").toLocaleString()} queued, ${sum("running").toLocaleString()} running`;
+}
+
 function makeOthers() {
   const rows = el("tbody"), summary = el("summary");
-  const root = el("details", {class: "others"}, summary, el("div", {class: "scroll", tabindex: "0", role: "group", "aria-label": "Other pools"}, el("table", null,
-    tableHead(["pool"], ["queued", "number"], ["oldest", "number"], ["running", "number"], ["for approval", "number optional"]), rows)));
+  const left = el("p", {class: "dim small"});
+  const root = el("details", {class: "others", ontoggle: fillRows}, summary, el("div", null, el("div", {class: "scroll", tabindex: "0", role: "group", "aria-label": "Other pools"}, el("table", null,
+    tableHead(["pool"], ["queued", "number"], ["oldest", "number"], ["running", "number"], ["for approval", "number optional"]), rows)), left));
+  let listed = [];
+
   function fill(pools, some) {
+    listed = pools;
     const sum = (key) => pools.reduce((total, pool) => total + pool[key], 0);
     const slow = pools.filter((pool) => pool.state === "waiting").length;
     setText(summary, `${counted(pools.length, some ? "other pool" : "pool")}: ${sum("queued").toLocaleString()} queued, ${sum("running").toLocaleString()} running${
       slow > 0 ? `; in ${slow} of them a job has waited for more than a minute` : ""}`);
-    keyed(rows, pools, (pool) => pool.pool, (pool) => el("tr", null, el("td", null, el("a", {href: poolPage(pool.pool)}, name(pool.pool)), " ",
+    fillRows();
+    root.hidden = pools.length === 0;
+  }
+
+  // Only while they are unfolded.
+  function fillRows() {
+    if (!root.open) return;
+    const shown = listed.slice(0, MOST);
+    keyed(rows, shown, (pool) => pool.pool, (pool) => el("tr", null, el("td", null, el("a", {href: poolPage(pool.pool)}, name(pool.pool)), " ",
       pool.groups.length > 0 ? el("span", {class: "dim small"}, "in ", name(pool.groups.join(", "))) : null), el("td", {class: "number"}),
     el("td", {class: "number"}, el("span", {"data-since": "", "data-warn": ""})), el("td", {class: "number"}), el("td", {class: "number optional"})), (row, pool) => {
       setText(row.children[1], pool.queued.toLocaleString());
@@ -91,7 +110,8 @@ function makeOthers() {
       setText(row.children[3], pool.running.toLocaleString());
       setText(row.children[4], pool.waiting.toLocaleString());
     });
-    root.hidden = pools.length === 0;
+    setText(left, listed.length > shown.length ? andMore(listed, shown) : "");
+    left.hidden = left.textContent === "";
   }
   return {root, fill};
 }
@@ -101,12 +121,12 @@ function makeOthers() {
 // `get(path)` requests. `changed()` is called when an answer has arrived. `update(state)` shows what is known.
 export function makePools(get, changed) {
   const title = el("p", {class: "scope"}), ceilings = el("div"), sent = el("p", {class: "sent"}), list = el("div", {class: "troubled"});
-  const more = el("details", {class: "others", hidden: true}, el("summary"), el("div", {class: "troubled"}));
+  const more = el("details", {class: "others", hidden: true, ontoggle: () => answer && fillFolded()}, el("summary"), el("div", null, el("div", {class: "troubled"}), el("p", {class: "dim small"})));
   const others = makeOthers(), key = el("p", {class: "dim small key"}, el("span", {class: "queued"}, "queued"), " ", el("span", {class: "running"}, "running"), " in the last hour");
   const heading = el("h2", null, "Pools in trouble");
   const root = el("section", {"aria-label": "Pools", class: "pools-now"}, el("div", {class: "summary"}, title, ceilings, sent), heading, list, more, key, others.root);
   const histories = new Map(); // by pool: {asked, chart}
-  let answer = null, failed = "", asked = 0, took = 0, isAsking = false;
+  let answer = null, folded = [], failed = "", asked = 0, took = 0, isAsking = false;
 
   async function ask() {
     if (isAsking || document.hidden || Date.now() - asked < Math.max(ASK_MS, 10 * took)) return;
@@ -145,12 +165,22 @@ export function makePools(get, changed) {
     if (row.lastElementChild.firstElementChild !== chart) row.lastElementChild.replaceChildren(...chart ? [chart] : []);
   }
 
+  const fillList = (parent, pools) => keyed(parent, pools, (pool) => pool.pool, makeRow, fillRow);
+
+  // Only while they are unfolded.
+  function fillFolded() {
+    const [rows, left] = more.lastElementChild.children, shown = folded.slice(0, MOST);
+    if (!more.open) return;
+    fillList(rows, shown);
+    setText(left, folded.length > shown.length ? andMore(folded, shown) : "");
+    left.hidden = left.textContent === "";
+  }
+
   function fillTroubled(troubled) {
-    const [open, folded] = [troubled.slice(0, SHOWN), troubled.slice(SHOWN)];
-    const fill = (parent, pools) => keyed(parent, pools, (pool) => pool.pool, makeRow, fillRow);
-    fill(list, open);
-    fill(more.lastElementChild, folded);
-    setText(more.firstElementChild, `${folded.length} more pools in trouble`);
+    folded = troubled.slice(SHOWN);
+    fillList(list, troubled.slice(0, SHOWN));
+    fillFolded();
+    setText(more.firstElementChild, `${folded.length.toLocaleString()} more ${folded.length === 1 ? "pool" : "pools"} in trouble`);
     more.hidden = folded.length === 0;
     heading.hidden = key.hidden = troubled.length === 0;
     for (const row of [...list.children].slice(0, CHARTS)) {
