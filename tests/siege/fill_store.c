@@ -1,8 +1,9 @@
 // Fills a store with open jobs and finished runs, as deliveries would, but without HTTP: a million in a minute.
 //
-//     fill_store FOLDER OPEN_JOBS FINISHED_RUNS [outbox | POOLS JOBS_OF_A_RUN]
+//     fill_store FOLDER OPEN_JOBS FINISHED_RUNS [outbox | POOLS JOBS_OF_A_RUN SECONDS]
 //
-// With `outbox`, the spans of the finished runs wait for a collector. The open jobs are of POOLS pools, in runs of JOBS_OF_A_RUN.
+// With `outbox`, the spans of the finished runs wait for a collector. The open jobs are of POOLS pools, in runs of
+// JOBS_OF_A_RUN, the oldest of them SECONDS ago.
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +30,7 @@ static size_t count;
 static struct engine *engine;
 static struct github_step steps[STEPS];
 static size_t step_count;
-static int64_t pools = 200, jobs_of_a_run = 10;
+static int64_t pools = 200, jobs_of_a_run = 10, spacing = NS_PER_MS;
 
 static void on_done(struct engine_task *task)
 {
@@ -151,7 +152,7 @@ static void fill(int64_t open_jobs, int64_t finished_runs)
         add_run(run_id, GITHUB_RUN_COMPLETED, start);
     }
     for (int64_t i = 0; i < open_jobs; i++) {
-        timestamp_ns created = now - (open_jobs - i) * NS_PER_MS;
+        timestamp_ns created = now - (open_jobs - i) * spacing;
         if (i % jobs_of_a_run == 0)
             add_run(++run_id, GITHUB_RUN_REQUESTED, created);
         add_job(run_id, job_id++, i % 4 == 0 ? GITHUB_JOB_IN_PROGRESS : GITHUB_JOB_QUEUED, created);
@@ -164,14 +165,15 @@ int main(int argc, char **argv)
     struct engine_options options = {.queue_max = 1, .batch_max = BATCH, .history = NS_PER_DAY};
     struct store *store;
     struct error error = {.code = ERROR_NONE};
-    if (argc == 6) {
+    if (argc == 7) {
         pools = strtoll(argv[4], NULL, 10);
         jobs_of_a_run = strtoll(argv[5], NULL, 10);
+        spacing = strtoll(argv[6], NULL, 10) * NS_PER_SECOND / (strtoll(argv[2], NULL, 10) + 1);
     }
-    if (argc < 4 || argc > 6 || (argc == 5 && strcmp(argv[4], "outbox") != 0) || pools < 1 ||
-        jobs_of_a_run < 1) {
+    if (argc < 4 || argc == 6 || argc > 7 || (argc == 5 && strcmp(argv[4], "outbox") != 0) ||
+        pools < 1 || jobs_of_a_run < 1) {
         fprintf(stderr, "usage: fill_store FOLDER OPEN_JOBS FINISHED_RUNS "
-                        "[outbox | POOLS JOBS_OF_A_RUN]\n");
+                        "[outbox | POOLS JOBS_OF_A_RUN SECONDS]\n");
         return 2;
     }
     options.has_exporter = argc == 5;

@@ -5,6 +5,9 @@ const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14
 const LEAST = 1; // second that is shown
 const DRAG = 5;  // pixels from which on a movement is a choice
 
+// The page's head covers what is scrolled below it: the axis stays under it, and what gets the focus is not hidden.
+new ResizeObserver(([{target}]) => document.documentElement.style.setProperty("--under", `${target.offsetHeight}px`)).observe(document.querySelector("header"));
+
 const number = (text) => text === null || text === "" || !Number.isFinite(Number(text)) ? null : Number(text);
 
 // `changed()` is called when another part is shown. Parts are in seconds since the start of the run.
@@ -72,7 +75,7 @@ export function makeAxis(parameters, changed) {
     full = whole;
     const now = part(), length = Math.max(LEAST, now.to - now.from), most = innerWidth < 640 ? 2 : 7; // labels that fit
     const step = STEPS.find((candidate) => length / candidate <= most) || Math.ceil(length / most / 86400) * 86400, marks = [];
-    for (let at = Math.ceil(now.from / step) * step; at < now.from + length; at += step) marks.push(at);
+    for (let at = Math.ceil(now.from / step) * step; at < now.from + length * (1 - 0.4 / most); at += step) marks.push(at);
     keyed(ticks, marks, (at) => at, (at) => el("span", null, at === 0 ? "0" : duration(at)), (tick, at) => {
       tick.style.left = `${(at - now.from) * 100 / length}%`;
     });

@@ -41,7 +41,7 @@ export function resultWords(detail, addressOf, open) {
   if (failed) return failureWords(failed, addressOf, open).filter(Boolean);
   if (FAILED.has(run.result)) {
     const why = jobs.length === 0 ? "none of its jobs is known" : "none of its jobs failed";
-    return [el("span", {class: "mark failure"}, "✗"), ` The run ${run.result === "timeout" ? "timed out" : "failed"}, but ${why} `, el("span", {class: "dim"}, link(run.url, "on GitHub"))];
+    return [el("span", {class: "mark failure"}, "✗"), ` The run ${run.result === "timeout" ? "timed out" : "failed"}, but ${why}`, el("span", {class: "dim"}, " · ", link(run.url, "on GitHub"))];
   }
   if (run.result !== "cancellation") return [];
   const count = (test) => jobs.filter((job) => test(job.result)).length;

@@ -54,7 +54,9 @@ function summaryOf(jobs) {
   if (created) phases.push({name: "queue", start: created, end: started || ended});
   if (started) phases.push({name: "execution", start: started, end: ended});
   const result = isOpen ? null : failed ? failed.result : jobs.every((job) => job.result === jobs[0].result) ? jobs[0].result : "success";
-  return {phases, result, state: isOpen ? "open" : "finished", created_at: created, ended_at: ended, critical: jobs.some((job) => job.critical)};
+  // The bar of a group is red if all of its jobs failed.
+  const bar = {phases, result: failed && jobs.every((job) => FAILED.has(job.result)) ? "failure" : null};
+  return {bar, phases, result, state: isOpen ? "open" : "finished", created_at: created, ended_at: ended, critical: jobs.some((job) => job.critical)};
 }
 
 // --- steps ----------------------------------------------------------------------------------------------------
@@ -104,7 +106,7 @@ function fillBars(box, job, scale) {
   set(track, {role: "img", "aria-label": describe(job) || total(job)});
   setText(queue, queueTime(job));
   setText(time, total(job));
-  fillTrack(track, job, scale);
+  fillTrack(track, job.bar || job, scale);
   if (!job.critical || !job.created_at || !job.ended_at) return;
   const at = (time) => Math.min(100, Math.max(0, (Date.parse(time) - scale.from) * 100 / scale.length));
   track.style.setProperty("--from", `${at(job.created_at)}%`);
@@ -228,9 +230,10 @@ export function makeJobList({parameters, ask, addressOf, changed}) {
       });
     }
     replaceIfChanged(about, facts(job));
-    const steps = of.steps || [], shown = steps.slice(0, chosen.job === job.job_id && chosen.step ? Infinity : of.most);
+    const steps = of.steps || [], isChosen = (step) => chosen.job === job.job_id && chosen.step === step.number;
+    const shown = steps.slice(0, Math.max(of.most, 1 + steps.findIndex((step) => isChosen(step) || FAILED.has(step.result))));
     keyed(list, shown.map((step, i) => ({step, i})), ({i}) => i, ({step}) => makeStep(step, () => choose(job, step)), (row, {step}) =>
-      fillStep(row, step, scale, addressOf(job, step), chosen.job === job.job_id && chosen.step === step.number));
+      fillStep(row, step, scale, addressOf(job, step), isChosen(step)));
     setText(words, of.error || (of.steps === null ? "The steps are asked for." : steps.length === 0 ? "No steps are known." : ""));
     words.hidden = words.textContent === "";
     button.hidden = shown.length === steps.length;

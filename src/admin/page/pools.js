@@ -27,7 +27,7 @@ function floodOf(queue) {
 // "1 dead, 3 at the ceiling"
 function countStates(pools) {
   return Object.keys(MEANING).map((key) => [pools.filter((pool) => pool.state === key).length, key === "ceiling" ? "at the ceiling" : key])
-    .filter(([count]) => count > 0).map(([count, words]) => `${count} ${words}`).join(", ");
+    .filter(([count]) => count > 0).map(([count, words]) => `${count.toLocaleString()} ${words}`).join(", ");
 }
 
 // One pool, one repository, the ceiling, or everything: {kind, words}.
@@ -46,8 +46,8 @@ function scopeOf({pools, ceilings}, troubled, queue) {
   const since = earliest(troubled);
   const when = since ? ["; the first since ", clock(since)] : [];
   if (active.length > 2 && troubled.length === active.length)
-    return {kind: "everything", words: [`Everything waits: all ${active.length} pools with jobs are in trouble: ${countStates(troubled)}`, ...when, "."]};
-  return {kind: "pools", words: [`${troubled.length} of ${counted(active.length, "pool")} with jobs are in trouble: ${countStates(troubled)}`, ...when, "."]};
+    return {kind: "everything", words: [`Everything waits: all ${active.length.toLocaleString()} pools with jobs are in trouble: ${countStates(troubled)}`, ...when, "."]};
+  return {kind: "pools", words: [`${troubled.length.toLocaleString()} of ${counted(active.length, "pool")} with jobs are in trouble: ${countStates(troubled)}`, ...when, "."]};
 }
 
 // --- rows -----------------------------------------------------------------------------------------------------
@@ -93,7 +93,7 @@ function makeOthers() {
     const sum = (key) => pools.reduce((total, pool) => total + pool[key], 0);
     const slow = pools.filter((pool) => pool.state === "waiting").length;
     setText(summary, `${counted(pools.length, some ? "other pool" : "pool")}: ${sum("queued").toLocaleString()} queued, ${sum("running").toLocaleString()} running${
-      slow > 0 ? `; in ${slow} of them a job has waited for more than a minute` : ""}`);
+      slow > 0 ? `; in ${slow.toLocaleString()} of them a job has waited for more than a minute` : ""}`);
     fillRows();
     root.hidden = pools.length === 0;
   }
