@@ -170,7 +170,7 @@ check: bootstrap format-check imports-check kinds-check release-check
 .PHONY: test-browser screenshots
 test-browser:
 	@scripts/bootstrap --all
-	$(SUBMAKE) $(BINARY)
+	$(SUBMAKE) $(BINARY) $(BUILD)/tests/siege/fill_store
 	@GHATRACE=$(BINARY) tests/browser/browse.py $(BROWSE)
 
 screenshots:

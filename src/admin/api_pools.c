@@ -18,7 +18,7 @@
 
 // --- jobs that currently wait for a runner, and for how long --------------------------------------
 
-static timestamp_ns oldest_queued(const struct queue_view *view)
+static timestamp_ns oldest_of_queued(const struct queue_view *view)
 {
     timestamp_ns oldest = TIMESTAMP_UNKNOWN;
     for (size_t i = 0; i < view->count; i++)
@@ -33,8 +33,8 @@ static void put_totals(struct json_out *json, const struct queue_view *view)
     json_out_count(json, "queued", view->totals[OPEN_JOB_QUEUED]);
     json_out_count(json, "running", view->totals[OPEN_JOB_RUNNING]);
     json_out_count(json, "open_runs", view->open_runs);
-    json_out_time(json, "oldest_queued_since", oldest_queued(view));
     json_out_close_object(json);
+    json_out_time(json, "oldest_queued_since", oldest_of_queued(view));
 }
 
 void api_put_pool_names(struct json_out *json, const struct pool *pool)

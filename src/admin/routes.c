@@ -197,7 +197,7 @@ static bool read_run_path(struct slice path, struct run_selector *question)
 }
 
 // 0: not given.
-static int64_t get_job(struct exchange *exchange)
+static int64_t get_job_id(struct exchange *exchange)
 {
     struct slice text = get_parameter(exchange, "job");
     long long number = 0;
@@ -216,7 +216,7 @@ static void handle_run(void *context, const struct admin_request *request,
     struct run_selector question = {.server = get_parameter(&exchange, "server")};
     const struct api_run_part part = {.failed_steps_only =
                                           get_choice(&exchange, "steps", "all", "failed"),
-                                      .job_id = get_job(&exchange)};
+                                      .job_id = get_job_id(&exchange)};
     if (exchange.code == ERROR_NONE && !read_run_path(request->path, &question))
         exchange.code =
             error_set(&exchange.error, ERROR_NOT_FOUND,

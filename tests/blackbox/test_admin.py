@@ -363,6 +363,9 @@ class Api(harness.BlackBoxTest):
         self.assertEqual(phases["queued"], [("queue", True)])
         self.assertEqual(phases["waiting"], [("waiting", True)])
         self.assertEqual(phases["running"], [("queue", False), ("startup", False), ("execution", True)])
+        run, = get_json(self.daemon, "/api/runs?state=open&jobs=2")["runs"]
+        self.assertEqual((run["job_count"], len(run["jobs"])), (3, 2))
+        self.assertEqual(get_json(self.daemon, "/api/queue?pools=none")["pools"], [])
 
     def test_one_run_is_shown_as_its_spans_are(self):
         path = f"/api/runs/{self.finished.run_id}/1"
@@ -380,6 +383,25 @@ class Api(harness.BlackBoxTest):
         self.assertEqual(names.count("runner.queue"), 2)
         for unknown in ("/api/runs/1/1", "/api/runs/x/1", f"/api/runs/{self.finished.run_id}/2", "/api/runs/", "/api/runs/1"):
             self.assertEqual(get(self.daemon, unknown).status, 404)
+
+    def test_of_a_run_the_failed_steps_or_one_job_can_be_asked_for(self):
+        daemon = self.new_daemon()
+        run = Run(age=300, conclusion="failure")
+        plain, failed = run.job("build"), run.job("test", conclusion="failure")
+        daemon.accept(*run.timeline())
+        path = f"/api/runs/{run.run_id}/1"
+        whole, part = get_json(daemon, path), get_json(daemon, path + "?steps=failed")
+        self.assertEqual([[step["conclusion"] for step in job["steps"]] for job in part["jobs"]], [[], ["failure"]])
+        self.assertEqual([job["step_count"] for job in part["jobs"]], [5, 5])
+        for job in part["jobs"] + whole["jobs"]:
+            del job["steps"]
+        self.assertEqual(part["jobs"], whole["jobs"])
+        one = get_json(daemon, f"{path}?job={failed.job_id}")
+        self.assertEqual([(job["name"], len(job["steps"])) for job in one["jobs"]], [("test", 5)])
+        self.assertEqual(one["run"], whole["run"])
+        self.assertEqual(get(daemon, f"{path}?job={plain.job_id + 10 ** 6}").status, 404)
+        for wrong in ("?job=x", "?job=-1", "?steps=none"):
+            self.assertEqual(get(daemon, path + wrong).status, 400)
 
     def test_a_run_without_an_attempt_is_its_newest_and_for_a_missing_attempt_the_stored_ones_are_named(self):
         daemon = self.new_daemon()

@@ -34,12 +34,12 @@ export function makeNow() {
   const root = el("div", null, el("h1", null, "Now"), content);
   sizeSwatches(root);
 
-  function updateTiles({totals}) {
+  function updateTiles({totals, oldest_queued_since: oldest}) {
     for (const box of tiles.children) {
       const value = box.lastElementChild, key = box.dataset.tile;
       if (key === "oldest") {
         if (!value.firstElementChild) value.replaceChildren(el("span", {"data-since": "", "data-warn": ""}));
-        setSince(value.firstElementChild, totals.oldest_queued_since);
+        setSince(value.firstElementChild, oldest);
       } else setText(value, totals[key].toLocaleString());
     }
   }

@@ -269,6 +269,62 @@ static void open_runs_show_jobs_in_every_phase(void **state)
     close_fixture(&f);
 }
 
+static void open_runs_have_as_many_jobs_as_are_asked_for(void **state)
+{
+    struct fixture f;
+    (void)state;
+    open_fixture(&f);
+    for (int64_t i = 0; i < 2 * (API_FULL_RUNS + 2); i++)
+        deliver(&f, scenario_job(100 + i, GITHUB_JOB_QUEUED, 4, 3, 3, -1), 7 + i / 2);
+    const char *text = runs(&f, (struct api_runs_query){.open = true, .limit = 100, .jobs = 1});
+    assert_int_equal(count_in(text, "\"run_number\""), API_FULL_RUNS + 2);
+    assert_int_equal(count_in(text, "\"job_id\""), API_FULL_RUNS);
+    assert_int_equal(count_in(text, "\"jobs\":[]"), 2);
+    text = runs(&f, (struct api_runs_query){.open = true, .limit = 100});
+    assert_int_equal(count_in(text, "\"job_id\""), 2 * (API_FULL_RUNS + 2));
+    close_fixture(&f);
+}
+
+static const char *run_part(struct fixture *f, struct api_run_part part)
+{
+    const struct run_selector question = {.run_id = SCENARIO_RUN_ID, .run_attempt = 1};
+    buffer_clear(&f->out);
+    assert_int_equal(api_render_run_part(call_at(f, scenario_at(100)), &question, &part),
+                     ERROR_NONE);
+    return text_of(f);
+}
+
+static void a_run_is_shown_without_most_steps_or_with_one_job(void **state)
+{
+    const struct github_step steps[] = {scenario_step(1, "Set up job", 8, 10, "success"),
+                                        scenario_step(2, "make", 10, 20, "failure"),
+                                        scenario_step(3, "Complete job", 20, 21, "success")};
+    struct scenario_delivery failed = scenario_job(2, GITHUB_JOB_COMPLETED, 61, 2, 6, 60);
+    struct scenario_delivery plain = scenario_job(3, GITHUB_JOB_COMPLETED, 61, 2, 6, 60);
+    struct fixture f;
+    (void)state;
+    open_fixture(&f);
+    failed.event.job.conclusion = SLICE("failure");
+    scenario_set_steps(&failed, steps, 3);
+    scenario_set_steps(&plain, steps, 1);
+    deliver(&f, failed, SCENARIO_RUN_ID);
+    deliver(&f, plain, SCENARIO_RUN_ID);
+    const char *text = run_part(&f, (struct api_run_part){.failed_steps_only = true});
+    assert_int_equal(count_in(text, "\"job_id\""), 2);
+    assert_int_equal(count_in(text, "\"number\":"), 1);
+    assert_non_null(strstr(text, "\"step_count\":3,\"steps\":[{\"number\":2,\"name\":\"make\""));
+    assert_non_null(strstr(text, "\"step_count\":1,\"steps\":[]"));
+    text = run_part(&f, (struct api_run_part){.job_id = 2});
+    assert_int_equal(count_in(text, "\"job_id\""), 1);
+    assert_int_equal(count_in(text, "\"number\":"), 3);
+    const struct run_selector question = {.run_id = SCENARIO_RUN_ID, .run_attempt = 1};
+    assert_int_equal(api_render_run_part(call_at(&f, scenario_at(100)), &question,
+                                         &(struct api_run_part){.job_id = 4}),
+                     ERROR_NOT_FOUND);
+    assert_non_null(strstr(f.error.message, "job 4: nothing of it is in run"));
+    close_fixture(&f);
+}
+
 static void a_run_is_shown_with_its_trace_and_both_attempts(void **state)
 {
     struct scenario_delivery second = scenario_job(9, GITHUB_JOB_QUEUED, 80, 79, 79, -1);
@@ -386,6 +442,12 @@ static void the_queue_is_filtered_by_state_and_labels_in_any_order(void **state)
     assert_true(strstr(text, "\"job_id\":\"4\"") < strstr(text, "\"job_id\":\"3\""));
     assert_true(strstr(text, "\"job_id\":\"3\"") < strstr(text, "\"job_id\":\"2\""));
     assert_non_null(strstr(text, "\"age_seconds\":61,"));
+    assert_non_null(
+        strstr(text, "\"oldest_queued_since\":\"2026-09-03T04:16:59.000Z\",\"pools\":[{"));
+    query.omits_pools = true;
+    buffer_clear(&f.out);
+    assert_int_equal(api_render_queue(call_at(&f, scenario_at(63)), &query), ERROR_NONE);
+    assert_non_null(strstr(text_of(&f), "\"pools\":[],\"jobs\":[{"));
     query.runner_labels = SLICE("linux,self-hosted,linux");
     query.state = SLICE("running");
     buffer_clear(&f.out);
@@ -846,6 +908,8 @@ int main(void)
         cmocka_unit_test(filters_match_substrings_ignoring_case),
         cmocka_unit_test(an_invalid_cursor_is_refused),
         cmocka_unit_test(open_runs_show_jobs_in_every_phase),
+        cmocka_unit_test(open_runs_have_as_many_jobs_as_are_asked_for),
+        cmocka_unit_test(a_run_is_shown_without_most_steps_or_with_one_job),
         cmocka_unit_test(a_run_is_shown_with_its_trace_and_both_attempts),
         cmocka_unit_test(without_an_attempt_the_newest_is_returned),
         cmocka_unit_test(the_error_for_a_missing_attempt_names_those_that_exist),
