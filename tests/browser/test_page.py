@@ -430,9 +430,9 @@ class Runs(PageTest):
     def test_a_run_is_unfolded_by_mouse_and_by_keyboard(self):
         browser = self.page(self.daemon, f"#/runs/{self.run_twice.run_id}/1")
         browser.wait("return document.querySelectorAll('.job-box').length === 5")
-        self.assertEqual(browser.text(".job-box .steps"), "")
+        self.assertEqual(browser.text(".job-box:first-child .steps"), "")
         browser.click(".job-box button.job")
-        browser.wait_for_text("Run actions/checkout@v4", ".job-box .steps")
+        browser.wait_for_text("Run actions/checkout@v4", ".job-box:first-child .steps")
         browser.press("ArrowDown", "Enter")
         browser.wait("return document.querySelectorAll('.steps').length === 3")  # with the failed job
         self.assertIn("test (3.12)", browser.focused())
