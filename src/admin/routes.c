@@ -64,15 +64,17 @@ static struct slice get_parameter(struct exchange *exchange, const char *name)
 }
 
 // A number of items.
-static size_t get_count(struct exchange *exchange, const char *name, size_t usual, size_t most)
+static size_t get_count(struct exchange *exchange, const char *name, size_t least, size_t usual,
+                        size_t most)
 {
     struct slice text = get_parameter(exchange, name);
     long long number;
     if (text.len == 0)
         return usual;
-    if (exchange->code == ERROR_NONE && (!slice_parse_int64(text, &number) || number < 0))
-        exchange->code =
-            error_set(&exchange->error, ERROR_USAGE, "%s: want a number from 0 to %zu", name, most);
+    if (exchange->code == ERROR_NONE &&
+        (!slice_parse_int64(text, &number) || number < (long long)least))
+        exchange->code = error_set(&exchange->error, ERROR_USAGE,
+                                   "%s: want a number from %zu to %zu", name, least, most);
     if (exchange->code != ERROR_NONE)
         return 0;
     return (unsigned long long)number < most ? (size_t)number : most;
@@ -80,7 +82,7 @@ static size_t get_count(struct exchange *exchange, const char *name, size_t usua
 
 static size_t get_limit(struct exchange *exchange, size_t usual, size_t most)
 {
-    return get_count(exchange, "limit", usual, most);
+    return get_count(exchange, "limit", 0, usual, most);
 }
 
 // True if the parameter is the second of two words; false if it is the first or absent.
@@ -183,7 +185,7 @@ static void handle_runs(void *context, const struct admin_request *request,
         .text = get_parameter(&exchange, "q"),
         .cursor = get_parameter(&exchange, "cursor"),
         .limit = get_limit(&exchange, API_RUNS_LIMIT, API_RUNS_LIMIT_MAX),
-        .jobs = get_count(&exchange, "jobs", API_OPEN_RUN_JOBS, API_OPEN_RUN_JOBS)};
+        .jobs = get_count(&exchange, "jobs", 1, API_OPEN_RUN_JOBS, API_OPEN_RUN_JOBS)};
     if (exchange.code == ERROR_NONE)
         exchange.code = api_render_runs(&exchange.call, &query);
     end_call(&exchange);

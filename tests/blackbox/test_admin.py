@@ -365,6 +365,7 @@ class Api(harness.BlackBoxTest):
         self.assertEqual(phases["running"], [("queue", False), ("startup", False), ("execution", True)])
         run, = get_json(self.daemon, "/api/runs?state=open&jobs=2")["runs"]
         self.assertEqual((run["job_count"], len(run["jobs"])), (3, 2))
+        self.assertEqual(get(self.daemon, "/api/runs?state=open&jobs=0").status, 400)
         self.assertEqual(get_json(self.daemon, "/api/queue?pools=none")["pools"], [])
 
     def test_one_run_is_shown_as_its_spans_are(self):

@@ -72,7 +72,8 @@ class LargeRun(test_page.PageTest):
         browser.click(".job-box.group button.job")
         browser.wait("return document.querySelectorAll('.job-box').length === 101")
         self.assertEqual(browser.run("return document.activeElement.getAttribute('aria-expanded')"), "false")
-        self.assertIn("400 jobs: 397 success, 3 failed", browser.focused())
+        self.assertIn("test", browser.focused())
+        self.assertEqual(browser.run("return [...document.activeElement.querySelectorAll('[role=img]')].map((e) => e.getAttribute('aria-label'))"), ["success", "failed"])
 
     def test_the_first_line_leads_to_the_failed_step_and_a_link_to_a_step_shows_it(self):
         failed = self.run_of_500.jobs[77]
@@ -166,6 +167,7 @@ class OpenRun(test_page.PageTest):
         browser.run("document.querySelector('input[name=filter]').focus(); window.first = document.querySelector('.job-box'); window.step = document.querySelector('.step-row')")
         browser.run("const h = document.querySelector('h1'); getSelection().setBaseAndExtent(h, 0, h, 1); document.querySelector('input[name=filter]').focus({preventScroll: true})")
         selected = browser.run("getSelection().selectAllChildren(document.querySelector('h1')); return String(getSelection())")
+        nodes = browser.run(NODES)
         for job in jobs[1:40]:
             daemon.accept(job.in_progress())
         browser.wait("return [...document.querySelectorAll('button.job')].filter((b) => b.getAttribute('aria-label').includes(', running,')).length >= 40")
@@ -177,6 +179,7 @@ class OpenRun(test_page.PageTest):
         browser.wait("return [...document.querySelectorAll('button.job')].filter((b) => b.getAttribute('aria-label').includes(', running,')).length === 60")
         self.assertEqual(browser.run("return document.activeElement.name"), "filter")
         self.assertEqual(browser.run("return document.activeElement.value"), "part")
+        self.assertLess(browser.run(NODES), nodes + 60 * 4)  # two more bars for each job
 
 
 class Failures(test_page.PageTest):
@@ -204,6 +207,29 @@ class Failures(test_page.PageTest):
         self.assertEqual(self.first_line(late), "✗ slow, timed out after 6m 00s · job on GitHub")
 
 
+    def test_a_job_of_a_thousand_steps_shows_some_and_what_failed(self):
+        run = large_run(jobs=1, steps=1000, legs=0, failed=())
+        run.conclusion, run.jobs[0].conclusion, run.jobs[0].steps[900].conclusion = "failure", "failure", "failure"
+        self.daemon.accept(*run.timeline())
+        browser = self.page(self.daemon, f"#/runs/{run.run_id}/1")
+        browser.wait("return document.querySelector('.step-row')")
+        self.assertEqual(browser.run("return document.querySelectorAll('.step-row').length"), 201)
+        self.assertIn(f"✗ {run.jobs[0].steps[900].number} ", browser.text(".step-row.failed"))
+        self.assertIn("799 more steps", browser.text(".steps > button"))
+        browser.click(".steps > button")
+        browser.wait("return document.querySelectorAll('.step-row').length === 1000")
+
+    def test_jobs_of_two_large_attempts_are_compared_the_failed_ones_first(self):
+        first = large_run(jobs=120, steps=4, legs=0, failed=(110,))
+        again = large_run(jobs=120, steps=4, legs=0, failed=(), run_id=first.run_id, attempt=2)
+        for run in (first, again):
+            self.daemon.accept(run.requested(), *(job.completed() for job in run.jobs), run.completed())
+        browser = self.page(self.daemon, f"#/runs/{first.run_id}/1")
+        browser.wait("return document.querySelectorAll('table.compare tbody tr').length === 100")
+        self.assertIn("lint 110", browser.text("table.compare tbody tr"))
+        self.assertIn("and 20 more jobs", browser.text("main"))
+
+
 class Incident(test_page.PageTest):
     def test_a_hundred_thousand_queued_jobs_and_500_runs_in_progress_stay_light(self):
         fill = pathlib.Path(os.environ["GHATRACE"]).with_name("tests") / "siege/fill_store"
@@ -214,7 +240,9 @@ class Incident(test_page.PageTest):
         browser.wait("return document.querySelectorAll('article.run').length === 50")
         self.assertEqual(browser.text("[data-tile=queued] dd"), "100,500")
         self.assertLess(browser.run(NODES), 6_000)
+        self.assertLessEqual(browser.run(test_page.LAYOUT_SHIFT), 0.1)
         browser.run("window.bytes = 0; const s = new EventSource('api/live'); for (const k of ['queue', 'runs', 'status']) s.addEventListener(k, (e) => { window.bytes += e.data.length; })")
+        browser.run("document.querySelector('article.run a').focus(); getSelection().selectAllChildren(document.querySelector('h1'))")
         run, began = Run(age=10), time.monotonic()
         daemon.accept(run.requested())
         for i in range(100):
@@ -222,8 +250,8 @@ class Incident(test_page.PageTest):
             time.sleep(0.03)
         browser.wait("return document.querySelector('[data-tile=queued] dd').innerText === '100,600'")
         self.assertLess(browser.run("return window.bytes") / (1 + time.monotonic() - began), 200_000)
+        self.assertEqual(browser.run("return [document.activeElement.closest('article').className, String(getSelection())]"), ["run", "Now"])
         self.assertLess(browser.run(NODES), 6_500)
-        self.assertLessEqual(browser.run(test_page.LAYOUT_SHIFT), 0.1)
         for details in ("2", "1"):
             browser.run("const d = [...document.querySelectorAll('details.others')][arguments[0] - 1]; if (d) d.open = true", int(details))
         time.sleep(0.5)

@@ -17,7 +17,7 @@ export function makeAxis(parameters, changed) {
   const root = el("div", {class: "row axis", "aria-hidden": "true"}, start, track, el("span", {class: "head queue-time"}, "queue"), el("span", {class: "head"}, "total"));
   const button = (text, title, act) => el("button", {class: "plain", type: "button", "aria-label": title, title, onclick: act}, text);
   const buttons = el("span", {class: "zoom", role: "group", "aria-label": "Zoom"}, button("−", "Zoom out", () => zoom(2)), button("+", "Zoom in", () => zoom(0.5)),
-    button("fit", "Show all of the time", () => show(null, null)));
+    button("fit", "fit: show all of the time", () => show(null, null)));
   let full = {from: serverNow(), length: 1000}, from = number(parameters.get("from")), to = number(parameters.get("to")), drag = null;
 
   const part = () => ({from: from === null ? 0 : from, to: to === null ? full.length / 1000 : to});

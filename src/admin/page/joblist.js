@@ -7,7 +7,7 @@ import {FAILED, FAULTS, MARKS, PHASES, describe, fillTrack, openState, place, sp
 
 const GROUP_FROM = 6;                // legs of a matrix that are one row
 const MOST_ROWS = 500;               // that are made before more are asked for
-const MOST_STEPS = 200;              // of one job
+const MOST_STEPS = 200;              // of one job, and failed ones
 const ORDER = {failure: 0, timeout: 0, error: 0, cancellation: 2, skip: 3}; // of legs; others between
 
 // --- groups ---------------------------------------------------------------------------------------------------
@@ -123,11 +123,13 @@ function fillTitle(button, job, words) {
   set(button, {"aria-label": `${words}, ${state}, ${total(job)}${job.critical ? ", on the critical path" : ""}`, "aria-description": describe(job) || null});
 }
 
+// Its name is what it shows, with words for the marks.
 function fillGroup(button, {jobs, summary}) {
-  const parts = counts(jobs), [, , of] = button.children, title = baseOf(jobs[0].name) || "(no name)";
-  fillTitle(button, summary, title);
-  replaceIfChanged(of, [`× ${jobs.length}: `, ...parts.map(([count, mark]) => el("span", {class: mark === "✗" ? "mark failure" : ""}, `${count} ${mark} `))]);
-  set(button, {"aria-label": `${title}, ${jobs.length} jobs: ${parts.map(([count, mark]) => `${count} ${MARK_WORDS[mark]}`).join(", ")}, ${total(summary)}${summary.critical ? ", on the critical path" : ""}`});
+  const [, , of] = button.children;
+  fillTitle(button, summary, baseOf(jobs[0].name) || "(no name)");
+  replaceIfChanged(of, [`× ${jobs.length}: `, ...counts(jobs).flatMap(([count, mark]) =>
+    [`${count} `, el("span", {role: "img", "aria-label": MARK_WORDS[mark], class: `mark${mark === "✗" ? " failure" : ""}`}, mark), " "])]);
+  set(button, {"aria-label": null, "aria-description": `${total(summary)}${summary.critical ? ", on the critical path" : ""}`});
 }
 const MARK_WORDS = {"✓": "success", "✗": "failed", "⊘": "cancelled", "–": "skipped", "·": "no result", "…": "not over"};
 
@@ -185,7 +187,7 @@ export function makeJobList({parameters, ask, addressOf, changed}) {
     none.hidden = all.length > 0;
     setText(none, isNarrowed ? "No job matches." : "No job is known.");
     more.hidden = all.length <= shown.length;
-    setText(more, `Show ${Math.min(MOST_ROWS, all.length - shown.length)} more of ${all.length - shown.length} rows`);
+    setText(more, `${(all.length - shown.length).toLocaleString()} more rows`);
   }
 
   // --- one row ---
@@ -225,19 +227,20 @@ export function makeJobList({parameters, ask, addressOf, changed}) {
     if (!old) {
       box.append(part);
       button.addEventListener("click", () => {
-        known.get(job.job_id).most = Infinity;
+        known.get(job.job_id).most += 5 * MOST_STEPS;
         update();
       });
     }
     replaceIfChanged(about, facts(job));
     const steps = of.steps || [], isChosen = (step) => chosen.job === job.job_id && chosen.step === step.number;
-    const shown = steps.slice(0, Math.max(of.most, 1 + steps.findIndex((step) => isChosen(step) || FAILED.has(step.result))));
-    keyed(list, shown.map((step, i) => ({step, i})), ({i}) => i, ({step}) => makeStep(step, () => choose(job, step)), (row, {step}) =>
+    const shown = steps.map((step, i) => ({step, i})).filter(({step, i}) => i < of.most || isChosen(step) || FAILED.has(step.result)).slice(0, of.most + MOST_STEPS);
+    const isMissing = of.steps !== null && chosen.job === job.job_id && chosen.step && !steps.some(isChosen);
+    keyed(list, shown, ({step, i}) => `${i} ${step.number}`, ({step}) => makeStep(step, () => choose(job, step)), (row, {step}) =>
       fillStep(row, step, scale, addressOf(job, step), isChosen(step)));
-    setText(words, of.error || (of.steps === null ? "The steps are asked for." : steps.length === 0 ? "No steps are known." : ""));
+    setText(words, of.error || (of.steps === null ? "The steps are asked for." : steps.length === 0 ? "No steps are known." : isMissing ? `No step ${chosen.step} is known.` : ""));
     words.hidden = words.textContent === "";
     button.hidden = shown.length === steps.length;
-    setText(button, `Show ${steps.length - shown.length} more steps`);
+    setText(button, `${(steps.length - shown.length).toLocaleString()} more steps`);
   }
 
   // --- steps are asked for once, and again when their job has changed ---
@@ -339,8 +342,10 @@ export function makeJobList({parameters, ask, addressOf, changed}) {
       update();
       scrollToChosen();
     },
+    // Ages grow where they are seen.
     tick() {
-      if (detail) update();
+      if (detail) scale = axis.fill(spanOf(detail.run, detail.jobs));
+      for (const box of seen) if (items.has(box.dataset.key)) fill(box, items.get(box.dataset.key));
     },
   };
 }

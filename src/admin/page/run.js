@@ -6,7 +6,8 @@ import {firstFailure, resultWords} from "./failure.js";
 import {makeJobList} from "./joblist.js";
 import {comparison, legend, sizeSwatches} from "./waterfall.js";
 
-const ASK_MS = 1000; // least time between two requests for a run that is in progress; more if they take long
+// Least time between two requests for a run that is in progress: for each of its jobs, and at all. More if they take long.
+const ASK_JOB_MS = 6, ASK_MS = 1000;
 const STEPS = "steps=failed"; // of each job only the one that failed: the others are asked for when it is unfolded
 
 export function makeRun(id, attempt, parameters) {
@@ -94,7 +95,7 @@ export function makeRun(id, attempt, parameters) {
     asked = Date.now();
     try {
       detail = await get(addressOf(id, attempt, server, STEPS));
-      wait = Math.max(ASK_MS, 10 * (Date.now() - asked));
+      wait = Math.max(ASK_MS, ASK_JOB_MS * detail.jobs.length, 10 * (Date.now() - asked));
       const missing = await jobs.show(detail, firstFailure(detail));
       words.replaceChildren();
       renderHead();

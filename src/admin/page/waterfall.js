@@ -73,9 +73,14 @@ export function fillRows(rows, run) {
 
 // --- attempts side by side ---
 
+const MOST_COMPARED = 100; // jobs; those that failed first
+
 // The same job has another id in each attempt, but the same name.
 export function comparison(details) {
-  const names = [...new Set(details.flatMap((detail) => detail.jobs.map((job) => job.name)))];
+  const byName = details.map((detail) => new Map([...detail.jobs].reverse().map((job) => [job.name, job])));
+  const hasFailed = (title) => byName.some((jobs) => jobs.has(title) && FAILED.has(jobs.get(title).result));
+  const all = [...new Set(details.flatMap((detail) => detail.jobs.map((job) => job.name)))];
+  const names = all.length > MOST_COMPARED ? [...all.filter(hasFailed), ...all.filter((title) => !hasFailed(title))].slice(0, MOST_COMPARED) : all;
   const longest = Math.max(1, ...details.flatMap((detail) => detail.jobs.map((job) => seconds(job.created_at, job.ended_at) || 0)));
   const cell = (job) => {
     if (!job) return el("td", {class: "dim"}, "–");
@@ -86,5 +91,6 @@ export function comparison(details) {
   };
   return el("div", {class: "scroll"}, el("table", {class: "compare"},
     tableHead(["job"], ...details.map((detail) => [`attempt ${detail.run.run_attempt}`])),
-    el("tbody", null, ...names.map((title) => el("tr", null, el("th", {scope: "row"}, name(title)), ...details.map((detail) => cell(detail.jobs.find((job) => job.name === title))))))));
+    el("tbody", null, ...names.map((title) => el("tr", null, el("th", {scope: "row"}, name(title)), ...byName.map((jobs) => cell(jobs.get(title))))))),
+  all.length > names.length ? el("p", {class: "dim small"}, `and ${(all.length - names.length).toLocaleString()} more jobs`) : null);
 }
