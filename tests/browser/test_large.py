@@ -8,6 +8,7 @@ import time
 
 import test_page
 from payloads import Run
+from webdriver import Browser
 
 NODES = "return document.querySelectorAll('*').length"
 RECEIVED = "return performance.getEntriesByType('resource').filter((entry) => entry.name.includes('/api/')).map((entry) => [entry.name.split('/api/')[1], entry.decodedBodySize])"
@@ -30,16 +31,34 @@ def large_run(jobs=500, steps=30, legs=400, failed=(77, 133, 301), **kinds):
     return run
 
 
-class LargeRun(test_page.PageTest):
+class OneBrowser(test_page.PageTest):
+    """One daemon and one browser for all tests of a class: each browser takes a second to start."""
+
     @classmethod
     def setUpClass(cls):
         cls.share_pair()
+        cls.browser = Browser()
+        cls.addClassCleanup(cls.browser.quit)
+
+    def page(self, daemon, path="", **kinds):
+        if kinds:
+            return super().page(daemon, path, **kinds)
+        self.addCleanup(self.no_complaints, self.browser)
+        self.browser.open("about:blank")
+        self.browser.open(f"http://127.0.0.1:{daemon.admin_address[1]}/{path}")
+        return self.browser
+
+
+class LargeRun(OneBrowser):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
         cls.run_of_500 = large_run()
         cls.daemon.accept(cls.run_of_500.requested(), *(job.completed() for job in cls.run_of_500.jobs), cls.run_of_500.completed())
 
     def open_run(self, query="", **kinds):
         browser = self.page(self.daemon, f"#/runs/{self.run_of_500.run_id}/1{query}", **kinds)
-        browser.wait("return document.querySelector('.job-box')")
+        browser.wait("return document.querySelector('.job-box')?.checkVisibility()")
         return browser
 
     def names(self, browser):
@@ -182,11 +201,7 @@ class OpenRun(test_page.PageTest):
         self.assertLess(browser.run(NODES), nodes + 60 * 4)  # two more bars for each job
 
 
-class Failures(test_page.PageTest):
-    @classmethod
-    def setUpClass(cls):
-        cls.share_pair()
-
+class Failures(OneBrowser):
     def first_line(self, run):
         self.daemon.accept(*run.timeline())
         browser = self.page(self.daemon, f"#/runs/{run.run_id}/1")
