@@ -5,6 +5,7 @@
 #include "ghatrace/base/log.h"
 #include "ghatrace/otlp/decode.h"
 #include "ghatrace/otlp/encode.h"
+#include "ghatrace/stats/commits.h"
 #include "ghatrace/stats/job_history.h"
 #include "ghatrace/stats/latency.h"
 #include "ghatrace/stats/open_runs.h"
@@ -119,6 +120,8 @@ enum error_code work_decode_run(struct engine_work *work, struct slice bytes, st
         return error_set(&work->error, ERROR_CORRUPT,
                          "stored run is damaged: it is stored under the key of another");
     run->is_listed = run->state.phase == RUN_OPEN;
+    if (run->is_listed)
+        run->commit = commit_id_of(run_names_of(&run->state).revision);
     run->is_stored = true;
     work_clamp_future_run_times(work, &run->state);
     return code;
@@ -315,6 +318,20 @@ static enum error_code update_open_runs(struct engine_work *work, struct work_ru
                    : open_runs_delete(work->stats, &listed, &work->error);
 }
 
+// The events of a run may name another commit than those of its jobs, which may have come first. A run whose root was
+// sent is in the list of finished runs, which has its commit.
+static enum error_code update_commit(struct engine_work *work, struct work_run *run)
+{
+    const struct stored_run listed = {run->state.run_id, run->state.run_attempt, run->key.trace};
+    const struct commit_id commit = commit_id_of(run_names_of(&run->state).revision);
+    if (run->state.phase != RUN_OPEN || commit_id_equals(&commit, &run->commit))
+        return ERROR_NONE;
+    enum error_code code = commits_delete(work->transaction, &run->commit, &listed, &work->error);
+    run->commit = commit;
+    return code == ERROR_NONE ? commits_put(work->transaction, &commit, &listed, &work->error)
+                              : code;
+}
+
 // Deletes the state, if there is one, and its deadline.
 static enum error_code drop_state(struct engine_work *work, const struct store_key *key,
                                   bool *is_stored, timestamp_ns *deadline)
@@ -367,6 +384,8 @@ static enum error_code note_run(struct engine_work *work, struct work_run *run)
 enum error_code work_save_run(struct engine_work *work, struct work_run *run)
 {
     enum error_code code = update_open_runs(work, run, run->state.phase == RUN_OPEN);
+    if (code == ERROR_NONE)
+        code = update_commit(work, run);
     if (code == ERROR_NONE && work->has_receiver)
         code = work_note_our_run(work, run);
     if (code == ERROR_NONE && is_note(&run->state))
@@ -491,7 +510,11 @@ enum error_code work_save_job(struct engine_work *work, const struct run_state *
 
 enum error_code work_delete_run(struct engine_work *work, struct work_run *run)
 {
+    const struct stored_run unlisted = {run->state.run_id, run->state.run_attempt, run->key.trace};
     enum error_code code = update_open_runs(work, run, false);
+    if (code == ERROR_NONE)
+        code = commits_delete(work->transaction, &run->commit, &unlisted, &work->error);
+    run->commit = (struct commit_id){.size = 0};
     if (code == ERROR_NONE)
         code = note_old_run(work, run);
     return code == ERROR_NONE ? store_delete_span(work->transaction, &run->key, &work->error)
@@ -696,6 +719,18 @@ static enum error_code extend_sent_root(struct engine_work *work, struct work_ru
     return code == ERROR_NONE ? extend_recent_entry(work, &key.trace, root) : code;
 }
 
+// The event that ends a run may be the first that names another commit.
+static enum error_code leave_other_commit(struct engine_work *work, struct work_run *run,
+                                          const struct run_sample *measure)
+{
+    const struct stored_run listed = {run->state.run_id, run->state.run_attempt, run->key.trace};
+    if (commit_id_equals(&run->commit, &measure->commit))
+        return ERROR_NONE;
+    enum error_code code = commits_delete(work->transaction, &run->commit, &listed, &work->error);
+    run->commit = measure->commit;
+    return code;
+}
+
 enum error_code work_add_records(struct engine_work *work, const struct trace_id *trace,
                                  struct work_run *run, struct work_job *job,
                                  const struct lifecycle_output *output)
@@ -708,6 +743,8 @@ enum error_code work_add_records(struct engine_work *work, const struct trace_id
             code = count_job(work, job, finished->job_sample);
         if (code == ERROR_NONE && finished->occupancy.exists && work->keeps_job_history)
             code = job_history_add(work->stats, &key, &finished->occupancy, &work->error);
+        if (code == ERROR_NONE && finished->run_sample != NULL)
+            code = leave_other_commit(work, run, finished->run_sample);
         if (code == ERROR_NONE && finished->run_sample != NULL)
             code = count_run(work, trace, finished);
         if (code != ERROR_NONE)

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "ghatrace/stats/commits.h"
 #include "ghatrace/stats/open_runs.h"
 #include "ghatrace/stats/pool.h"
 #include "ghatrace/stats/pool_minutes.h"
@@ -56,7 +57,9 @@ static enum error_code read_version(struct store_transaction *transaction,
         store_table_get(transaction, STORE_TABLE_STATS, version_key(), &found, error);
     if (code != ERROR_NONE)
         return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
-    if (slice_equals(found, slice_of_bytes(our_version, sizeof our_version)))
+    // Version 5 has the runs of commits in addition, which are added by themselves (commits.h).
+    if (slice_equals(found, slice_of_bytes(our_version, sizeof our_version)) ||
+        slice_equals(found, SLICE("\0\0\0\4")))
         *figures = FIGURES_OURS;
     else if (slice_equals(found, SLICE("\0\0\0\3")))
         *figures = FIGURES_3;
@@ -142,7 +145,7 @@ static enum error_code has_all(struct store_transaction *transaction, bool *has_
         return code;
     code = series_since(transaction, &since, error);
     *has_all_figures = code == ERROR_NONE && since != TIMESTAMP_UNKNOWN;
-    return code;
+    return *has_all_figures ? commits_are_complete(transaction, has_all_figures, error) : code;
 }
 
 enum error_code rebuild_is_done(struct store_transaction *transaction, bool *is_done,
@@ -196,6 +199,8 @@ static enum error_code begin_rebuild(struct stats *stats, enum stored_figures fi
         if (has_statistics(table) && (!is_known || is_of_open))
             code = store_table_clear(stats->transaction, (enum store_table)table, error);
     }
+    if (code == ERROR_NONE && !is_known) // as is the table of statistics, which has the progress
+        code = store_table_clear(stats->transaction, STORE_TABLE_COMMITS, error);
     for (int table = STORE_TABLE_POOL_WAITS; table <= STORE_TABLE_RUNNERS && code == ERROR_NONE;
          table++)
         code = store_table_clear(stats->transaction, (enum store_table)table, error);
@@ -353,7 +358,7 @@ enum error_code rebuild_continue(struct stats *stats, size_t max, bool *is_done,
     if (code == ERROR_NONE && stats->is_rebuilding && max > 0)
         code = write_cursor(stats, error);
     *is_done = code == ERROR_NONE && !stats->is_rebuilding;
-    return code;
+    return *is_done ? commits_continue(stats, max, is_done, error) : code;
 }
 
 // --- upgrade --------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
 #include "ghatrace/base/digest.h"
 #include "ghatrace/base/memory.h"
 #include "ghatrace/base/utf8.h"
+#include "ghatrace/stats/commits.h"
 #include "ghatrace/stats/open_runs.h"
 #include "ghatrace/stats/recent.h"
 #include "ghatrace/trace/ids.h"
@@ -556,8 +557,8 @@ enum error_code servers_list(struct store_transaction *transaction, struct arena
 
 // --- summary --------------------------------------------------------------------------------------
 // Encoding of a finished run's summary: varints of its numbers, its trace ID, its texts prefixed with their length.
-// The fields are listed once, for both directions. The server is last, and only present if it is not github.com:
-// older summaries have none.
+// The fields are listed once, for both directions. The server is last, and only present if it is not github.com, or if
+// the bytes of the commit's id follow it: older summaries have none.
 
 #define NUMBERS 6
 #define TEXTS 9
@@ -595,9 +596,19 @@ static enum error_code summary_encode(const struct run_sample *measure, struct b
     bytes_write(&writer, measure->trace.bytes, TRACE_ID_SIZE);
     for (size_t i = 0; i < TEXTS; i++)
         bytes_write_text(&writer, *texts[i]);
-    if (measure->server.len > 0)
+    if (measure->server.len > 0 || measure->commit.size > 0)
         bytes_write_text(&writer, measure->server);
+    if (measure->commit.size > 0)
+        bytes_write_text(&writer, slice_of_bytes(measure->commit.bytes, measure->commit.size));
     return writer.code;
+}
+
+static void read_commit_id(struct slice bytes, struct commit_id *commit)
+{
+    if (bytes.len != COMMIT_ID_SHA1_SIZE && bytes.len != COMMIT_ID_SHA256_SIZE)
+        return;
+    commit->size = (uint8_t)bytes.len;
+    memcpy(commit->bytes, bytes.data, bytes.len);
 }
 
 // Texts point into `bytes`. False: damaged.
@@ -618,6 +629,8 @@ static bool summary_decode(struct slice bytes, struct run_sample *measure)
         *texts[i] = bytes_read_text(&reader);
     if (!bytes_is_done(&reader))
         measure->server = bytes_read_text(&reader);
+    if (!bytes_is_done(&reader))
+        read_commit_id(bytes_read_text(&reader), &measure->commit);
     return bytes_is_done(&reader);
 }
 
@@ -685,7 +698,9 @@ enum error_code recent_put(struct stats *stats, const struct recent_place *place
     enum error_code code = summary_encode(measure, &stats->bytes);
     if (code != ERROR_NONE)
         return error_set(error, code, "encode summary: %s", error_code_text(code));
-    code = drop_earlier(stats, &place->trace, error);
+    code = commits_finish_run(stats->transaction, &place->trace, measure, error);
+    if (code == ERROR_NONE)
+        code = drop_earlier(stats, &place->trace, error);
     if (code == ERROR_NONE)
         code = store_table_put(stats->transaction, STORE_TABLE_RECENT,
                                slice_of_bytes(key, sizeof key), buffer_slice(&stats->bytes), error);
@@ -704,6 +719,14 @@ static enum error_code drop_recent(struct store_transaction *transaction,
         code = store_table_delete(transaction, STORE_TABLE_RECENT_BY_TRACE,
                                   slice_of_bytes(place + 8, TRACE_ID_SIZE), error);
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+static enum error_code forget_commit_of(struct store_transaction *transaction,
+                                        const uint8_t place[PLACE_SIZE], struct error *error)
+{
+    struct trace_id trace;
+    memcpy(trace.bytes, place + 8, TRACE_ID_SIZE);
+    return commits_forget_run(transaction, &trace, error);
 }
 
 enum error_code recent_expire(struct store_transaction *transaction, timestamp_ns before,
@@ -729,7 +752,9 @@ enum error_code recent_expire(struct store_transaction *transaction, timestamp_n
         if ((timestamp_ns)bytes_get_be64(entry.key.data) >= before)
             return ERROR_NONE;
         memcpy(place, entry.key.data, PLACE_SIZE);
-        code = drop_recent(transaction, place, error);
+        code = forget_commit_of(transaction, place, error);
+        if (code == ERROR_NONE)
+            code = drop_recent(transaction, place, error);
         if (code != ERROR_NONE)
             return code;
         (*dropped)++;
@@ -751,7 +776,9 @@ enum error_code recent_move(struct stats *stats, const struct trace_id *from,
     buffer_clear(&stats->bytes);
     if (buffer_append_slice(&stats->bytes, value) != ERROR_NONE)
         return error_set(error, ERROR_MEMORY, "move a summary: out of memory");
-    code = drop_recent(stats->transaction, place, error);
+    code = commits_forget_run(stats->transaction, from, error);
+    if (code == ERROR_NONE)
+        code = drop_recent(stats->transaction, place, error);
     memcpy(place + 8, to->bytes, TRACE_ID_SIZE);
     if (code == ERROR_NONE)
         code = store_table_put(stats->transaction, STORE_TABLE_RECENT,
@@ -760,7 +787,12 @@ enum error_code recent_move(struct stats *stats, const struct trace_id *from,
     if (code == ERROR_NONE)
         code = store_table_put(stats->transaction, STORE_TABLE_RECENT_BY_TRACE, slice_of_trace(to),
                                slice_of_bytes(place, 8), error);
-    return code;
+    struct recent_run moved;
+    if (code == ERROR_NONE)
+        code = recent_find(stats->transaction, to, &moved, error);
+    if (code != ERROR_NONE)
+        return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+    return commits_finish_run(stats->transaction, to, &moved.measure, error);
 }
 
 uint64_t recent_count(struct store_transaction *transaction)

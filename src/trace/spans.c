@@ -1039,6 +1039,7 @@ enum error_code sample_of_run(const struct run_state *run, const struct span *ro
         .end = root->end,
         .is_incomplete = is_incomplete,
         .trace = root->trace_id,
+        .commit = commit_id_of(names.revision),
     };
     *measure = made;
     return ERROR_NONE;

@@ -40,6 +40,7 @@ enum store_table {
     STORE_TABLE_POOL_HOURS,     // stats/pool_minutes.h
     STORE_TABLE_RUNNERS,        // stats/runners.h
     STORE_TABLE_NOTICES,        // src/notify/list.h
+    STORE_TABLE_COMMITS,        // stats/commits.h
     STORE_TABLE_COUNT,
 };
 

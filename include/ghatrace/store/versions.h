@@ -20,8 +20,9 @@
 //   figures 1   dea6e4c   each spelling of the runners' labels is a pool of its own
 //   figures 2   f437918   one pool for all spellings
 //   figures 3   72bf33c   one pool for all runner groups; rules name pools
-//   figures 4             series show which labels they have, and when they began; waits are counted when a job starts;
+//   figures 4   78508ee   series show which labels they have, and when they began; waits are counted when a job starts;
 //                         minutes and hours of pools
+//   figures 5             the runs of each commit, which the list of finished runs names
 //   notes 1     11056d7   six kinds (store.h)
 //   notes 2               when ARC assigned a job. More bytes in a kind, or another kind: raise it
 //
@@ -53,7 +54,7 @@
     X(JOB, 'J', "jobs", 1, 4)                                                                      \
     X(RUN, 'R', "runs", 1, 2)                                                                      \
     X(NOTE, 'N', "notes", 1, 2)                                                                    \
-    X(FIGURES, 'F', "figures", 1, 4)
+    X(FIGURES, 'F', "figures", 1, 5)
 
 #define STORE_KIND_NAME(name, letter, word, oldest, newest) STORE_KIND_##name,
 #define STORE_KIND_LAYOUTS(name, letter, word, oldest, newest)                                     \

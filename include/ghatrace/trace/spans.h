@@ -11,6 +11,7 @@
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/slice.h"
 #include "ghatrace/base/time.h"
+#include "ghatrace/trace/commit_id.h"
 #include "ghatrace/trace/policy.h"
 #include "ghatrace/trace/span.h"
 #include "ghatrace/trace/state.h"
@@ -188,6 +189,7 @@ struct run_sample {
     timestamp_ns end;
     bool is_incomplete; // made from its jobs, or of a run that never ended
     struct trace_id trace;
+    struct commit_id commit;
 };
 
 // Of a completed job. `*measure` becomes NULL for a job that is not counted because it was carried over from an
