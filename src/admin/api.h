@@ -87,6 +87,10 @@ enum error_code api_render_run_part(const struct api_call *call,
 enum error_code api_render_spans(const struct api_call *call,
                                  const struct run_selector *question) MUST_CHECK;
 
+// The runs of a commit, by the first digits of its SHA, and what it waited for; or the commits that begin with these digits.
+// ERROR_USAGE, ERROR_NOT_FOUND, with a message.
+enum error_code api_render_commit(const struct api_call *call, struct slice text) MUST_CHECK;
+
 // Queue times of the jobs of each pool, in all and by slots, up to now or in another time of the last 35 days. Reads in
 // transactions of its own (latency_view.h). ERROR_USAGE, with a message; ERROR_CLOSED: cancelled.
 struct api_latency_query {

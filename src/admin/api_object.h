@@ -30,6 +30,9 @@ enum error_code api_finish(struct json_out *json, struct error *error) MUST_CHEC
 
 // "unreadable": how many stored entries the transaction could not read.
 void api_put_unreadable(struct api_object *object);
+// The fields of a run, inside an object, and "jobs" without their steps (api_runs.c).
+void api_put_run_fields(struct api_object *object, const struct run_view *run);
+void api_put_run_jobs(struct json_out *json, const struct run_view *run);
 // A count, or null if it is not known.
 void api_put_known_count(struct json_out *json, const char *name, bool is_known, uint64_t count);
 // The labels of a text that labels_join() made: "a,b" as ["a","b"], "a\,b" as ["a,b"].

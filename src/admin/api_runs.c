@@ -44,6 +44,7 @@ static void put_run_fields(struct api_object *object, const struct run_view *run
     json_out_text(json, "workflow", run->workflow);
     json_out_text(json, "title", run->title);
     json_out_text(json, "branch", run->branch);
+    json_out_text(json, "sha", run->revision);
     json_out_text(json, "event", run->event_name);
     json_out_text(json, "actor", run->actor);
     json_out_text(json, "state", run->is_open ? SLICE("open") : SLICE("finished"));
@@ -144,6 +145,16 @@ static void put_run_jobs(struct json_out *json, const struct run_view *run,
         if (job_id == 0 || run->jobs[i].job_id == job_id)
             put_run_job(json, &run->jobs[i], listed);
     json_out_close_array(json);
+}
+
+void api_put_run_fields(struct api_object *object, const struct run_view *run)
+{
+    put_run_fields(object, run);
+}
+
+void api_put_run_jobs(struct json_out *json, const struct run_view *run)
+{
+    put_run_jobs(json, run, STEPS_NONE, 0);
 }
 
 // --- one run attempt ------------------------------------------------------------------------------

@@ -19,6 +19,7 @@
 #define HISTORY_SUFFIX SLICE("/history")
 #define JOBS_SUFFIX SLICE("/jobs")
 #define RUN_PREFIX "/api/runs/"
+#define COMMIT_PREFIX "/api/commits/"
 #define ROUTES_MAX 24
 
 struct view {
@@ -230,6 +231,17 @@ static void handle_run(void *context, const struct admin_request *request,
     end_call(&exchange);
 }
 
+static void handle_commit(void *context, const struct admin_request *request,
+                          struct admin_response *reply)
+{
+    const size_t prefix = sizeof COMMIT_PREFIX - 1;
+    const struct slice text = {request->path.data + prefix, request->path.len - prefix};
+    struct exchange exchange;
+    begin_call(context, request, reply, &exchange);
+    exchange.code = api_render_commit(&exchange.call, text);
+    end_call(&exchange);
+}
+
 static void handle_pools(void *context, const struct admin_request *request,
                          struct admin_response *reply)
 {
@@ -407,6 +419,7 @@ enum error_code view_create(struct net_loop *loop, const struct view_sources *so
     add_route(view, "/api/queue", handle_queue, view);
     add_route(view, "/api/runs", handle_runs, view);
     add_route(view, RUN_PREFIX, handle_run, view);
+    add_route(view, COMMIT_PREFIX, handle_commit, view);
     add_route(view, "/api/latency", handle_latency, view);
     view->routes[view->route_count - 1].is_slow = true;
     add_route(view, "/api/pools", handle_pools, view);

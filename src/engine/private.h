@@ -162,8 +162,8 @@ struct work_run {
     // that runs of its server have: key.trace but for states of older versions
     struct trace_id own_trace;
     struct run_state state;
-    bool is_listed; // in the list of open runs
-    bool is_stored; // stored as a state; else there is a note, or nothing
+    bool is_listed;          // in the list of open runs
+    bool is_stored;          // stored as a state; else there is a note, or nothing
     struct commit_id commit; // of an open run: whose runs it is among (stats/commits.h)
 };
 // What the list of jobs for ARC (arc_reports.c) has of a job. Slices as in the state.

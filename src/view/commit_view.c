@@ -9,7 +9,7 @@
 
 // --- order ----------------------------------------------------------------------------------------
 
-static int compare_numbers(int64_t a, int64_t b)
+static int compare_int64(int64_t a, int64_t b)
 {
     return (a > b) - (a < b);
 }
@@ -22,10 +22,10 @@ static int compare_commit_runs(const void *left, const void *right)
     if (order == 0)
         order = slice_compare(a->repository, b->repository);
     if (order == 0)
-        order = compare_numbers(a->start, b->start);
+        order = compare_int64(a->start, b->start);
     if (order == 0)
-        order = compare_numbers(a->run_id, b->run_id);
-    return order != 0 ? order : compare_numbers(a->run_attempt, b->run_attempt);
+        order = compare_int64(a->run_id, b->run_id);
+    return order != 0 ? order : compare_int64(a->run_attempt, b->run_attempt);
 }
 
 static int compare_groups(const void *left, const void *right)

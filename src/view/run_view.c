@@ -731,6 +731,10 @@ enum error_code run_view_from_recent(const struct recent_run *recent, struct are
         .job_count = measure->job_count,
         .trace = measure->trace,
     };
+    char commit[COMMIT_ID_TEXT_SIZE];
+    if (!arena_copy_slice(arena, slice_from_string(commit_id_text(&measure->commit, commit)),
+                          &view->revision))
+        return ERROR_MEMORY;
     return server_of_recent(recent, arena, &view->server);
 }
 

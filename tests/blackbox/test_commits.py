@@ -1,0 +1,182 @@
+"""All workflow runs of a commit in one answer, with what the commit waited for."""
+import gzip
+import json
+import pathlib
+import random
+import time
+
+import harness
+from payloads import Repository, Run
+from test_old_store import FIXTURES, PATIENT
+
+SHA = "4f2c1a9b7e2a4c53918d0e7f6ab5c4d3e2f1a0b9"
+
+
+def run_of(sha=SHA, start=0, length=100, **kinds):
+    """`start`: seconds after the push, which was twenty minutes ago."""
+    run = Run(started=run_of.push + start, **kinds)
+    run.head_sha, run.updated = sha, run.started + length
+    return run
+
+
+def a_push(sha=SHA):
+    """CI: build, then test; a fast check beside it; a deployment that CI triggers, and that needs an approval."""
+    run_of.push = int(time.time()) - 1200
+    ci, lint, deploy = (run_of(sha, workflow="CI", length=300), run_of(sha, start=1, workflow="Lint", length=60),
+                        run_of(sha, start=302, workflow="Deploy", length=500, event="workflow_run"))
+    ci.job("build", offset=2, queue=20, duration=98)          # 2 to 120
+    ci.job("docs", offset=2, queue=1, duration=30)
+    ci.job("test", offset=121, queue=60, duration=118)        # 121 to 299
+    lint.job("lint", offset=1, queue=5, duration=50)
+    deploy.job("deploy", offset=1, waited=400, queue=10, duration=80, environment="production")  # 303, 703, 713 to 793
+    return [ci, lint, deploy]
+
+
+def events_of(runs):
+    return [event for run in runs for event in run.timeline()]
+
+
+def without_now(answer):
+    return {key: value for key, value in answer.items() if key != "now"}
+
+
+class Commits(harness.BlackBoxTest):
+    def daemon(self, *runs, **settings):
+        daemon = self.new_daemon(self.new_collector(), **settings)
+        daemon.accept(*events_of(runs))
+        return daemon
+
+    def ask(self, daemon, sha=SHA, status=200):
+        answer = daemon.admin(f"/api/commits/{sha}")
+        self.assertEqual(answer.status, status, answer.text)
+        return json.loads(answer.body)
+
+    def finished(self, daemon, sha=SHA):
+        def answer():
+            found = self.ask(daemon, sha)
+            return found if found["state"] == "finished" else None
+        return harness.wait_until(answer, what="the commit's runs have ended")
+
+    def test_all_workflows_of_a_push_and_what_it_waited_for(self):
+        ci, lint, deploy = a_push()
+        answer = self.finished(self.daemon(ci, lint, deploy))
+        self.assertEqual(answer["commit"], {
+            "sha": SHA, "server": "github.com", "repository": ci.repository.full_name, "title": ci.display_title,
+            "branch": "main", "actor": "hubot", "event": "push"})
+        self.assertEqual([run["workflow"] for run in answer["runs"]], ["CI", "Lint", "Deploy"])
+        self.assertEqual([run["sha"] for run in answer["runs"]], [SHA] * 3)
+        self.assertEqual([[job["name"] for job in run["jobs"]] for run in answer["runs"]],
+                         [["build", "docs", "test"], ["lint"], ["deploy"]])
+        self.assertEqual((answer["state"], answer["result"], answer["duration_seconds"]), ("finished", "success", 802))
+        self.assertEqual((answer["others"], answer["more"], answer["unreadable"]), ([], False, 0))
+        waited = answer["waited_for"]
+        self.assertEqual((waited["workflow"], waited["run_id"]), ("Deploy", str(deploy.run_id)))
+        self.assertEqual([(link["workflow"], link["job"]) for link in waited["chain"]],
+                         [("CI", "build"), ("CI", "test"), ("Deploy", "deploy")])
+        self.assertEqual(waited["approval_seconds"], 400)
+        self.assertEqual(waited["queue_seconds"], 20 + 60 + 10)
+        self.assertEqual(sum(waited[part + "_seconds"] for part in ("approval", "queue", "startup", "execution", "other")), 802)
+        self.assertEqual(answer["runs"][1]["waited"]["queue_seconds"], 5)
+
+    def test_the_order_of_deliveries_does_not_matter(self):
+        runs = a_push()
+        wanted = without_now(self.finished(self.daemon(*runs)))
+        for seed in range(3):
+            events = events_of(runs)
+            random.Random(seed).shuffle(events)
+            daemon = self.new_daemon(self.new_collector())
+            daemon.accept(*events)
+            self.assertEqual(without_now(self.finished(daemon)), wanted)
+
+    def test_an_open_run_is_among_them_before_and_after_a_restart(self):
+        ci, lint, deploy = a_push()
+        daemon = self.daemon(ci, lint)
+        daemon.accept(deploy.requested(), deploy.jobs[0].queued(), deploy.jobs[0].waiting())
+        for how in ("stop", "kill"):
+            answer = self.ask(daemon)
+            self.assertEqual((answer["state"], answer["result"], answer["ended_at"]), ("open", None, None))
+            self.assertEqual([run["state"] for run in answer["runs"]], ["finished", "finished", "open"])
+            self.assertEqual(answer["waited_for"]["workflow"], "Deploy")
+            self.assertEqual(answer["waited_for"]["chain"][-1]["job"], "deploy")
+            self.assertGreater(answer["waited_for"]["approval_seconds"], 600)
+            daemon.restart(how)
+        daemon.accept(*deploy.timeline())
+        self.assertEqual(self.finished(daemon)["duration_seconds"], 802)
+
+    def test_only_the_newest_attempt_counts_and_the_others_are_listed(self):
+        ci, lint, _ = a_push()
+        ci.conclusion = ci.jobs[2].conclusion = "failure"
+        again = run_of(workflow="CI", run_id=ci.run_id, attempt=2, start=600, length=100)
+        again.job("test", queue=5, duration=90)
+        answer = self.finished(self.daemon(ci, lint, again))
+        self.assertEqual([(run["workflow"], run["run_attempt"], run["newest_attempt"]) for run in answer["runs"]],
+                         [("CI", 1, False), ("Lint", 1, True), ("CI", 2, True)])
+        self.assertEqual((answer["result"], answer["duration_seconds"]), ("success", 700))
+        self.assertEqual([(link["run_attempt"], link["job"]) for link in answer["waited_for"]["chain"]],
+                         [(1, None), (2, "test")])
+
+    def test_a_failure_is_the_result_while_others_still_run(self):
+        ci, lint, _ = a_push()
+        lint.conclusion = lint.jobs[0].conclusion = "failure"
+        daemon = self.daemon(lint)
+        daemon.accept(ci.requested(), ci.jobs[0].queued())
+        answer = self.ask(daemon)
+        self.assertEqual((answer["state"], answer["result"]), ("open", "failure"))
+
+    def test_scheduled_runs_of_the_commit_are_listed_and_do_not_count(self):
+        runs = a_push()
+        nightly = run_of(start=1000, workflow="Nightly", event="schedule", conclusion="failure")
+        answer = self.finished(self.daemon(*runs, nightly))
+        self.assertEqual([run["counted"] for run in answer["runs"]], [True, True, True, False])
+        self.assertEqual((answer["result"], answer["duration_seconds"]), ("success", 802))
+
+    def test_runs_of_a_fork_are_a_group_of_their_own(self):
+        runs = a_push()
+        fork = run_of(workflow="CI", repository=Repository("mona/rocket_engine"))
+        answer = self.finished(self.daemon(*runs, fork))
+        self.assertEqual(len(answer["runs"]), 3)
+        self.assertEqual([(other["commit"]["repository"], len(other["runs"])) for other in answer["others"]],
+                         [(fork.repository.full_name, 1)])
+
+    def test_a_commit_is_named_by_its_first_digits(self):
+        daemon = self.daemon(*a_push(), *a_push(sha=SHA[:9] + "0" * 31), *a_push(sha="ab" * 32))
+        for text in (SHA, SHA.upper(), SHA[:10], SHA[:39]):
+            self.assertEqual(self.ask(daemon, text)["commit"]["sha"], SHA)
+        self.assertEqual(self.ask(daemon, "ABABABA")["commit"]["sha"], "ab" * 32)
+        ambiguous = self.ask(daemon, SHA[:7])
+        self.assertIsNone(ambiguous["commit"])
+        self.assertEqual([commit["sha"] for commit in ambiguous["commits"]], [SHA[:9] + "0" * 31, SHA])
+        for text, status, words in ((SHA[:6], 400, "too short"), (SHA + "0" * 25, 400, "too long"), ("main", 400, "no commit"),
+                                    ("", 400, "too short"), (SHA[:7] + "%20", 400, "no commit"),
+                                    ("0" * 40, 404, "no run of it is in the store"), (SHA + "0", 404, "no run of it")):
+            self.assertIn(words, self.ask(daemon, text, status)["error"])
+
+    def test_what_is_no_sha_is_not_listed(self):
+        run_of.push = int(time.time()) - 1200
+        daemon = self.daemon(run_of(sha="main"), run_of(sha=SHA[:12]))
+        self.ask(daemon, SHA[:12], 404)
+
+    def test_many_runs_of_one_commit_are_read_in_part(self):
+        run_of.push = int(time.time()) - 1200
+        daemon = self.new_daemon(self.new_collector())
+        runs = [run_of(start=i % 100, run_id=10_000_000 + i) for i in range(210)]
+        daemon.accept(*(run.completed() for run in runs))
+        answer = self.finished(daemon)
+        self.assertEqual((len(answer["runs"]), answer["more"]), (200, True))
+        self.assertEqual({run["run_id"] for run in answer["runs"]}, {str(run.run_id) for run in runs[10:]})
+
+    def test_runs_of_an_older_store_are_found(self):
+        for folder in (path for path in FIXTURES.iterdir() if path.is_dir()):
+            daemon = self.new_daemon(start=False, **PATIENT, otlp_endpoint=None)
+            database = pathlib.Path(daemon.settings["db"])
+            database.mkdir()
+            (database / "data.mdb").write_bytes(gzip.decompress((folder / "data.mdb.gz").read_bytes()))
+            daemon.start()
+            for state in ("open", "finished"):
+                runs = json.loads(daemon.admin(f"/api/runs?state={state}").body)["runs"]
+                self.assertGreater(len(runs), 0)
+                for run in runs:
+                    self.assertEqual(run["sha"], f"{int(run['run_id']):040x}", (folder.name, run))
+                    found = self.ask(daemon, run["sha"])["runs"]
+                    self.assertIn((run["run_id"], run["run_attempt"]),
+                                  [(one["run_id"], one["run_attempt"]) for one in found])
