@@ -13,6 +13,7 @@
 #include "ghatrace/term/waterfall.h"
 #include "ghatrace/trace/ids.h"
 #include "server.h"
+#include "trace_commit.h"
 
 // --- ghatrace ids: the IDs of a run's spans, sent or not ------------------------------------------
 
@@ -326,9 +327,10 @@ static const struct command command_serve = {
 
 // --- ghatrace trace: one run attempt from the local store, as a waterfall -------------------------
 
-enum { FLAG_STEPS, FLAG_SERVER };
+enum { FLAG_STEPS, FLAG_SERVER, FLAG_COMMIT };
 
 static const struct flag trace_flags[] = {
+    [FLAG_COMMIT] = {"commit", NULL, "the number is a commit's SHA, also if a run has that number"},
     [FLAG_STEPS] = {"steps", NULL, "unfold the steps of the jobs"},
     [FLAG_SERVER] = {"server", "HOST",
                      "the run's server, if several servers have a run of that number"},
@@ -377,9 +379,12 @@ static int run_trace(struct cli_args *cli_args)
 {
     struct run_reference reference;
     struct error error;
+    if (trace_commit_is_named(cli_args->operands[0], cli_args->flags[FLAG_COMMIT] != NULL))
+        return trace_commit_run(cli_args);
     if (!run_reference_parse(slice_from_string(cli_args->operands[0]), &reference)) {
         error_set(&error, ERROR_USAGE,
-                  "trace: \"%.80s\" is no run: write its number, or the address of its page",
+                  "trace: \"%.80s\" is no run: write its number, or the address of its page; or a "
+                  "commit's SHA",
                   cli_args->operands[0]);
         return command_fail(&error);
     }
@@ -388,7 +393,10 @@ static int run_trace(struct cli_args *cli_args)
     int status = store_tool_open(cli_args, &config, &store);
     if (status != EXIT_OK)
         return status;
-    if (show_trace(cli_args, store, &config.engine.policy, &reference, &error) != ERROR_NONE)
+    enum error_code code = show_trace(cli_args, store, &config.engine.policy, &reference, &error);
+    if (code == ERROR_NOT_FOUND)
+        code = trace_commit_instead(cli_args, store, &config.engine.policy, &error);
+    if (code != ERROR_NONE)
         status = command_fail(&error);
     store_close(store);
     return status;
@@ -396,15 +404,21 @@ static int run_trace(struct cli_args *cli_args)
 
 static const struct command command_trace = {
     .name = "trace",
-    .operands = "RUN[/ATTEMPT]",
+    .operands = "RUN[/ATTEMPT] | SHA",
     .operands_min = 1,
     .operands_max = 1,
-    .summary = "a run's trace from the local store, as a waterfall",
-    .details = "RUN is a run's number, or the address of its page on GitHub. Without an attempt, "
-               "the newest\n"
-               "one is shown. What is open is drawn until now. Run numbers are unique within one "
-               "server only: a\n"
-               "number without --server means github.com's run, if there is one.\n",
+    .summary = "a run's trace from the local store, as a waterfall; all runs of a commit",
+    .details =
+        "RUN is a run's number, or the address of its page on GitHub. Without an attempt, "
+        "the newest\n"
+        "one is shown. What is open is drawn until now. Run numbers are unique within one "
+        "server only: a\n"
+        "number without --server means github.com's run, if there is one.\n"
+        "SHA is a commit's, at least its first 7 digits, or the address of its page: all its "
+        "runs are shown\n"
+        "under one axis, and what it waited for. Digits without a letter mean a run, and a "
+        "commit if there\n"
+        "is no such run, or with --commit.\n",
     .settings =
         OPTION_SET(STORE_TOOL_SETTINGS, [OPTION_ID_ID_SCHEME] = true, [OPTION_ID_JOB_GRACE] = true),
     .flags = trace_flags,

@@ -34,7 +34,8 @@ struct waterfall_picture {
     struct waterfall_layout layout;
     struct arena *scratch;
     bool steps;
-    duration_ns tick; // between two ticks of the axis; 0: the axis has no length
+    size_t job_indent; // below a row of their run
+    duration_ns tick;  // between two ticks of the axis; 0: the axis has no length
 };
 
 // --- texts of a waterfall -------------------------------------------------------------------------
@@ -708,7 +709,7 @@ static void paint_job(struct waterfall_picture *picture, const struct waterfall_
     if (!bar.is_thin)
         for (size_t i = bar.first; i < bar.end; i++)
             bar.cells[i] = job_cell(picture, job, i);
-    paint_bar_row(picture, &job->row, &bar, 0,
+    paint_bar_row(picture, &job->row, &bar, picture->job_indent,
                   job->job->has_queue && run_view_job_ran(job->job) ? job->job->queue : -1);
 }
 
@@ -780,7 +781,7 @@ static void sample_rows(struct waterfall_picture *picture)
         sample_row(layout, &waterfall->root, 0);
     for (size_t i = 0; i < waterfall->job_count; i++) {
         const struct waterfall_job *job = &waterfall->jobs[i];
-        sample_row(layout, &job->row, 0);
+        sample_row(layout, &job->row, picture->job_indent);
         if (job->job->has_queue)
             layout->queue_width = max_width(layout->queue_width, duration_width(job->job->queue));
         for (size_t j = 0; picture->steps && j < job->step_count; j++)
@@ -844,6 +845,58 @@ enum error_code waterfall_render(const struct run_view *view,
         return error_set(error, code, "draw a waterfall of %zu jobs: %s", view->count,
                          error_code_text(code));
     return ERROR_NONE;
+}
+
+// --- several runs under one axis ------------------------------------------------------------------
+
+// All rows of the runs, as jobs of one waterfall: for the columns, the axis and the legend.
+static bool join_runs(const struct waterfall *runs, size_t count, struct arena *scratch,
+                      struct waterfall *all)
+{
+    static const struct run_view_job no_job;
+    size_t rows = count;
+    for (size_t i = 0; i < count; i++)
+        rows += runs[i].job_count;
+    *all = (struct waterfall){.jobs = arena_allocate_array(scratch, rows, sizeof *all->jobs)};
+    if (all->jobs == NULL)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        const struct view_interval axis = runs[i].axis;
+        all->jobs[all->job_count++] = (struct waterfall_job){.row = runs[i].root, .job = &no_job};
+        for (size_t j = 0; j < runs[i].job_count; j++)
+            all->jobs[all->job_count++] = runs[i].jobs[j];
+        all->axis.start = timestamp_earliest_known(all->axis.start, axis.start);
+        all->axis.end = timestamp_later(all->axis.end, axis.end);
+    }
+    return true;
+}
+
+void waterfall_paint_runs(struct painter *painter, struct waterfall *runs, size_t count,
+                          struct arena *scratch)
+{
+    struct waterfall all;
+    struct waterfall_picture picture = {.painter = *painter,
+                                        .waterfall = &all,
+                                        .scratch = scratch,
+                                        .job_indent = WATERFALL_STEP_INDENT};
+    if (!join_runs(runs, count, scratch, &all)) {
+        painter_fail(painter, ERROR_MEMORY);
+        return;
+    }
+    waterfall_layout_rows(&picture);
+    waterfall_choose_tick(&picture);
+    waterfall_paint_axis(&picture);
+    for (size_t i = 0; i < count; i++) {
+        runs[i].axis = all.axis;
+        picture.waterfall = &runs[i];
+        paint_root(&picture);
+        for (size_t j = 0; j < runs[i].job_count; j++)
+            paint_job(&picture, &runs[i].jobs[j]);
+    }
+    picture.waterfall = &all;
+    painter_newline(&picture.painter);
+    waterfall_paint_legend(&picture);
+    *painter = picture.painter;
 }
 
 // --- reading and drawing a run --------------------------------------------------------------------

@@ -60,4 +60,10 @@ enum error_code waterfall_build(const struct run_view *view, timestamp_ns now, b
 // (each the last to finish before the next began). NULL if no job ran.
 const struct waterfall_job *waterfall_critical_job(const struct waterfall *waterfall);
 
+// Paints the runs, each as a row of its own with its jobs below it, under one axis, and a legend (waterfall.c). Sets their
+// axis.
+struct painter;
+void waterfall_paint_runs(struct painter *painter, struct waterfall *runs, size_t count,
+                          struct arena *scratch);
+
 #endif

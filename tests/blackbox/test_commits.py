@@ -180,3 +180,68 @@ class Commits(harness.BlackBoxTest):
                     found = self.ask(daemon, run["sha"])["runs"]
                     self.assertIn((run["run_id"], run["run_attempt"]),
                                   [(one["run_id"], one["run_attempt"]) for one in found])
+
+
+class CommitsInTheTerminal(harness.BlackBoxTest):
+    daemon, finished, ask = Commits.daemon, Commits.finished, Commits.ask
+
+    def trace(self, daemon, *arguments, columns="100"):
+        return daemon.command("trace", *arguments, env={"COLUMNS": columns, "LC_ALL": "C.UTF-8"})
+
+    def test_all_runs_of_a_commit_are_one_waterfall(self):
+        daemon = self.daemon(*a_push())
+        self.finished(daemon)
+        shown = self.trace(daemon, SHA[:12])
+        self.assertEqual((shown.returncode, shown.stderr), (0, ""))
+        lines = shown.stdout.splitlines()
+        self.assertEqual(lines[0], "acme/rocket_engine · commit 4f2c1a9b7e · success · 13m22s from the first start to the last end")
+        rows = [line[:10].rstrip() for line in lines if line.lstrip().startswith("✓")]
+        self.assertEqual(rows, ["✓ CI", "  ✓ build", "  ✓ docs", "  ✓ test", "✓ Lint", "  ✓ lint", "✓ Deploy", "  ✓ deploy"])
+        self.assertEqual(lines[-2:], [
+            "CI / build 1m58s → test 2m58s → Deploy / deploy 8m10s",
+            "waited for: approval 6m40s, the queue 1m30s, start-up 9s, execution 4m47s, between jobs 16s"])
+        self.assertLessEqual(max(map(len, self.trace(daemon, SHA, columns="60").stdout.splitlines())), 60)
+        page = f"https://github.com/acme/rocket_engine/commit/{SHA}#diff"
+        self.assertEqual(self.trace(daemon, page).stdout.splitlines()[0], lines[0])
+
+    def test_what_is_still_open_is_drawn_until_now(self):
+        ci, lint, _ = a_push()
+        daemon = self.daemon(lint)
+        daemon.accept(ci.requested(), ci.jobs[0].queued())
+        lines = self.trace(daemon, SHA).stdout.splitlines()
+        self.assertIn(" · still running · ", lines[0])
+        self.assertRegex(lines[-1], r"^waits for: the queue (19m|20m)")
+
+    def test_digits_mean_a_run_and_else_a_commit(self):
+        digits = "1234567890" * 4
+        run = Run(run_id=1234567, age=500)
+        runs = a_push(sha=digits)
+        daemon = self.daemon(run, *runs)
+        self.finished(daemon, digits)
+        self.assertIn("attempt 1", self.trace(daemon, "1234567").stdout.splitlines()[0])
+        for arguments in (["1234567", "--commit"], ["12345678"], [digits]):
+            self.assertIn("commit 1234567890", self.trace(daemon, *arguments).stdout.splitlines()[0], arguments)
+        self.assertIn("run 7654321: nothing of it", self.trace(daemon, "7654321").stderr)
+
+    def test_what_is_no_commit_is_refused(self):
+        other = SHA[:9] + "0" * 31
+        daemon = self.daemon(*a_push(), *a_push(sha=other))
+        self.finished(daemon)
+        shown = self.trace(daemon, SHA[:7])
+        self.assertEqual(shown.returncode, 2)
+        self.assertIn("2 commits begin with these digits", shown.stderr)
+        self.assertEqual([line.split()[0] for line in shown.stdout.splitlines()], [other, SHA])
+        for arguments, status, words in ((["abc12"], 2, "is no run"), (["--commit", "abc12"], 2, "too short"),
+                                         (["--commit", "main"], 2, "is no commit"), (["abcdef0"], 1, "no run of it"),
+                                         (["https://github.com/a/b/commit/main"], 2, "is no commit")):
+            shown = self.trace(daemon, *arguments)
+            self.assertEqual((shown.returncode, shown.stdout), (status, ""), arguments)
+            self.assertIn(words, shown.stderr)
+
+    def test_names_cannot_control_the_terminal(self):
+        runs = a_push()
+        runs[0].workflow, runs[2].jobs[0].name = "CI\x1b[31m", "deploy\x07\u202e"
+        daemon = self.daemon(*runs)
+        self.finished(daemon)
+        shown = self.trace(daemon, SHA).stdout
+        self.assertNotRegex(shown, "[\x00-\x09\x0b-\x1f\u202e]")
