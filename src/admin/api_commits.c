@@ -5,7 +5,7 @@
 #include "ghatrace/trace/spans.h"
 #include "ghatrace/view/commit_view.h"
 
-static void put_times(struct json_out *json, const struct commit_times *times)
+static void put_commit_times(struct json_out *json, const struct commit_times *times)
 {
     json_out_seconds(json, "approval_seconds", times->phases[PHASE_WAITING]);
     json_out_seconds(json, "queue_seconds", times->phases[PHASE_QUEUE]);
@@ -28,14 +28,14 @@ static void put_commit_run(struct api_object *object, const struct commit_run *r
     json_out_bool(json, "newest_attempt", run->is_newest);
     json_out_bool(json, "counted", run->is_counted);
     json_out_open_object(json, "waited");
-    put_times(json, &run->waited);
+    put_commit_times(json, &run->waited);
     json_out_close_object(json);
     api_put_run_jobs(json, &run->view);
     json_out_bool(json, "more_jobs", run->is_newest && run->has_more_jobs);
     json_out_close_object(json);
 }
 
-static void put_link(struct json_out *json, const struct commit_link *link)
+static void put_commit_link(struct json_out *json, const struct commit_link *link)
 {
     const struct run_view *run = &link->run->view;
     bool is_open = link->job != NULL ? link->job->ended_at == TIMESTAMP_UNKNOWN : run->is_open;
@@ -66,10 +66,10 @@ static void put_waited_for(struct json_out *json, const struct commit_group *gro
     json_out_id(json, "run_id", last->view.run_id);
     json_out_count(json, "run_attempt", (uint64_t)last->view.run_attempt);
     json_out_text(json, "workflow", last->view.workflow);
-    put_times(json, &group->waited);
+    put_commit_times(json, &group->waited);
     json_out_open_array(json, "chain");
     for (size_t i = 0; i < group->chain_count; i++)
-        put_link(json, &group->chain[i]);
+        put_commit_link(json, &group->chain[i]);
     json_out_close_array(json);
     json_out_close_object(json);
 }
