@@ -1,5 +1,6 @@
 // The live page. The address after '#' selects the view, so that each can be linked; views render from the model and are
 // updated when it changes.
+import {makeCommit} from "./commit.js";
 import {chooseUtc, set, setText, tickAll, timeZone} from "./dom.js";
 import {showHealth, showTroubles} from "./health.js";
 import {makeLatency} from "./latency.js";
@@ -24,6 +25,7 @@ const ROUTES = [
   [/^\/runs$/, (match, parameters) => makeRuns(parameters)],
   [/^\/runs\/(\d+)\/(\d+)$/, (match, parameters) => makeRun(match[1], match[2], parameters)],
   [/^\/pools\/(.+)$/, (match, parameters) => makePool(match[1], parameters)],
+  [/^\/commits\/([0-9A-Za-z]+)$/, (match, parameters) => makeCommit(match[1], parameters)],
   [/^\/latency$/, (match, parameters) => makeLatency(parameters)],
 ];
 

@@ -2,6 +2,7 @@
 import {clockTime, duration, el, keyed, link, name, replaceIfChanged, resultWord, setSince} from "./dom.js";
 import {failure, get} from "./model.js";
 import {addressOf, pageOf, remember, repository} from "./address.js";
+import {commitLink} from "./commit.js";
 import {firstFailure, resultWords} from "./failure.js";
 import {makeJobList} from "./joblist.js";
 import {comparison, legend, sizeSwatches} from "./waterfall.js";
@@ -62,9 +63,9 @@ export function makeRun(id, attempt, parameters) {
       delete took.dataset.since;
       took.textContent = duration(run.duration_seconds);
     }
-    const state = isOpen ? "in progress" : resultWord(run.result), about = [run.event, run.branch, run.actor && `by ${run.actor}`, `started ${clockTime(run.started_at)}`].filter(Boolean);
+    const state = isOpen ? "in progress" : resultWord(run.result), about = [run.event, run.branch, commitLink(run.sha) && run.sha, run.actor && `by ${run.actor}`, `started ${clockTime(run.started_at)}`].filter(Boolean);
     if (parts.state.dataset.shown !== JSON.stringify([state, about])) {
-      parts.state.replaceChildren(el("span", {class: `state ${isOpen ? "running" : run.result || ""}`}, state), " in ", took, ...about.flatMap((part) => [" · ", name(part)]));
+      parts.state.replaceChildren(el("span", {class: `state ${isOpen ? "running" : run.result || ""}`}, state), " in ", took, ...about.flatMap((part) => [" · ", part === run.sha ? commitLink(part) : name(part)]));
       parts.state.dataset.shown = JSON.stringify([state, about]);
     }
     if (code.textContent !== run.trace_id) {
