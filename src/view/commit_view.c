@@ -111,19 +111,20 @@ static void reverse_links(struct commit_link *links, size_t count)
     }
 }
 
-// What of the phases is after `*begun`, which moves to their end.
-static void measure_link(struct commit_link *link, timestamp_ns *begun)
+// What of the phases is in the rest of the time, which then begins at their end.
+static void measure_link(struct commit_link *link, struct view_interval *rest)
 {
     for (size_t i = 0; link->job != NULL && i < PHASE_COUNT; i++) {
         struct view_interval phase = link->job->phases[i];
         if (phase.start == TIMESTAMP_UNKNOWN)
             continue;
         timestamp_ns end = phase.end == TIMESTAMP_UNKNOWN ? link->time.end : phase.end;
-        timestamp_ns start = timestamp_later(phase.start, *begun);
+        timestamp_ns start = timestamp_later(phase.start, rest->start);
+        end = timestamp_earlier(end, rest->end);
         if (end <= start)
             continue;
         link->times.phases[i] = end - start;
-        *begun = end;
+        rest->start = end;
     }
 }
 
@@ -132,15 +133,16 @@ static struct commit_times divide(struct commit_link *links, size_t count,
                                   struct view_interval whole)
 {
     struct commit_times times = {.other = whole.end - whole.start};
-    timestamp_ns begun = whole.start;
+    struct view_interval rest = whole;
+    if (whole.start == TIMESTAMP_UNKNOWN)
+        return (struct commit_times){.other = 0};
     for (size_t i = 0; i < count; i++) {
-        measure_link(&links[i], &begun);
+        measure_link(&links[i], &rest);
         for (size_t phase = 0; phase < PHASE_COUNT; phase++) {
             times.phases[phase] += links[i].times.phases[phase];
             times.other -= links[i].times.phases[phase];
         }
     }
-    times.other = times.other > 0 ? times.other : 0;
     return times;
 }
 

@@ -166,7 +166,7 @@ function makeGroup(heading, unfolded, onFold) {
     waited.hidden = !parts;
     chain.hidden = !group.waited_for;
     if (!group.waited_for) return;
-    setText(waited, `${group.state === "open" ? "It waits for" : "It waited for"}: ${parts}.`);
+    setText(waited, group.waited_for.chain.some((step) => step.job_id) ? `${group.state === "open" ? "It waits for" : "It waited for"}: ${parts}.` : "None of its jobs is known.");
     replaceIfChanged(chain, ["Along: ", ...chainOf(group), el("span", {class: "dim"}, " (underlined below): what has to get shorter.")]);
   }
 
@@ -193,7 +193,8 @@ function choices(answer) {
 
 export function makeCommit(sha, parameters) {
   const words = el("div"), sections = el("div"), more = el("p", {class: "dim small", hidden: true}, "This commit has more runs: only the newest are shown."), chart = el("div", {hidden: true}, legend());
-  const root = el("div", null, words, sections, more, chart), groups = [], given = parameters.get("open");
+  const several = el("p", {hidden: true});
+  const root = el("div", null, words, several, sections, more, chart), groups = [], given = parameters.get("open");
   const unfolded = new Set((given || "").split(",").filter(Boolean));
   let answer = null, isFirst = given === null, asked = 0, isAsking = false;
   sizeSwatches(root);
@@ -222,6 +223,8 @@ export function makeCommit(sha, parameters) {
       }
       groups[i].fill(group);
     });
+    several.hidden = groups.length < 2;
+    setText(several, `${groups.length} repositories have runs of this commit: ${all().map((group) => group.commit.repository).join(", ")}.`);
     chart.hidden = false;
     more.hidden = !answer.more;
   }
