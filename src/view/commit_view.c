@@ -306,33 +306,41 @@ struct commit_loader {
     size_t jobs;
 };
 
-static bool has_newer_attempt(const struct commit_loader *loader, const struct run_view *run)
+// Of this run; `server` NULL: of a run with this id, whose server is known only when it has been read.
+static bool has_newer_attempt(const struct commit_loader *loader, int64_t run_id,
+                              const struct slice *server)
 {
     for (size_t i = 0; i < loader->count; i++)
-        if (loader->runs[i].run_id == run->run_id &&
-            slice_equals(loader->runs[i].server, run->server))
+        if (loader->runs[i].run_id == run_id &&
+            (server == NULL || slice_equals(loader->runs[i].server, *server)))
             return true;
     return false;
 }
 
-// The server of a run is known only when it has been read.
+static enum error_code load_run_of_commit(const struct commit_loader *loader,
+                                          const struct stored_run *place, bool with_jobs,
+                                          struct run_view *run)
+{
+    struct run_view_limits limits = *loader->limits;
+    limits.steps = false;
+    limits.jobs = with_jobs ? COMMIT_VIEW_JOBS - loader->jobs : 0;
+    return run_view_load(loader->reader, place, &limits, run);
+}
+
 static enum error_code add_run_of_commit(struct commit_loader *loader,
                                          const struct stored_run *place)
 {
-    struct run_view_limits limits = *loader->limits;
     struct run_view *run = &loader->runs[loader->count];
-    limits.jobs = 0;
-    limits.steps = false;
-    enum error_code code = run_view_load(loader->reader, place, &limits, run);
+    bool is_newest = !has_newer_attempt(loader, place->run_id, NULL);
+    enum error_code code = load_run_of_commit(loader, place, is_newest, run);
+    if (code == ERROR_NONE && !is_newest &&
+        !has_newer_attempt(loader, place->run_id, &run->server)) // it is another server's
+        code = load_run_of_commit(loader, place, true, run);
     if (code != ERROR_NONE)
         return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
-    if (!has_newer_attempt(loader, run) && loader->jobs < COMMIT_VIEW_JOBS) {
-        limits.jobs = COMMIT_VIEW_JOBS - loader->jobs;
-        code = run_view_load(loader->reader, place, &limits, run);
-    }
     loader->jobs += run->count;
     loader->count++;
-    return code;
+    return ERROR_NONE;
 }
 
 static enum error_code load_runs_of_commit(struct commit_loader *loader,
