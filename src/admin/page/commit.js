@@ -196,7 +196,7 @@ export function makeCommit(sha, parameters) {
   const several = el("p", {hidden: true});
   const root = el("div", null, words, several, sections, more, chart), groups = [], given = parameters.get("open");
   const unfolded = new Set((given || "").split(",").filter(Boolean));
-  let answer = null, isFirst = given === null, asked = 0, isAsking = false;
+  let answer = null, isFirst = given === null, asked = 0, isAsking = false, isWanted = false;
   sizeSwatches(root);
 
   const all = () => answer && answer.commit ? [answer, ...answer.others] : [];
@@ -232,6 +232,7 @@ export function makeCommit(sha, parameters) {
   async function load() {
     if (isAsking || Date.now() - asked < ASK_AGAIN_MS) return;
     isAsking = true;
+    isWanted = false;
     try {
       answer = await get(`api/commits/${encodeURIComponent(sha)}`);
       words.replaceChildren();
@@ -245,11 +246,12 @@ export function makeCommit(sha, parameters) {
 
   load();
   return {name: "runs", title: `commit ${sha.slice(0, 7)}`, root, isFinished: () => answer ? isOver() || !answer.commit : undefined, update() {
-    if (answer && answer.commit && !isOver()) load();
+    isWanted = answer !== null && answer.commit !== null && !isOver();
+    if (isWanted) load();
   }, tick() {
     all().forEach((group, i) => {
       if (group.state === "open") groups[i].fillRows(group);
     });
-    if (answer && answer.commit && !isOver()) load();
+    if (isWanted) load(); // what came too soon after the request before
   }};
 }
