@@ -302,7 +302,8 @@ enum error_code api_render_spans(const struct api_call *call, const struct run_s
 // --- runs, open and finished, the newest first ----------------------------------------------------
 
 #define RUN_ARENA_BLOCK_BYTES ((size_t)64 * 1024)
-#define CURSOR_SIZE (16 + 2 * TRACE_ID_SIZE)
+#define OLD_CURSOR_SIZE (16 + 2 * TRACE_ID_SIZE)
+#define CURSOR_SIZE (1 + OLD_CURSOR_SIZE)
 #define NEXT_MAX 96 // two numbers of 19 digits and a trace
 
 struct listing {
@@ -362,20 +363,24 @@ static bool is_list_full(const struct listing *listing)
 
 static void write_finished_cursor(const struct recent_place *place, char text[NEXT_MAX])
 {
-    snprintf(text, NEXT_MAX, "%016" PRIx64, (uint64_t)place->at);
-    hex_encode(place->trace.bytes, TRACE_ID_SIZE, text + 16);
+    snprintf(text, NEXT_MAX, "e%016" PRIx64, (uint64_t)place->at);
+    hex_encode(place->trace.bytes, TRACE_ID_SIZE, text + 1 + 16);
     text[CURSOR_SIZE] = '\0';
 }
 
-static bool read_finished_cursor(struct slice cursor, struct recent_place *place)
+// "e", then a place by ends. Without the "e": one of an older version, by when the run was sent.
+static bool read_finished_cursor(struct slice cursor, struct recent_place *place, bool *is_old)
 {
     static const struct trace_id none;
     uint8_t bytes[8];
     uint64_t at = 0;
     *place = (struct recent_place){0};
+    *is_old = cursor.len == OLD_CURSOR_SIZE;
     if (cursor.len == 0)
         return true;
-    if (cursor.len != CURSOR_SIZE || !hex_decode(cursor.data, 16, bytes, sizeof bytes) ||
+    if (cursor.len == CURSOR_SIZE && cursor.data[0] == 'e')
+        cursor = slice_skip(cursor, 1);
+    if (cursor.len != OLD_CURSOR_SIZE || !hex_decode(cursor.data, 16, bytes, sizeof bytes) ||
         !hex_decode(cursor.data + 16, 2 * TRACE_ID_SIZE, place->trace.bytes, TRACE_ID_SIZE))
         return false;
     for (size_t i = 0; i < sizeof bytes; i++)
@@ -385,23 +390,41 @@ static bool read_finished_cursor(struct slice cursor, struct recent_place *place
     return place->at > 0 || (at == 0 && memcmp(&place->trace, &none, sizeof none) == 0);
 }
 
+// Where the list begins.
+static enum error_code find_finished_place(const struct listing *listing,
+                                           struct recent_place *place)
+{
+    const struct view_reader *reader = &listing->object.reader;
+    struct recent_run run;
+    bool is_old;
+    if (!read_finished_cursor(listing->query->cursor, place, &is_old))
+        return error_set(reader->error, ERROR_USAGE, "cursor: not valid");
+    if (!is_old || place->at == 0)
+        return ERROR_NONE;
+    enum error_code code = recent_find(reader->transaction, &place->trace, &run, reader->error);
+    if (code == ERROR_NONE)
+        *place = recent_end_place(&run);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
 static enum error_code list_finished(struct listing *listing)
 {
     struct recent_place place;
-    if (!read_finished_cursor(listing->query->cursor, &place))
-        return error_set(listing->object.reader.error, ERROR_USAGE, "cursor: not valid");
+    enum error_code code = find_finished_place(listing, &place);
+    if (code != ERROR_NONE)
+        return code;
     for (size_t looked_at = 0; looked_at < API_RUNS_LOOKED_AT; looked_at++) {
         struct recent_run recent;
         struct run_view run;
         if (is_list_full(listing))
             break;
-        enum error_code code = recent_seek_older(listing->object.reader.transaction, &place,
-                                                 &recent, listing->object.reader.error);
+        code = recent_seek_ended_before(listing->object.reader.transaction, &place, &recent,
+                                        listing->object.reader.error);
         if (code == ERROR_NOT_FOUND)
             return ERROR_NONE;
         if (code != ERROR_NONE)
             return code;
-        place = recent.place;
+        place = recent_end_place(&recent);
         arena_clear(&listing->run_arena);
         if (run_view_from_recent(&recent, &listing->run_arena, &run) != ERROR_NONE)
             return error_set(listing->object.reader.error, ERROR_MEMORY,

@@ -172,6 +172,24 @@ void stats_note_folded(struct stats *stats, struct slice labels);
 enum error_code stats_set_aside(struct stats *stats, enum store_table table, struct slice key,
                                 struct error *error) MUST_CHECK;
 
+// --- finished runs (stats.c, ended_runs.c) ---
+
+struct recent_run;
+
+// Decodes an entry of the table recent. ERROR_CORRUPT.
+enum error_code recent_read_entry(const struct store_entry *entry, struct recent_run *run,
+                                  struct error *error) MUST_CHECK;
+// `entry`: the run's in the table recent, which is added or removed in this transaction, too.
+enum error_code ended_runs_add(struct store_transaction *transaction,
+                               const struct store_entry *entry, struct error *error) MUST_CHECK;
+enum error_code ended_runs_remove(struct store_transaction *transaction,
+                                  const struct store_entry *entry, struct error *error) MUST_CHECK;
+// Adds up to `max` runs that an older version stored. `*is_done`: all have been added.
+enum error_code ended_runs_continue(struct stats *stats, size_t max, bool *is_done,
+                                    struct error *error) MUST_CHECK;
+enum error_code ended_runs_are_complete(struct store_transaction *transaction, bool *are_complete,
+                                        struct error *error) MUST_CHECK;
+
 // First half of SHA-256.
 void stats_hash(struct slice data, uint8_t hash[HASH_SIZE]);
 

@@ -144,7 +144,9 @@ static enum error_code has_all(struct store_transaction *transaction, bool *has_
     if (code != ERROR_NONE || !*has_all_figures)
         return code;
     code = series_since(transaction, &since, error);
-    *has_all_figures = code == ERROR_NONE && since != TIMESTAMP_UNKNOWN;
+    if (code == ERROR_NONE)
+        code = ended_runs_are_complete(transaction, has_all_figures, error);
+    *has_all_figures = *has_all_figures && code == ERROR_NONE && since != TIMESTAMP_UNKNOWN;
     return *has_all_figures ? commits_are_complete(transaction, has_all_figures, error) : code;
 }
 
@@ -201,6 +203,8 @@ static enum error_code begin_rebuild(struct stats *stats, enum stored_figures fi
     }
     if (code == ERROR_NONE && !is_known) // as is the table of statistics, which has the progress
         code = store_table_clear(stats->transaction, STORE_TABLE_COMMITS, error);
+    if (code == ERROR_NONE && !is_known)
+        code = store_table_clear(stats->transaction, STORE_TABLE_ENDED_RUNS, error);
     for (int table = STORE_TABLE_POOL_WAITS; table <= STORE_TABLE_RUNNERS && code == ERROR_NONE;
          table++)
         code = store_table_clear(stats->transaction, (enum store_table)table, error);
@@ -357,7 +361,9 @@ enum error_code rebuild_continue(struct stats *stats, size_t max, bool *is_done,
     }
     if (code == ERROR_NONE && stats->is_rebuilding && max > 0)
         code = write_cursor(stats, error);
-    *is_done = code == ERROR_NONE && !stats->is_rebuilding;
+    *is_done = false;
+    if (code == ERROR_NONE && !stats->is_rebuilding)
+        code = ended_runs_continue(stats, max, is_done, error);
     return *is_done ? commits_continue(stats, max, is_done, error) : code;
 }
 

@@ -644,13 +644,13 @@ static void put_place(uint8_t bytes[PLACE_SIZE], const struct recent_place *plac
     memcpy(bytes + 8, place->trace.bytes, TRACE_ID_SIZE);
 }
 
-static enum error_code read_recent_run(struct slice key, struct slice value, struct recent_run *run,
-                                       struct error *error)
+enum error_code recent_read_entry(const struct store_entry *entry, struct recent_run *run,
+                                  struct error *error)
 {
-    if (key.len != PLACE_SIZE || !summary_decode(value, &run->measure))
+    if (entry->key.len != PLACE_SIZE || !summary_decode(entry->value, &run->measure))
         return error_set(error, ERROR_CORRUPT, "a stored summary of a run is damaged");
-    run->place.at = (timestamp_ns)bytes_get_be64(key.data);
-    memcpy(run->place.trace.bytes, key.data + 8, TRACE_ID_SIZE);
+    run->place.at = (timestamp_ns)bytes_get_be64(entry->key.data);
+    memcpy(run->place.trace.bytes, entry->key.data + 8, TRACE_ID_SIZE);
     return ERROR_NONE;
 }
 
@@ -678,15 +678,41 @@ static enum error_code find_recent_place(struct store_transaction *transaction,
     return ERROR_NONE;
 }
 
+// Deletes the entry at `place`, but not its place.
+static enum error_code delete_recent_entry(struct store_transaction *transaction,
+                                           const uint8_t place[PLACE_SIZE], struct error *error)
+{
+    struct store_entry entry = {.key = slice_of_bytes(place, PLACE_SIZE)};
+    enum error_code code =
+        store_table_get(transaction, STORE_TABLE_RECENT, entry.key, &entry.value, error);
+    if (code == ERROR_NONE)
+        code = ended_runs_remove(transaction, &entry, error);
+    if (code == ERROR_NONE)
+        code = store_table_delete(transaction, STORE_TABLE_RECENT, entry.key, error);
+    return code;
+}
+
 static enum error_code drop_earlier(struct stats *stats, const struct trace_id *trace,
                                     struct error *error)
 {
     uint8_t earlier[PLACE_SIZE];
     enum error_code code = find_recent_place(stats->transaction, trace, earlier, error);
     if (code == ERROR_NONE)
-        code = store_table_delete(stats->transaction, STORE_TABLE_RECENT,
-                                  slice_of_bytes(earlier, sizeof earlier), error);
+        code = delete_recent_entry(stats->transaction, earlier, error);
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+// `entry` outlives writes: its bytes are not the store's.
+static enum error_code put_recent_entry(struct store_transaction *transaction,
+                                        const struct store_entry *entry, struct error *error)
+{
+    enum error_code code =
+        store_table_put(transaction, STORE_TABLE_RECENT, entry->key, entry->value, error);
+    if (code == ERROR_NONE)
+        code = store_table_put(transaction, STORE_TABLE_RECENT_BY_TRACE,
+                               (struct slice){entry->key.data + 8, TRACE_ID_SIZE},
+                               (struct slice){entry->key.data, 8}, error);
+    return code == ERROR_NONE ? ended_runs_add(transaction, entry, error) : code;
 }
 
 enum error_code recent_put(struct stats *stats, const struct recent_place *place,
@@ -698,23 +724,17 @@ enum error_code recent_put(struct stats *stats, const struct recent_place *place
     enum error_code code = summary_encode(measure, &stats->bytes);
     if (code != ERROR_NONE)
         return error_set(error, code, "encode summary: %s", error_code_text(code));
+    const struct store_entry entry = {slice_of_bytes(key, sizeof key), buffer_slice(&stats->bytes)};
     code = commits_finish_run(stats->transaction, &place->trace, measure, error);
     if (code == ERROR_NONE)
         code = drop_earlier(stats, &place->trace, error);
-    if (code == ERROR_NONE)
-        code = store_table_put(stats->transaction, STORE_TABLE_RECENT,
-                               slice_of_bytes(key, sizeof key), buffer_slice(&stats->bytes), error);
-    if (code == ERROR_NONE)
-        code = store_table_put(stats->transaction, STORE_TABLE_RECENT_BY_TRACE,
-                               slice_of_trace(&place->trace), slice_of_bytes(key, 8), error);
-    return code;
+    return code == ERROR_NONE ? put_recent_entry(stats->transaction, &entry, error) : code;
 }
 
 static enum error_code drop_recent(struct store_transaction *transaction,
                                    const uint8_t place[PLACE_SIZE], struct error *error)
 {
-    enum error_code code = store_table_delete(transaction, STORE_TABLE_RECENT,
-                                              slice_of_bytes(place, PLACE_SIZE), error);
+    enum error_code code = delete_recent_entry(transaction, place, error);
     if (code == ERROR_NONE)
         code = store_table_delete(transaction, STORE_TABLE_RECENT_BY_TRACE,
                                   slice_of_bytes(place + 8, TRACE_ID_SIZE), error);
@@ -780,13 +800,10 @@ enum error_code recent_move(struct stats *stats, const struct trace_id *from,
     if (code == ERROR_NONE)
         code = drop_recent(stats->transaction, place, error);
     memcpy(place + 8, to->bytes, TRACE_ID_SIZE);
+    const struct store_entry entry = {slice_of_bytes(place, sizeof place),
+                                      buffer_slice(&stats->bytes)};
     if (code == ERROR_NONE)
-        code = store_table_put(stats->transaction, STORE_TABLE_RECENT,
-                               slice_of_bytes(place, sizeof place), buffer_slice(&stats->bytes),
-                               error);
-    if (code == ERROR_NONE)
-        code = store_table_put(stats->transaction, STORE_TABLE_RECENT_BY_TRACE, slice_of_trace(to),
-                               slice_of_bytes(place, 8), error);
+        code = put_recent_entry(stats->transaction, &entry, error);
     struct recent_run moved;
     if (code == ERROR_NONE)
         code = recent_find(stats->transaction, to, &moved, error);
@@ -813,8 +830,7 @@ enum error_code recent_seek_older(struct store_transaction *transaction,
     for (;;) {
         enum error_code code =
             store_table_seek_before(transaction, STORE_TABLE_RECENT, entry.key, &entry, error);
-        if (code == ERROR_NONE &&
-            read_recent_run(entry.key, entry.value, run, error) != ERROR_NONE) {
+        if (code == ERROR_NONE && recent_read_entry(&entry, run, error) != ERROR_NONE) {
             store_note_unreadable(transaction);
             continue;
         }
@@ -826,12 +842,11 @@ enum error_code recent_find(struct store_transaction *transaction, const struct 
                             struct recent_run *run, struct error *error)
 {
     uint8_t place[PLACE_SIZE];
-    struct slice key = slice_of_bytes(place, sizeof place);
-    struct slice value;
+    struct store_entry entry = {.key = slice_of_bytes(place, sizeof place)};
     enum error_code code = find_recent_place(transaction, trace, place, error);
     if (code == ERROR_NONE)
-        code = store_table_get(transaction, STORE_TABLE_RECENT, key, &value, error);
-    if (code == ERROR_NONE && read_recent_run(key, value, run, error) != ERROR_NONE) {
+        code = store_table_get(transaction, STORE_TABLE_RECENT, entry.key, &entry.value, error);
+    if (code == ERROR_NONE && recent_read_entry(&entry, run, error) != ERROR_NONE) {
         store_note_unreadable(transaction);
         return ERROR_NOT_FOUND;
     }

@@ -125,7 +125,13 @@ class OldStores(harness.BlackBoxTest):
             self.assertEqual([line for line in figures if line not in shown], [])
             self.assertGreater(len(figures), 100)
             for name, wanted in expected["open"].items():
-                self.assert_holds(json.loads(daemon.admin(f"/api/{name}").body), wanted, name)
+                found = json.loads(daemon.admin(f"/api/{name}").body)
+                if name == "runs":  # older versions listed them by when they were sent
+                    ends = [run["ended_at"] for run in found["runs"]]
+                    self.assertEqual(ends, sorted(ends, reverse=True))
+                    for answer in (found, wanted):
+                        answer["runs"].sort(key=lambda run: run["trace_id"])
+                self.assert_holds(found, wanted, name)
             self.assertEqual(daemon.admin("/ready").status, 200)
 
     def test_by_other_labels_all_sums_are_those_of_before(self):

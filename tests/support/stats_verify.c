@@ -204,6 +204,27 @@ static void check_pools(struct verifier *verifier)
                      verifier->open_jobs);
 }
 
+// The list by ends has the same runs.
+static void check_ended_runs(struct verifier *verifier, uint64_t expected)
+{
+    struct recent_place place = {.at = 0};
+    struct recent_run run, found;
+    uint64_t listed = 0;
+    while (recent_seek_ended_before(verifier->transaction, &place, &run, &verifier->error) ==
+           ERROR_NONE) {
+        const struct recent_place next = recent_end_place(&run);
+        assert_true(listed == 0 || next.at <= place.at);
+        assert_int_equal(
+            recent_find(verifier->transaction, &run.place.trace, &found, &verifier->error),
+            ERROR_NONE);
+        assert_int_equal(found.place.at, run.place.at);
+        place = next;
+        listed++;
+    }
+    assert_int_equal(listed, expected);
+    assert_int_equal(listed, store_table_count(verifier->transaction, STORE_TABLE_ENDED_RUNS));
+}
+
 static void check_recent(struct verifier *verifier)
 {
     struct recent_place place = {.at = 0};
@@ -220,6 +241,7 @@ static void check_recent(struct verifier *verifier)
     }
     assert_int_equal(listed, recent_count(verifier->transaction));
     assert_int_equal(listed, store_table_count(verifier->transaction, STORE_TABLE_RECENT_BY_TRACE));
+    check_ended_runs(verifier, listed);
 }
 
 void stats_verify(struct store *store)

@@ -3,7 +3,11 @@
 //
 //   recent           be64 at ‖ trace → summary: a struct run_sample (stats.c)
 //   recent_by_trace  trace → be64 at
+//   ended_runs       be64 ended at ‖ trace → be64 at: the same runs by their ends. Of a run without an end, or whose
+//                    summary is damaged, `at` counts as its end
 //
+// For a store of an older version ended_runs is filled a number of runs per transaction, the newest first (rebuild.h).
+// Table tally: "ended" → be64 at ‖ trace, of the run that was added last, until all are.
 // A run is dropped after `history`, like its spans, and earlier when the store runs short of space.
 #ifndef GHATRACE_STATS_RECENT_H
 #define GHATRACE_STATS_RECENT_H
@@ -43,6 +47,13 @@ uint64_t recent_count(struct store_transaction *transaction);
 enum error_code recent_seek_older(struct store_transaction *transaction,
                                   const struct recent_place *place, struct recent_run *run,
                                   struct error *error) MUST_CHECK;
+// A position in the list by ends: `at` is the end.
+struct recent_place recent_end_place(const struct recent_run *run);
+// As recent_seek_older(), but by ends: the place is that of recent_end_place(), and `run->place` still that of sending.
+// While runs end later than `place`, what follows it stays the same.
+enum error_code recent_seek_ended_before(struct store_transaction *transaction,
+                                         const struct recent_place *place, struct recent_run *run,
+                                         struct error *error) MUST_CHECK;
 // The summary of one run. ERROR_NOT_FOUND.
 enum error_code recent_find(struct store_transaction *transaction, const struct trace_id *trace,
                             struct recent_run *run, struct error *error) MUST_CHECK;

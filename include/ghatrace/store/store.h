@@ -32,7 +32,7 @@
 //   our_spans, held, held_by_trace
 //               what is needed to forward other programs' spans (engine/our_spans.c, engine/forward.c)
 //   tally, pools, open_jobs, open_runs, recent, recent_by_trace, job_series, run_series, step_series, latency,
-//   job_history, pool_waits, pool_minutes, pool_hours, runners, commits
+//   job_history, pool_waits, pool_minutes, pool_hours, runners, commits, ended_runs
 //               statistics of open and measured runs and jobs (store/table.h, stats/); rebuilt from
 //               the states in older stores
 //   notices     what is pending for receivers of notices, and whose begin was sent to them (notify/list.h)

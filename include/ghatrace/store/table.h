@@ -41,6 +41,7 @@ enum store_table {
     STORE_TABLE_RUNNERS,        // stats/runners.h
     STORE_TABLE_NOTICES,        // src/notify/list.h
     STORE_TABLE_COMMITS,        // stats/commits.h
+    STORE_TABLE_ENDED_RUNS,     // stats/recent.h
     STORE_TABLE_COUNT,
 };
 

@@ -10,8 +10,8 @@
 #include "ghatrace/base/time.h"
 #include "ghatrace/view/run_view.h"
 
-// Runs looked at in one call: those that were sent last.
-#define FINISHED_VIEW_LOOKED_AT 200000
+// Runs looked at in one call, in case few of them match.
+#define FINISHED_VIEW_LOOKED_AT 1000000
 #define FINISHED_VIEW_MOST 10000 // of `limit`
 
 struct finished_filter {
@@ -31,8 +31,6 @@ struct finished_view {
 bool finished_filter_has(const struct finished_filter *filter, struct slice repository,
                          struct slice workflow);
 
-// Runs are stored by when they were sent, which may be long after their end: after a backfill, or deliveries that were
-// late. As none is sent before its end, reading stops at the first that was sent before all ends that are listed.
 // ERROR_MEMORY, or as the store reports.
 enum error_code finished_view_load(const struct view_reader *reader,
                                    const struct finished_filter *filter,

@@ -4,6 +4,7 @@
 #include "ghatrace/stats/open_runs.h"
 #include "ghatrace/stats/pool_minutes.h"
 #include "ghatrace/stats/rebuild.h"
+#include "ghatrace/stats/recent.h"
 #include "ghatrace/stats/series.h"
 #include "ghatrace/store/codec.h"
 #include "ghatrace/trace/ids.h"
@@ -357,6 +358,67 @@ static void complete_tables_are_left_unchanged(void **state)
     stats_verify(world->store); // nothing is listed twice
 }
 
+// --- the list of finished runs by their ends ---------------------------------------------------------------
+
+#define ENDED_RUNS 60
+
+static void finish_run(struct world *world, uint8_t number, uint32_t *seed)
+{
+    const struct recent_place place = {.at = world->now + (timestamp_ns)(next_random(seed) % 1000),
+                                       .trace = {{number}}};
+    const struct run_sample measure = {.run_id = number,
+                                       .end = scenario_at((double)(next_random(seed) % 500))};
+    must(world, recent_put(world->stats, &place, &measure, &world->error));
+}
+
+// As a version that does not have it leaves it: empty, or with other runs than are finished.
+static void forget_ends(struct world *world, bool is_part)
+{
+    struct store_entry entry;
+    if (!is_part)
+        must(world, store_table_clear(world->transaction, STORE_TABLE_ENDED_RUNS, &world->error));
+    else if (store_table_seek(world->transaction, STORE_TABLE_ENDED_RUNS, SLICE_EMPTY, &entry,
+                              &world->error) == ERROR_NONE)
+        must(world, store_table_delete(world->transaction, STORE_TABLE_ENDED_RUNS, entry.key,
+                                       &world->error));
+}
+
+static void an_older_store_gets_the_ends_of_its_runs_while_runs_end(void **state)
+{
+    struct rebuilding *rebuilding = *state;
+    struct world *world = &rebuilding->world;
+    for (uint32_t round = 1; round <= 20; round++) {
+        uint32_t seed = round;
+        size_t dropped;
+        bool is_done = false;
+        world_begin(world);
+        must(world, rebuild_continue(world->stats, SIZE_MAX, &is_done, &world->error));
+        for (uint8_t i = 1; i <= ENDED_RUNS; i++)
+            finish_run(world, i, &seed);
+        forget_ends(world, round % 2 == 0);
+        world_commit(world);
+        world_begin(world);
+        must(world, rebuild_is_done(world->transaction, &is_done, &world->error));
+        assert_false(is_done);
+        world_end(world);
+        while (!is_done) {
+            bool is_aborted = next_random(&seed) % 4 == 0;
+            world_begin(world);
+            must(world,
+                 rebuild_continue(world->stats, next_random(&seed) % 9, &is_done, &world->error));
+            finish_run(world, (uint8_t)(1 + next_random(&seed) % (2 * ENDED_RUNS)), &seed);
+            must(world,
+                 recent_expire(world->transaction, world->now + 100, 1, &dropped, &world->error));
+            if (is_aborted)
+                world_end(world);
+            else
+                world_commit(world);
+            is_done = is_done && !is_aborted;
+        }
+        stats_verify(world->store);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -369,6 +431,7 @@ int main(void)
         TEST(a_store_that_lacks_it_is_counted_from_its_oldest_observation),
         TEST(it_is_not_stored_while_the_store_is_tight),
         TEST(complete_tables_are_left_unchanged),
+        TEST(an_older_store_gets_the_ends_of_its_runs_while_runs_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -87,6 +87,88 @@ static void old_runs_are_dropped_a_piece_at_a_time(void **state)
     assert_listed(world, "");
 }
 
+// --- by ends ---
+
+static void put_ended(struct world *world, uint8_t run, double sent, double ended)
+{
+    struct recent_place place = place_of(run, sent);
+    struct run_sample measure = {.run_id = run,
+                                 .end = ended > 0 ? scenario_at(ended) : TIMESTAMP_UNKNOWN};
+    must(world, recent_put(world->stats, &place, &measure, &world->error));
+}
+
+static void assert_ended(struct world *world, const char *expected)
+{
+    char listed[64] = "";
+    struct recent_place place = {.at = 0};
+    struct recent_run run;
+    world_read(world);
+    while (recent_seek_ended_before(world->transaction, &place, &run, &world->error) ==
+           ERROR_NONE) {
+        size_t len = strlen(listed);
+        (void)snprintf(listed + len, sizeof listed - len, "%d ", (int)run.measure.run_id);
+        place = recent_end_place(&run);
+    }
+    assert_string_equal(listed, expected);
+    assert_int_equal(recent_count(world->transaction),
+                     store_table_count(world->transaction, STORE_TABLE_ENDED_RUNS));
+    world_end(world);
+}
+
+static void runs_are_listed_by_ends_whenever_they_were_sent(void **state)
+{
+    struct world *world = *state;
+    world_begin(world);
+    put_ended(world, 1, 1000, 10);
+    put_ended(world, 2, 500, 20);
+    put_ended(world, 3, 700, 20); // at the same time
+    put_ended(world, 4, 600, 0);  // without an end: by when it was sent
+    world_commit(world);
+    assert_ended(world, "4 3 2 1 ");
+}
+
+static void a_corrected_end_moves_the_run_in_the_list_by_ends(void **state)
+{
+    struct world *world = *state;
+    world_begin(world);
+    put_ended(world, 1, 100, 10);
+    put_ended(world, 2, 100, 20);
+    world_commit(world);
+    world_begin(world);
+    put_ended(world, 1, 200, 30);
+    world_commit(world);
+    assert_ended(world, "1 2 ");
+    world_begin(world);
+    put_ended(world, 1, 200, 15); // sent at the very same time
+    world_commit(world);
+    assert_ended(world, "2 1 ");
+}
+
+static void a_dropped_or_moved_run_is_dropped_or_moved_in_the_list_by_ends(void **state)
+{
+    struct world *world = *state;
+    struct trace_id from = {{1}}, to = {{9}};
+    struct recent_place place = {.at = 0};
+    struct recent_run run;
+    size_t dropped;
+    world_begin(world);
+    put_ended(world, 1, 300, 10);
+    put_ended(world, 2, 100, 20);
+    put_ended(world, 3, 200, 30);
+    world_commit(world);
+    world_begin(world);
+    must(world, recent_expire(world->transaction, scenario_at(200), 10, &dropped, &world->error));
+    must(world, recent_move(world->stats, &from, &to, &world->error));
+    world_commit(world);
+    assert_ended(world, "3 1 ");
+    world_read(world);
+    must(world, recent_seek_ended_before(world->transaction, &place, &run, &world->error));
+    place = recent_end_place(&run);
+    must(world, recent_seek_ended_before(world->transaction, &place, &run, &world->error));
+    assert_int_equal(run.place.trace.bytes[0], 9);
+    world_end(world);
+}
+
 static void a_summary_is_read_back_unchanged(void **state)
 {
     struct world *world = *state;
@@ -204,6 +286,9 @@ int main(void)
         TEST(finished_runs_are_listed_newest_first),
         TEST(a_root_that_is_sent_again_replaces_the_earlier_entry),
         TEST(old_runs_are_dropped_a_piece_at_a_time),
+        TEST(runs_are_listed_by_ends_whenever_they_were_sent),
+        TEST(a_corrected_end_moves_the_run_in_the_list_by_ends),
+        TEST(a_dropped_or_moved_run_is_dropped_or_moved_in_the_list_by_ends),
         TEST(a_summary_is_read_back_unchanged),
         TEST(a_damaged_summary_is_left_out_and_counted),
         TEST(open_runs_are_listed_newest_first),
