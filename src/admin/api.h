@@ -61,7 +61,7 @@ struct api_runs_query {
     struct slice branch;
     struct slice result;
     struct slice server; // its name or its URL; empty: all
-    struct slice text;   // in any of repository, workflow, branch, title and run id
+    struct slice text;   // view/run_search.h
     struct slice cursor; // "next" of an earlier response; empty: from the newest
     size_t limit;
     size_t jobs; // of each open run, API_FULL_RUNS times as many in all; 0: API_OPEN_RUN_JOBS

@@ -11,6 +11,7 @@
 #include "ghatrace/otlp/json.h"
 #include "ghatrace/stats/open_runs.h"
 #include "ghatrace/stats/recent.h"
+#include "ghatrace/view/run_search.h"
 
 // --- runs and jobs as JSON ------------------------------------------------------------------------
 
@@ -314,38 +315,49 @@ struct listing {
     size_t jobs;            // in the response
     size_t end;             // limit for the list in the response
     struct slice server;    // the query's, in the form used in states
+    struct run_search search;
+    size_t roots; // that may still be read for the search
     char next[NEXT_MAX];
 };
 
 // --- filters --------------------------------------------------------------------------------------
 
-static bool run_contains_text(const struct run_view *run, struct slice part)
+// GitHub's word, or that of the semantic conventions.
+static bool has_result(const struct run_view *run, struct slice result)
 {
-    char id[24];
-    int len = snprintf(id, sizeof id, "%" PRId64, run->run_id);
-    return slice_contains_ignoring_case(run->repository, part) ||
-           slice_contains_ignoring_case(run->workflow, part) ||
-           slice_contains_ignoring_case(run->branch, part) ||
-           slice_contains_ignoring_case(run->title, part) ||
-           slice_contains_ignoring_case((struct slice){id, (size_t)len}, part);
+    return result.len == 0 || slice_equals_ignoring_case(run->result, result) ||
+           slice_equals_ignoring_case(run->conclusion, result);
 }
 
-static bool is_listed_run(const struct listing *listing, const struct run_view *run)
+static bool passes_filters(const struct listing *listing, const struct run_view *run)
 {
     const struct api_runs_query *query = listing->query;
     return (query->server.len == 0 || slice_equals(run->server, listing->server)) &&
            slice_contains_ignoring_case(run->repository, query->repository) &&
            slice_contains_ignoring_case(run->workflow, query->workflow) &&
            slice_contains_ignoring_case(run->branch, query->branch) &&
-           (query->result.len == 0 || slice_equals_ignoring_case(run->result, query->result)) &&
-           run_contains_text(run, query->text);
+           has_result(run, query->result);
 }
 
-static void put_run(struct listing *listing, const struct run_view *run)
+static enum error_code check_run(struct listing *listing, const struct stored_run *place,
+                                 const struct run_view *run, struct run_search_result *result)
+{
+    struct view_reader reader = listing->object.reader;
+    reader.arena = &listing->run_arena;
+    *result = (struct run_search_result){.is_match = false};
+    return passes_filters(listing, run)
+               ? run_search_check(&reader, &listing->search, place, run, &listing->roots, result)
+               : ERROR_NONE;
+}
+
+// `job_id`: of the job that was searched for; 0: none was.
+static void put_run(struct listing *listing, const struct run_view *run, int64_t job_id)
 {
     struct json_out *json = &listing->object.json;
     json_out_open_object(json, NULL);
     put_run_fields(&listing->object, run);
+    if (job_id > 0)
+        json_out_id(json, "job_id", job_id);
     if (listing->query->open)
         put_run_jobs(json, run, STEPS_NONE, 0);
     json_out_close_object(json);
@@ -355,7 +367,7 @@ static void put_run(struct listing *listing, const struct run_view *run)
 
 static bool is_list_full(const struct listing *listing)
 {
-    return listing->count == listing->query->limit ||
+    return listing->count == listing->query->limit || listing->roots == 0 ||
            listing->object.json.writer.out->len > listing->end;
 }
 
@@ -407,6 +419,17 @@ static enum error_code find_finished_place(const struct listing *listing,
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
+static enum error_code add_finished_run(struct listing *listing, const struct recent_run *recent,
+                                        const struct run_view *run)
+{
+    const struct stored_run place = {run->run_id, run->run_attempt, recent->place.trace};
+    struct run_search_result result;
+    enum error_code code = check_run(listing, &place, run, &result);
+    if (code == ERROR_NONE && result.is_match)
+        put_run(listing, run, result.job_id);
+    return code;
+}
+
 static enum error_code list_finished(struct listing *listing)
 {
     struct recent_place place;
@@ -429,8 +452,9 @@ static enum error_code list_finished(struct listing *listing)
         if (run_view_from_recent(&recent, &listing->run_arena, &run) != ERROR_NONE)
             return error_set(listing->object.reader.error, ERROR_MEMORY,
                              "list runs: out of memory");
-        if (is_listed_run(listing, &run))
-            put_run(listing, &run);
+        code = add_finished_run(listing, &recent, &run);
+        if (code != ERROR_NONE)
+            return code;
     }
     write_finished_cursor(&place, listing->next);
     return ERROR_NONE;
@@ -516,18 +540,21 @@ static enum error_code add_open_run(struct listing *listing, const struct stored
 {
     size_t jobs = count_jobs_to_list(listing);
     struct run_view run;
+    struct run_search_result result = {.is_match = true};
     if (has_filter(listing->query)) {
         enum error_code code = load_open_run(listing, place, 0, &run);
         if (code == ERROR_NOT_FOUND)
             return skip_unreadable_run(listing);
-        if (code != ERROR_NONE || !is_listed_run(listing, &run))
+        if (code == ERROR_NONE)
+            code = check_run(listing, place, &run, &result);
+        if (code != ERROR_NONE || !result.is_match)
             return code;
     }
     enum error_code code = load_open_run(listing, place, jobs, &run);
     if (code == ERROR_NOT_FOUND)
         return skip_unreadable_run(listing);
     if (code == ERROR_NONE)
-        put_run(listing, &run);
+        put_run(listing, &run, result.job_id);
     return code;
 }
 
@@ -552,9 +579,69 @@ static enum error_code list_open(struct listing *listing)
     return ERROR_NONE;
 }
 
+// --- what the search was understood as --------------------------------------------------------------
+
+static void put_search(struct json_out *json, const struct run_search *search)
+{
+    json_out_open_object(json, "search");
+    json_out_text(json, "kind", slice_from_string(run_search_kind_text(search->kind)));
+    json_out_text(json, "server", search->server);
+    json_out_text(json, "repository", search->repository);
+    json_out_text(json, "branch", search->branch);
+    json_out_text(json, "workflow_file", search->file);
+    json_out_text(json, "commit", search->sha);
+    json_out_id(json, "run_id", search->run_id);
+    json_out_id(json, "job_id", search->job_id);
+    api_put_known_count(json, "pull_request", search->pull > 0, (uint64_t)search->pull);
+    json_out_close_object(json);
+}
+
+// "direct": the runs that the search names by an id. `*is_all`: no others can match.
+static enum error_code put_direct(struct listing *listing, bool *is_all)
+{
+    struct json_out *json = &listing->object.json;
+    const struct run_search *search = &listing->search;
+    struct stored_run places[FOUND_RUNS_MAX];
+    size_t count = 0;
+    enum error_code code = run_search_direct(&listing->object.reader, search, places, &count);
+    json_out_open_array(json, "direct");
+    for (size_t i = 0; i < count && code == ERROR_NONE; i++) {
+        struct run_view run;
+        code = load_open_run(listing, &places[i], 0, &run);
+        if (code == ERROR_NONE) {
+            json_out_open_object(json, NULL);
+            put_run_fields(&listing->object, &run);
+            json_out_id(json, "job_id", search->job_id);
+            json_out_close_object(json);
+        }
+        if (code == ERROR_NOT_FOUND)
+            code = skip_unreadable_run(listing);
+    }
+    json_out_close_array(json);
+    *is_all = search->kind == RUN_SEARCH_RUN || (search->kind == RUN_SEARCH_TRACE && count > 0);
+    return code;
+}
+
+static enum error_code list_runs(struct listing *listing)
+{
+    struct json_out *json = &listing->object.json;
+    bool is_all = false;
+    enum error_code code = ERROR_NONE;
+    if (listing->query->text.len > 0) {
+        put_search(json, &listing->search);
+        code = put_direct(listing, &is_all);
+    }
+    json_out_open_array(json, "runs");
+    if (code == ERROR_NONE && !is_all)
+        code = listing->query->open ? list_open(listing) : list_finished(listing);
+    json_out_close_array(json);
+    return code;
+}
+
 enum error_code api_render_runs(const struct api_call *call, const struct api_runs_query *query)
 {
-    struct listing listing = {.query = query, .end = api_list_end(call->out)};
+    struct listing listing = {
+        .query = query, .roots = RUN_SEARCH_ROOTS_MAX, .end = api_list_end(call->out)};
     struct json_out *json = &listing.object.json;
     if (github_server_of_name(query->server, call->arena, &listing.server) != ERROR_NONE)
         return error_set(call->error, ERROR_MEMORY, "list runs: out of memory");
@@ -562,10 +649,9 @@ enum error_code api_render_runs(const struct api_call *call, const struct api_ru
     if (code != ERROR_NONE)
         return code;
     arena_init(&listing.run_arena, RUN_ARENA_BLOCK_BYTES);
+    run_search_parse(query->text, &listing.search);
     json_out_time(json, "now", call->now);
-    json_out_open_array(json, "runs");
-    code = query->open ? list_open(&listing) : list_finished(&listing);
-    json_out_close_array(json);
+    code = list_runs(&listing);
     json_out_text(json, "next", slice_from_string(listing.next));
     api_put_unreadable(&listing.object);
     arena_release(&listing.run_arena);
@@ -622,7 +708,8 @@ enum error_code api_print_runs(const struct api_print *print,
                                          .repository = selection->filter.repository,
                                          .workflow = selection->filter.workflow,
                                          .limit = API_RUNS_LOOKED_AT};
-    struct listing listing = {.query = &query, .end = api_list_end(print->out)};
+    struct listing listing = {
+        .query = &query, .roots = RUN_SEARCH_ROOTS_MAX, .end = api_list_end(print->out)};
     enum error_code code = api_begin(&call, &listing.object);
     if (code != ERROR_NONE)
         return code;

@@ -466,6 +466,10 @@ static void read_root_span(struct builder *builder, const struct span *span)
     view->event_name = attribute_text(span, "github.event_name");
     view->actor = first_nonempty(attribute_text(span, "github.triggering_actor"),
                                  attribute_text(span, "github.actor"));
+    long long pull;
+    if (slice_parse_int64(attribute_text(span, "vcs.change.id"), &pull))
+        view->pull = pull;
+    view->workflow_path = attribute_text(span, "github.workflow_path");
     if (view->run_id == 0)
         view->run_id = span_int(span, "github.run_id");
     set_if_empty(&view->workflow, attribute_text(span, "cicd.pipeline.name"));

@@ -572,6 +572,8 @@ static enum error_code read_run_state(struct loader *loader, struct slice bytes)
     view->title = body->display_title;
     view->branch = names.branch;
     view->revision = names.revision;
+    view->pull = body->pull_request_number;
+    view->workflow_path = body->workflow_path;
     view->event_name = body->event_name;
     view->actor = body->triggering_actor.len > 0 ? body->triggering_actor : body->actor;
     view->start = run_open_since(&state);

@@ -114,8 +114,11 @@ struct run_view {
     struct slice result;
     struct slice conclusion;
     struct slice url;
-    bool is_open;   // its root was not sent, or is to be made again
-    bool has_state; // of its own; else an open run is known only from its jobs' states
+    int64_t
+        pull; // number of its pull request; 0: not known, as for a run from the list of finished ones
+    struct slice workflow_path; // likewise
+    bool is_open;               // its root was not sent, or is to be made again
+    bool has_state;             // of its own; else an open run is known only from its jobs' states
     bool has_ended; // a root was sent: `start`, `end`, `result` and `conclusion` are from it
     bool is_incomplete;
     timestamp_ns start;

@@ -1,0 +1,134 @@
+// What a search needs from the store: jobs and root spans of runs, and runs by their ids.
+#include <string.h>
+
+#include "ghatrace/base/bytes.h"
+#include "ghatrace/otlp/decode.h"
+#include "ghatrace/trace/spans.h"
+#include "ghatrace/view/run_search.h"
+
+// --- jobs and root spans of a run -------------------------------------------------------------------------------
+
+static enum error_code has_job(const struct view_reader *reader, const struct trace_id *trace,
+                               int64_t job_id, bool *has)
+{
+    struct store_key key = {.trace = *trace};
+    struct slice state;
+    uint64_t sequence;
+    bytes_put_be64(key.span.bytes, (uint64_t)job_id);
+    enum error_code code = store_newest_record(reader->transaction, &key, &sequence, reader->error);
+    if (code == ERROR_NOT_FOUND)
+        code = store_get_span(reader->transaction, &key, &state, reader->error);
+    *has = code == ERROR_NONE;
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+static void read_root(const struct span_batch *batch, struct run_search_root *root)
+{
+    long long pull;
+    root->revision = attributes_get_string(&batch->resource, "vcs.ref.head.revision");
+    for (size_t i = 0; i < batch->span_count; i++) {
+        const struct attributes *attributes = &batch->spans[i].attributes;
+        if (slice_parse_int64(attributes_get_string(attributes, "vcs.change.id"), &pull))
+            root->pull = pull;
+        if (root->workflow_path.len == 0)
+            root->workflow_path = attributes_get_string(attributes, "github.workflow_path");
+    }
+}
+
+// A run without a readable root span has an empty one.
+static enum error_code load_root(const struct view_reader *reader, const struct stored_run *run,
+                                 struct run_search_root *root)
+{
+    const struct store_key key = {
+        .trace = run->trace, .span = span_id_of_run(ID_SCHEME_ARC, run->run_id, run->run_attempt)};
+    struct store_record record;
+    struct span_batch batch;
+    uint64_t sequence;
+    *root = (struct run_search_root){.pull = 0};
+    enum error_code code = store_newest_record(reader->transaction, &key, &sequence, reader->error);
+    if (code == ERROR_NONE)
+        code = store_get_record(reader->transaction, sequence, &record, reader->error);
+    if (code == ERROR_NONE)
+        code = otlp_decode_batch(record.body, reader->arena, &batch, reader->error);
+    if (code == ERROR_NONE)
+        read_root(&batch, root);
+    if (code == ERROR_CORRUPT)
+        store_note_unreadable(reader->transaction);
+    return code == ERROR_NOT_FOUND || code == ERROR_CORRUPT ? ERROR_NONE : code;
+}
+
+static enum error_code check_root(const struct view_reader *reader, const struct run_search *search,
+                                  const struct stored_run *place, const struct run_view *run,
+                                  size_t *roots, struct run_search_result *result)
+{
+    struct run_search_root root = {run->revision, run->pull, run->workflow_path};
+    enum error_code code = ERROR_NONE;
+    if (!run->is_open && *roots > 0) {
+        *roots -= 1;
+        code = load_root(reader, place, &root);
+    }
+    result->is_match = code == ERROR_NONE && run_search_match_root(search, &root);
+    return code;
+}
+
+enum error_code run_search_check(const struct view_reader *reader, const struct run_search *search,
+                                 const struct stored_run *place, const struct run_view *run,
+                                 size_t *roots, struct run_search_result *result)
+{
+    enum error_code code = ERROR_NONE;
+    *result = (struct run_search_result){.is_match = false};
+    switch (run_search_match(search, run)) {
+    case RUN_SEARCH_NO:
+        break;
+    case RUN_SEARCH_YES:
+        result->is_match = true;
+        break;
+    case RUN_SEARCH_BY_ROOT:
+        code = check_root(reader, search, place, run, roots, result);
+        break;
+    case RUN_SEARCH_BY_JOB:
+        code = has_job(reader, &place->trace, run_search_job(search), &result->is_match);
+        if (result->is_match)
+            result->job_id = run_search_job(search);
+        break;
+    }
+    return code;
+}
+
+// --- runs by ids --------------------------------------------------------------------------------------------------
+
+static enum error_code find_by_number(const struct view_reader *reader,
+                                      const struct run_selector *question,
+                                      struct stored_run runs[FOUND_RUNS_MAX], size_t *count)
+{
+    struct found_run found[FOUND_RUNS_MAX];
+    enum error_code code = run_lookup(reader, question, found, count);
+    for (size_t i = 0; code == ERROR_NONE && i < *count; i++)
+        runs[i] = found[i].run;
+    return code;
+}
+
+static enum error_code find_by_trace(const struct view_reader *reader, const struct trace_id *trace,
+                                     struct stored_run *run, size_t *count)
+{
+    struct recent_run recent;
+    enum error_code code = recent_find(reader->transaction, trace, &recent, reader->error);
+    if (code == ERROR_NONE)
+        *run = (struct stored_run){recent.measure.run_id, recent.measure.run_attempt,
+                                   recent.place.trace};
+    *count = code == ERROR_NONE ? 1 : 0;
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+enum error_code run_search_direct(const struct view_reader *reader, const struct run_search *search,
+                                  struct stored_run runs[FOUND_RUNS_MAX], size_t *count)
+{
+    const struct run_selector question = {.server = search->server,
+                                          .run_id = search->kind == RUN_SEARCH_RUN ? search->run_id
+                                                                                   : search->number,
+                                          .run_attempt = search->run_attempt};
+    *count = 0;
+    if (search->kind == RUN_SEARCH_TRACE)
+        return find_by_trace(reader, &search->trace, runs, count);
+    return question.run_id > 0 ? find_by_number(reader, &question, runs, count) : ERROR_NONE;
+}
