@@ -316,7 +316,8 @@ struct listing {
     size_t end;             // limit for the list in the response
     struct slice server;    // the query's, in the form used in states
     struct run_search search;
-    size_t roots; // that may still be read for the search
+    struct run_search_reader searcher;
+    struct view_reader run_reader; // with the arena of the current run
     char next[NEXT_MAX];
 };
 
@@ -339,15 +340,22 @@ static bool passes_filters(const struct listing *listing, const struct run_view 
            has_result(run, query->result);
 }
 
+static void begin_search(struct listing *listing)
+{
+    arena_init(&listing->run_arena, RUN_ARENA_BLOCK_BYTES);
+    run_search_parse(listing->query->text, &listing->search);
+    listing->run_reader = listing->object.reader;
+    listing->run_reader.arena = &listing->run_arena;
+    listing->searcher =
+        (struct run_search_reader){&listing->run_reader, &listing->search, RUN_SEARCH_ROOTS_MAX};
+}
+
 static enum error_code check_run(struct listing *listing, const struct stored_run *place,
                                  const struct run_view *run, struct run_search_result *result)
 {
-    struct view_reader reader = listing->object.reader;
-    reader.arena = &listing->run_arena;
     *result = (struct run_search_result){.is_match = false};
-    return passes_filters(listing, run)
-               ? run_search_check(&reader, &listing->search, place, run, &listing->roots, result)
-               : ERROR_NONE;
+    return passes_filters(listing, run) ? run_search_check(&listing->searcher, place, run, result)
+                                        : ERROR_NONE;
 }
 
 // `job_id`: of the job that was searched for; 0: none was.
@@ -367,7 +375,7 @@ static void put_run(struct listing *listing, const struct run_view *run, int64_t
 
 static bool is_list_full(const struct listing *listing)
 {
-    return listing->count == listing->query->limit || listing->roots == 0 ||
+    return listing->count == listing->query->limit || listing->searcher.roots == 0 ||
            listing->object.json.writer.out->len > listing->end;
 }
 
@@ -640,16 +648,14 @@ static enum error_code list_runs(struct listing *listing)
 
 enum error_code api_render_runs(const struct api_call *call, const struct api_runs_query *query)
 {
-    struct listing listing = {
-        .query = query, .roots = RUN_SEARCH_ROOTS_MAX, .end = api_list_end(call->out)};
+    struct listing listing = {.query = query, .end = api_list_end(call->out)};
     struct json_out *json = &listing.object.json;
     if (github_server_of_name(query->server, call->arena, &listing.server) != ERROR_NONE)
         return error_set(call->error, ERROR_MEMORY, "list runs: out of memory");
     enum error_code code = api_begin(call, &listing.object);
     if (code != ERROR_NONE)
         return code;
-    arena_init(&listing.run_arena, RUN_ARENA_BLOCK_BYTES);
-    run_search_parse(query->text, &listing.search);
+    begin_search(&listing);
     json_out_time(json, "now", call->now);
     code = list_runs(&listing);
     json_out_text(json, "next", slice_from_string(listing.next));
@@ -708,12 +714,11 @@ enum error_code api_print_runs(const struct api_print *print,
                                          .repository = selection->filter.repository,
                                          .workflow = selection->filter.workflow,
                                          .limit = API_RUNS_LOOKED_AT};
-    struct listing listing = {
-        .query = &query, .roots = RUN_SEARCH_ROOTS_MAX, .end = api_list_end(print->out)};
+    struct listing listing = {.query = &query, .end = api_list_end(print->out)};
     enum error_code code = api_begin(&call, &listing.object);
     if (code != ERROR_NONE)
         return code;
-    arena_init(&listing.run_arena, RUN_ARENA_BLOCK_BYTES);
+    begin_search(&listing);
     code = print_runs(&listing, selection);
     arena_release(&listing.run_arena);
     return api_end(&listing.object, code);

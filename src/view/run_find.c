@@ -57,39 +57,38 @@ static enum error_code load_root(const struct view_reader *reader, const struct 
     return code == ERROR_NOT_FOUND || code == ERROR_CORRUPT ? ERROR_NONE : code;
 }
 
-static enum error_code check_root(const struct view_reader *reader, const struct run_search *search,
-                                  const struct stored_run *place, const struct run_view *run,
-                                  size_t *roots, struct run_search_result *result)
+static enum error_code check_root(struct run_search_reader *of, const struct stored_run *place,
+                                  const struct run_view *run, struct run_search_result *result)
 {
     struct run_search_root root = {run->revision, run->pull, run->workflow_path};
     enum error_code code = ERROR_NONE;
-    if (!run->is_open && *roots > 0) {
-        *roots -= 1;
-        code = load_root(reader, place, &root);
+    if (!run->is_open && of->roots > 0) {
+        of->roots--;
+        code = load_root(of->reader, place, &root);
     }
-    result->is_match = code == ERROR_NONE && run_search_match_root(search, &root);
+    result->is_match = code == ERROR_NONE && run_search_match_root(of->search, &root);
     return code;
 }
 
-enum error_code run_search_check(const struct view_reader *reader, const struct run_search *search,
-                                 const struct stored_run *place, const struct run_view *run,
-                                 size_t *roots, struct run_search_result *result)
+enum error_code run_search_check(struct run_search_reader *of, const struct stored_run *place,
+                                 const struct run_view *run, struct run_search_result *result)
 {
     enum error_code code = ERROR_NONE;
+    int64_t job_id = run_search_job(of->search);
     *result = (struct run_search_result){.is_match = false};
-    switch (run_search_match(search, run)) {
+    switch (run_search_match(of->search, run)) {
     case RUN_SEARCH_NO:
         break;
     case RUN_SEARCH_YES:
         result->is_match = true;
         break;
     case RUN_SEARCH_BY_ROOT:
-        code = check_root(reader, search, place, run, roots, result);
+        code = check_root(of, place, run, result);
         break;
     case RUN_SEARCH_BY_JOB:
-        code = has_job(reader, &place->trace, run_search_job(search), &result->is_match);
+        code = has_job(of->reader, &place->trace, job_id, &result->is_match);
         if (result->is_match)
-            result->job_id = run_search_job(search);
+            result->job_id = job_id;
         break;
     }
     return code;

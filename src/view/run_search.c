@@ -12,7 +12,7 @@ static struct slice slice_start(struct slice text, size_t len)
     return (struct slice){text.data, len < text.len ? len : text.len};
 }
 
-static size_t find_any(struct slice text, const char *characters)
+static size_t find_first_of(struct slice text, const char *characters)
 {
     size_t i = 0;
     while (i < text.len && (text.data[i] == '\0' || strchr(characters, text.data[i]) == NULL))
@@ -23,7 +23,7 @@ static size_t find_any(struct slice text, const char *characters)
 // The part before the next of these characters; `*rest` begins behind it.
 static struct slice take_until(struct slice *rest, const char *characters)
 {
-    size_t len = find_any(*rest, characters);
+    size_t len = find_first_of(*rest, characters);
     struct slice part = slice_start(*rest, len);
     *rest = slice_skip(*rest, len < rest->len ? len + 1 : len);
     return part;
@@ -43,7 +43,7 @@ static bool skip_prefix(struct slice *text, struct slice prefix)
 }
 
 // A positive number of digits only; 0 for anything else.
-static int64_t read_id(struct slice text)
+static int64_t read_positive(struct slice text)
 {
     long long number;
     if (text.len == 0 || !ascii_is_digit(text.data[0]) || !slice_parse_int64(text, &number))
@@ -121,11 +121,11 @@ static void set_run(struct run_search *search, int64_t run_id, int64_t attempt)
 // "…/actions/…": `at` is the segment behind that.
 static void read_actions(const struct path *path, size_t at, struct run_search *search)
 {
-    int64_t id = read_id(segment_at(path, at + 1));
+    int64_t id = read_positive(segment_at(path, at + 1));
     if (is_segment(path, at, SLICE("runs")) && id > 0) {
         set_run(search, id, 0);
         for (size_t i = at + 2; i + 1 < path->count; i++) {
-            int64_t number = read_id(path->segments[i + 1]);
+            int64_t number = read_positive(path->segments[i + 1]);
             if (is_segment(path, i, SLICE("attempts")))
                 search->run_attempt = number;
             if (is_segment(path, i, SLICE("job")) || is_segment(path, i, SLICE("jobs")))
@@ -143,7 +143,7 @@ static void read_actions(const struct path *path, size_t at, struct run_search *
 // "…/pull/12", which may go on: "/commits/SHA", "/files".
 static void read_pull(const struct path *path, size_t at, struct run_search *search)
 {
-    int64_t number = read_id(segment_at(path, at + 1));
+    int64_t number = read_positive(segment_at(path, at + 1));
     if (number > 0) {
         search->kind = RUN_SEARCH_PULL;
         search->pull = number;
@@ -168,9 +168,9 @@ static void read_repository_page(const struct path *path, size_t at, struct slic
                is_sha(segment_at(path, at + 1))) {
         search->kind = RUN_SEARCH_COMMIT;
         search->sha = segment_at(path, at + 1);
-    } else if (slice_equals(page, SLICE("runs")) && read_id(segment_at(path, at + 1)) > 0) {
+    } else if (slice_equals(page, SLICE("runs")) && read_positive(segment_at(path, at + 1)) > 0) {
         search->kind = RUN_SEARCH_JOB; // a check run, which has the id of its job
-        search->job_id = read_id(segment_at(path, at + 1));
+        search->job_id = read_positive(segment_at(path, at + 1));
     } else if (slice_equals(page, SLICE("tree"))) {
         search->branch = rest;
     }
@@ -210,9 +210,9 @@ static bool read_fragment(struct slice fragment, struct run_search *search)
 {
     struct path path;
     split_path(take_until(&fragment, "?"), &path);
-    int64_t id = read_id(segment_at(&path, 1));
+    int64_t id = read_positive(segment_at(&path, 1));
     if (is_segment(&path, 0, SLICE("runs")) && id > 0)
-        set_run(search, id, read_id(segment_at(&path, 2)));
+        set_run(search, id, read_positive(segment_at(&path, 2)));
     else if (is_segment(&path, 0, SLICE("commits")) && is_sha(segment_at(&path, 1)))
         *search = (struct run_search){.kind = RUN_SEARCH_COMMIT, .sha = segment_at(&path, 1)};
     return search->kind == RUN_SEARCH_RUN || search->kind == RUN_SEARCH_COMMIT;
@@ -232,7 +232,7 @@ static bool read_trace_path(struct slice text, struct run_search *search)
 // Whether the first part of an address without a scheme is a host: an owner's name has no dot.
 static bool is_host(struct slice text)
 {
-    struct slice host = slice_start(text, find_any(text, "/"));
+    struct slice host = slice_start(text, find_first_of(text, "/"));
     return host.len < text.len && slice_find(host, SLICE(".")) > 0;
 }
 
@@ -241,16 +241,16 @@ static bool parse_url(struct slice text, struct run_search *search)
     bool has_scheme = skip_prefix(&text, SLICE("https://")) || skip_prefix(&text, SLICE("http://"));
     if (!has_scheme && !is_host(text))
         return false;
-    size_t address_len = find_any(text, "?#");
+    size_t address_len = find_first_of(text, "?#");
     struct slice address = slice_start(text, address_len);
     struct slice more = slice_skip(text, address_len);
-    struct slice fragment = slice_skip(more, find_any(more, "#"));
+    struct slice fragment = slice_skip(more, find_first_of(more, "#"));
     struct slice authority = take_until(&address, "/");
     if (fragment.len > 1 && read_fragment(slice_skip(fragment, 1), search))
         return true;
-    while (find_any(authority, "@") < authority.len)
+    while (find_first_of(authority, "@") < authority.len)
         (void)take_until(&authority, "@");
-    search->server = slice_start(authority, find_any(authority, ":"));
+    search->server = slice_start(authority, find_first_of(authority, ":"));
     if (has_prefix_ignoring_case(search->server, SLICE("www.")))
         search->server = slice_skip(search->server, 4);
     if (read_trace_path(address, search)) {
@@ -274,9 +274,9 @@ static bool parse_traceparent(struct slice text, struct run_search *search)
 
 static struct slice trim_spaces(struct slice text)
 {
-    while (text.len > 0 && find_any(text, SPACES) == 0)
+    while (text.len > 0 && find_first_of(text, SPACES) == 0)
         text = slice_skip(text, 1);
-    while (text.len > 0 && find_any(slice_skip(text, text.len - 1), SPACES) == 0)
+    while (text.len > 0 && find_first_of(slice_skip(text, text.len - 1), SPACES) == 0)
         text.len--;
     return text;
 }
@@ -293,7 +293,7 @@ static void parse_words(struct slice text, struct run_search *search)
     }
     if (search->word_count != 1)
         return;
-    search->number = read_id(search->words[0]);
+    search->number = read_positive(search->words[0]);
     if (is_probably_sha(search->words[0])) {
         search->kind = RUN_SEARCH_COMMIT;
         search->sha = search->words[0];
@@ -319,7 +319,7 @@ void run_search_parse(struct slice text, struct run_search *search)
     if (whole.len == 0)
         return;
     struct slice bare = strip_marks(whole);
-    bool is_one = find_any(bare, SPACES) == bare.len && bare.len > 0;
+    bool is_one = find_first_of(bare, SPACES) == bare.len && bare.len > 0;
     if (is_one && (read_trace(bare, search) || parse_traceparent(bare, search)))
         return;
     if (is_one && slice_find(bare, SLICE("/")) > 0 && run_selector_parse(bare, &selector)) {
@@ -361,8 +361,8 @@ static bool is_result_word(const struct run_view *run, struct slice word)
 
 static bool has_word(const struct run_view *run, struct slice word)
 {
-    if (word.len > 1 && word.data[0] == '#' && read_id(slice_skip(word, 1)) > 0)
-        return run->run_number == read_id(slice_skip(word, 1));
+    if (word.len > 1 && word.data[0] == '#' && read_positive(slice_skip(word, 1)) > 0)
+        return run->run_number == read_positive(slice_skip(word, 1));
     return slice_contains_ignoring_case(run->repository, word) ||
            slice_contains_ignoring_case(run->workflow, word) ||
            slice_contains_ignoring_case(run->branch, word) ||
@@ -440,8 +440,8 @@ enum run_search_match run_search_match(const struct run_search *search, const st
 // "ci.yml" of ".github/workflows/ci.yml" or "octo/shop/.github/workflows/ci.yml@refs/heads/main".
 static bool is_workflow_file(struct slice path, struct slice file)
 {
-    struct slice name = slice_start(path, find_any(path, "@"));
-    while (find_any(name, "/") < name.len)
+    struct slice name = slice_start(path, find_first_of(path, "@"));
+    while (find_first_of(name, "/") < name.len)
         (void)take_until(&name, "/");
     return slice_equals_ignoring_case(name, file);
 }

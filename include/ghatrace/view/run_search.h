@@ -83,17 +83,21 @@ int64_t run_search_job(const struct run_search *search);
 
 #define RUN_SEARCH_ROOTS_MAX 2000 // root spans read for one request
 
+struct run_search_reader {
+    const struct view_reader *reader; // its arena is used for one run at a time
+    const struct run_search *search;
+    size_t roots; // root spans that may still be read
+};
 // What a search has found of a run.
 struct run_search_result {
     bool is_match;
     int64_t job_id; // by this job; 0: by something else
 };
-// Whether the run at `place`, whose view is `run`, is meant. For a run that is not open, `roots` is counted down for a
-// root span that is read; while it is 0 none is, and the caller has to stop before this run. Uses the reader's arena.
-// ERROR_MEMORY, or as the store reports.
-enum error_code run_search_check(const struct view_reader *reader, const struct run_search *search,
-                                 const struct stored_run *place, const struct run_view *run,
-                                 size_t *roots, struct run_search_result *result) MUST_CHECK;
+// Whether the run at `place`, whose view is `run`, is meant. While no more root spans may be read, the caller has to stop
+// before a run that has ended. ERROR_MEMORY, or as the store reports.
+enum error_code run_search_check(struct run_search_reader *of, const struct stored_run *place,
+                                 const struct run_view *run,
+                                 struct run_search_result *result) MUST_CHECK;
 // The runs that the search names by an id or a trace, without looking at others: with `*count` 0 they have to be looked
 // for, if they exist. At most one of each server.
 enum error_code run_search_direct(const struct view_reader *reader, const struct run_search *search,
