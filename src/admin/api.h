@@ -12,6 +12,7 @@
 #include "ghatrace/base/error.h"
 #include "ghatrace/stats/pool_history.h"
 #include "ghatrace/trace/timeline.h"
+#include "ghatrace/view/failures_view.h"
 #include "ghatrace/view/run_view.h"
 
 // --- api ------------------------------------------------------------------------------------------
@@ -86,6 +87,11 @@ enum error_code api_render_run_part(const struct api_call *call,
 // The finished spans of an attempt as OTLP JSON, an ExportTraceServiceRequest. ERROR_NOT_FOUND, with a message.
 enum error_code api_render_spans(const struct api_call *call,
                                  const struct run_selector *question) MUST_CHECK;
+
+// Which workflows fail, the worst first, at most API_FAILURES_MAX of them. `window` 0: a day. ERROR_USAGE, with a message.
+#define API_FAILURES_MAX 200
+enum error_code api_render_failures(const struct api_call *call, struct failures_cache *cache,
+                                    duration_ns window) MUST_CHECK;
 
 // The runs of a commit, by the first digits of its SHA, and what it waited for; or the commits that begin with these digits.
 // ERROR_USAGE, ERROR_NOT_FOUND, with a message.

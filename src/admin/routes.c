@@ -7,6 +7,7 @@
 #include "api.h"
 #include "ghatrace/base/memory.h"
 #include "ghatrace/http/server.h"
+#include "ghatrace/view/failures_view.h"
 #include "ghatrace/view/pools_cache.h"
 #include "latency_api.h"
 #include "live.h"
@@ -28,6 +29,7 @@ struct view {
     struct whatif_api *whatif;
     struct latency_api *latency;
     struct pools_cache pools;
+    struct failures_cache failures;
     struct arena arena; // for one request
     struct admin_route routes[ROUTES_MAX];
     size_t route_count;
@@ -302,6 +304,17 @@ static void handle_latency(void *context, const struct admin_request *request,
         end_call(&exchange);
 }
 
+static void handle_failures(void *context, const struct admin_request *request,
+                            struct admin_response *reply)
+{
+    struct exchange exchange;
+    begin_call(context, request, reply, &exchange);
+    duration_ns window = get_window(&exchange);
+    if (exchange.code == ERROR_NONE)
+        exchange.code = api_render_failures(&exchange.call, &exchange.view->failures, window);
+    end_call(&exchange);
+}
+
 static void handle_history(void *context, const struct admin_request *request,
                            struct admin_response *reply)
 {
@@ -405,6 +418,7 @@ enum error_code view_create(struct net_loop *loop, const struct view_sources *so
     view->sources.pools_cache = &view->pools;
     view->sources.live_streams = &view->live.streams;
     pools_cache_init(&view->pools);
+    failures_cache_init(&view->failures);
     arena_init(&view->arena, ARENA_BLOCK_BYTES);
     enum error_code code = live_init(&view->live, loop, &view->sources, error);
     if (code == ERROR_NONE)
@@ -422,6 +436,7 @@ enum error_code view_create(struct net_loop *loop, const struct view_sources *so
     add_route(view, COMMIT_PREFIX, handle_commit, view);
     add_route(view, "/api/latency", handle_latency, view);
     view->routes[view->route_count - 1].is_slow = true;
+    add_route(view, "/api/failures", handle_failures, view);
     add_route(view, "/api/pools", handle_pools, view);
     add_route(view, "/api/status", handle_status, view);
     add_route(view, "/api/quarantine", handle_quarantine, view);
@@ -455,6 +470,7 @@ void view_destroy(struct view *view)
     whatif_api_destroy(view->whatif);
     latency_api_destroy(view->latency);
     pools_cache_release(&view->pools);
+    failures_cache_release(&view->failures);
     arena_release(&view->arena);
     memory_free(view);
 }

@@ -177,3 +177,68 @@ class Search(harness.BlackBoxTest):
     def test_a_long_search_is_answered(self):
         for text in ("zz " * 700, "/" * 2000, "https://" + "a/" * 700, "%" * 2000):
             self.assertEqual(search(self.daemon, text)["runs"], [], text[:20])
+
+
+def failed_run(age, branch="main", step="Run tests", job="test", **kinds):
+    run = Run(age=age + 60, head_branch=branch, conclusion="failure", **kinds)
+    failed = run.job(job, duration=40, conclusion="failure")
+    failed.steps[2].name = step
+    run.updated = run.created + 60
+    return run
+
+
+class Failures(harness.BlackBoxTest):
+    def setUp(self):
+        self.daemon = self.new_daemon(root_grace="0s")
+
+    def failures(self, window="24h"):
+        return get_json(self.daemon, f"/api/failures?window={window}")
+
+    def test_what_fails_everywhere_is_first_and_says_since_when(self):
+        shop = Repository("acme/shop")
+        good = ended_run(900, repository=shop, workflow="CI")
+        bad = [failed_run(age, branch, repository=shop, workflow="CI", job=job)
+               for age, branch, job in ((800, "main", "test (3.13)"), (700, "cart", "test (3.14)"), (600, "tax", "test (3.14)"))]
+        alone = [failed_run(age, "wip", repository=shop, workflow="Lint", step="ruff") for age in (500, 400, 300, 200)]
+        others = [ended_run(100, repository=shop, workflow="Lint")]
+        events = [good, *bad, *alone, *others]
+        random.Random(3).shuffle(events)
+        finish(self.daemon, *events)
+        answer = self.failures()
+        self.assertEqual((answer["runs"], answer["failed"], answer["detailed"], answer["more"]), (9, 7, 7, False))
+        first, second = answer["failures"]
+        self.assertEqual((first["workflow"], first["job"], first["step"]), ("CI", "test (…)", "Run tests"))
+        self.assertTrue(first["everywhere"])
+        self.assertEqual((first["failed"], first["workflow_runs"], first["failed_since"], first["branches_failing"], first["branches"]),
+                         (3, 4, 3, 3, 3))
+        ends = {run["run_id"]: run["ended_at"] for run in get_json(self.daemon, "/api/runs")["runs"]}
+        self.assertEqual(first["failing_since"], ends[str(bad[0].run_id)])
+        self.assertEqual(first["last_success_at"], ends[str(good.run_id)])
+        self.assertEqual([run["run_id"] for run in first["recent"]], [str(run.run_id) for run in reversed(bad)])
+        self.assertEqual((second["workflow"], second["everywhere"], second["branches_failing"], second["branches"], second["failed_since"]),
+                         ("Lint", False, 1, 2, 4))
+        self.assertEqual(self.failures("10m")["failures"][0]["failed"], 4)  # of Lint: those of the last ten minutes
+
+    def test_a_lost_runner_is_one_line_for_all_workflows(self):
+        lost = []
+        for age, workflow in ((300, "CI"), (200, "Deploy")):
+            run = Run(age=age + 60, conclusion="failure", workflow=workflow)
+            run.job("test", duration=40).lost("Run tests")
+            run.updated = run.created + 60
+            lost.append(run)
+        refused = Run(age=100, conclusion="failure", workflow="Refused")
+        refused.job("test").refused()
+        refused.updated = refused.created + 10
+        finish(self.daemon, *lost, refused)
+        found = {row["error_type"]: row for row in self.failures()["infrastructure"]}
+        self.assertEqual((found["runner_lost"]["jobs"], found["runner_lost"]["workflows"]), (2, 2))
+        self.assertEqual([run["run_id"] for run in found["runner_lost"]["recent"]], [str(run.run_id) for run in reversed(lost)])
+        self.assertEqual(found["not_started"]["jobs"], 1)
+        self.assertEqual({group["error_type"] for group in self.failures()["failures"]}, {"runner_lost", "not_started"})
+
+    def test_without_failures_there_is_nothing(self):
+        finish(self.daemon, ended_run(100))
+        answer = self.failures()
+        self.assertEqual((answer["failures"], answer["infrastructure"], answer["runs"], answer["failed"]), ([], [], 1, 0))
+        for wrong in ("0s", "36d", "x", "-1h"):
+            self.assertEqual(self.daemon.admin(f"/api/failures?window={wrong}").status, 400, wrong)
