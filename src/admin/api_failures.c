@@ -28,6 +28,7 @@ static void put_failures_group(struct json_out *json, const struct failures_grou
     json_out_text(json, "server", github_server_name(group->server));
     json_out_text(json, "repository", group->repository);
     json_out_text(json, "workflow", group->workflow);
+    json_out_bool(json, "looked_up", group->is_looked_up);
     json_out_text(json, "job", group->job);
     json_out_text(json, "step", group->step);
     json_out_text(json, "error_type", group->error_type);

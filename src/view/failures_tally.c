@@ -50,6 +50,7 @@ struct failures_tally {
 
 // What failed first in a run.
 struct failure {
+    bool is_looked_up;
     struct slice job, step, error_type;
 };
 
@@ -81,7 +82,7 @@ static timestamp_ns end_of_failure(const struct run_view_job *job)
 static void find_first_failure(const struct run_view *detail, struct failure *failure)
 {
     const struct run_view_job *first = NULL;
-    *failure = (struct failure){.job = SLICE_EMPTY};
+    *failure = (struct failure){.is_looked_up = detail != NULL};
     for (size_t i = 0; detail != NULL && i < detail->count; i++) {
         const struct run_view_job *job = &detail->jobs[i];
         if (job->outcome == OUTCOME_FAILURE &&
@@ -164,7 +165,8 @@ static struct branch *find_branch(struct failures_tally *tally, const struct wor
 
 static bool is_same_failure(const struct failures_group *group, const struct failure *failure)
 {
-    return slice_equals(base_of_job(group->job), base_of_job(failure->job)) &&
+    return group->is_looked_up == failure->is_looked_up &&
+           slice_equals(base_of_job(group->job), base_of_job(failure->job)) &&
            slice_equals(group->step, failure->step) &&
            slice_equals(group->error_type, failure->error_type);
 }
@@ -204,6 +206,7 @@ static enum error_code find_group(struct failures_tally *tally, struct workflow 
         return ERROR_NONE;
     struct group *group = &tally->groups[tally->group_count];
     *group = (struct group){.of = workflow, .next = workflow->first_group};
+    group->out.is_looked_up = failure->is_looked_up;
     group->out.server = workflow->server;
     group->out.repository = workflow->repository;
     group->out.workflow = workflow->workflow;
@@ -351,7 +354,7 @@ static void finish_group(const struct group *group, struct failures_group *out)
     }
 }
 
-static int compare_counts(uint64_t a, uint64_t b)
+static int compare_failure_counts(uint64_t a, uint64_t b)
 {
     return a > b ? -1 : a < b;
 }
@@ -367,13 +370,13 @@ static int compare_groups(const void *left, const void *right)
     const struct failures_group *a = left, *b = right;
     if (rank_group(a) != rank_group(b))
         return rank_group(a) > rank_group(b) ? -1 : 1;
-    int order = compare_counts(a->branches_failing, b->branches_failing);
+    int order = compare_failure_counts(a->branches_failing, b->branches_failing);
     if (order == 0)
-        order = compare_counts(a->failed_since, b->failed_since);
+        order = compare_failure_counts(a->failed_since, b->failed_since);
     if (order == 0)
-        order = compare_counts(a->failed, b->failed);
+        order = compare_failure_counts(a->failed, b->failed);
     if (order == 0)
-        order = compare_counts((uint64_t)a->last_failure, (uint64_t)b->last_failure);
+        order = compare_failure_counts((uint64_t)a->last_failure, (uint64_t)b->last_failure);
     if (order == 0)
         order = slice_compare(a->repository, b->repository);
     return order != 0 ? order : slice_compare(a->workflow, b->workflow);

@@ -494,7 +494,7 @@ class Runs(PageTest):
             browser.press("Tab")
             seen.append(browser.focused())
             self.assertNotEqual(browser.run("return getComputedStyle(document.activeElement).outlineStyle"), "none")
-        self.assertEqual(seen[:5], ["Skip to content", "ghatrace", "Now", "Runs", "Runner latency"])
+        self.assertEqual(seen[:6], ["Skip to content", "ghatrace", "Now", "Runs", "Failures", "Runner latency"])
 
 
 class OneRun(PageTest):

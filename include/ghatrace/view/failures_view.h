@@ -14,7 +14,7 @@
 
 // What is read for one view: the runs that ended last; of those that failed last also their jobs.
 #define FAILURES_LOOKED_AT 20000
-#define FAILURES_DETAILS_MAX 400
+#define FAILURES_DETAILS_MAX 1000
 #define FAILURES_JOBS_MAX 4000      // in all
 #define FAILURES_JOBS_EACH 200      // of one run
 #define FAILURES_WORKFLOWS_MAX 2000 // the runs of others are left out
@@ -35,9 +35,9 @@ struct failures_run {
 struct failures_group {
     struct slice server; // empty: github.com
     struct slice repository, workflow;
-    struct slice
-        job; // as GitHub names it; "test (…)" for several legs; empty: it was not looked up, or none failed
-    struct slice step;       // empty: none failed
+    bool is_looked_up; // what failed; else `job`, `step` and `error_type` are empty
+    struct slice job;  // as GitHub names it; "test (…)" for several legs; empty: none failed
+    struct slice step; // empty: none failed
     struct slice error_type; // `runner_lost`, `not_started`; else empty
     uint64_t failed;         // runs
     uint64_t runs;           // of the workflow that succeeded or failed

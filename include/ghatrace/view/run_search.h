@@ -81,7 +81,7 @@ int64_t run_search_job(const struct run_search *search);
 
 // --- in the store -------------------------------------------------------------------------------------------------
 
-#define RUN_SEARCH_ROOTS_MAX 2000 // root spans read for one request
+#define RUN_SEARCH_ROOTS_MAX 5000 // root spans read for one request
 
 struct run_search_reader {
     const struct view_reader *reader; // its arena is used for one run at a time

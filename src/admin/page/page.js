@@ -2,6 +2,7 @@
 // updated when it changes.
 import {makeCommit} from "./commit.js";
 import {chooseUtc, set, setText, tickAll, timeZone} from "./dom.js";
+import {makeFailures} from "./failures.js";
 import {showHealth, showTroubles} from "./health.js";
 import {makeLatency} from "./latency.js";
 import {state} from "./model.js";
@@ -26,6 +27,7 @@ const ROUTES = [
   [/^\/runs\/(\d+)\/(\d+)$/, (match, parameters) => makeRun(match[1], match[2], parameters)],
   [/^\/pools\/(.+)$/, (match, parameters) => makePool(match[1], parameters)],
   [/^\/commits\/([0-9A-Za-z]+)$/, (match, parameters) => makeCommit(match[1], parameters)],
+  [/^\/failures$/, (match, parameters) => makeFailures(parameters)],
   [/^\/latency$/, (match, parameters) => makeLatency(parameters)],
 ];
 

@@ -64,12 +64,12 @@ static void add(struct tallied *tallied, const struct ended *ended)
                                  .conclusion = slice_from_string(ended->conclusion),
                                  .end = ended->minute * NS_PER_MINUTE,
                                  .jobs = &job,
-                                 .count = 1};
+                                 .count = job.name.len > 0 ? 1 : 0};
     assert_int_equal(failures_tally_add(tallied->tally, &run, ended->job != NULL ? &run : NULL),
                      ERROR_NONE);
 }
 
-// "CI test›make: failed 3 of 5, everywhere since 4 (3), success 2, branches 2/2/2"
+// "CI test›make: failed 3 of 6, everywhere since 4 (3), success 2, branches 2/2/2"
 static void describe(const struct failures_group *group, char text[200])
 {
     (void)snprintf(
@@ -158,15 +158,17 @@ static void runs_are_grouped_by_what_failed_and_the_worst_is_first(void **state)
         {57, "CI", "tax", "failure", "build", "cc", NULL},
         {56, "CI", "tax", "failure", NULL, NULL, NULL}, // not looked up
         {55, "CI", "old", "failure", "test (3.14)", NULL, "runner_lost"},
+        {54, "CI", "old", "failure", "", NULL, NULL}, // its jobs succeeded
     };
     assert_groups(*state, runs, sizeof runs / sizeof runs[0],
-                  "CI test (…)›make: failed 2 of 5, everywhere since 58 (2), success 0, "
+                  "CI test (…)›make: failed 2 of 6, everywhere since 58 (2), success 0, "
                   "branches 2/4/4\n"
-                  "CI build›cc: failed 1 of 5, everywhere since 57 (1), success 0, branches 1/4/4\n"
-                  "CI test (3.14)›runner_lost: failed 1 of 5, everywhere since 55 (1), success 0, "
+                  "CI build›cc: failed 1 of 6, everywhere since 57 (1), success 0, branches 1/4/4\n"
+                  "CI test (3.14)›runner_lost: failed 1 of 6, everywhere since 55 (1), success 0, "
                   "branches 1/4/4\n"
                   "Lint lint›ruff: failed 1 of 1, since 60 (1), success 0, branches 1/1/1\n"
-                  "CI ›: failed 1 of 5, since 0 (0), success 0, branches 0/4/4\n");
+                  "CI ›: failed 1 of 6, since 0 (0), success 0, branches 0/4/4\n"
+                  "CI ›: failed 1 of 6, since 0 (0), success 0, branches 0/4/4\n");
 }
 
 static void lost_runners_are_one_line_whatever_the_workflow(void **state)

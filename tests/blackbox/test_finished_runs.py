@@ -6,29 +6,9 @@ import urllib.parse
 
 import expect
 import harness
+from ended_runs import ended_run, failed_run, finish, get_json
 from harness import wait_until
 from payloads import Repository, Run
-
-
-def get_json(daemon, path):
-    answer = daemon.admin(path)
-    assert answer.status == 200, (path, answer)
-    return json.loads(answer.body)
-
-
-def ended_run(age, took=60, **kinds):
-    """Its end is `age` seconds ago."""
-    run = Run(age=age + took, **kinds)
-    run.job("build", duration=took - 20)
-    run.updated = run.created + took
-    return run
-
-
-def finish(daemon, *runs):
-    """They are in the list when this returns, whenever they ended."""
-    before = get_json(daemon, "/api/status")["store"]["finished_runs"]
-    daemon.accept(*(event for run in runs for event in run.timeline()))
-    wait_until(lambda: get_json(daemon, "/api/status")["store"]["finished_runs"] >= before + len(runs), what="the runs' ends")
 
 
 def search(daemon, text, **parameters):
@@ -177,14 +157,6 @@ class Search(harness.BlackBoxTest):
     def test_a_long_search_is_answered(self):
         for text in ("zz " * 700, "/" * 2000, "https://" + "a/" * 700, "%" * 2000):
             self.assertEqual(search(self.daemon, text)["runs"], [], text[:20])
-
-
-def failed_run(age, branch="main", step="Run tests", job="test", **kinds):
-    run = Run(age=age + 60, head_branch=branch, conclusion="failure", **kinds)
-    failed = run.job(job, duration=40, conclusion="failure")
-    failed.steps[2].name = step
-    run.updated = run.created + 60
-    return run
 
 
 class Failures(harness.BlackBoxTest):
