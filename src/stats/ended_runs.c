@@ -65,15 +65,14 @@ enum error_code ended_runs_remove(struct store_transaction *transaction,
 // --- filling it for a store of an older version -------------------------------------------------------------
 
 // The numbers of entries agree unless a version that did not know this list has stored runs, or dropped some.
-enum error_code ended_runs_are_complete(struct store_transaction *transaction, bool *are_complete,
-                                        struct error *error)
+enum error_code recent_has_ends(struct store_transaction *transaction, bool *has_ends,
+                                struct error *error)
 {
     struct slice found;
     enum error_code code =
         store_table_get(transaction, STORE_TABLE_STATS, progress_key(), &found, error);
-    *are_complete =
-        code == ERROR_NOT_FOUND && store_table_count(transaction, STORE_TABLE_ENDED_RUNS) ==
-                                       store_table_count(transaction, STORE_TABLE_RECENT);
+    *has_ends = code == ERROR_NOT_FOUND && store_table_count(transaction, STORE_TABLE_ENDED_RUNS) ==
+                                               store_table_count(transaction, STORE_TABLE_RECENT);
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
@@ -119,7 +118,7 @@ enum error_code ended_runs_continue(struct stats *stats, size_t max, bool *is_do
 {
     uint8_t cursor[END_KEY_SIZE];
     size_t len;
-    enum error_code code = ended_runs_are_complete(stats->transaction, is_done, error);
+    enum error_code code = recent_has_ends(stats->transaction, is_done, error);
     if (code != ERROR_NONE || *is_done || max == 0)
         return code;
     code = read_end_progress(stats, cursor, &len, error);

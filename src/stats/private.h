@@ -187,8 +187,6 @@ enum error_code ended_runs_remove(struct store_transaction *transaction,
 // Adds up to `max` runs that an older version stored. `*is_done`: all have been added.
 enum error_code ended_runs_continue(struct stats *stats, size_t max, bool *is_done,
                                     struct error *error) MUST_CHECK;
-enum error_code ended_runs_are_complete(struct store_transaction *transaction, bool *are_complete,
-                                        struct error *error) MUST_CHECK;
 
 // First half of SHA-256.
 void stats_hash(struct slice data, uint8_t hash[HASH_SIZE]);

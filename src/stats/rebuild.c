@@ -7,6 +7,7 @@
 #include "ghatrace/stats/open_runs.h"
 #include "ghatrace/stats/pool.h"
 #include "ghatrace/stats/pool_minutes.h"
+#include "ghatrace/stats/recent.h"
 #include "ghatrace/stats/series.h"
 #include "ghatrace/stats/spelling.h"
 #include "ghatrace/store/codec.h"
@@ -145,7 +146,7 @@ static enum error_code has_all(struct store_transaction *transaction, bool *has_
         return code;
     code = series_since(transaction, &since, error);
     if (code == ERROR_NONE)
-        code = ended_runs_are_complete(transaction, has_all_figures, error);
+        code = recent_has_ends(transaction, has_all_figures, error);
     *has_all_figures = *has_all_figures && code == ERROR_NONE && since != TIMESTAMP_UNKNOWN;
     return *has_all_figures ? commits_are_complete(transaction, has_all_figures, error) : code;
 }

@@ -1,5 +1,7 @@
 """The list of finished runs, the search among them, and which workflows fail."""
+import gzip
 import json
+import pathlib
 import random
 import time
 import urllib.parse
@@ -75,6 +77,19 @@ class ByEnds(harness.BlackBoxTest):
         self.assertEqual(pages(daemon, 5, first=cursor), [str(runs[2].run_id)])
         for wrong in ("e", "e" + "0" * 47, "x" + cursor, "e" + "g" * 48):
             self.assertEqual(daemon.admin(f"/api/runs?cursor={wrong}").status, 400)
+
+
+    def test_a_command_lists_the_runs_of_a_store_that_only_an_older_daemon_has_opened(self):
+        fixture = sorted(path for path in (harness.ROOT / "tests/fixtures/store").iterdir() if path.is_dir())[0]
+        daemon = self.new_daemon(start=False, history="30000h")
+        database = pathlib.Path(daemon.settings["db"])
+        database.mkdir()
+        (database / "data.mdb").write_bytes(gzip.decompress((fixture / "data.mdb.gz").read_bytes()))
+        listed = [json.loads(daemon.command("runs", "--json").stdout)["runs"] for _ in range(2)]
+        wanted = json.loads((fixture / "expected.json").read_text())["open"]["runs"]["runs"]
+        finished = [run["trace_id"] for run in listed[0] if run["state"] == "finished"]
+        self.assertEqual(sorted(finished), sorted(run["trace_id"] for run in wanted))
+        self.assertEqual(listed[0], listed[1])
 
 
 class Search(harness.BlackBoxTest):

@@ -12,6 +12,7 @@
 #ifndef GHATRACE_STATS_RECENT_H
 #define GHATRACE_STATS_RECENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -54,6 +55,9 @@ struct recent_place recent_end_place(const struct recent_run *run);
 enum error_code recent_seek_ended_before(struct store_transaction *transaction,
                                          const struct recent_place *place, struct recent_run *run,
                                          struct error *error) MUST_CHECK;
+// False: an older version wrote the store, and not all runs are in the list by ends yet.
+enum error_code recent_has_ends(struct store_transaction *transaction, bool *has_ends,
+                                struct error *error) MUST_CHECK;
 // The summary of one run. ERROR_NOT_FOUND.
 enum error_code recent_find(struct store_transaction *transaction, const struct trace_id *trace,
                             struct recent_run *run, struct error *error) MUST_CHECK;
