@@ -14,6 +14,7 @@
 #include "ghatrace/stats/pool_minutes.h"
 #include "ghatrace/trace/labels.h"
 #include "ghatrace/view/pools_cache.h"
+#include "ghatrace/view/pools_summary.h"
 #include "ghatrace/view/queue_view.h"
 
 // --- jobs that currently wait for a runner, and for how long --------------------------------------
@@ -201,6 +202,7 @@ void api_put_pool(struct json_out *json, const struct pools_view_pool *row, time
     json_out_count(json, "waiting", pool->counts[OPEN_JOB_WAITING]);
     json_out_count(json, "queued", pool->counts[OPEN_JOB_QUEUED]);
     json_out_count(json, "running", row->running);
+    json_out_time(json, "oldest_queued_since", row->waits.oldest);
     put_waits_of_queued(json, &row->waits, now);
     put_recent_of_pool(json, row);
     json_out_text(json, "state", slice_from_string(pool_state_names[row->state]));
@@ -251,6 +253,20 @@ enum error_code api_put_ceilings(struct api_object *object, const struct pools_v
     return ERROR_NONE;
 }
 
+static enum error_code put_summary(struct api_object *object, const struct pools_view *view)
+{
+    struct json_out *json = &object->json;
+    struct pools_summary summary;
+    enum error_code code = pools_summary_load(&object->reader, view, object->call->now, &summary);
+    if (code != ERROR_NONE)
+        return code;
+    json_out_open_object(json, "summary");
+    json_out_text(json, "kind", slice_from_string(pools_scope_names[summary.scope]));
+    json_out_text(json, "text", summary.text);
+    json_out_close_object(json);
+    return ERROR_NONE;
+}
+
 enum error_code api_render_pools(const struct api_call *call)
 {
     struct api_object object;
@@ -270,6 +286,8 @@ enum error_code api_render_pools(const struct api_call *call)
     json_out_close_array(&object.json);
     if (code == ERROR_NONE)
         code = api_put_ceilings(&object, &view, NULL);
+    if (code == ERROR_NONE)
+        code = put_summary(&object, &view);
     api_put_unreadable(&object);
     return api_end(&object, code);
 }

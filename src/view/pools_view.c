@@ -361,18 +361,14 @@ static bool add_share(struct sharing *sharing, struct slice repository)
     return true;
 }
 
+// A job that cannot be read is left out.
 static enum error_code add_share_of(struct sharing *sharing, const struct pool_job *place)
 {
     const struct view_reader *reader = sharing->reader;
     struct job_state job;
     struct slice bytes;
-    timestamp_ns reused_at;
     arena_clear(&sharing->scratch);
-    enum error_code code =
-        runners_find_reuse(reader->transaction, &place->key, &reused_at, reader->error);
-    if (code != ERROR_NONE || reused_at != TIMESTAMP_UNKNOWN)
-        return code;
-    code = store_get_span(reader->transaction, &place->key, &bytes, reader->error);
+    enum error_code code = store_get_span(reader->transaction, &place->key, &bytes, reader->error);
     bool is_there = code == ERROR_NONE;
     if (is_there)
         code = codec_decode_job(bytes, &sharing->scratch, &job, reader->error);
@@ -383,6 +379,15 @@ static enum error_code add_share_of(struct sharing *sharing, const struct pool_j
     return code;
 }
 
+static enum error_code add_running_share_of(struct sharing *sharing, const struct pool_job *place)
+{
+    timestamp_ns reused_at;
+    enum error_code code = runners_find_reuse(sharing->reader->transaction, &place->key, &reused_at,
+                                              sharing->reader->error);
+    return code != ERROR_NONE || reused_at != TIMESTAMP_UNKNOWN ? code
+                                                                : add_share_of(sharing, place);
+}
+
 static enum error_code add_jobs_of(struct sharing *sharing, const struct pool *pool)
 {
     struct pool_job place = {0};
@@ -391,7 +396,7 @@ static enum error_code add_jobs_of(struct sharing *sharing, const struct pool *p
         code = pool_seek_job(sharing->reader->transaction, &pool->id, OPEN_JOB_RUNNING, &place,
                              sharing->reader->error);
         if (code == ERROR_NONE)
-            code = add_share_of(sharing, &place);
+            code = add_running_share_of(sharing, &place);
         if (code != ERROR_NONE)
             break;
         pool_job_increment(&place);
@@ -437,5 +442,85 @@ enum error_code pools_view_count_shares(const struct view_reader *reader,
         if (view->ceilings[i].since != TIMESTAMP_UNKNOWN)
             code = count_shares_of(&sharing, view, i, &(*shares)[i]);
     arena_release(&sharing.scratch);
+    return code;
+}
+
+// --- repositories of the oldest queued jobs -------------------------------------------------------
+
+// The first queued job of the pool at or after `*place`; none: `since` becomes INT64_MAX.
+static enum error_code seek_queued(const struct view_reader *reader, const struct pool *pool,
+                                   struct pool_job *place)
+{
+    enum error_code code =
+        pool_seek_job(reader->transaction, &pool->id, OPEN_JOB_QUEUED, place, reader->error);
+    if (code != ERROR_NOT_FOUND)
+        return code;
+    place->since = INT64_MAX;
+    return ERROR_NONE;
+}
+
+// The next queued job of each pool that has any. `*queued`: these pools.
+static enum error_code seek_first_queued(const struct view_reader *reader,
+                                         const struct pools_view *view,
+                                         const struct pools_view_pool **queued,
+                                         struct pool_job *next, size_t *count)
+{
+    enum error_code code = ERROR_NONE;
+    *count = 0;
+    for (size_t i = 0; i < view->count && code == ERROR_NONE; i++) {
+        if (view->pools[i].pool.counts[OPEN_JOB_QUEUED] == 0)
+            continue;
+        queued[*count] = &view->pools[i];
+        next[*count] = (struct pool_job){0};
+        code = seek_queued(reader, &view->pools[i].pool, &next[(*count)++]);
+    }
+    return code;
+}
+
+// Merges the queued jobs of all pools, the oldest first.
+static enum error_code add_oldest(struct sharing *sharing, const struct pools_view *view,
+                                  struct pools_view_oldest *oldest)
+{
+    const struct view_reader *reader = sharing->reader;
+    const struct pools_view_pool **queued =
+        arena_allocate_array(reader->arena, view->count + 1, sizeof *queued);
+    struct pool_job *next = arena_allocate_array(reader->arena, view->count + 1, sizeof *next);
+    size_t count;
+    if (queued == NULL || next == NULL)
+        return refuse_memory(reader);
+    enum error_code code = seek_first_queued(reader, view, queued, next, &count);
+    while (code == ERROR_NONE && count > 0) {
+        size_t first = 0;
+        for (size_t i = 1; i < count; i++)
+            if (next[i].since < next[first].since)
+                first = i;
+        oldest->has_more = next[first].since != INT64_MAX && oldest->jobs == POOLS_VIEW_OLDEST;
+        if (next[first].since == INT64_MAX || oldest->has_more)
+            break;
+        oldest->jobs++;
+        code = add_share_of(sharing, &next[first]);
+        pool_job_increment(&next[first]);
+        if (code == ERROR_NONE)
+            code = seek_queued(reader, &queued[first]->pool, &next[first]);
+    }
+    return code;
+}
+
+enum error_code pools_view_count_oldest(const struct view_reader *reader,
+                                        const struct pools_view *view,
+                                        struct pools_view_oldest *oldest)
+{
+    struct sharing sharing = {.reader = reader, .room = POOLS_VIEW_OLDEST};
+    *oldest = (struct pools_view_oldest){.jobs = 0};
+    sharing.all = arena_allocate_array(reader->arena, sharing.room, sizeof *sharing.all);
+    if (sharing.all == NULL)
+        return refuse_memory(reader);
+    arena_init(&sharing.scratch, SCRATCH_BLOCK);
+    enum error_code code = add_oldest(&sharing, view, oldest);
+    arena_release(&sharing.scratch);
+    oldest->repositories = sharing.count;
+    qsort(sharing.all, sharing.count, sizeof *sharing.all, compare_shares);
+    if (sharing.count > 0)
+        oldest->most = sharing.all[0];
     return code;
 }

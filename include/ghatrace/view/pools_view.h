@@ -27,6 +27,7 @@
 // Running jobs looked at for the repositories of ceilings, in all.
 #define POOLS_VIEW_RUNNING_MAX 2000
 #define POOLS_VIEW_REPOSITORIES 10 // of one ceiling
+#define POOLS_VIEW_OLDEST 100      // queued jobs looked at for their repositories, of all pools
 #define POOLS_VIEW_INFERRED_MAX 16
 #define POOLS_VIEW_NO_CEILING SIZE_MAX
 
@@ -118,6 +119,18 @@ struct pools_view_shares {
 enum error_code pools_view_count_shares(const struct view_reader *reader,
                                         const struct pools_view *view,
                                         struct pools_view_shares **shares) MUST_CHECK;
+
+// Of the queued jobs that have waited longest, in all pools: the repository with most of them.
+struct pools_view_oldest {
+    struct pools_view_share most; // queued instead of running; no repository: there are no jobs
+    uint64_t jobs;                // looked at
+    size_t repositories;          // that they are of
+    bool has_more;                // queued jobs that were not looked at
+};
+// ERROR_MEMORY, or an error of the store.
+enum error_code pools_view_count_oldest(const struct view_reader *reader,
+                                        const struct pools_view *view,
+                                        struct pools_view_oldest *oldest) MUST_CHECK;
 
 // How long a job has waited that waits since then; 0 if it begins later, as by another clock.
 duration_ns pools_view_wait(timestamp_ns since, timestamp_ns now);

@@ -1,0 +1,47 @@
+// What is wrong with the pools, in one sentence: one pool, one repository that fills the queue, a ceiling, or everything.
+// The page, `ghatrace pools` and `ghatrace top` show it first. Pure.
+#ifndef GHATRACE_VIEW_POOLS_SUMMARY_H
+#define GHATRACE_VIEW_POOLS_SUMMARY_H
+
+#include <stdbool.h>
+
+#include "ghatrace/base/arena.h"
+#include "ghatrace/base/slice.h"
+#include "ghatrace/base/time.h"
+#include "ghatrace/view/pools_view.h"
+
+// A pool of the state `waiting` is in trouble from this wait of its oldest job on.
+#define POOLS_LONG_WAIT (10 * NS_PER_MINUTE)
+// Looked-at queued jobs from which on one repository may fill the queue.
+#define POOLS_FLOOD_LEAST 10
+
+bool pools_view_is_in_trouble(const struct pools_view_pool *pool, timestamp_ns now);
+
+enum pools_scope {
+    POOLS_SCOPE_NONE,       // no pool is in trouble
+    POOLS_SCOPE_REPOSITORY, // one has two thirds of the oldest queued jobs, and no pool is dead
+    POOLS_SCOPE_CEILING,    // all pools in trouble are held back by ceilings
+    POOLS_SCOPE_POOL,       // one pool
+    POOLS_SCOPE_EVERYTHING, // all pools with queued or running jobs, of which there are at least three
+    POOLS_SCOPE_POOLS,      // several
+    POOLS_SCOPES
+};
+// As the API names them: "none", "repository", ...
+extern const char *const pools_scope_names[POOLS_SCOPES];
+
+struct pools_summary {
+    enum pools_scope scope;
+    struct slice text; // a sentence, with names as GitHub sent them; times are in UTC
+};
+
+// Whether the summary depends on the oldest queued jobs (pools_view_count_oldest()).
+bool pools_summary_needs_oldest(const struct pools_view *view, timestamp_ns now);
+// The text is in the arena. False if out of memory.
+bool pools_summary_make(const struct pools_view *view, const struct pools_view_oldest *oldest,
+                        timestamp_ns now, struct arena *arena,
+                        struct pools_summary *summary) MUST_CHECK;
+// Both: reads the oldest queued jobs, if need be. ERROR_MEMORY, or as the store reports.
+enum error_code pools_summary_load(const struct view_reader *reader, const struct pools_view *view,
+                                   timestamp_ns now, struct pools_summary *summary) MUST_CHECK;
+
+#endif
