@@ -100,6 +100,7 @@ static void put_steps(struct json_out *json, const struct run_view_job *job,
         json_out_time(json, "end", step->time.end);
         json_out_text(json, "result", step->result);
         json_out_text(json, "conclusion", step->conclusion);
+        json_out_bool(json, "incomplete", step->is_incomplete);
         json_out_close_object(json);
     }
     json_out_close_array(json);
@@ -121,9 +122,14 @@ static void put_run_job(struct json_out *json, const struct run_view_job *job,
     json_out_bool(json, "carried_over", job->is_carried_over);
     json_out_bool(json, "ended_unknown", job->is_ended_unknown);
     json_out_bool(json, "critical", job->is_critical);
+    json_out_bool(json, "has_spans", job->has_spans);
     json_out_time(json, "created_at", job->created_at);
     json_out_time(json, "started_at", job->started_at);
     json_out_time(json, "ended_at", job->ended_at);
+    if (job->has_queue)
+        json_out_seconds(json, "queue_seconds", job->queue);
+    else
+        json_out_null(json, "queue_seconds");
     json_out_text(json, "runner_name", job->runner_name);
     json_out_text(json, "runner_group", job->runner_group);
     json_out_texts(json, "runner_labels", job->labels, job->label_count);
@@ -240,6 +246,8 @@ static enum error_code put_one_run(struct api_object *object, const struct run_s
     json_out_time(json, "now", object->call->now);
     json_out_open_object(json, "run");
     put_run_fields(object, &run);
+    json_out_text(json, "name", run.name);
+    json_out_text(json, "head_sha", run.revision);
     json_out_close_object(json);
     put_servers(json, found, count);
     code = put_attempts(object, &found[0]);

@@ -285,6 +285,28 @@ enum error_code cli_args_parse(struct cli_args *cli_args, const struct command *
     return check_operands(cli_args, error);
 }
 
+const char *cli_args_flag(const struct cli_args *cli_args, const char *name)
+{
+    for (size_t i = 0; i < cli_args->command->flag_count; i++)
+        if (strcmp(cli_args->command->flags[i].name, name) == 0)
+            return cli_args->flags[i];
+    return NULL;
+}
+
+bool cli_args_has_setting(const struct cli_args *cli_args, enum option_id id)
+{
+    return cli_args->settings.items[id].source == SOURCE_FLAG;
+}
+
+bool cli_args_want_daemon(const struct cli_args *cli_args)
+{
+    if (cli_args_flag(cli_args, "url") != NULL)
+        return true;
+    return environment_get(cli_args->environment, "GHATRACE_URL") != NULL &&
+           !cli_args_has_setting(cli_args, OPTION_ID_DB) &&
+           !cli_args_has_setting(cli_args, OPTION_ID_CONFIG);
+}
+
 int command_fail(const struct error *error)
 {
     (void)fprintf(stderr, "ghatrace: %s\n", error->message);

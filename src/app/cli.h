@@ -77,6 +77,14 @@ enum error_code cli_args_parse(struct cli_args *cli_args, const struct command *
 // EXIT_FAILED (out of memory).
 int cli_args_configure(struct cli_args *cli_args, struct config *config);
 
+// A flag of the command by its name; NULL: not given, or the command has none of that name.
+const char *cli_args_flag(const struct cli_args *cli_args, const char *name);
+// True if the setting is given as a flag.
+bool cli_args_has_setting(const struct cli_args *cli_args, enum option_id id);
+// True if a daemon is to be asked instead of reading the store (remote.h): --url is given, or GHATRACE_URL is set and
+// none of --db and --config is given.
+bool cli_args_want_daemon(const struct cli_args *cli_args);
+
 // Prints "ghatrace: ..." to standard error. Returns the exit status.
 int command_fail(const struct error *error);
 

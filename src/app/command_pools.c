@@ -3,12 +3,15 @@
 
 #include "cli.h"
 #include "ghatrace/admin/api_print.h"
+#include "ghatrace/term/answers.h"
 #include "ghatrace/term/pools.h"
+#include "remote.h"
 
-enum { FLAG_JSON };
+enum { FLAG_JSON, FLAG_REMOTE };
 
 static const struct flag flags[] = {
     [FLAG_JSON] = {"json", NULL, "print JSON, as /api/pools"},
+    [FLAG_REMOTE] = REMOTE_FLAGS,
 };
 
 static enum error_code draw_pools(const struct view_reader *reader,
@@ -17,12 +20,15 @@ static enum error_code draw_pools(const struct view_reader *reader,
     const struct pools_options page = {terminal_detect_list(STDOUT_FILENO), timestamp_now()};
     struct pools_view view;
     struct pools_view_shares *shares;
+    struct pools_shown shown = {.view = &view};
     enum error_code code = pools_view_load(reader, settings, page.now, &view);
     if (code == ERROR_NONE)
         code = pools_view_count_shares(reader, &view, &shares);
+    if (code == ERROR_NONE)
+        code = pools_summary_load(reader, &view, page.now, &shown.summary);
     if (code != ERROR_NONE)
         return code;
-    const struct pools_shown shown = {&view, shares};
+    shown.shares = shares;
     return pools_render(&shown, &page, reader->arena, text, reader->error);
 }
 
@@ -48,8 +54,31 @@ static enum error_code show_pools(const struct store_tool *tool, struct buffer *
     return code;
 }
 
+static enum error_code ask_pools(const struct remote_call *call, struct buffer *text,
+                                 struct error *error)
+{
+    struct arena *arena = call->cli_args->arena;
+    struct remote_answer reply;
+    struct pools_answer pools;
+    enum error_code code = remote_get(call->remote, "api/pools", arena, &reply, error);
+    if (code != ERROR_NONE)
+        return code;
+    const struct answer answer = {&reply.document, arena, error};
+    code = answer_read_pools(&answer, &pools);
+    if (code != ERROR_NONE)
+        return code;
+    if (call->cli_args->flags[FLAG_JSON] != NULL)
+        return remote_pass_on(&reply, text, error);
+    const struct pools_options page = {terminal_detect_list(STDOUT_FILENO), pools.now};
+    const struct pools_shown shown = {&pools.view, pools.shares, pools.summary};
+    store_tool_report_unreadable(pools.unreadable);
+    return pools_render(&shown, &page, arena, text, error);
+}
+
 static int run_pools(struct cli_args *cli_args)
 {
+    if (cli_args_want_daemon(cli_args))
+        return remote_run(cli_args, POOLS_MAX_TEXT, ask_pools, NULL);
     return store_tool_run(cli_args, POOLS_MAX_TEXT, show_pools, NULL);
 }
 
@@ -58,7 +87,8 @@ const struct command command_pools = {
     .operands = "",
     .summary = "the pools of runners and their states, the worst first",
     .details =
-        "One row for each pool: its state, for how long it has been in it and since when, how many "
+        "What is wrong, in one sentence, and one row for each pool: its state, for how long it has "
+        "been in it and since when, how many "
         "jobs\n"
         "are queued and for how long the oldest has been, how many run of the most that ran at "
         "once in the\n"
@@ -69,7 +99,7 @@ const struct command command_pools = {
         "unless COLUMNS is set. What counts as dead or as a ceiling is set for the daemon: name "
         "its "
         "file with\n"
-        "--config if it is not in its usual place.\n",
+        "--config if it is not in its usual place.\n" REMOTE_DETAILS,
     .settings = OPTION_SET(STORE_TOOL_SETTINGS, [OPTION_ID_JOB_GRACE] = true,
                            [OPTION_ID_POOL_DEAD_AFTER] = true, [OPTION_ID_RUNNER_CEILING] = true),
     .flags = flags,

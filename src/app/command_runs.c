@@ -4,10 +4,20 @@
 #include "cli.h"
 #include "ghatrace/admin/api_print.h"
 #include "ghatrace/term/runs.h"
+#include "remote_runs.h"
 
 #define LIMIT_DEFAULT 50
 
-enum { FLAG_OPEN, FLAG_FAILED, FLAG_REPO, FLAG_WORKFLOW, FLAG_SINCE, FLAG_LIMIT, FLAG_JSON };
+enum {
+    FLAG_OPEN,
+    FLAG_FAILED,
+    FLAG_REPO,
+    FLAG_WORKFLOW,
+    FLAG_SINCE,
+    FLAG_LIMIT,
+    FLAG_JSON,
+    FLAG_REMOTE
+};
 
 static const struct flag flags[] = {
     [FLAG_OPEN] = {"open", NULL, "only what is open"},
@@ -18,6 +28,7 @@ static const struct flag flags[] = {
     [FLAG_SINCE] = {"since", "TIME", "only finished runs that ended since, as 2h or 7d"},
     [FLAG_LIMIT] = {"limit", "N", "how many finished runs at most, 50 if not given"},
     [FLAG_JSON] = {"json", NULL, "print JSON, each run as in /api/runs"},
+    [FLAG_REMOTE] = REMOTE_FLAGS,
 };
 
 static enum error_code read_limit(const char *text, size_t *limit, struct error *error)
@@ -68,57 +79,44 @@ static enum error_code read_selection(const struct cli_args *cli_args, timestamp
                               : code;
 }
 
-struct page {
-    const struct api_print *print;
-    const struct api_print_selection *selection;
-    struct runs_options options;
-    uint64_t unreadable;
-};
-
-static enum error_code draw_open(struct page *page, struct error *error)
+// Finished runs are valid until their transaction ends.
+static enum error_code draw_finished(const struct api_print *print,
+                                     const struct api_print_selection *selection,
+                                     struct runs_shown *shown, struct error *error)
 {
-    const struct api_print *print = page->print;
-    const struct runs_source source = {print->store, &page->selection->filter};
-    struct runs_list list;
-    bool is_filtered = source.filter->repository.len + source.filter->workflow.len > 0;
-    enum error_code code = runs_load(&source, print->arena, &list, error);
-    // That nothing is open is not said where some of it was not asked for, unless that is all.
-    if (code == ERROR_NONE && (list.count > 0 || !is_filtered || !page->selection->finished))
-        code = runs_render(&list, &page->options, print->arena, print->out, error);
-    page->unreadable = list.unreadable;
-    return code;
-}
-
-static enum error_code draw_finished(struct page *page, struct error *error)
-{
-    const struct api_print *print = page->print;
+    const struct runs_options page = {terminal_detect_list(STDOUT_FILENO), print->now};
     struct view_reader reader = {.arena = print->arena, .error = error};
     struct finished_view view;
+    uint64_t unreadable = shown->open != NULL ? shown->open->unreadable : 0;
     enum error_code code = store_begin(print->store, false, &reader.transaction, error);
     if (code != ERROR_NONE)
         return code;
-    code = finished_view_load(&reader, &page->selection->filter, &view);
-    bool is_first = print->out->len == 0;
-    if (code == ERROR_NONE && !is_first && view.count > 0)
-        code = buffer_append_string(print->out, "\n");
-    if (code == ERROR_NONE && (view.count > 0 || is_first))
-        code = runs_render_finished(&view, &page->options, print->arena, print->out, error);
-    page->unreadable += store_unreadable(reader.transaction);
+    if (selection->finished) {
+        code = finished_view_load(&reader, &selection->filter, &view);
+        shown->finished = &view;
+    }
+    if (code == ERROR_NONE)
+        code = runs_render_lists(shown, &page, print->arena, print->out, error);
+    unreadable += store_unreadable(reader.transaction);
     store_abort(reader.transaction);
+    if (code == ERROR_NONE)
+        store_tool_report_unreadable(unreadable);
     return code;
 }
 
 static enum error_code show_runs(const struct api_print *print,
                                  const struct api_print_selection *selection, struct error *error)
 {
-    struct page page = {
-        print, selection, {terminal_detect_list(STDOUT_FILENO), print->now}, .unreadable = 0};
-    enum error_code code = selection->open ? draw_open(&page, error) : ERROR_NONE;
-    if (code == ERROR_NONE && selection->finished)
-        code = draw_finished(&page, error);
-    if (code == ERROR_NONE)
-        store_tool_report_unreadable(page.unreadable);
-    return code;
+    const struct runs_source source = {print->store, &selection->filter};
+    struct runs_list open;
+    struct runs_shown shown = {.is_filtered =
+                                   source.filter->repository.len + source.filter->workflow.len > 0};
+    enum error_code code = ERROR_NONE;
+    if (selection->open) {
+        code = runs_load(&source, print->arena, &open, error);
+        shown.open = &open;
+    }
+    return code == ERROR_NONE ? draw_finished(print, selection, &shown, error) : code;
 }
 
 struct runs_question {
@@ -142,13 +140,25 @@ static enum error_code write_runs(const struct store_tool *tool, struct buffer *
                : show_runs(&print, &question->selection, error);
 }
 
+static enum error_code write_runs_of(const struct remote_call *call, struct buffer *text,
+                                     struct error *error)
+{
+    const struct runs_question *question = call->question;
+    const struct remote_runs runs = {call, &question->selection,
+                                     call->cli_args->flags[FLAG_JSON] != NULL,
+                                     terminal_detect_list(STDOUT_FILENO)};
+    return remote_runs_write(&runs, text, error);
+}
+
 static int run_runs(struct cli_args *cli_args)
 {
     struct runs_question question = {.now = timestamp_now()};
     struct error error;
-    return read_selection(cli_args, question.now, &question.selection, &error) == ERROR_NONE
-               ? store_tool_run(cli_args, RUNS_MAX_TEXT, write_runs, &question)
-               : command_fail(&error);
+    if (read_selection(cli_args, question.now, &question.selection, &error) != ERROR_NONE)
+        return command_fail(&error);
+    return cli_args_want_daemon(cli_args)
+               ? remote_run(cli_args, RUNS_MAX_TEXT, write_runs_of, &question)
+               : store_tool_run(cli_args, RUNS_MAX_TEXT, write_runs, &question);
 }
 
 const struct command command_runs = {
@@ -160,7 +170,7 @@ const struct command command_runs = {
         "been\n"
         "queued or run, and how long a run has been open. --failed and --since show only finished "
         "runs.\n"
-        "Into a file or a pipe nothing is shortened, unless COLUMNS is set.\n",
+        "Into a file or a pipe nothing is shortened, unless COLUMNS is set.\n" REMOTE_DETAILS,
     .settings = OPTION_SET(STORE_TOOL_SETTINGS, [OPTION_ID_JOB_GRACE] = true,
                            [OPTION_ID_ID_SCHEME] = true, [OPTION_ID_TRACE_URL] = true),
     .flags = flags,

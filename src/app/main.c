@@ -9,9 +9,11 @@
 #include "ghatrace/base/log.h"
 #include "ghatrace/base/memory.h"
 #include "ghatrace/base/slice.h"
+#include "ghatrace/term/answers.h"
 #include "ghatrace/term/inspect.h"
 #include "ghatrace/term/waterfall.h"
 #include "ghatrace/trace/ids.h"
+#include "remote.h"
 #include "server.h"
 #include "trace_commit.h"
 
@@ -327,13 +329,14 @@ static const struct command command_serve = {
 
 // --- ghatrace trace: one run attempt from the local store, as a waterfall -------------------------
 
-enum { FLAG_STEPS, FLAG_SERVER, FLAG_COMMIT };
+enum { FLAG_STEPS, FLAG_SERVER, FLAG_COMMIT, FLAG_REMOTE };
 
 static const struct flag trace_flags[] = {
     [FLAG_COMMIT] = {"commit", NULL, "the number is a commit's SHA, also if a run has that number"},
     [FLAG_STEPS] = {"steps", NULL, "unfold the steps of the jobs"},
     [FLAG_SERVER] = {"server", "HOST",
                      "the run's server, if several servers have a run of that number"},
+    [FLAG_REMOTE] = REMOTE_FLAGS,
 };
 
 static void report_other_server(const struct waterfall_shown *shown, int64_t run_id)
@@ -375,6 +378,53 @@ static enum error_code show_trace(const struct cli_args *cli_args, struct store 
     return code;
 }
 
+// The API's path of a run; `server` may be empty.
+static bool write_run_path(const struct run_reference *named, struct slice server, char path[512])
+{
+    size_t len = (size_t)snprintf(path, 512, "api/runs/%lld", (long long)named->run_id);
+    if (named->attempt > 0)
+        len += (size_t)snprintf(path + len, 512 - len, "/%lld", (long long)named->attempt);
+    if (server.len > 0)
+        len += (size_t)snprintf(path + len, 512 - len, "?server=");
+    for (size_t i = 0; i < server.len && len < 512; i++)
+        len += (size_t)snprintf(path + len, 512 - len, "%%%02x", (unsigned char)server.data[i]);
+    return len < 512;
+}
+
+static enum error_code draw_trace_of(const struct remote_call *call, const struct run_answer *found,
+                                     struct buffer *text, struct error *error)
+{
+    const struct run_reference *named = call->question;
+    const struct waterfall_options waterfall = {.terminal = terminal_detect(STDOUT_FILENO),
+                                                .steps = call->cli_args->flags[FLAG_STEPS] != NULL,
+                                                .now = found->now};
+    const struct waterfall_shown shown = {.server = found->server, .also = found->also};
+    enum error_code code =
+        waterfall_render(&found->view, &waterfall, call->cli_args->arena, text, error);
+    if (code != ERROR_NONE)
+        return code;
+    store_tool_report_unreadable(found->unreadable);
+    report_other_server(&shown, named->run_id);
+    return ERROR_NONE;
+}
+
+static enum error_code ask_trace(const struct remote_call *call, struct buffer *text,
+                                 struct error *error)
+{
+    const struct run_reference *named = call->question;
+    const char *server = call->cli_args->flags[FLAG_SERVER];
+    struct remote_answer reply;
+    struct run_answer found;
+    const struct answer answer = {&reply.document, call->cli_args->arena, error};
+    char path[512];
+    if (!write_run_path(named, server != NULL ? slice_from_string(server) : named->server, path))
+        return error_set(error, ERROR_USAGE, "trace: the server's name is too long");
+    enum error_code code = remote_get(call->remote, path, answer.arena, &reply, error);
+    if (code == ERROR_NONE)
+        code = answer_read_run(&answer, &found);
+    return code == ERROR_NONE ? draw_trace_of(call, &found, text, error) : code;
+}
+
 static int run_trace(struct cli_args *cli_args)
 {
     struct run_reference reference;
@@ -388,6 +438,8 @@ static int run_trace(struct cli_args *cli_args)
                   cli_args->operands[0]);
         return command_fail(&error);
     }
+    if (cli_args_want_daemon(cli_args))
+        return remote_run(cli_args, WATERFALL_MAX_TEXT, ask_trace, &reference);
     struct config config;
     struct store *store;
     int status = store_tool_open(cli_args, &config, &store);
@@ -407,7 +459,7 @@ static const struct command command_trace = {
     .operands = "RUN[/ATTEMPT] | SHA",
     .operands_min = 1,
     .operands_max = 1,
-    .summary = "a run's trace from the local store, as a waterfall; all runs of a commit",
+    .summary = "a run's trace, as a waterfall; all runs of a commit",
     .details =
         "RUN is a run's number, or the address of its page on GitHub. Without an attempt, "
         "the newest\n"
@@ -418,7 +470,7 @@ static const struct command command_trace = {
         "runs are shown\n"
         "under one axis, and what it waited for. Digits without a letter mean a run, and a "
         "commit if there\n"
-        "is no such run, or with --commit.\n",
+        "is no such run, or with --commit.\n" REMOTE_DETAILS,
     .settings =
         OPTION_SET(STORE_TOOL_SETTINGS, [OPTION_ID_ID_SCHEME] = true, [OPTION_ID_JOB_GRACE] = true),
     .flags = trace_flags,

@@ -410,13 +410,24 @@ static enum error_code read_variable(struct settings *settings, const char *entr
     return settings_put_named(settings, setting_of_variable(variable, name), &given, error);
 }
 
+// Those of commands that ask a daemon (remote.h).
+static bool is_command_variable(const char *entry)
+{
+    static const char *const names[] = {
+        "GHATRACE_URL=", "GHATRACE_TOKEN_FILE=", "GHATRACE_CA_FILE="};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strncmp(entry, names[i], strlen(names[i])) == 0)
+            return true;
+    return false;
+}
+
 enum error_code settings_read_environment(struct settings *settings, char *const *environment,
                                           struct error *error)
 {
     char *const *all = environment;
     for (; *environment != NULL; environment++) {
         if (strncmp(*environment, VARIABLE_PREFIX, strlen(VARIABLE_PREFIX)) != 0 ||
-            variable_is_injected(*environment, all))
+            is_command_variable(*environment) || variable_is_injected(*environment, all))
             continue;
         enum error_code code = read_variable(settings, *environment, error);
         if (code != ERROR_NONE)

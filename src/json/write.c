@@ -250,6 +250,12 @@ void json_out_text(struct json_out *json, const char *name, struct slice text)
         json_write_string(&json->writer, text);
 }
 
+void json_out_raw(struct json_out *json, const char *name, struct slice value)
+{
+    begin_value(json, name);
+    put_json_text(json, value);
+}
+
 void json_out_bool(struct json_out *json, const char *name, bool value)
 {
     begin_value(json, name);

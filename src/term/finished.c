@@ -125,3 +125,22 @@ enum error_code runs_render_finished(const struct finished_view *view,
                          error_code_text(code));
     return ERROR_NONE;
 }
+
+enum error_code runs_render_lists(const struct runs_shown *shown,
+                                  const struct runs_options *options, struct arena *scratch,
+                                  struct buffer *out, struct error *error)
+{
+    const struct runs_list *open = shown->open;
+    const struct finished_view *finished = shown->finished;
+    enum error_code code = ERROR_NONE;
+    size_t start = out->len;
+    // That nothing is open is not said where some of it was not asked for, unless that is all.
+    if (open != NULL && (open->count > 0 || !shown->is_filtered || finished == NULL))
+        code = runs_render(open, options, scratch, out, error);
+    bool is_first = out->len == start;
+    if (code != ERROR_NONE || finished == NULL || (finished->count == 0 && !is_first))
+        return code;
+    if (!is_first && buffer_append_string(out, "\n") != ERROR_NONE)
+        return error_set(error, ERROR_MEMORY, "list runs: out of memory");
+    return runs_render_finished(finished, options, scratch, out, error);
+}

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 
 #include "ghatrace/term/text.h"
-#include "painter.h"
+#include "pools_rows.h"
 
 enum column {
     COLUMN_POOL,
@@ -43,14 +43,7 @@ static const char *const advice[POOL_STATES] = {
                      "runners are offline, or paused",
 };
 
-struct page {
-    const struct pools_shown *shown;
-    struct painter painter;
-    struct arena *scratch;
-    timestamp_ns now;
-};
-
-static enum style pool_state_style(enum pool_state state)
+enum style pools_state_style(enum pool_state state)
 {
     switch (state) {
     case POOL_DEAD:
@@ -67,14 +60,14 @@ static enum style pool_state_style(enum pool_state state)
     return STYLE_GREEN;
 }
 
-static bool clean_cell(struct page *page, struct slice raw, struct slice *text)
+static bool clean_cell(struct pools_page *page, struct slice raw, struct slice *text)
 {
     *text = SLICE_EMPTY;
     return raw.len == 0 || text_clean(page->scratch, raw, page->painter.terminal.unicode, text);
 }
 
 // "46m", followed by `suffix`; empty if the time is not known.
-static bool format_age(struct page *page, timestamp_ns since, const char *suffix,
+static bool format_age(struct pools_page *page, timestamp_ns since, const char *suffix,
                        struct slice *text)
 {
     *text = SLICE_EMPTY;
@@ -83,7 +76,7 @@ static bool format_age(struct page *page, timestamp_ns since, const char *suffix
 }
 
 // "11-30 02:14"
-static bool format_since(struct page *page, timestamp_ns since, struct slice *text)
+static bool format_since(struct pools_page *page, timestamp_ns since, struct slice *text)
 {
     char time[TIMESTAMP_TEXT_SIZE];
     *text = SLICE_EMPTY;
@@ -95,7 +88,7 @@ static bool format_since(struct page *page, timestamp_ns since, struct slice *te
 }
 
 // "12 of 20": the second is the most that ran at once in the last week.
-static bool format_running(struct page *page, const struct pools_view_pool *pool,
+static bool format_running(struct pools_page *page, const struct pools_view_pool *pool,
                            struct slice *text)
 {
     if (!pool->recent.is_known)
@@ -104,11 +97,11 @@ static bool format_running(struct page *page, const struct pools_view_pool *pool
                         pool->recent.busy_max_week);
 }
 
-static bool format_pool_row(struct page *page, const struct pools_view_pool *pool,
+static bool format_pool_row(struct pools_page *page, const struct pools_view_pool *pool,
                             struct table_cell cells[COLUMN_COUNT])
 {
     cells[COLUMN_STATE] = (struct table_cell){slice_from_string(pool_state_names[pool->state]),
-                                              pool_state_style(pool->state)};
+                                              pools_state_style(pool->state)};
     return clean_cell(page, pool->name.len > 0 ? pool->name : SLICE("(none)"),
                       &cells[COLUMN_POOL].clean) &&
            format_age(page, pool->since, "", &cells[COLUMN_AGE].clean) &&
@@ -121,18 +114,17 @@ static bool format_pool_row(struct page *page, const struct pools_view_pool *poo
            clean_cell(page, pool->ceiling, &cells[COLUMN_CEILING].clean);
 }
 
-static bool paint_rows(struct page *page)
+bool pools_paint_rows(struct pools_page *page, const struct pools_view_pool *const *pools,
+                      size_t count)
 {
-    const struct pools_view *view = page->shown->view;
     struct table_cell *cells =
-        arena_allocate_array(page->scratch, view->count * COLUMN_COUNT + 1, sizeof *cells);
+        arena_allocate_array(page->scratch, count * COLUMN_COUNT + 1, sizeof *cells);
     if (cells == NULL)
         return false;
-    for (size_t i = 0; i < view->count; i++)
-        if (!format_pool_row(page, &view->pools[i], &cells[i * COLUMN_COUNT]))
+    for (size_t i = 0; i < count; i++)
+        if (!format_pool_row(page, pools[i], &cells[i * COLUMN_COUNT]))
             return false;
-    painter_newline(&page->painter);
-    table_paint(&page->painter, &(struct table){columns, COLUMN_COUNT, cells, view->count});
+    table_paint(&page->painter, &(struct table){columns, COLUMN_COUNT, cells, count});
     return true;
 }
 
@@ -155,7 +147,7 @@ static struct totals count_all(const struct pools_view *view)
 }
 
 // 2026-11-30T02:47:11Z · 1 pool dead · 1 waiting · 9 ok · 312 jobs queued · 40 running
-static bool paint_pool_totals(struct page *page, const struct totals *totals)
+static bool paint_pool_totals(struct pools_page *page, const struct totals *totals)
 {
     struct painter_piece pieces[POOL_STATES + 3] = {{.style = STYLE_GREY}};
     size_t count = 1;
@@ -166,7 +158,7 @@ static bool paint_pool_totals(struct page *page, const struct totals *totals)
         if (totals->states[i] == 0)
             continue;
         const char *noun = count > 1 ? "" : totals->states[i] == 1 ? " pool" : " pools";
-        pieces[count].style = pool_state_style((enum pool_state)i);
+        pieces[count].style = pools_state_style((enum pool_state)i);
         is_formatted = arena_format(page->scratch, &pieces[count++].clean, "%zu%s %s",
                                     totals->states[i], noun, pool_state_names[i]);
     }
@@ -181,7 +173,7 @@ static bool paint_pool_totals(struct page *page, const struct totals *totals)
 }
 
 // ceiling hosted: 20 of 20 run for 46m, 312 queued · octo/shop runs 12 · octo/site runs 8
-static bool paint_ceiling(struct page *page, const struct pools_view_ceiling *ceiling,
+static bool paint_ceiling(struct pools_page *page, const struct pools_view_ceiling *ceiling,
                           const struct pools_view_shares *shares)
 {
     struct painter_piece pieces[POOLS_VIEW_REPOSITORIES + 1] = {{STYLE_MAGENTA, SLICE_EMPTY, true}};
@@ -204,32 +196,44 @@ static bool paint_ceiling(struct page *page, const struct pools_view_ceiling *ce
     return true;
 }
 
-static bool paint_ceilings(struct page *page)
+bool pools_paint_ceilings(struct pools_page *page, const struct pools_view *view,
+                          const struct pools_view_shares *shares)
 {
-    const struct pools_view *view = page->shown->view;
     for (size_t i = 0; i < view->ceiling_count; i++)
         if (view->ceilings[i].since != TIMESTAMP_UNKNOWN &&
-            !paint_ceiling(page, &view->ceilings[i], &page->shown->shares[i]))
+            !paint_ceiling(page, &view->ceilings[i], &shares[i]))
             return false;
     return true;
 }
 
-// A line broken between words.
-static void paint_words(struct page *page, enum style style, const char *text)
+bool pools_paint_words(struct pools_page *page, enum style style, struct slice clean)
 {
-    struct painter_piece pieces[32];
+    struct slice rest = clean;
     size_t count = 0;
-    struct slice rest = slice_from_string(text);
-    while (rest.len > 0 && count < sizeof pieces / sizeof pieces[0]) {
+    struct painter_piece *pieces =
+        arena_allocate_array(page->scratch, clean.len / 2 + 1, sizeof *pieces);
+    if (pieces == NULL)
+        return false;
+    while (rest.len > 0) {
         ptrdiff_t end = slice_find(rest, SLICE(" "));
         size_t len = end < 0 ? rest.len : (size_t)end, taken = end < 0 ? len : len + 1;
-        pieces[count++] = (struct painter_piece){style, {rest.data, len}, false};
+        if (len > 0)
+            pieces[count++] = (struct painter_piece){style, {rest.data, len}, false};
         rest = (struct slice){rest.data + taken, rest.len - taken};
     }
     painter_paragraph(&page->painter, pieces, count, " ", 0);
+    return true;
 }
 
-static void paint_advice(struct page *page, const struct totals *totals)
+bool pools_paint_summary(struct pools_page *page, const struct pools_summary *summary)
+{
+    struct slice text;
+    return clean_cell(page, summary->text, &text) &&
+           pools_paint_words(page, summary->scope == POOLS_SCOPE_NONE ? STYLE_GREEN : STYLE_RED,
+                             text);
+}
+
+static bool paint_advice(struct pools_page *page, const struct totals *totals)
 {
     bool is_first = true;
     for (size_t i = POOL_STATES; i-- > 0;) {
@@ -238,29 +242,41 @@ static void paint_advice(struct page *page, const struct totals *totals)
         if (is_first)
             painter_newline(&page->painter);
         is_first = false;
-        paint_words(page, STYLE_GREY, advice[i]);
+        if (!pools_paint_words(page, STYLE_GREY, slice_from_string(advice[i])))
+            return false;
     }
+    return true;
 }
 
-static bool paint_page(struct page *page)
+static bool paint_all_rows(struct pools_page *page, const struct pools_view *view)
 {
-    struct totals totals = count_all(page->shown->view);
-    if (page->shown->view->count == 0) {
-        paint_words(page, STYLE_PLAIN, "No pool is known: one shows up here with its first job.");
-        return true;
-    }
-    if (!paint_pool_totals(page, &totals) || !paint_ceilings(page) || !paint_rows(page))
+    const struct pools_view_pool **rows =
+        arena_allocate_array(page->scratch, view->count + 1, sizeof *rows);
+    if (rows == NULL)
         return false;
-    paint_advice(page, &totals);
-    return true;
+    for (size_t i = 0; i < view->count; i++)
+        rows[i] = &view->pools[i];
+    painter_newline(&page->painter);
+    return pools_paint_rows(page, rows, view->count);
+}
+
+static bool paint_page(struct pools_page *page, const struct pools_shown *shown)
+{
+    struct totals totals = count_all(shown->view);
+    if (shown->view->count == 0)
+        return pools_paint_words(page, STYLE_PLAIN,
+                                 SLICE("No pool is known: one shows up here with its first job."));
+    return pools_paint_summary(page, &shown->summary) && paint_pool_totals(page, &totals) &&
+           pools_paint_ceilings(page, shown->view, shown->shares) &&
+           paint_all_rows(page, shown->view) && paint_advice(page, &totals);
 }
 
 enum error_code pools_render(const struct pools_shown *shown, const struct pools_options *options,
                              struct arena *scratch, struct buffer *out, struct error *error)
 {
-    struct page page = {.shown = shown, .scratch = scratch, .now = options->now};
+    struct pools_page page = {.scratch = scratch, .now = options->now};
     painter_init(&page.painter, &options->terminal, out);
-    if (!paint_page(&page))
+    if (!paint_page(&page, shown))
         painter_fail(&page.painter, ERROR_MEMORY);
     enum error_code code = painter_finish(&page.painter);
     if (code != ERROR_NONE)

@@ -6,23 +6,13 @@
 #include "ghatrace/term/text.h"
 #include "ghatrace/trace/labels.h"
 #include "ghatrace/view/queue_view.h"
-#include "painter.h"
+#include "pools_rows.h"
 
 // --- the screen of `ghatrace top`: a line of totals, pools, jobs ----------------------------------
 
 #define OLD (10 * NS_PER_MINUTE) // queue time after which a job is highlighted
 #define HANGS NS_PER_MINUTE      // time in the outbox after which this is shown
 
-enum pool_column {
-    POOL_LABELS,
-    POOL_GROUP,
-    POOL_QUEUED,
-    POOL_OLDEST,
-    POOL_RUNNING,
-    POOL_FOR_APPROVAL,
-    POOL_STATE,
-    POOL_COLUMNS
-};
 enum job_column {
     JOB_AGE,
     JOB_STATE,
@@ -34,15 +24,6 @@ enum job_column {
     JOB_COLUMNS
 };
 
-static const struct table_column pool_columns[POOL_COLUMNS] = {
-    [POOL_LABELS] = {"LABELS", false, 0, STYLE_PLAIN},
-    [POOL_GROUP] = {"GROUP", false, 2, STYLE_GREY},
-    [POOL_QUEUED] = {"QUEUED", true, 0, STYLE_BOLD},
-    [POOL_OLDEST] = {"OLDEST", true, 0, STYLE_PLAIN},
-    [POOL_RUNNING] = {"RUNNING", true, 0, STYLE_PLAIN},
-    [POOL_FOR_APPROVAL] = {"WAITING", true, 1, STYLE_PLAIN},
-    [POOL_STATE] = {"STATE", false, 0, STYLE_PLAIN},
-};
 static const struct table_column job_columns[JOB_COLUMNS] = {
     [JOB_AGE] = {"FOR", true, 0, STYLE_BOLD},
     [JOB_STATE] = {"STATE", false, 0, STYLE_PLAIN},
@@ -55,26 +36,23 @@ static const struct table_column job_columns[JOB_COLUMNS] = {
 
 struct screen {
     const struct top *top;
-    struct painter painter;
-    struct arena *scratch;
+    struct pools_page page;
+    size_t height; // 0: unlimited
+    size_t start;  // of its text in the buffer
 };
 
 static bool format_time_since(struct screen *screen, timestamp_ns since, struct slice *text)
 {
     *text = SLICE_EMPTY;
     return since == TIMESTAMP_UNKNOWN ||
-           text_seconds(screen->scratch, screen->top->now - since, "", text);
-}
-
-static bool format_count(struct screen *screen, uint64_t count, struct slice *text)
-{
-    return arena_format(screen->scratch, text, "%" PRIu64, count);
+           text_seconds(screen->page.scratch, screen->top->now - since, "", text);
 }
 
 static bool clean(struct screen *screen, struct slice raw, struct slice *text)
 {
     *text = SLICE_EMPTY;
-    return raw.len == 0 || text_clean(screen->scratch, raw, screen->painter.terminal.unicode, text);
+    return raw.len == 0 ||
+           text_clean(screen->page.scratch, raw, screen->page.painter.terminal.unicode, text);
 }
 
 static enum style age_style(const struct screen *screen, timestamp_ns since)
@@ -87,7 +65,13 @@ static enum style age_style(const struct screen *screen, timestamp_ns since)
 
 static timestamp_ns oldest_queued(const struct top *top)
 {
-    return top->pool_count > 0 ? top->pools[0].oldest_queued : TIMESTAMP_UNKNOWN;
+    timestamp_ns oldest = TIMESTAMP_UNKNOWN;
+    for (size_t i = 0; i < top->pools.count; i++) {
+        timestamp_ns since = top->pools.pools[i].waits.oldest;
+        if (since != TIMESTAMP_UNKNOWN && (oldest == TIMESTAMP_UNKNOWN || since < oldest))
+            oldest = since;
+    }
+    return oldest;
 }
 
 // Jobs without a result whose runner has taken another one: only if there are any.
@@ -97,11 +81,12 @@ static bool paint_ended(struct screen *screen)
     struct painter_piece piece = {.style = STYLE_GREY};
     if (count == 0)
         return true;
-    if (!arena_format(screen->scratch, &piece.clean,
+    if (!arena_format(screen->page.scratch, &piece.clean,
                       "%" PRIu64 " job%s ended, result unknown: the runner has taken another one",
                       count, count == 1 ? "" : "s"))
         return false;
-    painter_paragraph(&screen->painter, &piece, 1, painter_separator(&screen->painter), 0);
+    painter_paragraph(&screen->page.painter, &piece, 1, painter_separator(&screen->page.painter),
+                      0);
     return true;
 }
 
@@ -115,21 +100,22 @@ static bool paint_totals(struct screen *screen)
     struct slice age = SLICE_EMPTY;
     char time[TIMESTAMP_TEXT_SIZE];
     if (!format_time_since(screen, oldest_queued(top), &age) ||
-        !arena_format(screen->scratch, &pieces[0].clean, "%s",
+        !arena_format(screen->page.scratch, &pieces[0].clean, "%s",
                       timestamp_format_rfc3339(top->now, false, time)) ||
-        !arena_format(screen->scratch, &pieces[1].clean, "%" PRIu64 " queued%s%.*s%s",
+        !arena_format(screen->page.scratch, &pieces[1].clean, "%" PRIu64 " queued%s%.*s%s",
                       top->totals[OPEN_JOB_QUEUED], age.len > 0 ? " (the oldest for " : "",
                       SLICE_ARGS(age), age.len > 0 ? ")" : "") ||
-        !arena_format(screen->scratch, &pieces[2].clean, "%" PRIu64 " running",
+        !arena_format(screen->page.scratch, &pieces[2].clean, "%" PRIu64 " running",
                       top->totals[OPEN_JOB_RUNNING]) ||
-        !arena_format(screen->scratch, &pieces[3].clean, "%" PRIu64 " waiting",
+        !arena_format(screen->page.scratch, &pieces[3].clean, "%" PRIu64 " waiting",
                       top->totals[OPEN_JOB_WAITING]) ||
-        !arena_format(screen->scratch, &pieces[4].clean, "%" PRIu64 " run%s open", top->open_runs,
-                      top->open_runs == 1 ? "" : "s") ||
-        !arena_format(screen->scratch, &pieces[5].clean, "%" PRIu64 " unreadable", top->unreadable))
+        !arena_format(screen->page.scratch, &pieces[4].clean, "%" PRIu64 " run%s open",
+                      top->open_runs, top->open_runs == 1 ? "" : "s") ||
+        !arena_format(screen->page.scratch, &pieces[5].clean, "%" PRIu64 " unreadable",
+                      top->unreadable))
         return false;
-    painter_paragraph(&screen->painter, pieces, top->unreadable > 0 ? 6 : 5,
-                      painter_separator(&screen->painter), 0);
+    painter_paragraph(&screen->page.painter, pieces, top->unreadable > 0 ? 6 : 5,
+                      painter_separator(&screen->page.painter), 0);
     return paint_ended(screen);
 }
 
@@ -146,7 +132,7 @@ static bool paint_export(struct screen *screen)
         return false;
     if (waits) {
         pieces[count] = (struct painter_piece){.style = STYLE_YELLOW};
-        if (!arena_format(screen->scratch, &pieces[count++].clean,
+        if (!arena_format(screen->page.scratch, &pieces[count++].clean,
                           "%" PRIu64 " record%s wait%s for the collector (the oldest for %.*s)",
                           top->outbox_records, top->outbox_records == 1 ? "" : "s",
                           top->outbox_records == 1 ? "s" : "", SLICE_ARGS(age)))
@@ -154,63 +140,74 @@ static bool paint_export(struct screen *screen)
     }
     if (top->dead_letters > 0) {
         pieces[count] = (struct painter_piece){.style = STYLE_RED};
-        if (!arena_format(screen->scratch, &pieces[count++].clean,
+        if (!arena_format(screen->page.scratch, &pieces[count++].clean,
                           "%" PRIu64 " dead letter%s: see ghatrace requeue", top->dead_letters,
                           top->dead_letters == 1 ? "" : "s"))
             return false;
     }
     if (count > 0)
-        painter_paragraph(&screen->painter, pieces, count, painter_separator(&screen->painter), 0);
+        painter_paragraph(&screen->page.painter, pieces, count,
+                          painter_separator(&screen->page.painter), 0);
     return true;
+}
+
+// --- whether GitHub is still sending --------------------------------------------------------------
+
+// A long job alone causes no deliveries; a queue should.
+#define SILENCE (5 * NS_PER_MINUTE)
+#define SILENCE_RUNNING (30 * NS_PER_MINUTE)
+
+// Only if nothing was received for longer than what is open explains.
+static bool paint_silence(struct screen *screen)
+{
+    const struct top *top = screen->top;
+    struct slice age, text;
+    if (top->last_delivery == TIMESTAMP_UNKNOWN)
+        return true;
+    duration_ns silence = top->now - top->last_delivery;
+    bool is_long = top->totals[OPEN_JOB_QUEUED] > 0    ? silence > SILENCE
+                   : top->totals[OPEN_JOB_RUNNING] > 0 ? silence > SILENCE_RUNNING
+                                                       : false;
+    if (!is_long)
+        return true;
+    return format_time_since(screen, top->last_delivery, &age) &&
+           arena_format(screen->page.scratch, &text,
+                        "GitHub has sent nothing for %.*s, though jobs are open: what is shown may "
+                        "be out of date.",
+                        SLICE_ARGS(age)) &&
+           pools_paint_words(&screen->page, STYLE_RED, text);
+}
+
+// Why this is not newer.
+static bool paint_trouble(struct screen *screen)
+{
+    struct slice text;
+    return clean(screen, screen->top->trouble, &text) &&
+           (text.len == 0 || pools_paint_words(&screen->page, STYLE_RED, text));
 }
 
 // --- pools ----------------------------------------------------------------------------------------
 
-// "ceiling hosted for 20m"; empty: it keeps up with its queue.
-static bool format_pool_state(struct screen *screen, const struct top_pool *pool,
-                              struct table_cell *cell)
+static bool is_open_pool(const struct pools_view_pool *pool)
 {
-    static const enum style styles[POOL_STATES] = {[POOL_WAITING] = STYLE_PLAIN,
-                                                   [POOL_CEILING] = STYLE_YELLOW,
-                                                   [POOL_BUSY] = STYLE_YELLOW,
-                                                   [POOL_DEAD] = STYLE_RED};
-    struct slice age, ceiling;
-    *cell = (struct table_cell){SLICE_EMPTY, styles[pool->state]};
-    if (pool->state == POOL_OK)
-        return true;
-    return format_time_since(screen, pool->state_since, &age) &&
-           clean(screen, pool->ceiling, &ceiling) &&
-           arena_format(screen->scratch, &cell->clean, "%s%s%.*s for %.*s",
-                        pool_state_names[pool->state], ceiling.len > 0 ? " " : "",
-                        SLICE_ARGS(ceiling), SLICE_ARGS(age));
+    return pool->pool.counts[OPEN_JOB_QUEUED] + pool->pool.counts[OPEN_JOB_WAITING] +
+               pool->running >
+           0;
 }
 
-static bool format_pool(struct screen *screen, const struct top_pool *pool,
-                        struct table_cell cells[POOL_COLUMNS])
+// Those with open jobs: the ones in trouble, then the others, each in the order of the view. NULL: out of memory.
+static const struct pools_view_pool **choose_pools(struct screen *screen, size_t *count)
 {
-    cells[POOL_OLDEST].style = age_style(screen, pool->oldest_queued);
-    return clean(screen, pool->labels.len > 0 ? pool->labels : SLICE("(none)"),
-                 &cells[POOL_LABELS].clean) &&
-           clean(screen, pool->group, &cells[POOL_GROUP].clean) &&
-           format_count(screen, pool->counts[OPEN_JOB_QUEUED], &cells[POOL_QUEUED].clean) &&
-           format_time_since(screen, pool->oldest_queued, &cells[POOL_OLDEST].clean) &&
-           format_count(screen, pool->counts[OPEN_JOB_RUNNING], &cells[POOL_RUNNING].clean) &&
-           format_count(screen, pool->counts[OPEN_JOB_WAITING], &cells[POOL_FOR_APPROVAL].clean) &&
-           format_pool_state(screen, pool, &cells[POOL_STATE]);
-}
-
-static bool paint_pools(struct screen *screen, size_t most)
-{
-    size_t count = screen->top->pool_count < most ? screen->top->pool_count : most;
-    struct table_cell *cells =
-        arena_allocate_array(screen->scratch, count * POOL_COLUMNS + 1, sizeof *cells);
-    if (cells == NULL)
-        return false;
-    for (size_t i = 0; i < count; i++)
-        if (!format_pool(screen, &screen->top->pools[i], &cells[i * POOL_COLUMNS]))
-            return false;
-    table_paint(&screen->painter, &(struct table){pool_columns, POOL_COLUMNS, cells, count});
-    return true;
+    const struct pools_view *view = &screen->top->pools;
+    const struct pools_view_pool **chosen =
+        arena_allocate_array(screen->page.scratch, view->count + 1, sizeof *chosen);
+    *count = 0;
+    for (int pass = 0; chosen != NULL && pass < 2; pass++)
+        for (size_t i = 0; i < view->count; i++)
+            if (is_open_pool(&view->pools[i]) &&
+                pools_view_is_in_trouble(&view->pools[i], screen->page.now) == (pass == 0))
+                chosen[(*count)++] = &view->pools[i];
+    return chosen;
 }
 
 // --- jobs -----------------------------------------------------------------------------------------
@@ -252,13 +249,13 @@ static bool paint_jobs(struct screen *screen, size_t most)
 {
     size_t count = screen->top->job_count < most ? screen->top->job_count : most;
     struct table_cell *cells =
-        arena_allocate_array(screen->scratch, count * JOB_COLUMNS + 1, sizeof *cells);
+        arena_allocate_array(screen->page.scratch, count * JOB_COLUMNS + 1, sizeof *cells);
     if (cells == NULL)
         return false;
     for (size_t i = 0; i < count; i++)
         if (!format_job(screen, &screen->top->jobs[i], &cells[i * JOB_COLUMNS]))
             return false;
-    table_paint(&screen->painter, &(struct table){job_columns, JOB_COLUMNS, cells, count});
+    table_paint(&screen->page.painter, &(struct table){job_columns, JOB_COLUMNS, cells, count});
     return true;
 }
 
@@ -276,48 +273,77 @@ static void paint_empty_screen(struct painter *painter)
     painter_paragraph(painter, pieces, sizeof pieces / sizeof pieces[0], " ", 0);
 }
 
-static size_t lines_in(const struct buffer *out, size_t from)
+static size_t lines_left(const struct screen *screen)
 {
+    const struct buffer *out = screen->page.painter.out;
     size_t lines = 0;
-    for (size_t i = from; i < out->len; i++)
+    for (size_t i = screen->start; i < out->len; i++)
         lines += out->data[i] == '\n' ? 1 : 0;
-    return lines;
+    return screen->height == 0 ? SIZE_MAX : lines < screen->height ? screen->height - lines : 0;
 }
 
-// Pools get up to a third of the remaining lines; jobs get the rest.
-static bool paint_screen(struct screen *screen, size_t height)
+// What is wrong comes first.
+static bool paint_lines(struct screen *screen)
 {
     const struct top *top = screen->top;
-    const struct buffer *out = screen->painter.out;
-    size_t start = out->len;
-    if (!paint_totals(screen) || !paint_export(screen))
+    return paint_trouble(screen) && pools_paint_summary(&screen->page, &top->summary) &&
+           paint_silence(screen) && pools_paint_ceilings(&screen->page, &top->pools, top->shares) &&
+           paint_totals(screen) && paint_export(screen);
+}
+
+// Pools get up to half of the lines that are left; jobs get the rest. Each has a blank line and its titles.
+static bool paint_screen(struct screen *screen)
+{
+    const struct top *top = screen->top;
+    size_t count;
+    if (!paint_lines(screen))
         return false;
-    if (top->pool_count == 0) {
-        paint_empty_screen(&screen->painter);
+    const struct pools_view_pool **pools = choose_pools(screen, &count);
+    size_t left = lines_left(screen);
+    if (pools == NULL)
+        return false;
+    if (count == 0) {
+        paint_empty_screen(&screen->page.painter);
         return true;
     }
-    size_t used = lines_in(out, start) + 4; // two titles, and a blank line before each
-    size_t left = height == 0 ? SIZE_MAX : height > used ? height - used : 0;
-    size_t pools = height == 0 ? top->pool_count : left / 3 + 1;
-    pools = pools < top->pool_count ? pools : top->pool_count;
-    painter_newline(&screen->painter);
-    if (!paint_pools(screen, pools))
-        return false;
-    left -= left == SIZE_MAX ? 0 : pools < left ? pools : left;
-    if (top->job_count == 0 || left == 0)
+    if (left < 3)
         return true;
-    painter_newline(&screen->painter);
-    return paint_jobs(screen, left);
+    size_t most = left == SIZE_MAX ? SIZE_MAX : left / 2 > 3 ? left / 2 - 2 : 1;
+    painter_newline(&screen->page.painter);
+    if (!pools_paint_rows(&screen->page, pools, count < most ? count : most))
+        return false;
+    left = lines_left(screen);
+    if (top->job_count == 0 || left < 3)
+        return true;
+    painter_newline(&screen->page.painter);
+    return paint_jobs(screen, left == SIZE_MAX ? SIZE_MAX : left - 2);
+}
+
+// Of a screen with fewer lines than what comes first has, the rest is cut off.
+static void cut_lines(struct buffer *out, size_t start, size_t height)
+{
+    size_t lines = 0;
+    for (size_t i = start; height > 0 && i < out->len; i++) {
+        lines += out->data[i] == '\n' ? 1 : 0;
+        if (lines == height) {
+            out->len = i + 1;
+            return;
+        }
+    }
 }
 
 enum error_code top_render(const struct top *top, const struct top_options *options,
                            struct arena *scratch, struct buffer *out, struct error *error)
 {
-    struct screen screen = {.top = top, .scratch = scratch};
-    painter_init(&screen.painter, &options->terminal, out);
-    if (!paint_screen(&screen, options->height))
-        painter_fail(&screen.painter, ERROR_MEMORY);
-    enum error_code code = painter_finish(&screen.painter);
+    struct screen screen = {.top = top,
+                            .page = {.scratch = scratch, .now = top->now},
+                            .height = options->height,
+                            .start = out->len};
+    painter_init(&screen.page.painter, &options->terminal, out);
+    if (!paint_screen(&screen))
+        painter_fail(&screen.page.painter, ERROR_MEMORY);
+    enum error_code code = painter_finish(&screen.page.painter);
+    cut_lines(out, screen.start, options->height);
     if (code != ERROR_NONE)
         return error_set(error, code, "show the open jobs: %s", error_code_text(code));
     return ERROR_NONE;
@@ -361,49 +387,6 @@ static enum error_code add_top_job(void *context, const struct job_state *state,
     return ERROR_NONE;
 }
 
-static enum error_code add_pools(struct loader *loader, const struct queue_view *view)
-{
-    struct top *top = loader->top;
-    top->pools = arena_allocate_array(loader->reader.arena, view->count + 1, sizeof *top->pools);
-    if (top->pools == NULL)
-        return fail_top_memory(loader->reader.error);
-    for (size_t i = 0; i < view->count; i++) {
-        const struct queue_view_pool *from = &view->pools[i];
-        struct top_pool *to = &top->pools[top->pool_count++];
-        *to = (struct top_pool){.labels = from->pool.labels, // already copied by pool_list()
-                                .group = from->pool.groups,
-                                .oldest_queued = from->oldest[OPEN_JOB_QUEUED]};
-        memcpy(to->counts, from->pool.counts, sizeof to->counts);
-        to->counts[OPEN_JOB_RUNNING] = from->running;
-    }
-    return ERROR_NONE;
-}
-
-// Those in trouble are first in the list of states.
-static enum error_code add_pool_states(struct loader *loader, const struct queue_view *queue,
-                                       const struct top_options *options)
-{
-    struct pools_view view;
-    enum error_code code = pools_view_load(&loader->reader, &options->pools, options->now, &view);
-    for (size_t i = 0; code == ERROR_NONE && i < view.count; i++) {
-        const struct pools_view_pool *from = &view.pools[i];
-        if (from->state == POOL_OK)
-            break;
-        size_t at = 0;
-        while (at < queue->count &&
-               memcmp(&queue->pools[at].pool.id, &from->pool.id, sizeof from->pool.id) != 0)
-            at++;
-        if (at == queue->count)
-            continue;
-        struct top_pool *to = &loader->top->pools[at];
-        to->state = from->state;
-        to->state_since = from->since;
-        if (!copy(loader, from->ceiling, &to->ceiling))
-            code = fail_top_memory(loader->reader.error);
-    }
-    return code;
-}
-
 static enum error_code load_export(struct loader *loader)
 {
     struct store_transaction *transaction = loader->reader.transaction;
@@ -421,45 +404,60 @@ static enum error_code load_export(struct loader *loader)
         code = store_get_record(transaction, sequence, &record, error);
     if (code == ERROR_NONE)
         top->outbox_oldest = record.finished_at;
+    if (code == ERROR_NONE || code == ERROR_NOT_FOUND)
+        code = store_last_delivery(transaction, &top->last_delivery, error);
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-static enum error_code load_queue(struct loader *loader, const struct top_options *options)
+static enum error_code load_jobs(struct loader *loader, const struct top_source *source)
 {
-    const struct queue_view_filter filter = {.limit = options->jobs};
-    const struct ended_rule rule = {options->now, options->pools.job_grace};
+    const struct queue_view_filter filter = {.limit = source->jobs};
+    const struct ended_rule rule = {source->now, source->settings.job_grace};
     const struct queue_view_visitor visitor = {add_top_job, loader};
     struct top *top = loader->top;
     struct queue_view view;
     bool has_more;
-    enum error_code code = queue_view_load(&loader->reader, &rule, &view);
+    enum error_code code = queue_view_of_pools(&loader->reader, &top->pools, &rule, &view);
     if (code != ERROR_NONE)
         return code;
     memcpy(top->totals, view.totals, sizeof top->totals);
     top->ended_unknown = view.ended_unknown;
     top->open_runs = view.open_runs;
-    code = add_pools(loader, &view);
+    return queue_view_walk(&loader->reader, &view, &filter, &visitor, &has_more);
+}
+
+// All that is read of pools is read once.
+static enum error_code load_screen(struct loader *loader, const struct top_source *source)
+{
+    struct top *top = loader->top;
+    struct pools_view_shares *shares;
+    enum error_code code = pools_cache_read(source->pools, &loader->reader, &source->settings,
+                                            source->now, &top->pools);
     if (code == ERROR_NONE)
-        code = add_pool_states(loader, &view, options);
+        code = pools_view_count_shares(&loader->reader, &top->pools, &shares);
+    if (code != ERROR_NONE)
+        return code;
+    top->shares = shares;
+    code = pools_summary_load(&loader->reader, &top->pools, source->now, &top->summary);
     if (code == ERROR_NONE)
-        code = queue_view_walk(&loader->reader, &view, &filter, &visitor, &has_more);
+        code = load_jobs(loader, source);
+    if (code == ERROR_NONE)
+        code = load_export(loader);
     return code;
 }
 
-enum error_code top_load(struct store *store, const struct top_options *options,
-                         struct arena *arena, struct top *top, struct error *error)
+enum error_code top_load(const struct top_source *source, struct arena *arena, struct top *top,
+                         struct error *error)
 {
     struct loader loader = {.reader = {.arena = arena, .error = error}, .top = top};
-    *top = (struct top){.now = options->now};
-    top->jobs = arena_allocate_array(arena, options->jobs + 1, sizeof *top->jobs);
+    *top = (struct top){.now = source->now};
+    top->jobs = arena_allocate_array(arena, source->jobs + 1, sizeof *top->jobs);
     if (top->jobs == NULL)
         return fail_top_memory(error);
-    enum error_code code = store_begin(store, false, &loader.reader.transaction, error);
+    enum error_code code = store_begin(source->store, false, &loader.reader.transaction, error);
     if (code != ERROR_NONE)
         return code;
-    code = load_queue(&loader, options);
-    if (code == ERROR_NONE)
-        code = load_export(&loader);
+    code = load_screen(&loader, source);
     top->unreadable = store_unreadable(loader.reader.transaction);
     store_abort(loader.reader.transaction);
     return code;

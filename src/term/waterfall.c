@@ -203,7 +203,7 @@ static struct totals sum_up_jobs(const struct waterfall *waterfall)
     return totals;
 }
 
-// "what: job time after", with the job's name shortened so that all of it fits in one line.
+// "what job time after", with the job's name shortened so that all of it fits in one line.
 static void add_job_piece(struct paragraph *paragraph, const char *what,
                           const struct waterfall_job *job, duration_ns duration, const char *after)
 {
@@ -214,29 +214,47 @@ static void add_job_piece(struct paragraph *paragraph, const char *what,
     if (job == NULL)
         return;
     (void)duration_format_short(duration, text);
-    size_t taken = strlen(what) + sizeof(":  ") - 1 + strlen(text) + strlen(after);
+    size_t taken = strlen(what) + sizeof(" ") - 1 + strlen(text) + strlen(after);
     struct text_ends name = text_shorten(job->row.name, painter->terminal.width - taken,
                                          text_width(ellipsis), NAME_TAIL_PERCENT);
-    add_format(paragraph, STYLE_PLAIN, "%s: %.*s%.*s%.*s %s%s", what, SLICE_ARGS(name.head),
+    add_format(paragraph, STYLE_PLAIN, "%s%.*s%.*s%.*s %s%s", what, SLICE_ARGS(name.head),
                name.has_gap ? (int)ellipsis.len : 0, ellipsis.data, SLICE_ARGS(name.tail), text,
                after);
 }
 
-static void add_critical_job(struct paragraph *paragraph)
-{
-    const struct waterfall *waterfall = paragraph->picture->waterfall;
-    const struct waterfall_job *job = waterfall_critical_job(waterfall);
-    char share[32] = "";
+#define CRITICAL_JOBS_MOST 12 // that are named
 
-    if (job == NULL)
-        return;
-    duration_ns length = waterfall_length(job->row.time);
+// " (93% of the run)": how much of the run its critical path takes.
+static void format_share(const struct waterfall *waterfall, duration_ns length, char share[32])
+{
     duration_ns whole = waterfall_length(waterfall->root.time);
+    share[0] = '\0';
     if (waterfall->is_over && whole > 0)
-        (void)snprintf(share, sizeof(share), " (%.0f%% of the run)",
-                       (double)length / (double)whole * 100);
-    bool is_narrow = paragraph->picture->painter.terminal.width < 60;
-    add_job_piece(paragraph, "critical job", job, length, is_narrow ? "" : share);
+        (void)snprintf(share, 32, " (%.0f%% of the run)", (double)length / (double)whole * 100);
+}
+
+// "critical path: build 4m → test (3.12) 9m (93% of the run)": the jobs that determined how long the run took.
+static void paint_critical_path(struct waterfall_picture *picture)
+{
+    struct paragraph paragraph = {.picture = picture};
+    const struct waterfall_job *path[CRITICAL_JOBS_MOST];
+    bool is_narrow = picture->painter.terminal.width < 60;
+    const char *arrow = picture->painter.terminal.unicode ? "\u2192 " : "-> ";
+    const char *what = "critical path: ";
+    duration_ns length = 0;
+    size_t count = waterfall_critical_path(picture->waterfall, path, CRITICAL_JOBS_MOST, &length);
+    size_t shown = count < CRITICAL_JOBS_MOST ? count : CRITICAL_JOBS_MOST;
+    char share[32];
+
+    format_share(picture->waterfall, length, share);
+    if (count > shown) {
+        add_format(&paragraph, STYLE_PLAIN, "%s%zu jobs", what, count - shown);
+        what = arrow;
+    }
+    for (size_t i = shown; i-- > 0; what = arrow)
+        add_job_piece(&paragraph, what, path[i], waterfall_length(path[i]->row.time),
+                      i == 0 && !is_narrow ? share : "");
+    end_paragraph(&paragraph, " ");
 }
 
 // The first of the failed jobs to end: the rows have no room for a note next to a long bar.
@@ -272,7 +290,8 @@ static void add_failure(struct paragraph *paragraph)
                ends.has_gap ? (int)ellipsis.len : 0, ellipsis.data, SLICE_ARGS(ends.tail));
 }
 
-// queued 1m12s of job time over 6 jobs; longest wait: build / linux 48s; critical job: test (3.12) 9m
+// queued 1m12s of job time over 6 jobs; longest wait: build / linux 48s
+// critical path: build 4m → test (3.12) 9m
 static void waterfall_paint_summary(struct waterfall_picture *picture)
 {
     struct totals totals = sum_up_jobs(picture->waterfall);
@@ -286,12 +305,12 @@ static void waterfall_paint_summary(struct waterfall_picture *picture)
                    duration_format_short(totals.queue, text), totals.queue_jobs,
                    totals.queue_jobs == 1 ? "" : "s");
     if (totals.longest_queue != NULL)
-        add_job_piece(&paragraph, "longest wait", totals.longest_queue,
+        add_job_piece(&paragraph, "longest wait: ", totals.longest_queue,
                       totals.longest_queue->job->queue, "");
-    add_job_piece(&paragraph, "held by environment rules", totals.longest_waiting,
+    add_job_piece(&paragraph, "held by environment rules: ", totals.longest_waiting,
                   waiting_time_of(totals.longest_waiting), "");
-    add_critical_job(&paragraph);
     end_paragraph(&paragraph, "; ");
+    paint_critical_path(picture);
 }
 
 static const char *waterfall_phase_glyph(enum view_phase phase, bool unicode);

@@ -245,16 +245,19 @@ enum error_code waterfall_build(const struct run_view *view, timestamp_ns now, b
     return ERROR_NONE;
 }
 
-const struct waterfall_job *waterfall_critical_job(const struct waterfall *waterfall)
+size_t waterfall_critical_path(const struct waterfall *waterfall, const struct waterfall_job **path,
+                               size_t most, duration_ns *length)
 {
     const struct run_view *view = waterfall->view;
     const struct run_view_job *job = run_view_job_before(view, NULL);
-    const struct waterfall_job *longest = NULL;
+    size_t count = 0;
+    *length = 0;
     for (; job != NULL; job = run_view_job_before(view, job)) {
         const struct waterfall_job *drawn = &waterfall->jobs[job - view->jobs];
-        if (longest == NULL ||
-            waterfall_length(drawn->row.time) > waterfall_length(longest->row.time))
-            longest = drawn;
+        *length += waterfall_length(drawn->row.time);
+        if (count < most)
+            path[count] = drawn;
+        count++;
     }
-    return longest;
+    return count;
 }

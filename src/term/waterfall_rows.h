@@ -56,9 +56,10 @@ duration_ns waterfall_length(struct view_interval interval);
 enum error_code waterfall_build(const struct run_view *view, timestamp_ns now, bool unicode,
                                 struct arena *arena, struct waterfall *waterfall) MUST_CHECK;
 
-// The job to shorten first in order to shorten the run: the longest in the chain of jobs that leads to the last end
-// (each the last to finish before the next began). NULL if no job ran.
-const struct waterfall_job *waterfall_critical_job(const struct waterfall *waterfall);
+// The chain of jobs that leads to the last end (each the last to finish before the next began), which determined how long
+// the run took. `path`: the last one first, at most `most`. `*length`: of all of them together. Returns how many there are.
+size_t waterfall_critical_path(const struct waterfall *waterfall, const struct waterfall_job **path,
+                               size_t most, duration_ns *length);
 
 // Paints the runs, each as a row of its own with its jobs below it, under one axis, and a legend (waterfall.c). Sets their
 // axis.

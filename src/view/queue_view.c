@@ -95,6 +95,36 @@ enum error_code queue_view_load(const struct view_reader *reader, const struct e
     return code;
 }
 
+enum error_code queue_view_of_pools(const struct view_reader *reader,
+                                    const struct pools_view *pools, const struct ended_rule *rule,
+                                    struct queue_view *view)
+{
+    *view =
+        (struct queue_view){.open_runs = open_runs_count(reader->transaction), .ended_rule = *rule};
+    view->pools = arena_allocate_array(reader->arena, pools->count + 1, sizeof *view->pools);
+    if (view->pools == NULL)
+        return fail_queue_memory(reader);
+    for (size_t i = 0; i < pools->count; i++) {
+        const struct pools_view_pool *from = &pools->pools[i];
+        uint64_t queued = from->pool.counts[OPEN_JOB_QUEUED];
+        uint64_t waiting = from->pool.counts[OPEN_JOB_WAITING];
+        view->totals[OPEN_JOB_QUEUED] += queued;
+        view->totals[OPEN_JOB_WAITING] += waiting;
+        view->totals[OPEN_JOB_RUNNING] += from->running;
+        view->ended_unknown += from->ended_unknown;
+        if (queued + waiting + from->pool.counts[OPEN_JOB_RUNNING] == 0)
+            continue;
+        view->pools[view->count++] =
+            (struct queue_view_pool){.pool = from->pool,
+                                     .running = from->running,
+                                     .ended_unknown = from->ended_unknown,
+                                     .oldest[OPEN_JOB_QUEUED] = from->waits.oldest};
+    }
+    if (view->count > 1)
+        qsort(view->pools, view->count, sizeof *view->pools, compare_queue_pools);
+    return ERROR_NONE;
+}
+
 // --- jobs -----------------------------------------------------------------------------------------
 
 struct walk {

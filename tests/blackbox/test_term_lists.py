@@ -76,11 +76,12 @@ class TerminalLists(harness.BlackBoxTest):
         shown = daemon.command("pools", env={"LC_ALL": "C.UTF-8"})
         self.assertEqual((shown.returncode, shown.stderr), (0, ""))
         lines = shown.stdout.splitlines()
-        self.assertIn("1 pool dead", lines[0])
-        self.assertIn("4 jobs queued", lines[0])
-        rows = [line.split() for line in lines[3:6]]
+        self.assertRegex(lines[0], r"^2 of 3 pools with jobs are in trouble: 1 dead, 1 busy; the first since .* UTC\.$")
+        self.assertIn("1 pool dead", lines[1])
+        self.assertIn("4 jobs queued", lines[1])
+        rows = [line.split() for line in lines[4:7]]
         self.assertEqual([row[:2] for row in rows[:2]], [["gpu", "dead"], [self.long, "busy"]])
-        self.assertIn("1 of 1", lines[4])
+        self.assertIn("1 of 1", lines[5])
         self.assertNotIn("\x1b", shown.stdout)
         self.assertEqual({len(row) > 1 and row[1] for row in rows[2:]}, {"ok"})
 

@@ -53,7 +53,7 @@ class Top(harness.BlackBoxTest):
         self.read_until(lambda seen: b"\x1b[?1049l" in seen, "the usual screen")
         _, status = os.waitpid(self.process, 0)
         self.assertEqual(os.waitstatus_to_exitcode(status), expect)
-        self.assertTrue(self.seen.rstrip().endswith(b"\x1b[?25h\x1b[?1049l"), self.seen[-100:])
+        self.assertTrue(self.seen.rstrip().endswith(b"\x1b[?7h\x1b[?25h\x1b[?1049l"), self.seen[-100:])
 
     def test_it_refreshes_and_ends_on_q(self):
         self.start()

@@ -56,6 +56,8 @@ void json_out_close_array(struct json_out *json);
 
 void json_out_null(struct json_out *json, const char *name);
 void json_out_text(struct json_out *json, const char *name, struct slice text); // empty: null
+// A value that is JSON already.
+void json_out_raw(struct json_out *json, const char *name, struct slice value);
 void json_out_bool(struct json_out *json, const char *name, bool value);
 void json_out_count(struct json_out *json, const char *name, uint64_t value);
 // Written as a string, because GitHub's ids have 64 bits and JavaScript's numbers 53; 0: null.

@@ -7,6 +7,7 @@
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/time.h"
 #include "ghatrace/term/text.h"
+#include "ghatrace/view/pools_summary.h"
 #include "ghatrace/view/pools_view.h"
 
 #define POOLS_MAX_TEXT ((size_t)1 << 28) // limit for the text's buffer: a hundred thousand pools
@@ -23,7 +24,8 @@ struct pools_options {
 // ERROR_MEMORY, ERROR_TOO_LARGE.
 struct pools_shown {
     const struct pools_view *view;
-    const struct pools_view_shares *shares;
+    const struct pools_view_shares *shares; // one for each ceiling
+    struct pools_summary summary;
 };
 enum error_code pools_render(const struct pools_shown *shown, const struct pools_options *options,
                              struct arena *scratch, struct buffer *out,

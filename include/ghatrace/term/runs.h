@@ -63,6 +63,16 @@ enum error_code runs_render_finished(const struct finished_view *view,
                                      const struct runs_options *options, struct arena *scratch,
                                      struct buffer *out, struct error *error) MUST_CHECK;
 
+// Both, one below the other.
+struct runs_shown {
+    const struct runs_list *open;         // NULL: not asked for
+    const struct finished_view *finished; // likewise
+    bool is_filtered;                     // some of what is open was not asked for
+};
+enum error_code runs_render_lists(const struct runs_shown *shown,
+                                  const struct runs_options *options, struct arena *scratch,
+                                  struct buffer *out, struct error *error) MUST_CHECK;
+
 // Reads open runs and jobs from the store, in short read transactions; everything is copied to `arena`. What was read
 // before an error is in `list`. `filter`: only by its repository and its workflow.
 struct runs_source {

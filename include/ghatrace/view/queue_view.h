@@ -13,6 +13,7 @@
 #include "ghatrace/stats/pool.h"
 #include "ghatrace/store/store.h"
 #include "ghatrace/trace/state.h"
+#include "ghatrace/view/pools_view.h"
 #include "ghatrace/view/run_view.h"
 
 struct queue_view_pool {
@@ -33,6 +34,11 @@ struct queue_view {
 
 enum error_code queue_view_load(const struct view_reader *reader, const struct ended_rule *rule,
                                 struct queue_view *view) MUST_CHECK;
+
+// The same of pools that are read already, which may be a while old; of `oldest` only that of queued jobs is known.
+enum error_code queue_view_of_pools(const struct view_reader *reader,
+                                    const struct pools_view *pools, const struct ended_rule *rule,
+                                    struct queue_view *view) MUST_CHECK;
 
 struct queue_view_filter {
     enum open_job_kind state; // OPEN_JOB_NONE: all

@@ -55,7 +55,8 @@ static struct pools_view make_view(void)
 static void draw(const struct pools_view *view, struct terminal terminal, struct buffer *text)
 {
     const struct pools_options options = {terminal, NOW};
-    const struct pools_shown shown = {view, shares};
+    const struct pools_shown shown = {
+        view, shares, {POOLS_SCOPE_POOLS, SLICE("3 of 3 pools with jobs are in trouble.")}};
     struct error error;
     struct arena arena;
     arena_init(&arena, 4096);
@@ -78,6 +79,7 @@ static void eighty_columns_show_the_most_important_ones(void **state)
     struct pools_view view = make_view();
     (void)state;
     expect(&view, (struct terminal){.width = 80, .unicode = true},
+           "3 of 3 pools with jobs are in trouble.\n"
            "2026-09-03T04:16:57Z \u00b7 1 pool dead \u00b7 1 busy \u00b7 1 ceiling \u00b7 1 ok "
            "\u00b7 50 jobs queued\n"
            "32 running\n"
@@ -118,6 +120,7 @@ static void narrow_terminals_keep_state_queue_and_runners(void **state)
     struct pools_view view = make_view();
     (void)state;
     expect(&view, (struct terminal){.width = 40},
+           "3 of 3 pools with jobs are in trouble.\n"
            "2026-09-03T04:16:57Z - 1 pool dead\n"
            "1 busy - 1 ceiling - 1 ok\n"
            "50 jobs queued - 32 running\n"

@@ -29,7 +29,7 @@ static void a_run_is_drawn_on_one_axis(void **state)
         "\n"
         "first failure: test (3.12): failed in pytest\n"
         "queued 1m08s of job time over 2 jobs; longest wait: test (3.12) 48s\n"
-        "critical job: test (3.12) 3m48s (76% of the run)\n"
+        "critical path: build / linux 1m → test (3.12) 3m48s (96% of the run)\n"
         "░ queue  ▒ start-up  █ execution  ✓ success  ✗ failure  ⊘ skipped\n");
 }
 
@@ -56,7 +56,8 @@ static void the_same_run_fits_forty_columns(void **state)
                                                "first failure: t…3.12): failed in pytest\n"
                                                "queued 1m08s of job time over 2 jobs\n"
                                                "longest wait: test (3.12) 48s\n"
-                                               "critical job: test (3.12) 3m48s\n"
+                                               "critical path: build / linux 1m\n"
+                                               "→ test (3.12) 3m48s\n"
                                                "░ queue  ▒ start-up  █ execution\n"
                                                "✓ success  ✗ failure  ⊘ skipped\n");
 }
@@ -86,7 +87,7 @@ static void the_same_run_in_plain_ascii(void **state)
         "\n"
         "first failure: test (3.12): failed in pytest\n"
         "queued 1m08s of job time over 2 jobs; longest wait: test (3.12) 48s\n"
-        "critical job: test (3.12) 3m48s (76% of the run)\n"
+        "critical path: build / linux 1m -> test (3.12) 3m48s (96% of the run)\n"
         "- queue  + start-up  # execution  ok success  FAIL failure  skip skipped\n");
 }
 
@@ -113,7 +114,7 @@ static void an_approval_is_distinguished_from_a_queue(void **state)
         "\n"
         "queued 10m06s of job time over 2 jobs; longest wait: deploy / production 10m\n"
         "held by environment rules: deploy / production 1h20m\n"
-        "critical job: deploy / production 1h50m (92% of the run)\n"
+        "critical path: build 10m → deploy / production 1h50m (100% of the run)\n"
         "· waiting  ░ queue  ▒ start-up  █ execution  ✓ success\n");
 }
 
@@ -147,7 +148,7 @@ static void six_hours_next_to_three_seconds_in_a_second_attempt(void **state)
         "\n"
         "first failure: six hours: timed out\n"
         "queued 30m26s of job time over 2 jobs; longest wait: lost 29m58s\n"
-        "critical job: six hours 6h (100% of the run)\n"
+        "critical path: six hours 6h (100% of the run)\n"
         "░ queue  ▒ start-up  █ execution  ✓ success  ✗ failure  ⊖ cancelled\n"
         "↺ carried over  ? other or no result\n");
 }
@@ -169,7 +170,7 @@ static void without_a_root_the_run_is_still_open(void **state)
                    "✓ test      ░░░░░░░░░░░░░▒▒▒▒▒█████████      ┊    35s  1m12s\n"
                    "\n"
                    "queued 41s of job time over 2 jobs; longest wait: test 35s\n"
-                   "critical job: lint 1m33s\n"
+                   "critical path: lint 1m33s\n"
                    "░ queue  ▒ start-up  █ execution  ✓ success\n");
 }
 
@@ -217,7 +218,7 @@ static void colours_distinguish_phases_and_results(void **state)
         "queued 10s of job time over 1 job\n"
         "longest wait: a 10s\n"
         "held by environment rules: a 10s\n"
-        "critical job: a 40s\n"
+        "critical path: a 40s\n"
         "\x1b[0;90m· waiting  \x1b[0;33m░ queue  \x1b[0;36m▒ start-up\x1b[0m\n"
         "\x1b[0;32m█ execution  \x1b[0;31m✗ failure\x1b[0m\n");
 }

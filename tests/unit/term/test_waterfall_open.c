@@ -93,7 +93,8 @@ static void running_jobs_are_drawn_until_now(void **state)
                    "◦ build                  ┊  queued ░░░░░░░░░░░    38s    38s\n"
                    "\n"
                    "queued 1m02s of job time over 3 jobs\n"
-                   "longest wait: build 38s; critical job: build 58s\n"
+                   "longest wait: build 38s\n"
+                   "critical path: build 58s\n"
                    "░ queue  ▒ start-up  █ execution  ✓ success  ▸ running\n"
                    "◦ yet to start\n");
     assert_picture(f, false, false,
@@ -111,7 +112,8 @@ static void running_jobs_are_drawn_until_now(void **state)
                    "wait build                 queued ------------    38s    38s\n"
                    "\n"
                    "queued 1m02s of job time over 3 jobs\n"
-                   "longest wait: build 38s; critical job: build 58s\n"
+                   "longest wait: build 38s\n"
+                   "critical path: build 58s\n"
                    "- queue  + start-up  # execution  ok success  run running\n"
                    "wait yet to start\n");
 }

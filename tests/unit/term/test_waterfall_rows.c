@@ -172,8 +172,8 @@ static void the_summary_shows_where_the_time_was_spent(void **state)
         sample_job(&run, SLICE("old"), "success", (struct sample_times){1, 1, 400, 400, 400});
     sample_add_flag(old, "github.carried_over");
     assert_shows((struct view){.width = 200},
-                 "\nqueued 55s of job time over 3 jobs; longest wait: publish 40s; "
-                 "critical job: build 11m40s (70% of the run)\n");
+                 "\nqueued 55s of job time over 3 jobs; longest wait: publish 40s\n"
+                 "critical path: build 11m40s → publish 4m58s (100% of the run)\n");
 }
 
 int main(void)

@@ -1,0 +1,34 @@
+// Parts of what `ghatrace pools` and `ghatrace top` show: what is wrong, ceilings that are reached, rows of pools.
+#ifndef GHATRACE_TERM_POOLS_ROWS_H
+#define GHATRACE_TERM_POOLS_ROWS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "ghatrace/base/arena.h"
+#include "ghatrace/base/time.h"
+#include "ghatrace/view/pools_summary.h"
+#include "ghatrace/view/pools_view.h"
+#include "painter.h"
+
+struct pools_page {
+    struct painter painter;
+    struct arena *scratch;
+    timestamp_ns now;
+};
+
+// The functions below return false if out of memory.
+
+enum style pools_state_style(enum pool_state state);
+// A text broken between words.
+bool pools_paint_words(struct pools_page *page, enum style style, struct slice clean);
+// The sentence.
+bool pools_paint_summary(struct pools_page *page, const struct pools_summary *summary);
+// A line for each ceiling that is reached. `shares`: one for each ceiling.
+bool pools_paint_ceilings(struct pools_page *page, const struct pools_view *view,
+                          const struct pools_view_shares *shares);
+// Titles, and a row for each pool.
+bool pools_paint_rows(struct pools_page *page, const struct pools_view_pool *const *pools,
+                      size_t count);
+
+#endif
