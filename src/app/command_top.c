@@ -128,7 +128,7 @@ static enum error_code ask_for_screen(struct screen *screen, struct arena *arena
 }
 
 // On failure what was read before is kept.
-static enum error_code load(struct screen *screen, struct error *error)
+static enum error_code load_picture(struct screen *screen, struct error *error)
 {
     struct arena *arena = &screen->arenas[1 - screen->current];
     struct top top = {.now = timestamp_now()};
@@ -151,7 +151,7 @@ static enum error_code load(struct screen *screen, struct error *error)
 // A daemon that does not answer for a while, as when it starts again, is asked again; what was read before is shown.
 static enum error_code load_again(struct screen *screen, struct error *error)
 {
-    enum error_code code = load(screen, error);
+    enum error_code code = load_picture(screen, error);
     if (code == ERROR_NONE || screen->remote == NULL || !screen->has_top || code == ERROR_MEMORY)
         return code;
     if (code != ERROR_CLOSED || strcmp(error->message, "interrupted") != 0) {
@@ -274,7 +274,7 @@ static bool is_still_wanted(void *context)
 }
 
 // Waits for a key, a signal or `until` (monotonic). False: the command is to end.
-static bool wait_for_next(struct screen *screen, timestamp_ns until, const sigset_t *usual)
+static bool wait_for_picture(struct screen *screen, timestamp_ns until, const sigset_t *usual)
 {
     timestamp_ns now = timestamp_monotonic();
     duration_ns left = until > now ? until - now : 0;
@@ -296,7 +296,7 @@ static enum error_code show_repeatedly(struct screen *screen, struct error *erro
     sigset_t usual;
     prepare_signals(&usual);
     // Before the screen is taken, so that a message is where the user looks for it.
-    enum error_code code = load(screen, error);
+    enum error_code code = load_picture(screen, error);
     if (code != ERROR_NONE)
         return code;
     enter_full_screen(screen);
@@ -310,7 +310,7 @@ static enum error_code show_repeatedly(struct screen *screen, struct error *erro
         }
         if (code == ERROR_NONE)
             code = show(screen, error);
-    } while (code == ERROR_NONE && !screen->has_quit && wait_for_next(screen, next, &usual));
+    } while (code == ERROR_NONE && !screen->has_quit && wait_for_picture(screen, next, &usual));
     leave_full_screen(screen);
     return code;
 }
@@ -318,7 +318,7 @@ static enum error_code show_repeatedly(struct screen *screen, struct error *erro
 static enum error_code print_once(struct screen *screen, struct error *error)
 {
     const struct top_options frame = {terminal_detect_list(STDOUT_FILENO), 0};
-    enum error_code code = load(screen, error);
+    enum error_code code = load_picture(screen, error);
     if (code == ERROR_NONE)
         code = draw(screen, &frame, error);
     if (code == ERROR_NONE)

@@ -77,7 +77,7 @@ static enum error_code read_url(struct remote *remote, const char *url, struct e
     return ERROR_NONE;
 }
 
-static enum error_code read_token(struct remote *remote, struct error *error)
+static enum error_code read_token_file(struct remote *remote, struct error *error)
 {
     struct secrets tokens;
     if (remote->token_file == NULL)
@@ -121,7 +121,7 @@ struct reply {
     struct arena *arena;
 };
 
-static enum error_code refuse_token(const struct remote *remote)
+static enum error_code explain_unauthorized(const struct remote *remote)
 {
     if (remote->token_file == NULL)
         return error_set(remote->error, ERROR_INVALID,
@@ -140,7 +140,7 @@ static enum error_code explain_status(const struct reply *reply,
     struct slice said = said_in(response->body, reply->arena);
     switch (response->status) {
     case 401:
-        return refuse_token(remote);
+        return explain_unauthorized(remote);
     case 403:
         return error_set(error, ERROR_INVALID,
                          "it denies access from here, or by this name (403): ask it on its own "
@@ -163,7 +163,7 @@ static enum error_code explain_status(const struct reply *reply,
                      said.len > 0 ? ": " : "", SLICE_ARGS(said));
 }
 
-static enum error_code explain_failure(const struct remote *remote, const struct error *reason)
+static enum error_code explain_no_answer(const struct remote *remote, const struct error *reason)
 {
     if (strstr(reason->message, "refused") != NULL)
         return error_set(remote->error, reason->code,
@@ -188,7 +188,7 @@ static void on_remote_reply(void *context, const struct http_client_response *re
     remote->transfer = NULL;
     net_loop_stop(remote->loop);
     if (response->status == 0)
-        remote->code = explain_failure(remote, &response->error);
+        remote->code = explain_no_answer(remote, &response->error);
     else if (response->status != 200)
         remote->code = explain_status(reply, response);
     else if (response->is_body_omitted)
@@ -296,7 +296,7 @@ static enum error_code open_remote(const struct cli_args *cli_args, struct remot
         !remote->endpoint.is_tls)
         code = error_set(error, ERROR_USAGE, "--ca-file: only for an https --url");
     if (code == ERROR_NONE)
-        code = read_token(remote, error);
+        code = read_token_file(remote, error);
     return code == ERROR_NONE ? make_client(remote, ca_file, error) : code;
 }
 

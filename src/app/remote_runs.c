@@ -51,8 +51,8 @@ static void append_parameter(char path[PATH_MOST], const char *name, struct slic
 }
 
 // The filters only make the answers shorter: what is listed is chosen here.
-static void write_path(const struct list *list, const char *state, struct slice cursor,
-                       char path[PATH_MOST])
+static void write_page_path(const struct list *list, const char *state, struct slice cursor,
+                            char path[PATH_MOST])
 {
     const struct finished_filter *filter = &list->runs->selection->filter;
     (void)snprintf(path, PATH_MOST, "api/runs?state=%s&limit=%d", state, PAGE_RUNS);
@@ -98,7 +98,7 @@ static enum error_code add_page(struct list *list, const char *state, struct sli
     struct runs_answer page;
     const struct answer answer = {&reply.document, list->arena, list->error};
     char path[PATH_MOST];
-    write_path(list, state, *cursor, path);
+    write_page_path(list, state, *cursor, path);
     enum error_code code =
         remote_get(list->runs->call->remote, path, list->arena, &reply, list->error);
     if (code == ERROR_NONE)
@@ -145,7 +145,7 @@ static int compare_listed(const void *left, const void *right)
     return a->run_attempt > b->run_attempt ? -1 : a->run_attempt < b->run_attempt;
 }
 
-static enum error_code add_finished(struct list *list)
+static enum error_code add_finished_pages(struct list *list)
 {
     size_t first = list->count, limit = list->runs->selection->filter.limit;
     bool had_more = list->has_more;
@@ -172,7 +172,7 @@ static enum error_code write_json_list(struct list *list, struct buffer *text)
     if (selection->open)
         code = add_pages(list, "open", SIZE_MAX);
     if (code == ERROR_NONE && selection->finished)
-        code = add_finished(list);
+        code = add_finished_pages(list);
     if (code != ERROR_NONE)
         return code;
     json_out_init(&json, text);
@@ -237,7 +237,7 @@ static enum error_code read_finished(struct list *list, struct finished_view *vi
 {
     list->count = 0;
     list->has_more = false;
-    enum error_code code = add_finished(list);
+    enum error_code code = add_finished_pages(list);
     if (code != ERROR_NONE)
         return code;
     *view = (struct finished_view){.has_more = list->has_more, .count = list->count};

@@ -11,7 +11,7 @@
 
 // --- pools ----------------------------------------------------------------------------------------
 
-static void read_pool(struct values *values, json_value from, struct pools_view_pool *pool)
+static void read_pool_values(struct values *values, json_value from, struct pools_view_pool *pool)
 {
     bool is_known;
     struct pool_recent *recent = &pool->recent;
@@ -41,7 +41,8 @@ static void read_shares(struct values *values, json_value from, struct pools_vie
             values_text(values, item, "repository"), values_count(values, item, "running", NULL)};
 }
 
-static void read_ceiling(struct values *values, json_value from, struct pools_view_ceiling *ceiling)
+static void read_ceiling_values(struct values *values, json_value from,
+                                struct pools_view_ceiling *ceiling)
 {
     ceiling->name = values_text(values, from, "ceiling");
     ceiling->limit = values_count(values, from, "limit", NULL);
@@ -52,7 +53,7 @@ static void read_ceiling(struct values *values, json_value from, struct pools_vi
     ceiling->pools = values_texts(values, from, "pools", &ceiling->pool_count);
 }
 
-static void read_ceilings(struct values *values, struct pools_answer *pools)
+static void read_ceiling_list(struct values *values, struct pools_answer *pools)
 {
     json_value array = values_array(values, JSON_ROOT, "ceilings");
     struct pools_view *view = &pools->view;
@@ -61,7 +62,7 @@ static void read_ceilings(struct values *values, struct pools_answer *pools)
     if (view->ceilings == NULL || pools->shares == NULL)
         return;
     for (json_value item = FIRST(values, array); item != JSON_NONE; item = NEXT(values, item)) {
-        read_ceiling(values, item, &view->ceilings[view->ceiling_count]);
+        read_ceiling_values(values, item, &view->ceilings[view->ceiling_count]);
         read_shares(values, item, &pools->shares[view->ceiling_count++]);
     }
 }
@@ -75,8 +76,8 @@ enum error_code answer_read_pools(const struct answer *answer, struct pools_answ
     pools->view.pools = values_room(&values, array, sizeof *pools->view.pools);
     for (json_value item = FIRST(&values, array); item != JSON_NONE && pools->view.pools != NULL;
          item = NEXT(&values, item))
-        read_pool(&values, item, &pools->view.pools[pools->view.count++]);
-    read_ceilings(&values, pools);
+        read_pool_values(&values, item, &pools->view.pools[pools->view.count++]);
+    read_ceiling_list(&values, pools);
     json_value summary = values_object(&values, JSON_ROOT, "summary");
     pools->summary.scope =
         (enum pools_scope)values_choice(&values, summary, "kind", pools_scope_names, POOLS_SCOPES);
@@ -96,7 +97,7 @@ static enum open_job_kind read_open_state(struct values *values, json_value job)
 }
 
 // With the server's name, but that of github.com.
-static struct slice read_repository(struct values *values, json_value job)
+static struct slice read_shown_repository(struct values *values, json_value job)
 {
     struct slice shown = SLICE_EMPTY;
     if (!text_repository(values->arena, values_server(values, job),
@@ -111,7 +112,7 @@ static void read_top_job(struct values *values, json_value from, struct top_job 
     *job = (struct top_job){.state = read_open_state(values, from),
                             .is_ended_unknown = values_bool(values, from, "ended_unknown"),
                             .since = values_time(values, from, "since"),
-                            .repository = read_repository(values, from),
+                            .repository = read_shown_repository(values, from),
                             .name = values_text(values, from, "name"),
                             .workflow = values_text(values, from, "workflow"),
                             .runner = values_text(values, from, "runner_name")};
@@ -120,7 +121,7 @@ static void read_top_job(struct values *values, json_value from, struct top_job 
         values->is_out_of_memory = true;
 }
 
-static void read_totals(struct values *values, struct top *top)
+static void read_queue_totals(struct values *values, struct top *top)
 {
     json_value totals = values_object(values, JSON_ROOT, "totals");
     for (size_t state = 1; state < OPEN_JOB_STATES; state++)
@@ -137,7 +138,7 @@ enum error_code answer_read_queue(const struct answer *answer, struct top *top)
     struct values values;
     values_init(&values, answer);
     top->now = values_time(&values, JSON_ROOT, "now");
-    read_totals(&values, top);
+    read_queue_totals(&values, top);
     json_value jobs = values_array(&values, JSON_ROOT, "jobs");
     top->jobs = values_room(&values, jobs, sizeof *top->jobs);
     top->job_count = 0;
@@ -159,7 +160,7 @@ static void read_job_entry(struct values *values, json_value from, struct runs_e
                             .job_id = values_id(values, from, "job_id"),
                             .state = states[read_open_state(values, from)],
                             .since = values_time(values, from, "since"),
-                            .repository = read_repository(values, from),
+                            .repository = read_shown_repository(values, from),
                             .workflow = values_text(values, from, "workflow"),
                             .job_name = values_text(values, from, "name")};
     entry->labels = values_texts(values, from, "runner_labels", &entry->label_count);

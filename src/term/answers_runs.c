@@ -7,7 +7,7 @@
 #define FIRST(values, array) json_first_element((values)->document, array)
 #define NEXT(values, item) json_next_element((values)->document, item)
 
-static struct view_interval read_interval(struct values *values, json_value from)
+static struct view_interval read_view_interval(struct values *values, json_value from)
 {
     struct view_interval time = {values_time(values, from, "start"),
                                  values_time(values, from, "end")};
@@ -106,7 +106,7 @@ static void read_phases(struct values *values, json_value from, struct run_view_
     json_value phases = values_array(values, from, "phases");
     for (json_value item = FIRST(values, phases); item != JSON_NONE; item = NEXT(values, item))
         job->phases[values_choice(values, item, "name", names, PHASE_COUNT)] =
-            read_interval(values, item);
+            read_view_interval(values, item);
 }
 
 static void read_step(struct values *values, json_value from, bool has_spans,
@@ -117,13 +117,13 @@ static void read_step(struct values *values, json_value from, bool has_spans,
                                    .result = values_text(values, from, "result"),
                                    .conclusion = values_text(values, from, "conclusion"),
                                    .is_incomplete = values_bool(values, from, "incomplete"),
-                                   .time = read_interval(values, from)};
+                                   .time = read_view_interval(values, from)};
     step->outcome = outcome_in(step->conclusion, step->result, has_spans);
     if (has_spans && step->time.end == TIMESTAMP_UNKNOWN)
         step->time.end = step->time.start;
 }
 
-static void read_steps(struct values *values, json_value from, struct run_view_job *job)
+static void read_view_steps(struct values *values, json_value from, struct run_view_job *job)
 {
     json_value array = values_array(values, from, "steps");
     struct run_view_step *steps = values_room(values, array, sizeof *steps);
@@ -179,7 +179,7 @@ static void read_run_job(struct values *values, json_value from, struct run_view
                                         : outcome_in(job->conclusion, job->result, job->has_spans);
     read_job_times(values, from, job);
     read_failed_step(values, from, job);
-    read_steps(values, from, job);
+    read_view_steps(values, from, job);
 }
 
 static void read_run_jobs(struct values *values, struct run_view *run)

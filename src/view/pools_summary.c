@@ -92,8 +92,8 @@ bool pools_summary_needs_oldest(const struct pools_view *view, timestamp_ns now)
 #define SINCE_SIZE 32
 
 // " since 14:02 UTC"; on another day " since 11-29 14:02 UTC"; empty if it is not known.
-static const char *format_since(const char *before, timestamp_ns since, timestamp_ns now,
-                                char text[SINCE_SIZE])
+static const char *format_words_since(const char *before, timestamp_ns since, timestamp_ns now,
+                                      char text[SINCE_SIZE])
 {
     char time[TIMESTAMP_TEXT_SIZE], today[TIMESTAMP_TEXT_SIZE];
     size_t day = strlen("2026-11-30"), clock = strlen("2026-11-30T");
@@ -114,7 +114,7 @@ static const char *state_words(enum pool_state state)
 }
 
 // "1 dead, 3 at the ceiling": the worst first.
-static bool count_states(const struct troubled *found, struct arena *arena, struct slice *text)
+static bool list_states(const struct troubled *found, struct arena *arena, struct slice *text)
 {
     static const enum pool_state order[] = {POOL_DEAD, POOL_BUSY, POOL_CEILING, POOL_WAITING};
     *text = SLICE_EMPTY;
@@ -134,7 +134,7 @@ static bool describe_pool(const struct pools_view_pool *pool, timestamp_ns now, 
     return arena_format(arena, text, "One pool is in trouble: %.*s is %s%s%.*s%s.",
                         SLICE_ARGS(pool->name), state_words(pool->state),
                         pool->ceiling.len > 0 ? " " : "", SLICE_ARGS(pool->ceiling),
-                        format_since("", pool->since, now, since));
+                        format_words_since("", pool->since, now, since));
 }
 
 // "One repository fills the queue: acme/shop has 90 of 100 queued jobs."
@@ -162,9 +162,9 @@ static bool describe_many(const struct troubled *found, enum pools_scope scope, 
 {
     char since[SINCE_SIZE];
     struct slice states;
-    if (!count_states(found, arena, &states))
+    if (!list_states(found, arena, &states))
         return false;
-    format_since("; the first", found->since, now, since);
+    format_words_since("; the first", found->since, now, since);
     if (scope == POOLS_SCOPE_EVERYTHING)
         return arena_format(arena, text,
                             "Everything waits: all %zu pools with jobs are in trouble: %.*s%s.",

@@ -114,8 +114,8 @@ class PoolStates(harness.BlackBoxTest):
         self.assertEqual(value(found, "ghatrace_ceiling_running", ceiling=name), len(running))
         self.assertEqual(value(found, "ghatrace_ceiling_queued", ceiling=name), ceiling["queued"])
         rule = [] if inferred else ["--runner-ceiling", daemon.settings["runner-ceiling"]]
-        shown = daemon.command("top", *rule).stdout
-        self.assertEqual(len(re.findall(rf"(?m)^\S+ +ceiling .* {re.escape(name)}$", shown)), len(HOSTED))
+        screen = daemon.command("top", *rule).stdout
+        self.assertEqual(len(re.findall(rf"(?m)^\S+ +ceiling .* {re.escape(name)}$", screen)), len(HOSTED))
         self.assertEqual(value(found, "ghatrace_ceiling_limit", ceiling=name), limit)
         self.assertEqual(self.at_ceilings(found), {(label, name): 1 for label in HOSTED})
         return shown

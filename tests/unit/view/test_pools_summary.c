@@ -1,0 +1,161 @@
+// The sentence that says what is wrong with the pools.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "ghatrace/view/pools_summary.h"
+
+#define NOW ((timestamp_ns)1788409017 * NS_PER_SECOND) // 2026-09-03T04:16:57Z
+#define AGO(seconds) (NOW - (seconds)*NS_PER_SECOND)
+
+static struct pools_view_pool pools[5];
+static struct pools_view_ceiling ceilings[3];
+static const struct pools_view_oldest few = {.jobs = 9, .repositories = 2};
+
+// A pool with one queued job, in a state since so long ago.
+static struct pools_view_pool make_pool(const char *name, enum pool_state state, int seconds)
+{
+    return (struct pools_view_pool){.name = slice_from_string(name),
+                                    .state = state,
+                                    .since = state == POOL_OK ? TIMESTAMP_UNKNOWN : AGO(seconds),
+                                    .waits.oldest = AGO(seconds),
+                                    .pool.counts[OPEN_JOB_QUEUED] = 1};
+}
+
+static void expect_of(size_t pool_count, size_t ceiling_count,
+                      const struct pools_view_oldest *oldest, enum pools_scope scope,
+                      const char *text)
+{
+    const struct pools_view view = {pools, pool_count, ceilings, ceiling_count};
+    struct pools_summary summary;
+    struct arena arena;
+    arena_init(&arena, 1024);
+    assert_true(pools_summary_make(&view, oldest, NOW, &arena, &summary));
+    assert_int_equal(summary.scope, scope);
+    if (!slice_equals(summary.text, slice_from_string(text)))
+        fail_msg("\"%.*s\"", SLICE_ARGS(summary.text));
+    arena_release(&arena);
+}
+
+static void expect(size_t pool_count, enum pools_scope scope, const char *text)
+{
+    expect_of(pool_count, 0, &few, scope, text);
+}
+
+static void no_pool_is_in_trouble_while_waits_are_short(void **state)
+{
+    (void)state;
+    expect(0, POOLS_SCOPE_NONE, "No pool is in trouble.");
+    pools[0] = make_pool("a", POOL_OK, 30);
+    pools[1] = make_pool("b", POOL_WAITING, 599);
+    expect(2, POOLS_SCOPE_NONE, "No pool is in trouble.");
+    pools[1] = make_pool("b", POOL_WAITING, 600);
+    expect(2, POOLS_SCOPE_POOL, "One pool is in trouble: b is waiting since 04:06 UTC.");
+}
+
+static void one_pool_in_trouble_is_named_with_its_state_and_since_when(void **state)
+{
+    (void)state;
+    pools[1] = make_pool("b", POOL_OK, 10);
+    pools[0] = make_pool("gpu,linux", POOL_DEAD, 3600);
+    expect(2, POOLS_SCOPE_POOL, "One pool is in trouble: gpu,linux is dead since 03:16 UTC.");
+    pools[0] = make_pool("gpu", POOL_BUSY, 5 * 3600); // yesterday
+    expect(2, POOLS_SCOPE_POOL, "One pool is in trouble: gpu is busy since 09-02 23:16 UTC.");
+    pools[0].since = TIMESTAMP_UNKNOWN;
+    expect(2, POOLS_SCOPE_POOL, "One pool is in trouble: gpu is busy.");
+}
+
+static void a_ceiling_is_the_cause_if_all_pools_in_trouble_are_at_one(void **state)
+{
+    (void)state;
+    pools[0] = make_pool("a", POOL_CEILING, 700);
+    pools[1] = make_pool("b", POOL_CEILING, 800);
+    pools[0].ceiling = pools[1].ceiling = SLICE("hosted");
+    pools[2] = make_pool("c", POOL_OK, 5);
+    ceilings[0].since = AGO(900);
+    ceilings[1].since = TIMESTAMP_UNKNOWN; // not reached
+    expect_of(3, 2, &few, POOLS_SCOPE_CEILING,
+              "A ceiling holds back 2 pools; no other pool is in trouble.");
+    expect_of(1, 2, &few, POOLS_SCOPE_CEILING,
+              "A ceiling holds back 1 pool; no other pool is in trouble.");
+    ceilings[1].since = AGO(10);
+    expect_of(3, 2, &few, POOLS_SCOPE_CEILING,
+              "Ceilings hold back 2 pools; no other pool is in trouble.");
+    pools[2] = make_pool("c", POOL_DEAD, 500);
+    expect_of(
+        3, 1, &few, POOLS_SCOPE_EVERYTHING,
+        "Everything waits: all 3 pools with jobs are in trouble: 1 dead, 2 at the ceiling; the "
+        "first since 04:03 UTC.");
+}
+
+static void several_pools_are_counted_by_their_states(void **state)
+{
+    (void)state;
+    pools[0] = make_pool("a", POOL_DEAD, 700);
+    pools[1] = make_pool("b", POOL_BUSY, 3600);
+    pools[2] = make_pool("c", POOL_OK, 10);
+    pools[3] = make_pool("d", POOL_WAITING, 650);
+    pools[4] = make_pool("idle", POOL_OK, 0);
+    pools[4].pool.counts[OPEN_JOB_QUEUED] = 0;
+    expect(
+        5, POOLS_SCOPE_POOLS,
+        "3 of 4 pools with jobs are in trouble: 1 dead, 1 busy, 1 waiting; the first since 03:16 "
+        "UTC.");
+    // Of two pools "everything" says nothing.
+    expect(2, POOLS_SCOPE_POOLS,
+           "2 of 2 pools with jobs are in trouble: 1 dead, 1 busy; the first since 03:16 UTC.");
+}
+
+static void one_repository_with_two_thirds_of_the_oldest_jobs_fills_the_queue(void **state)
+{
+    struct pools_view_oldest oldest = {{SLICE("acme/shop"), 8}, 12, 3, false};
+    (void)state;
+    pools[0] = make_pool("a", POOL_BUSY, 700);
+    pools[1] = make_pool("b", POOL_BUSY, 700);
+    expect_of(2, 0, &oldest, POOLS_SCOPE_REPOSITORY,
+              "One repository fills the queue: acme/shop has 8 of 12 queued jobs.");
+    oldest.most.running = 90;
+    oldest.jobs = 100;
+    oldest.has_more = true;
+    expect_of(2, 0, &oldest, POOLS_SCOPE_REPOSITORY,
+              "One repository fills the queue: acme/shop has 90 of the 100 oldest queued jobs.");
+    const struct pools_view_oldest others[] = {
+        {{SLICE("acme/shop"), 7}, 12, 3, false},  // less than two thirds
+        {{SLICE("acme/shop"), 12}, 12, 1, false}, // there is no other
+        {{SLICE("acme/shop"), 9}, 9, 2, false}};  // few
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        expect_of(2, 0, &others[i], POOLS_SCOPE_POOLS,
+                  "2 of 2 pools with jobs are in trouble: 2 busy; the first since 04:05 UTC.");
+    pools[1] = make_pool("b", POOL_DEAD, 700); // whoever fills it, no runner takes its jobs
+    expect_of(2, 0, &oldest, POOLS_SCOPE_POOLS,
+              "2 of 2 pools with jobs are in trouble: 1 dead, 1 busy; the first since 04:05 UTC.");
+}
+
+static void oldest_jobs_are_needed_only_in_trouble_without_a_dead_pool(void **state)
+{
+    const struct pools_view view = {pools, 2, NULL, 0};
+    (void)state;
+    pools[0] = make_pool("a", POOL_OK, 5);
+    pools[1] = make_pool("b", POOL_OK, 5);
+    assert_false(pools_summary_needs_oldest(&view, NOW));
+    pools[0] = make_pool("a", POOL_BUSY, 700);
+    assert_true(pools_summary_needs_oldest(&view, NOW));
+    pools[1] = make_pool("b", POOL_DEAD, 700);
+    assert_false(pools_summary_needs_oldest(&view, NOW));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_pool_is_in_trouble_while_waits_are_short),
+        cmocka_unit_test(one_pool_in_trouble_is_named_with_its_state_and_since_when),
+        cmocka_unit_test(a_ceiling_is_the_cause_if_all_pools_in_trouble_are_at_one),
+        cmocka_unit_test(several_pools_are_counted_by_their_states),
+        cmocka_unit_test(one_repository_with_two_thirds_of_the_oldest_jobs_fills_the_queue),
+        cmocka_unit_test(oldest_jobs_are_needed_only_in_trouble_without_a_dead_pool),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
