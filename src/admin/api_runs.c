@@ -106,6 +106,17 @@ static void put_steps(struct json_out *json, const struct run_view_job *job,
     json_out_close_array(json);
 }
 
+// Null of a queue that is not over, too: the phase says when it began.
+static void put_queue_time(struct json_out *json, const struct run_view_job *job)
+{
+    const struct view_interval *queue = &job->phases[PHASE_QUEUE];
+    bool is_open = queue->start != TIMESTAMP_UNKNOWN && queue->end == TIMESTAMP_UNKNOWN;
+    if (job->has_queue && !is_open)
+        json_out_seconds(json, "queue_seconds", job->queue);
+    else
+        json_out_null(json, "queue_seconds");
+}
+
 static void put_run_job(struct json_out *json, const struct run_view_job *job,
                         enum listed_steps listed)
 {
@@ -126,10 +137,7 @@ static void put_run_job(struct json_out *json, const struct run_view_job *job,
     json_out_time(json, "created_at", job->created_at);
     json_out_time(json, "started_at", job->started_at);
     json_out_time(json, "ended_at", job->ended_at);
-    if (job->has_queue)
-        json_out_seconds(json, "queue_seconds", job->queue);
-    else
-        json_out_null(json, "queue_seconds");
+    put_queue_time(json, job);
     json_out_text(json, "runner_name", job->runner_name);
     json_out_text(json, "runner_group", job->runner_group);
     json_out_texts(json, "runner_labels", job->labels, job->label_count);

@@ -45,8 +45,7 @@ static const char *get_choice_of(const struct cli_args *cli_args, const char *fl
 static enum error_code refuse_settings(const struct cli_args *cli_args, struct error *error)
 {
     for (size_t id = 0; id < OPTIONS_COUNT; id++)
-        if (cli_args_has_setting(cli_args, (enum option_id)id) &&
-            cli_args_flag(cli_args, "url") != NULL)
+        if (cli_args_has_setting(cli_args, (enum option_id)id))
             return error_set(error, ERROR_USAGE, "--%s: not with --url: the daemon has its own",
                              options[id].name);
     return ERROR_NONE;

@@ -148,16 +148,24 @@ static void read_failed_step(struct values *values, json_value from, struct run_
     job->failed_step = step;
 }
 
-static void read_job_times(struct values *values, json_value from, struct run_view_job *job)
+// A queue that is not over lasts until now.
+static void read_job_times(struct values *values, json_value from, timestamp_ns now,
+                           struct run_view_job *job)
 {
     job->created_at = values_time(values, from, "created_at");
     job->started_at = values_time(values, from, "started_at");
     job->ended_at = values_time(values, from, "ended_at");
     job->queue = values_seconds(values, from, "queue_seconds", &job->has_queue);
     read_phases(values, from, job);
+    const struct view_interval *queue = &job->phases[PHASE_QUEUE];
+    if (queue->start == TIMESTAMP_UNKNOWN || queue->end != TIMESTAMP_UNKNOWN)
+        return;
+    job->has_queue = true;
+    job->queue = now > queue->start ? now - queue->start : 0;
 }
 
-static void read_run_job(struct values *values, json_value from, struct run_view_job *job)
+static void read_run_job(struct values *values, json_value from, timestamp_ns now,
+                         struct run_view_job *job)
 {
     static const char *const states[OPEN_JOB_STATES] = {[OPEN_JOB_NONE] = "finished",
                                                         [OPEN_JOB_WAITING] = "waiting",
@@ -177,18 +185,19 @@ static void read_run_job(struct values *values, json_value from, struct run_view
                                  .is_critical = values_bool(values, from, "critical")};
     job->outcome = job->is_carried_over ? OUTCOME_CARRIED_OVER
                                         : outcome_in(job->conclusion, job->result, job->has_spans);
-    read_job_times(values, from, job);
+    read_job_times(values, from, now, job);
     read_failed_step(values, from, job);
     read_view_steps(values, from, job);
 }
 
-static void read_run_jobs(struct values *values, struct run_view *run)
+static void read_run_jobs(struct values *values, struct run_answer *answer)
 {
+    struct run_view *run = &answer->view;
     json_value array = values_array(values, JSON_ROOT, "jobs");
     run->jobs = values_room(values, array, sizeof *run->jobs);
     for (json_value item = FIRST(values, array); item != JSON_NONE && run->jobs != NULL;
          item = NEXT(values, item))
-        read_run_job(values, item, &run->jobs[run->count++]);
+        read_run_job(values, item, answer->now, &run->jobs[run->count++]);
     run->job_count = (int64_t)run->count;
 }
 
@@ -216,7 +225,7 @@ enum error_code answer_read_run(const struct answer *answer, struct run_answer *
     read_run_fields(&values, fields, &run->view);
     run->view.name = values_text(&values, fields, "name");
     run->view.revision = values_text(&values, fields, "head_sha");
-    read_run_jobs(&values, &run->view);
+    read_run_jobs(&values, run);
     read_servers(&values, run);
     run->unreadable = values_count(&values, JSON_ROOT, "unreadable", NULL);
     return values_finish(&values, "/api/runs/RUN", answer);

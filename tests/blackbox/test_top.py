@@ -21,22 +21,18 @@ def has_terminals():
         return False
 
 
-class Top(harness.BlackBoxTest):
-    def setUp(self):
-        self.daemon = self.new_daemon()
-        run = Run(age=300)
-        self.job = run.job("build (3.12)")
-        self.daemon.accept(run.requested(), self.job.queued())
+class Screen(harness.BlackBoxTest):
+    """`ghatrace top` in a terminal."""
 
-    def start(self, *arguments, rows=24, columns=100):
+    def start(self, *arguments, rows=24, columns=100, env=None):
         if not has_terminals():
             self.skipTest("no pseudo-terminals here")
-        environment = harness.clean_environment({"TERM": "xterm-256color", "LC_ALL": "C.UTF-8"})
+        environment = harness.clean_environment({"TERM": "xterm-256color", "LC_ALL": "C.UTF-8", **(env or {})})
         process, terminal = pty.fork()
         if process == 0:
-            os.execve(harness.BINARY, ["ghatrace", "top", "--db", self.daemon.settings["db"], "--interval", "100ms", *arguments], environment)
+            fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+            os.execve(harness.BINARY, ["ghatrace", "top", "--interval", "100ms", *arguments], environment)
         self.addCleanup(os.close, terminal)
-        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.process, self.terminal, self.seen = process, terminal, b""
 
     def read_until(self, predicate, what):
@@ -54,6 +50,17 @@ class Top(harness.BlackBoxTest):
         _, status = os.waitpid(self.process, 0)
         self.assertEqual(os.waitstatus_to_exitcode(status), expect)
         self.assertTrue(self.seen.rstrip().endswith(b"\x1b[?7h\x1b[?25h\x1b[?1049l"), self.seen[-100:])
+
+
+class Top(Screen):
+    def setUp(self):
+        self.daemon = self.new_daemon()
+        run = Run(age=300)
+        self.job = run.job("build (3.12)")
+        self.daemon.accept(run.requested(), self.job.queued())
+
+    def start(self, *arguments, **kinds):
+        super().start("--db", self.daemon.settings["db"], *arguments, **kinds)
 
     def test_it_refreshes_and_ends_on_q(self):
         self.start()
