@@ -172,6 +172,9 @@ static enum error_code explain_no_answer(const struct remote *remote, const stru
         return error_set(remote->error, reason->code,
                          "%s: a firewall between, or a machine that is overloaded?",
                          reason->message);
+    if (!remote->endpoint.is_tls && strstr(reason->message, "reset") != NULL)
+        return error_set(remote->error, reason->code, "%s: https:// instead of http://?",
+                         reason->message);
     if (strstr(reason->message, "certificate") != NULL)
         return error_set(remote->error, reason->code,
                          "%s: for a certificate of your own authority name that with --ca-file",

@@ -59,7 +59,7 @@ class Remote(harness.BlackBoxTest):
     def serve(self, status=200, body=b"", fields=None, back=None, prefix=""):
         server = Server(("127.0.0.1", 0), Answer)
         server.status, server.body, server.fields, server.back, server.prefix = status, body, fields or {}, back, prefix
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         self.addCleanup(server.server_close)
         self.addCleanup(server.shutdown)
         return f"http://127.0.0.1:{server.server_port}"
