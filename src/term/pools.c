@@ -233,6 +233,12 @@ bool pools_paint_summary(struct pools_page *page, const struct pools_summary *su
                              text);
 }
 
+bool pools_paint_advice(struct pools_page *page, enum pool_state state)
+{
+    return advice[state] == NULL ||
+           pools_paint_words(page, STYLE_GREY, slice_from_string(advice[state]));
+}
+
 static bool paint_advice(struct pools_page *page, const struct totals *totals)
 {
     bool is_first = true;
@@ -242,7 +248,7 @@ static bool paint_advice(struct pools_page *page, const struct totals *totals)
         if (is_first)
             painter_newline(&page->painter);
         is_first = false;
-        if (!pools_paint_words(page, STYLE_GREY, slice_from_string(advice[i])))
+        if (!pools_paint_advice(page, (enum pool_state)i))
             return false;
     }
     return true;

@@ -523,7 +523,8 @@ void painter_paragraph(struct painter *painter, const struct painter_piece *piec
 // --- tables for a terminal ------------------------------------------------------------------------
 
 #define GAP 2
-#define FLEXIBLE_MIN 18 // columns; narrower text is not readable
+#define FLEXIBLE_MIN 18 // columns; narrower text is hardly readable
+#define LEAST_OF_ALL 8  // but it is better than columns that are not on the screen
 #define TAIL_PERCENT 50
 
 struct layout {
@@ -575,6 +576,14 @@ static bool omit_column(const struct table *table, struct layout *layout)
     return true;
 }
 
+// Where no column may be omitted, and those that are left do not fit.
+static void allow_narrow_columns(const struct table *table, struct layout *layout)
+{
+    for (size_t i = 0; i < table->column_count; i++)
+        if (!table->columns[i].is_right && layout->least[i] > LEAST_OF_ALL)
+            layout->least[i] = LEAST_OF_ALL;
+}
+
 // Narrows the widest columns until all fit.
 static void shrink_table(size_t column_count, size_t width, struct layout *layout)
 {
@@ -618,6 +627,8 @@ void table_paint(struct painter *painter, const struct table *table)
     measure_table(table, &layout);
     while (sum_of_widths(layout.least, columns) > width && omit_column(table, &layout))
         continue;
+    if (sum_of_widths(layout.least, columns) > width)
+        allow_narrow_columns(table, &layout);
     shrink_table(columns, width, &layout);
     for (size_t i = 0; i < columns; i++)
         titles[i] = (struct table_cell){slice_from_string(table->columns[i].title), STYLE_GREY};

@@ -15,6 +15,7 @@
 
 enum job_column {
     JOB_AGE,
+    JOB_COUNT,
     JOB_STATE,
     JOB_REPOSITORY,
     JOB_NAME,
@@ -26,6 +27,7 @@ enum job_column {
 
 static const struct table_column job_columns[JOB_COLUMNS] = {
     [JOB_AGE] = {"FOR", true, 0, STYLE_BOLD},
+    [JOB_COUNT] = {"JOBS", true, 0, STYLE_PLAIN},
     [JOB_STATE] = {"STATE", false, 0, STYLE_PLAIN},
     [JOB_REPOSITORY] = {"REPOSITORY", false, 0, STYLE_PLAIN},
     [JOB_NAME] = {"JOB", false, 0, STYLE_PLAIN},
@@ -231,15 +233,68 @@ static void set_state_cell(const struct top_job *job, struct table_cell *cell)
     }
 }
 
-static bool format_job(struct screen *screen, const struct top_job *job,
+// Jobs that wait and say the same are one row, that of the oldest.
+struct job_row {
+    const struct top_job *job;
+    uint64_t count;
+    bool is_matrix; // their names differ in what is in parentheses at the end
+};
+
+// The name without what a matrix adds: "test" of "test (3.12)".
+static struct slice name_without_matrix(struct slice name)
+{
+    ptrdiff_t at = slice_ends_with(name, SLICE(")")) ? slice_find(name, SLICE(" (")) : -1;
+    return at > 0 ? (struct slice){name.data, (size_t)at} : name;
+}
+
+static bool say_the_same(const struct top_job *a, const struct top_job *b)
+{
+    return a->state == b->state && a->state != OPEN_JOB_RUNNING &&
+           slice_equals(name_without_matrix(a->name), name_without_matrix(b->name)) &&
+           slice_equals(a->repository, b->repository) && slice_equals(a->workflow, b->workflow) &&
+           slice_equals(a->labels, b->labels);
+}
+
+// On a screen: into a file or a pipe each job is a row. Returns how many rows there are.
+static size_t group_jobs(const struct screen *screen, struct job_row *rows)
+{
+    const struct top *top = screen->top;
+    size_t count = 0;
+    for (size_t i = 0; i < top->job_count; i++) {
+        const struct top_job *job = &top->jobs[i];
+        size_t row = screen->height == 0 ? count : 0;
+        while (row < count && !say_the_same(rows[row].job, job))
+            row++;
+        if (row == count)
+            rows[count++] = (struct job_row){.job = job};
+        rows[row].count++;
+        rows[row].is_matrix |= !slice_equals(rows[row].job->name, job->name);
+    }
+    return count;
+}
+
+static bool format_name(struct screen *screen, const struct job_row *row, struct slice *text)
+{
+    struct slice name = row->job->name;
+    if (!row->is_matrix)
+        return clean(screen, name, text);
+    return clean(screen, name_without_matrix(name), text) &&
+           arena_format(screen->page.scratch, text, "%.*s (%.*s)", SLICE_ARGS(*text),
+                        SLICE_ARGS(painter_ellipsis(&screen->page.painter)));
+}
+
+static bool format_job(struct screen *screen, const struct job_row *row,
                        struct table_cell cells[JOB_COLUMNS])
 {
+    const struct top_job *job = row->job;
     set_state_cell(job, &cells[JOB_STATE]);
     if (job->state == OPEN_JOB_QUEUED)
         cells[JOB_AGE].style = age_style(screen, job->since);
     return format_time_since(screen, job->since, &cells[JOB_AGE].clean) &&
+           (row->count == 1 ||
+            arena_format(screen->page.scratch, &cells[JOB_COUNT].clean, "%" PRIu64, row->count)) &&
            clean(screen, job->repository, &cells[JOB_REPOSITORY].clean) &&
-           clean(screen, job->name, &cells[JOB_NAME].clean) &&
+           format_name(screen, row, &cells[JOB_NAME].clean) &&
            clean(screen, job->workflow, &cells[JOB_WORKFLOW].clean) &&
            clean(screen, job->labels, &cells[JOB_LABELS].clean) &&
            clean(screen, job->runner, &cells[JOB_RUNNER].clean);
@@ -247,13 +302,16 @@ static bool format_job(struct screen *screen, const struct top_job *job,
 
 static bool paint_jobs(struct screen *screen, size_t most)
 {
-    size_t count = screen->top->job_count < most ? screen->top->job_count : most;
+    struct arena *scratch = screen->page.scratch;
+    struct job_row *rows = arena_allocate_array(scratch, screen->top->job_count + 1, sizeof *rows);
+    size_t count = rows != NULL ? group_jobs(screen, rows) : 0;
+    count = count < most ? count : most;
     struct table_cell *cells =
-        arena_allocate_array(screen->page.scratch, count * JOB_COLUMNS + 1, sizeof *cells);
-    if (cells == NULL)
+        arena_allocate_array(scratch, count * JOB_COLUMNS + 1, sizeof *cells);
+    if (rows == NULL || cells == NULL)
         return false;
     for (size_t i = 0; i < count; i++)
-        if (!format_job(screen, &screen->top->jobs[i], &cells[i * JOB_COLUMNS]))
+        if (!format_job(screen, &rows[i], &cells[i * JOB_COLUMNS]))
             return false;
     table_paint(&screen->page.painter, &(struct table){job_columns, JOB_COLUMNS, cells, count});
     return true;
@@ -282,13 +340,32 @@ static size_t lines_left(const struct screen *screen)
     return screen->height == 0 ? SIZE_MAX : lines < screen->height ? screen->height - lines : 0;
 }
 
+// What the worst pool in trouble asks for. Where one repository fills the queue, its pool is not the cause.
+static bool paint_worst_advice(struct screen *screen)
+{
+    const struct pools_view *view = &screen->top->pools;
+    if (screen->top->summary.scope == POOLS_SCOPE_REPOSITORY)
+        return true;
+    for (size_t i = 0; i < view->count; i++)
+        if (pools_view_is_in_trouble(&view->pools[i], screen->page.now))
+            return pools_paint_advice(&screen->page, view->pools[i].state);
+    return true;
+}
+
+#define LOW_SCREEN 16 // lines; with fewer, pools are more important than what explains them
+
 // What is wrong comes first.
 static bool paint_lines(struct screen *screen)
 {
     const struct top *top = screen->top;
-    return paint_trouble(screen) && pools_paint_summary(&screen->page, &top->summary) &&
-           paint_silence(screen) && pools_paint_ceilings(&screen->page, &top->pools, top->shares) &&
-           paint_totals(screen) && paint_export(screen);
+    if (!paint_trouble(screen) || !pools_paint_summary(&screen->page, &top->summary) ||
+        !paint_silence(screen))
+        return false;
+    if (screen->height != 0 && screen->height < LOW_SCREEN)
+        return true;
+    return paint_worst_advice(screen) &&
+           pools_paint_ceilings(&screen->page, &top->pools, top->shares) && paint_totals(screen) &&
+           paint_export(screen);
 }
 
 // Pools get up to half of the lines that are left; jobs get the rest. Each has a blank line and its titles.

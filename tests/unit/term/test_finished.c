@@ -63,7 +63,7 @@ static void the_width_decides_what_is_shown_of_runs(void **state)
     expect(&view, (struct terminal){.width = 40},
            "result             run  repository\n"
            "failure  33714470481/2  octo-org/shop\n"
-           "success            7/1  ghe.exam..org/si\n");
+           "success            7/1  ghe.exa..rg/site\n");
     expect(&view, (struct terminal){.width = TERMINAL_WIDTH_UNLIMITED},
            "  ended  result    took            run  repository                 workflow            "
            "                branch    title\n"

@@ -103,6 +103,8 @@ static void eighty_columns_show_the_most_important_ones(void **state)
     (void)state;
     expect(&top, 0, (struct terminal){.width = 80, .unicode = true},
            "One pool is in trouble.\n"
+           "dead: jobs wait, none runs, and none has started for long: see whether its\n"
+           "runners are online\n"
            "2026-09-03T04:16:57Z \u00b7 3 queued (the oldest for 22m05s) \u00b7 61 running \u00b7 "
            "1 waiting\n"
            "12 runs open\n"
@@ -206,6 +208,43 @@ static void a_picture_that_is_not_new_says_why_first(void **state)
     draw(&top, 3, (struct terminal){.width = 120, .unicode = true}, &text);
     assert_non_null(strstr(text.data, "This is as of yesterday: connection \ufffd[2J refused\n"));
     assert_ptr_equal(strstr(text.data, "This"), text.data);
+    buffer_release(&text);
+}
+
+static void queued_jobs_that_say_the_same_are_one_row_on_a_screen(void **state)
+{
+    struct top_job same[] = {jobs[0], jobs[0], jobs[0], jobs[1], jobs[3], jobs[3]};
+    struct top top = sample();
+    struct buffer text;
+    (void)state;
+    same[1].name = SLICE("test (windows, 3.13)");
+    same[1].since = AGO(1000);
+    same[2].repository = SLICE("octo-org/site");
+    top.jobs = same;
+    top.job_count = 6;
+    draw(&top, 30, (struct terminal){.width = 160, .unicode = true}, &text);
+    assert_non_null(strstr(text.data, "   FOR  JOBS  STATE    REPOSITORY"));
+    assert_non_null(strstr(text.data, "22m05s     2  queued   octo-org/shop  test (\u2026)  "));
+    assert_non_null(strstr(text.data, "22m05s        queued   octo-org/site  test (ubuntu-latest, "
+                                      "3.12)  "));
+    const char *running = strstr(text.data, " 1m01s        running  octo-org/shop  lint");
+    assert_non_null(running);
+    assert_non_null(strstr(running + 1, " 1m01s        running  octo-org/shop  lint"));
+    buffer_release(&text);
+    draw(&top, 0, (struct terminal){.width = 160, .unicode = true}, &text); // into a pipe
+    assert_null(strstr(text.data, "JOBS"));
+    assert_non_null(strstr(text.data, "test (windows, 3.13)"));
+    buffer_release(&text);
+}
+
+static void on_a_low_screen_pools_are_more_important_than_totals(void **state)
+{
+    struct top top = sample();
+    struct buffer text;
+    (void)state;
+    draw(&top, 8, (struct terminal){.width = 80}, &text);
+    assert_non_null(strstr(text.data, "One pool is in trouble.\n\nPOOL "));
+    assert_non_null(strstr(text.data, "\ngpu,linux,self-hosted  dead "));
     buffer_release(&text);
 }
 
@@ -327,6 +366,8 @@ int main(void)
         cmocka_unit_test(pools_in_trouble_come_first_and_then_others_with_open_jobs),
         cmocka_unit_test(that_github_is_silent_is_shown_while_jobs_are_queued),
         cmocka_unit_test(a_picture_that_is_not_new_says_why_first),
+        cmocka_unit_test(queued_jobs_that_say_the_same_are_one_row_on_a_screen),
+        cmocka_unit_test(on_a_low_screen_pools_are_more_important_than_totals),
         cmocka_unit_test(two_hundred_columns_show_everything),
         cmocka_unit_test(no_line_is_wider_than_the_terminal_or_ends_in_blanks),
         cmocka_unit_test(no_more_lines_are_written_than_the_screen_has),
