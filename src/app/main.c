@@ -352,7 +352,7 @@ static enum error_code show_trace(const struct cli_args *cli_args, struct store 
                                   const struct trace_policy *policy,
                                   const struct run_reference *named, struct error *error)
 {
-    const struct waterfall_options waterfall = {.terminal = terminal_detect(STDOUT_FILENO),
+    const struct waterfall_options waterfall = {.terminal = terminal_detect_list(STDOUT_FILENO),
                                                 .steps = cli_args->flags[FLAG_STEPS] != NULL,
                                                 .now = timestamp_now(),
                                                 .id_scheme = policy->scheme,
@@ -395,7 +395,7 @@ static enum error_code draw_trace_of(const struct remote_call *call, const struc
                                      struct buffer *text, struct error *error)
 {
     const struct run_reference *named = call->question;
-    const struct waterfall_options waterfall = {.terminal = terminal_detect(STDOUT_FILENO),
+    const struct waterfall_options waterfall = {.terminal = terminal_detect_list(STDOUT_FILENO),
                                                 .steps = call->cli_args->flags[FLAG_STEPS] != NULL,
                                                 .now = found->now};
     const struct waterfall_shown shown = {.server = found->server, .also = found->also};

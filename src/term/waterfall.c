@@ -808,6 +808,20 @@ static void sample_rows(struct waterfall_picture *picture)
     }
 }
 
+#define PIPE_BAR_MIN 40 // columns, where no screen limits the width
+
+// The columns that rows take. Into a file or a pipe names are whole, and the bars as wide as the usual width leaves.
+static size_t choose_row_width(const struct waterfall_picture *picture, size_t gap)
+{
+    const struct waterfall_layout *layout = &picture->layout;
+    size_t width = picture->painter.terminal.width;
+    if (width != TERMINAL_WIDTH_UNLIMITED)
+        return width;
+    width = layout->name_column + layout->name_width + PIPE_BAR_MIN + 3 * gap +
+            layout->queue_width + layout->total_width;
+    return max_width(width, TERMINAL_WIDTH_PIPE);
+}
+
 // Names get the width they need, but at most two fifths of what the numbers leave; the bars, the most important part,
 // get the rest.
 static void waterfall_layout_rows(struct waterfall_picture *picture)
@@ -819,11 +833,11 @@ static void waterfall_layout_rows(struct waterfall_picture *picture)
     sample_rows(picture);
     layout->mark_width = terminal->unicode ? 1 : 4;
     layout->name_column = layout->mark_width + 1;
-    layout->total_column = terminal->width - layout->total_width;
+    layout->total_column = choose_row_width(picture, gap) - layout->total_width;
     layout->queue_column = layout->total_column - gap - layout->queue_width;
     size_t room = layout->queue_column - gap - layout->name_column - gap;
     size_t most = max_width(room * 2 / 5, NAME_WIDTH_MIN);
-    if (layout->name_width > most)
+    if (layout->name_width > most && terminal->width != TERMINAL_WIDTH_UNLIMITED)
         layout->name_width = most;
     layout->bar_column = layout->name_column + layout->name_width + gap;
     layout->bar_width = layout->queue_column - gap - layout->bar_column;

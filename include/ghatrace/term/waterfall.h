@@ -17,7 +17,7 @@
 #include "ghatrace/view/run_view.h"
 
 struct waterfall_options {
-    struct terminal terminal; // from terminal_detect()
+    struct terminal terminal; // from terminal_detect_list()
     bool steps;               // a row for each step below its job
     timestamp_ns now;         // the end of bars that are still open
     // for the trace ID of an open run; this and the next for waterfall_show()
@@ -28,7 +28,8 @@ struct waterfall_options {
 // Limit for the text's buffer: 256 jobs of 1000 steps at 1000 columns stay far below it.
 #define WATERFALL_MAX_TEXT ((size_t)1 << 30)
 
-// Writes the waterfall, every line at most options->terminal.width columns, without trailing blanks. An open run ends
+// Writes the waterfall, every line at most options->terminal.width columns, without trailing blanks; where that is not
+// limited, no text is shortened. An open run ends
 // at the end of its last job, or now. Names are untrusted text: characters that could control a terminal are shown as
 // U+FFFD (`?` in ASCII). Pure; `scratch` is for temporary data. ERROR_MEMORY, ERROR_TOO_LARGE (the buffer's limit).
 enum error_code waterfall_render(const struct run_view *view,

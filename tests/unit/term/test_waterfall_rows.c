@@ -176,6 +176,24 @@ static void the_summary_shows_where_the_time_was_spent(void **state)
                  "critical path: build 11m40s → publish 4m58s (100% of the run)\n");
 }
 
+static void into_a_pipe_no_name_is_shortened(void **state)
+{
+    char name[200];
+    (void)state;
+    memset(name, 'x', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    sample_root(&run, 1000, "success");
+    sample_job(&run, slice_from_string(name), "failure", (struct sample_times){0, 0, 10, 20, 700});
+    sample_step(&run, slice_from_string(name), "failure", 20, 600);
+    const char *whole = picture((struct view){.width = TERMINAL_WIDTH_UNLIMITED, .steps = true});
+    size_t seen = 0;
+    for (const char *at = whole; (at = strstr(at, name)) != NULL; at += sizeof name - 1)
+        seen++;
+    // Rows of the job and of its step, the first failure with both, the longest wait, the critical path.
+    assert_int_equal(seen, 6);
+    assert_null(strstr(picture((struct view){.width = 200, .steps = true}), name));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -188,6 +206,7 @@ int main(void)
         TEST(conclusions_of_any_kind_have_a_mark_and_a_note),
         TEST(a_failed_job_has_its_reason),
         TEST(the_summary_shows_where_the_time_was_spent),
+        TEST(into_a_pipe_no_name_is_shortened),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
