@@ -47,13 +47,15 @@ class TerminalLists(harness.BlackBoxTest):
         return seen.decode().replace("\r\n", "\n")
 
     def check_widths(self, daemon, *arguments):
-        for columns in (40, 80, 200):
+        for columns in (40, 60, 80, 200):
             shown = self.in_terminal(daemon, *arguments, columns=columns)
             self.assertIn("\x1b[", shown)
             for line in STYLE.sub("", shown).splitlines():
                 self.assertLessEqual(columns_of(line), columns, line)
                 self.assertNotIn("\x1b", line)
-        self.assertNotIn("\x1b", self.in_terminal(daemon, *arguments, env={"NO_COLOR": "1"}))
+        for plain in ({"NO_COLOR": "0"}, {"TERM": "dumb"}):
+            self.assertNotIn("\x1b", self.in_terminal(daemon, *arguments, env=plain))
+        self.assertIn("\x1b[", self.in_terminal(daemon, *arguments, env={"NO_COLOR": ""}))
 
     def queue(self, daemon, labels, age, started=False):
         job = Run(started=int(time.time()) - age).job("build", offset=0)
@@ -117,6 +119,23 @@ class TerminalLists(harness.BlackBoxTest):
     def test_without_pools_it_is_said_when_there_will_be_some(self):
         shown = self.new_daemon().command("pools")
         self.assertEqual((shown.returncode, shown.stdout), (0, "No pool is known: one shows up here with its first job.\n"))
+
+    def test_one_picture_of_top_fits_the_terminal_but_is_whole_in_a_pipe(self):
+        daemon = self.open_pools()
+        self.check_widths(daemon, "top", "--once")
+        self.assertNotIn(self.long, self.in_terminal(daemon, "top", "--once"))
+        self.assertIn(self.long, daemon.command("top").stdout)
+
+    def test_a_run_fits_the_terminal_but_is_whole_in_a_pipe(self):
+        daemon, name = self.new_daemon(), "größe 日本語 e\u0301 \x1b[2J " + "x" * 150
+        run = Run(age=300)
+        job = run.job(name)
+        run.updated = run.created + 60
+        daemon.accept(run.requested(), job.queued(), job.in_progress(), job.completed(), run.completed())
+        self.check_widths(daemon, "trace", str(run.run_id))
+        self.check_widths(daemon, "trace", str(run.run_id), "--steps")
+        self.assertNotIn("x" * 100, self.in_terminal(daemon, "trace", str(run.run_id)))
+        self.assertEqual(daemon.command("trace", run.run_id).stdout.count("x" * 150), 3)  # row, longest wait, critical path
 
     # --- runs ---
 

@@ -86,6 +86,28 @@ class Top(Screen):
         last = self.seen.split(b"\x1b[H")[-1]
         self.assertLessEqual(last.count(b"\n"), 10)
 
+    def test_without_colours_it_moves_the_cursor_only(self):
+        self.start(env={"NO_COLOR": "1"})
+        self.read_until(lambda seen: seen.count(b"\x1b[H") >= 2, "some pictures")
+        os.write(self.terminal, b"q")
+        self.end()
+        self.assertNotRegex(self.seen.decode(), r"\x1b\[[0-9;]*m")
+
+    def test_where_the_cursor_cannot_be_moved_it_prints_one_picture(self):
+        for env in ({"TERM": "dumb"}, {"TERM": ""}):
+            self.start(env=env)
+            self.read_until(lambda seen: b"build (3.12)" in seen, "the job")
+            self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1]), 0)
+            self.assertNotIn(b"\x1b", self.seen)
+
+    def test_a_terminal_that_is_gone_ends_it(self):
+        self.start()
+        self.read_until(lambda seen: b"build (3.12)" in seen, "the job")
+        os.dup2(os.open("/dev/null", os.O_RDWR), self.terminal)  # the other end of the terminal is closed
+        begun = time.monotonic()
+        os.waitpid(self.process, 0)
+        self.assertLess(time.monotonic() - begun, harness.PATIENCE)
+
     def test_into_a_pipe_it_prints_one_picture_without_colour(self):
         shown = self.daemon.command("top")
         self.assertEqual((shown.returncode, shown.stderr), (0, ""))
