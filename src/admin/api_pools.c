@@ -257,9 +257,8 @@ static enum error_code put_summary(struct api_object *object, const struct pools
 {
     struct json_out *json = &object->json;
     struct pools_summary summary;
-    enum error_code code = pools_summary_load(&object->reader, view, object->call->now, &summary);
-    if (code != ERROR_NONE)
-        return code;
+    if (!pools_summary_make(view, object->call->now, object->call->arena, &summary))
+        return error_set(object->call->error, ERROR_MEMORY, "list pools: out of memory");
     json_out_open_object(json, "summary");
     json_out_text(json, "kind", slice_from_string(pools_scope_names[summary.scope]));
     json_out_text(json, "text", summary.text);

@@ -5,6 +5,7 @@
 #include "ghatrace/admin/api_print.h"
 #include "ghatrace/term/answers.h"
 #include "ghatrace/term/pools.h"
+#include "ghatrace/view/pools_cache.h"
 #include "remote.h"
 
 enum { FLAG_JSON, FLAG_REMOTE };
@@ -21,13 +22,13 @@ static enum error_code draw_pools(const struct view_reader *reader,
     struct pools_view view;
     struct pools_view_shares *shares;
     struct pools_shown shown = {.view = &view};
-    enum error_code code = pools_view_load(reader, settings, page.now, &view);
+    enum error_code code = pools_cache_read(NULL, reader, settings, page.now, &view);
     if (code == ERROR_NONE)
         code = pools_view_count_shares(reader, &view, &shares);
-    if (code == ERROR_NONE)
-        code = pools_summary_load(reader, &view, page.now, &shown.summary);
     if (code != ERROR_NONE)
         return code;
+    if (!pools_summary_make(&view, page.now, reader->arena, &shown.summary))
+        return error_set(reader->error, ERROR_MEMORY, "show pools: out of memory");
     shown.shares = shares;
     return pools_render(&shown, &page, reader->arena, text, reader->error);
 }

@@ -515,9 +515,9 @@ static enum error_code load_screen(struct loader *loader, const struct top_sourc
     if (code != ERROR_NONE)
         return code;
     top->shares = shares;
-    code = pools_summary_load(&loader->reader, &top->pools, source->now, &top->summary);
-    if (code == ERROR_NONE)
-        code = load_jobs(loader, source);
+    if (!pools_summary_make(&top->pools, source->now, loader->reader.arena, &top->summary))
+        return fail_top_memory(loader->reader.error);
+    code = load_jobs(loader, source);
     if (code == ERROR_NONE)
         code = load_export(loader);
     return code;

@@ -1,6 +1,8 @@
 // Keeps pools that took long to read.
 #include "ghatrace/view/pools_cache.h"
 
+#include "ghatrace/view/pools_summary.h"
+
 #define ARENA_BLOCK_BYTES ((size_t)64 * 1024)
 #define REST 9 // how many times as long as reading took
 
@@ -22,12 +24,22 @@ void pools_cache_release(struct pools_cache *cache)
     arena_release(&cache->arena);
 }
 
+static enum error_code load_all(const struct view_reader *reader,
+                                const struct pools_view_settings *settings, timestamp_ns now,
+                                struct pools_view *view)
+{
+    enum error_code code = pools_view_load(reader, settings, now, view);
+    return code == ERROR_NONE && pools_summary_needs_oldest(view, now)
+               ? pools_view_count_oldest(reader, view)
+               : code;
+}
+
 enum error_code pools_cache_read(struct pools_cache *cache, const struct view_reader *reader,
                                  const struct pools_view_settings *settings, timestamp_ns now,
                                  struct pools_view *view)
 {
     if (cache == NULL)
-        return pools_view_load(reader, settings, now, view);
+        return load_all(reader, settings, now, view);
     if (timestamp_monotonic() < cache->kept_until) {
         *view = cache->view;
         return ERROR_NONE;
@@ -36,7 +48,7 @@ enum error_code pools_cache_read(struct pools_cache *cache, const struct view_re
     duration_ns begun_at = duration_of_thread();
     arena_clear(&cache->arena);
     cache->kept_until = 0;
-    enum error_code code = pools_view_load(&own, settings, now, &cache->view);
+    enum error_code code = load_all(&own, settings, now, &cache->view);
     if (code != ERROR_NONE)
         return code;
     cache->kept_until = timestamp_monotonic() + pools_cache_kept(duration_of_thread() - begun_at);

@@ -173,9 +173,10 @@ static bool describe_many(const struct troubled *found, enum pools_scope scope, 
                         found->count, found->active, SLICE_ARGS(states), since);
 }
 
-bool pools_summary_make(const struct pools_view *view, const struct pools_view_oldest *oldest,
-                        timestamp_ns now, struct arena *arena, struct pools_summary *summary)
+bool pools_summary_make(const struct pools_view *view, timestamp_ns now, struct arena *arena,
+                        struct pools_summary *summary)
 {
+    const struct pools_view_oldest *oldest = &view->oldest;
     struct troubled found = find_trouble(view, now);
     *summary = (struct pools_summary){.scope = choose_scope(&found, oldest)};
     switch (summary->scope) {
@@ -194,16 +195,4 @@ bool pools_summary_make(const struct pools_view *view, const struct pools_view_o
         break;
     }
     return describe_many(&found, summary->scope, now, arena, &summary->text);
-}
-
-enum error_code pools_summary_load(const struct view_reader *reader, const struct pools_view *view,
-                                   timestamp_ns now, struct pools_summary *summary)
-{
-    struct pools_view_oldest oldest = {.jobs = 0};
-    enum error_code code = ERROR_NONE;
-    if (pools_summary_needs_oldest(view, now))
-        code = pools_view_count_oldest(reader, view, &oldest);
-    if (code == ERROR_NONE && !pools_summary_make(view, &oldest, now, reader->arena, summary))
-        code = error_set(reader->error, ERROR_MEMORY, "read pools: out of memory");
-    return code;
 }

@@ -506,11 +506,10 @@ static enum error_code add_oldest(struct sharing *sharing, const struct pools_vi
     return code;
 }
 
-enum error_code pools_view_count_oldest(const struct view_reader *reader,
-                                        const struct pools_view *view,
-                                        struct pools_view_oldest *oldest)
+enum error_code pools_view_count_oldest(const struct view_reader *reader, struct pools_view *view)
 {
     struct sharing sharing = {.reader = reader, .room = POOLS_VIEW_OLDEST};
+    struct pools_view_oldest *oldest = &view->oldest;
     *oldest = (struct pools_view_oldest){.jobs = 0};
     sharing.all = arena_allocate_array(reader->arena, sharing.room, sizeof *sharing.all);
     if (sharing.all == NULL)

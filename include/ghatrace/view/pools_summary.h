@@ -34,14 +34,10 @@ struct pools_summary {
     struct slice text; // a sentence, with names as GitHub sent them; times are in UTC
 };
 
-// Whether the summary depends on the oldest queued jobs (pools_view_count_oldest()).
+// Whether the summary depends on `view->oldest`.
 bool pools_summary_needs_oldest(const struct pools_view *view, timestamp_ns now);
 // The text is in the arena. False if out of memory.
-bool pools_summary_make(const struct pools_view *view, const struct pools_view_oldest *oldest,
-                        timestamp_ns now, struct arena *arena,
+bool pools_summary_make(const struct pools_view *view, timestamp_ns now, struct arena *arena,
                         struct pools_summary *summary) MUST_CHECK;
-// Both: reads the oldest queued jobs, if need be. ERROR_MEMORY, or as the store reports.
-enum error_code pools_summary_load(const struct view_reader *reader, const struct pools_view *view,
-                                   timestamp_ns now, struct pools_summary *summary) MUST_CHECK;
 
 #endif

@@ -70,6 +70,19 @@ struct pools_view_ceiling {
     bool is_inferred;
 };
 
+struct pools_view_share {
+    struct slice repository;
+    uint64_t running;
+};
+
+// Of the queued jobs that have waited longest, in all pools: the repository with most of them.
+struct pools_view_oldest {
+    struct pools_view_share most; // queued instead of running; no repository: there are no jobs
+    uint64_t jobs;                // looked at
+    size_t repositories;          // that they are of
+    bool has_more;                // queued jobs that were not looked at
+};
+
 struct pools_view {
     // dead, busy or waiting, at a ceiling, ok; in each the longest wait first, then most open jobs, then by name
     struct pools_view_pool *pools;
@@ -77,6 +90,7 @@ struct pools_view {
     // those of rules, whether they are reached or not, then inferred ones
     struct pools_view_ceiling *ceilings;
     size_t ceiling_count;
+    struct pools_view_oldest oldest; // by pools_cache_read(), if the summary depends on it
 };
 
 // A rule of runner-ceiling: pools with a label that `globs` select share `limit` running jobs.
@@ -107,10 +121,6 @@ enum error_code pools_view_load(const struct view_reader *reader,
                                 struct pools_view *view) MUST_CHECK;
 
 // The repositories with most of the running jobs of each ceiling that is reached.
-struct pools_view_share {
-    struct slice repository;
-    uint64_t running;
-};
 struct pools_view_shares {
     struct pools_view_share items[POOLS_VIEW_REPOSITORIES]; // most running first
     size_t count;
@@ -120,17 +130,9 @@ enum error_code pools_view_count_shares(const struct view_reader *reader,
                                         const struct pools_view *view,
                                         struct pools_view_shares **shares) MUST_CHECK;
 
-// Of the queued jobs that have waited longest, in all pools: the repository with most of them.
-struct pools_view_oldest {
-    struct pools_view_share most; // queued instead of running; no repository: there are no jobs
-    uint64_t jobs;                // looked at
-    size_t repositories;          // that they are of
-    bool has_more;                // queued jobs that were not looked at
-};
-// ERROR_MEMORY, or an error of the store.
+// Sets `view->oldest`. ERROR_MEMORY, or an error of the store.
 enum error_code pools_view_count_oldest(const struct view_reader *reader,
-                                        const struct pools_view *view,
-                                        struct pools_view_oldest *oldest) MUST_CHECK;
+                                        struct pools_view *view) MUST_CHECK;
 
 // How long a job has waited that waits since then; 0 if it begins later, as by another clock.
 duration_ns pools_view_wait(timestamp_ns since, timestamp_ns now);

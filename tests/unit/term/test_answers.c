@@ -193,9 +193,10 @@ static void pools_are_drawn_as_from_the_store(void **state)
         buffer_clear(&f->of_answer);
         assert_int_equal(store_begin(f->bench.store, false, &reader.transaction, &f->error),
                          ERROR_NONE);
-        assert_int_equal(pools_view_load(&reader, &f->sources.pools, f->now, &view), ERROR_NONE);
+        assert_int_equal(pools_cache_read(NULL, &reader, &f->sources.pools, f->now, &view),
+                         ERROR_NONE);
         assert_int_equal(pools_view_count_shares(&reader, &view, &shares), ERROR_NONE);
-        assert_int_equal(pools_summary_load(&reader, &view, f->now, &shown.summary), ERROR_NONE);
+        assert_true(pools_summary_make(&view, f->now, &f->arena, &shown.summary));
         shown.shares = shares;
         assert_int_equal(pools_render(&shown, &page, &f->arena, &f->of_store, &f->error),
                          ERROR_NONE);

@@ -49,7 +49,8 @@ static struct pools_view make_view(void)
     ceilings[1] = (struct pools_view_ceiling){
         .name = SLICE("macs"), .limit = 50, .running = 2, .since = TIMESTAMP_UNKNOWN};
     shares[0] = (struct pools_view_shares){{{SLICE("octo/shop"), 9}, {SLICE("octo/site"), 3}}, 2};
-    return (struct pools_view){pools, 4, ceilings, 2};
+    return (struct pools_view){
+        .pools = pools, .count = 4, .ceilings = ceilings, .ceiling_count = 2};
 }
 
 static void draw(const struct pools_view *view, struct terminal terminal, struct buffer *text)

@@ -29,11 +29,11 @@ static void expect_of(size_t pool_count, size_t ceiling_count,
                       const struct pools_view_oldest *oldest, enum pools_scope scope,
                       const char *text)
 {
-    const struct pools_view view = {pools, pool_count, ceilings, ceiling_count};
+    const struct pools_view view = {pools, pool_count, ceilings, ceiling_count, *oldest};
     struct pools_summary summary;
     struct arena arena;
     arena_init(&arena, 1024);
-    assert_true(pools_summary_make(&view, oldest, NOW, &arena, &summary));
+    assert_true(pools_summary_make(&view, NOW, &arena, &summary));
     assert_int_equal(summary.scope, scope);
     if (!slice_equals(summary.text, slice_from_string(text)))
         fail_msg("\"%.*s\"", SLICE_ARGS(summary.text));
@@ -136,7 +136,7 @@ static void one_repository_with_two_thirds_of_the_oldest_jobs_fills_the_queue(vo
 
 static void oldest_jobs_are_needed_only_in_trouble_without_a_dead_pool(void **state)
 {
-    const struct pools_view view = {pools, 2, NULL, 0};
+    const struct pools_view view = {.pools = pools, .count = 2};
     (void)state;
     pools[0] = make_pool("a", POOL_OK, 5);
     pools[1] = make_pool("b", POOL_OK, 5);
