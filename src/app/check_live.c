@@ -1,126 +1,15 @@
-// One request to an admin listener.
+// Asks a running daemon whether everything is set up right.
 #include "check_live.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "ghatrace/base/digest.h"
 #include "ghatrace/base/log.h"
-#include "ghatrace/client/http_client.h"
 #include "ghatrace/json/read.h"
 #include "ghatrace/net/address.h"
-#include "secrets.h"
-
-#define PATIENCE (10 * NS_PER_SECOND)
-#define ANSWER_MAX ((size_t)16 << 20)
-
-// A request and its result.
-struct question {
-    struct net_loop *loop;
-    struct buffer *body;
-    struct error *error;
-    enum error_code code;
-};
-
-static enum error_code status_error(int status, struct error *error)
-{
-    switch (status) {
-    case 200:
-        return ERROR_NONE;
-    case 401:
-        return error_set(error, ERROR_INVALID,
-                         "it requires a token: set admin-token-file to the file that has it");
-    case 403:
-        return error_set(error, ERROR_INVALID, "it denies access from this address (403)");
-    case 404:
-        return error_set(error, ERROR_INVALID,
-                         "it does not know /api/status (404): is it ghatrace's admin-listen?");
-    default:
-        return error_set(error, ERROR_INVALID, "it was answered %d", status);
-    }
-}
-
-static void on_reply(void *context, const struct http_client_response *response)
-{
-    struct question *question = context;
-    net_loop_stop(question->loop);
-    if (response->status == 0) {
-        *question->error = response->error;
-        question->code = response->error.code;
-        return;
-    }
-    question->code = status_error(response->status, question->error);
-    if (question->code == ERROR_NONE &&
-        buffer_append_slice(question->body, response->body) != ERROR_NONE)
-        question->code = error_set(question->error, ERROR_MEMORY, "out of memory");
-}
-
-// An https listener is verified with the system's authorities, or those of SSL_CERT_FILE.
-static enum error_code make_admin_client(const struct question *question, bool is_tls,
-                                         struct http_client **client)
-{
-    struct http_client_options made = {.connections_max = 1};
-    const struct net_tls_client_options files = {.ca_file = NULL};
-    enum error_code code = ERROR_NONE;
-    if (is_tls)
-        code = net_tls_client_read(&files, &made.tls, question->error);
-    if (code == ERROR_NONE)
-        code = http_client_create(question->loop, &made, client, question->error);
-    net_tls_client_unref(made.tls); // the client holds it
-    return code;
-}
-
-static enum error_code ask(struct question *question, const struct export_endpoint *endpoint,
-                           const char *path, struct slice token)
-{
-    struct http_client *client = NULL;
-    struct http_client_transfer *transfer;
-    struct export_endpoint target = *endpoint;
-    char url[EXPORT_URL_SIZE];
-    struct buffer bearer;
-    buffer_init(&bearer, (size_t)64 << 10);
-    (void)snprintf(target.path, sizeof target.path, "%s", path);
-    enum error_code code = make_admin_client(question, endpoint->is_tls, &client);
-    if (code == ERROR_NONE)
-        code = buffer_append_format(&bearer, "Bearer %.*s", SLICE_ARGS(token));
-    const struct http_header headers[] = {{SLICE("Accept"), SLICE("application/json")},
-                                          {SLICE("Authorization"), buffer_slice(&bearer)}};
-    const struct http_client_request request = {.url = export_endpoint_url(&target, url),
-                                                .headers = headers,
-                                                .header_count = token.len > 0 ? 2 : 1,
-                                                .timeout = PATIENCE,
-                                                .body_max = ANSWER_MAX};
-    if (code == ERROR_NONE &&
-        http_client_send(client, &request, on_reply, question, &transfer) != ERROR_NONE)
-        code = error_set(question->error, ERROR_USAGE, "the request cannot be sent");
-    if (code == ERROR_NONE)
-        net_loop_run(question->loop);
-    http_client_destroy(client);
-    if (bearer.data != NULL)
-        digest_wipe(bearer.data, bearer.len);
-    buffer_release(&bearer);
-    return code == ERROR_NONE ? question->code : code;
-}
-
-// Sends GET `path` to the host and port of the endpoint, with `token` (may be empty). The body of a 200 response is
-// appended to `body`. Waits for at most 10 s. ERROR_INVALID: another response, described in the message; ERROR_USAGE,
-// ERROR_MEMORY, and those of http_client_response.
-static enum error_code admin_client_get(const struct export_endpoint *endpoint, const char *path,
-                                        struct slice token, struct buffer *body,
-                                        struct error *error)
-{
-    struct question question = {.body = body, .error = error};
-    enum error_code code = net_loop_create(&question.loop, error);
-    if (code == ERROR_NONE)
-        code = ask(&question, endpoint, path, token);
-    net_loop_destroy(question.loop);
-    return code;
-}
+#include "remote.h"
 
 // --- `check --live`: queries a running daemon about its setup -----------------------
-
-#define STATUS_PATH "/api/status"
-#define STATUS_MAX ((size_t)16 << 20)
 
 // --- finding the listener ---------------------------------------------------------------------------
 
@@ -147,24 +36,18 @@ static enum error_code find_listener(const struct config *config, char *url, siz
     return ERROR_NONE;
 }
 
-static enum error_code find_endpoint(const struct config *config, const char *given,
-                                     struct export_endpoint *endpoint, struct error *error)
+static enum error_code find_url(const struct config *config, const char *given, char *url,
+                                size_t size, struct error *error)
 {
-    char url[1024];
-    enum error_code code = ERROR_NONE;
-    if (given == NULL)
-        code = find_listener(config, url, sizeof url, error);
-    else // "localhost:8081" is accepted, as in admin-listen
-        (void)snprintf(url, sizeof url, "%s%s", strstr(given, "://") == NULL ? "http://" : "",
-                       given);
-    if (code == ERROR_NONE)
-        code = export_endpoint_parse(slice_from_string(url), EXPORT_URL_WHOLE, endpoint, error);
-    if (code == ERROR_NONE && given == NULL &&
-        (config->admin_tls || config->admin_client_ca != NULL))
-        code = error_set(error, ERROR_USAGE,
+    if (given != NULL) {
+        (void)snprintf(url, size, "%s", given);
+        return ERROR_NONE;
+    }
+    if (config->admin_tls || config->admin_client_ca != NULL)
+        return error_set(error, ERROR_USAGE,
                          "admin-listen is served by https: give its URL, with the name that its "
                          "certificate has");
-    return code;
+    return find_listener(config, url, size, error);
 }
 
 // --- printing the response --------------------------------------------------------------------------
@@ -230,20 +113,16 @@ static void print_ready(const struct json_document *document, struct arena *aren
     printf("\n");
 }
 
-static enum error_code print_answer(struct slice text, struct arena *arena, bool *is_right,
-                                    struct error *error)
+static enum error_code print_answer(const struct json_document *document, struct arena *arena,
+                                    bool *is_right, struct error *error)
 {
-    struct json_document document;
-    enum error_code code = json_parse(text, arena, &document, error);
     bool is_listed = true, is_ready = true;
-    if (code != ERROR_NONE)
-        return error_set(error, code, "the answer is not from ghatrace: no JSON");
-    json_value setup = json_get(&document, JSON_ROOT, SLICE("setup"));
-    if (json_type_of(&document, setup) != JSON_OBJECT)
+    json_value setup = json_get(document, JSON_ROOT, SLICE("setup"));
+    if (json_type_of(document, setup) != JSON_OBJECT)
         return error_set(error, ERROR_INVALID,
                          "the answer is not from ghatrace, or from an older version");
-    print_ready(&document, arena, &is_ready);
-    is_listed = print_items(&document, setup, arena, is_right);
+    print_ready(document, arena, &is_ready);
+    is_listed = print_items(document, setup, arena, is_right);
     *is_right &= is_ready;
     return is_listed ? ERROR_NONE
                      : error_set(error, ERROR_INVALID, "its list of findings is empty");
@@ -251,19 +130,20 @@ static enum error_code print_answer(struct slice text, struct arena *arena, bool
 
 // --- the command ------------------------------------------------------------------------------------
 
-static enum error_code query_daemon(const struct config *config,
-                                    const struct export_endpoint *endpoint, struct buffer *answer,
+// An https listener is verified with the system's authorities, or those of SSL_CERT_FILE.
+static enum error_code query_daemon(const struct config *config, const char *url,
+                                    struct arena *arena, struct remote_answer *answer,
                                     struct error *error)
 {
-    struct secrets tokens;
-    enum error_code code = ERROR_NONE;
-    secrets_init(&tokens);
-    if (config->admin_token_file != NULL)
-        code = secrets_load_tokens(&tokens, config->admin_token_file, error);
+    const struct remote_place place = {.url = url,
+                                       .token_file = config->admin_token_file,
+                                       .url_setting = "its URL",
+                                       .token_setting = "admin-token-file"};
+    struct remote *remote;
+    enum error_code code = remote_open_at(&place, &remote, error);
     if (code == ERROR_NONE)
-        code = admin_client_get(endpoint, STATUS_PATH,
-                                tokens.count > 0 ? tokens.items[0] : SLICE_EMPTY, answer, error);
-    secrets_release(&tokens);
+        code = remote_get(remote, "api/status", arena, answer, error);
+    remote_close(remote);
     return code;
 }
 
@@ -282,26 +162,24 @@ static enum error_code configure(struct cli_args *cli_args, struct config *confi
                : error_set(error, ERROR_USAGE, "%s", error->message);
 }
 
-int check_live(struct cli_args *cli_args, const char *url)
+int check_live(struct cli_args *cli_args, const char *given)
 {
     struct config config;
-    struct export_endpoint endpoint;
-    struct buffer answer;
+    struct remote_answer answer;
     struct error error;
+    char url[1024];
     bool is_right = false;
-    buffer_init(&answer, STATUS_MAX);
     enum error_code code = configure(cli_args, &config, &error);
     if (code == ERROR_NONE)
-        code = find_endpoint(&config, url, &endpoint, &error);
+        code = find_url(&config, given, url, sizeof url, &error);
     if (code == ERROR_NONE)
-        code = query_daemon(&config, &endpoint, &answer, &error);
+        code = query_daemon(&config, url, cli_args->arena, &answer, &error);
     if (code == ERROR_NONE)
-        code = print_answer(buffer_slice(&answer), cli_args->arena, &is_right, &error);
-    if (code != ERROR_NONE)
-        error_wrap(&error, "check --live");
-    int status = code != ERROR_NONE ? command_fail(&error) : is_right ? EXIT_OK : EXIT_FAILED;
-    buffer_release(&answer);
-    return status;
+        code = print_answer(&answer.document, cli_args->arena, &is_right, &error);
+    if (code == ERROR_NONE)
+        return is_right ? EXIT_OK : EXIT_FAILED;
+    error_wrap(&error, "check --live");
+    return command_fail(&error);
 }
 
 // --- log lines about how the webhook is set up ----------------------------------------------------

@@ -1,4 +1,4 @@
-// Requests to the admin listener of a daemon, for tools.
+// What a running daemon says of its setup, for `ghatrace check --live` and for the log.
 #ifndef GHATRACE_APP_CHECK_LIVE_H
 #define GHATRACE_APP_CHECK_LIVE_H
 
@@ -8,7 +8,6 @@
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/slice.h"
 #include "ghatrace/base/time.h"
-#include "ghatrace/export/endpoint.h"
 
 // --- `ghatrace check --live`: what a running daemon reports about its setup -----------------------
 

@@ -19,10 +19,10 @@ struct remote {
     struct http_client *client;
     struct net_timer *timer;
     struct export_endpoint
-        endpoint;           // its path is where the listener is, without a slash at its end
-    char shown[512];        // the URL for messages
-    const char *token_file; // NULL: none
-    struct buffer bearer;   // "Bearer ..."; wiped. Empty: no token
+        endpoint;              // its path is where the listener is, without a slash at its end
+    char shown[512];           // the URL for messages
+    struct remote_place place; // its texts are not owned
+    struct buffer bearer;      // "Bearer ..."; wiped. Empty: no token
     bool (*is_wanted)(void *context);
     void *wanted_context;
     struct buffer body; // of the last answer
@@ -51,23 +51,25 @@ static enum error_code refuse_settings(const struct cli_args *cli_args, struct e
     return ERROR_NONE;
 }
 
-static enum error_code read_url(struct remote *remote, const char *url, struct error *error)
+static enum error_code read_url(struct remote *remote, struct error *error)
 {
+    const char *url = remote->place.url, *setting = remote->place.url_setting;
     // As a browser shows it: what follows '#' or '?' is not sent.
     struct slice text = {url, strcspn(url, "#?")};
     char whole[1024];
     int len = snprintf(whole, sizeof whole, "%s%.*s",
                        slice_find(text, SLICE("://")) < 0 ? "http://" : "", SLICE_ARGS(text));
     if (len < 0 || (size_t)len >= sizeof whole)
-        return error_set(error, ERROR_USAGE, "--url: it is too long");
+        return error_set(error, ERROR_USAGE, "%s: it is too long", setting);
     enum error_code code =
         export_endpoint_parse(slice_from_string(whole), EXPORT_URL_WHOLE, &remote->endpoint, error);
     if (code != ERROR_NONE)
-        return error_wrap(error, "--url");
+        return error_wrap(error, "%s", setting);
     if (remote->endpoint.userinfo[0] != '\0')
         return error_set(error, ERROR_USAGE,
-                         "--url: a password here can be seen by others: put the token into a file, "
-                         "and name it with --token-file");
+                         "%s: a password here can be seen by others: put the token into a file, "
+                         "and name it with %s",
+                         setting, remote->place.token_setting);
     char *path = remote->endpoint.path;
     for (size_t end = strlen(path); end > 0 && path[end - 1] == '/'; end--)
         path[end - 1] = '\0';
@@ -79,10 +81,10 @@ static enum error_code read_url(struct remote *remote, const char *url, struct e
 static enum error_code read_token_file(struct remote *remote, struct error *error)
 {
     struct secrets tokens;
-    if (remote->token_file == NULL)
+    if (remote->place.token_file == NULL)
         return ERROR_NONE;
     secrets_init(&tokens);
-    enum error_code code = secrets_load_tokens(&tokens, remote->token_file, error);
+    enum error_code code = secrets_load_tokens(&tokens, remote->place.token_file, error);
     // Reserves room for all of it at once: a buffer that grows leaves copies of it in freed memory.
     if (code == ERROR_NONE)
         code = buffer_reserve(&remote->bearer, tokens.items[0].len + sizeof "Bearer ");
@@ -91,7 +93,7 @@ static enum error_code read_token_file(struct remote *remote, struct error *erro
     secrets_release(&tokens);
     return code == ERROR_NONE || code == ERROR_USAGE
                ? code
-               : error_set(error, code, "%s: %s", remote->token_file, error_code_text(code));
+               : error_set(error, code, "%s: %s", remote->place.token_file, error_code_text(code));
 }
 
 // --- requests -------------------------------------------------------------------------------------
@@ -122,13 +124,14 @@ struct reply {
 
 static enum error_code explain_unauthorized(const struct remote *remote)
 {
-    if (remote->token_file == NULL)
+    if (remote->place.token_file == NULL)
         return error_set(remote->error, ERROR_INVALID,
-                         "it wants a token (401): name the file that has it with --token-file");
+                         "it wants a token (401): name the file that has it with %s",
+                         remote->place.token_setting);
     return error_set(remote->error, ERROR_INVALID,
                      "it does not accept the token in %.100s (401): it must be one of those in the "
                      "daemon's admin-token-file",
-                     remote->token_file);
+                     remote->place.token_file);
 }
 
 static enum error_code explain_status(const struct reply *reply,
@@ -271,10 +274,10 @@ enum error_code remote_get(struct remote *remote, const char *path, struct arena
 
 // --- opening and closing --------------------------------------------------------------------------
 
-static enum error_code make_client(struct remote *remote, const char *ca_file, struct error *error)
+static enum error_code make_client(struct remote *remote, struct error *error)
 {
     struct http_client_options made = {.connections_max = 1};
-    const struct net_tls_client_options files = {.ca_file = ca_file};
+    const struct net_tls_client_options files = {.ca_file = remote->place.ca_file};
     enum error_code code = net_loop_create(&remote->loop, error);
     if (code == ERROR_NONE)
         code = net_timer_create(remote->loop, look_whether_wanted, remote, &remote->timer, error);
@@ -286,37 +289,45 @@ static enum error_code make_client(struct remote *remote, const char *ca_file, s
     return code;
 }
 
-static enum error_code open_remote(const struct cli_args *cli_args, struct remote *remote,
-                                   struct error *error)
-{
-    const char *ca_file = get_choice_of(cli_args, "ca-file", "GHATRACE_CA_FILE");
-    remote->token_file = get_choice_of(cli_args, "token-file", "GHATRACE_TOKEN_FILE");
-    enum error_code code = refuse_settings(cli_args, error);
-    if (code == ERROR_NONE)
-        code = read_url(remote, get_choice_of(cli_args, "url", "GHATRACE_URL"), error);
-    if (code == ERROR_NONE && cli_args_flag(cli_args, "ca-file") != NULL &&
-        !remote->endpoint.is_tls)
-        code = error_set(error, ERROR_USAGE, "--ca-file: only for an https --url");
-    if (code == ERROR_NONE)
-        code = read_token_file(remote, error);
-    return code == ERROR_NONE ? make_client(remote, ca_file, error) : code;
-}
-
-enum error_code remote_open(const struct cli_args *cli_args, struct remote **out,
-                            struct error *error)
+enum error_code remote_open_at(const struct remote_place *place, struct remote **out,
+                               struct error *error)
 {
     struct remote *remote = memory_allocate_array(1, sizeof *remote);
     *out = NULL;
     if (remote == NULL)
         return error_set(error, ERROR_MEMORY, "out of memory");
+    remote->place = *place;
     buffer_init(&remote->bearer, BEARER_MAX);
     buffer_init(&remote->body, REMOTE_ANSWER_MAX);
-    enum error_code code = open_remote(cli_args, remote, error);
+    enum error_code code = read_url(remote, error);
+    if (code == ERROR_NONE)
+        code = read_token_file(remote, error);
+    if (code == ERROR_NONE)
+        code = make_client(remote, error);
     if (code == ERROR_NONE)
         *out = remote;
     else
         remote_close(remote);
     return code;
+}
+
+enum error_code remote_open(const struct cli_args *cli_args, struct remote **remote,
+                            struct error *error)
+{
+    const struct remote_place place = {
+        .url = get_choice_of(cli_args, "url", "GHATRACE_URL"),
+        .token_file = get_choice_of(cli_args, "token-file", "GHATRACE_TOKEN_FILE"),
+        .ca_file = get_choice_of(cli_args, "ca-file", "GHATRACE_CA_FILE"),
+        .url_setting = "--url",
+        .token_setting = "--token-file"};
+    enum error_code code = refuse_settings(cli_args, error);
+    if (code == ERROR_NONE)
+        code = remote_open_at(&place, remote, error);
+    if (code != ERROR_NONE || cli_args_flag(cli_args, "ca-file") == NULL ||
+        (*remote)->endpoint.is_tls)
+        return code;
+    remote_close(*remote);
+    return error_set(error, ERROR_USAGE, "--ca-file: only for an https --url");
 }
 
 void remote_close(struct remote *remote)

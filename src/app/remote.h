@@ -31,7 +31,17 @@
 
 struct remote;
 
-// ERROR_USAGE: the URL or one of the files, or a flag that makes no sense with --url; ERROR_MEMORY. Nothing is sent yet.
+struct remote_place {
+    const char *url;        // without a scheme: http
+    const char *token_file; // NULL: none
+    const char *ca_file;    // PEM; NULL: SSL_CERT_FILE, else the system's authorities
+    // what names the URL, and the file with the token, in messages
+    const char *url_setting, *token_setting;
+};
+// ERROR_USAGE: the URL or one of the files; ERROR_MEMORY. Nothing is sent yet. Texts must outlive it.
+enum error_code remote_open_at(const struct remote_place *place, struct remote **remote,
+                               struct error *error) MUST_CHECK;
+// By the flags and variables of a command. ERROR_USAGE: the URL or one of the files, or a flag that makes no sense with --url; ERROR_MEMORY. Nothing is sent yet.
 enum error_code remote_open(const struct cli_args *cli_args, struct remote **remote,
                             struct error *error) MUST_CHECK;
 void remote_close(struct remote *remote); // NULL does nothing
