@@ -89,18 +89,17 @@ const struct command command_pools = {
     .summary = "the pools of runners and their states, the worst first",
     .details =
         "What is wrong, in one sentence, and one row for each pool: its state, for how long it has "
-        "been in it and since when, how many "
-        "jobs\n"
-        "are queued and for how long the oldest has been, how many run of the most that ran at "
-        "once in the\n"
-        "last week, when one started last, and the ceiling that holds it back. Above the rows: "
-        "ceilings\n"
-        "that are reached, with the repositories that fill them. Into a file or a pipe nothing is "
-        "shortened,\n"
-        "unless COLUMNS is set. What counts as dead or as a ceiling is set for the daemon: name "
-        "its "
-        "file with\n"
-        "--config if it is not in its usual place.\n" REMOTE_DETAILS,
+        "been in\n"
+        "it and since when, how many jobs are queued and for how long the oldest has been, how "
+        "many run of\n"
+        "the most that ran at once in the last week, when one started last, and the ceiling that "
+        "holds it\n"
+        "back. Above the rows: ceilings that are reached, with the repositories that fill them. "
+        "Into a file\n"
+        "or a pipe nothing is shortened, unless COLUMNS is set. What counts as dead or as a "
+        "ceiling "
+        "is set for\n"
+        "the daemon: name its file with --config if it is not in its usual place.\n" REMOTE_DETAILS,
     .settings = OPTION_SET(STORE_TOOL_SETTINGS, [OPTION_ID_JOB_GRACE] = true,
                            [OPTION_ID_POOL_DEAD_AFTER] = true, [OPTION_ID_RUNNER_CEILING] = true),
     .flags = flags,
