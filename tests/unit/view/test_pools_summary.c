@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "ghatrace/view/pools_summary.h"
+#include "support/engine_bench.h"
 
 #define NOW ((timestamp_ns)1788409017 * NS_PER_SECOND) // 2026-09-03T04:16:57Z
 #define AGO(seconds) (NOW - (seconds)*NS_PER_SECOND)
@@ -147,6 +148,59 @@ static void oldest_jobs_are_needed_only_in_trouble_without_a_dead_pool(void **st
     assert_false(pools_summary_needs_oldest(&view, NOW));
 }
 
+// Of three pools, the one after the other; every tenth job is of another repository.
+static void queue_jobs(struct engine_bench *bench, int first, int end)
+{
+    static const struct slice labels[][1] = {{{"a", 1}}, {{"b", 1}}, {{"c", 1}}};
+    for (int i = first; i < end; i++) {
+        struct scenario_delivery queued =
+            scenario_job(1000 + i, GITHUB_JOB_QUEUED, i + 1, i, i, -1);
+        queued.event.job.labels = labels[i % 3];
+        queued.event.job.label_count = 1;
+        if (i % 10 == 0)
+            queued.event.repository.full_name = SLICE("octo/other");
+        engine_bench_accept(bench, &queued);
+    }
+}
+
+static void count_oldest(struct engine_bench *bench, struct arena *arena,
+                         struct pools_view_oldest *oldest)
+{
+    const struct pools_view_settings settings = {.dead_after = NS_PER_HOUR};
+    struct error error;
+    struct view_reader reader = {.arena = arena, .error = &error};
+    struct pools_view view;
+    assert_int_equal(store_begin(bench->store, false, &reader.transaction, &error), ERROR_NONE);
+    assert_int_equal(pools_view_load(&reader, &settings, scenario_at(900), &view), ERROR_NONE);
+    assert_int_equal(view.oldest.jobs, 0);
+    assert_int_equal(pools_view_count_oldest(&reader, &view), ERROR_NONE);
+    *oldest = view.oldest;
+    store_abort(reader.transaction);
+}
+
+static void the_oldest_queued_jobs_of_all_pools_are_counted_by_repository(void **state)
+{
+    struct engine_bench bench;
+    struct pools_view_oldest oldest;
+    struct arena arena;
+    (void)state;
+    engine_bench_open(&bench);
+    arena_init(&arena, 4096);
+    count_oldest(&bench, &arena, &oldest);
+    assert_true(oldest.jobs == 0 && oldest.repositories == 0 && !oldest.has_more);
+    queue_jobs(&bench, 0, POOLS_VIEW_OLDEST);
+    count_oldest(&bench, &arena, &oldest);
+    assert_true(oldest.jobs == POOLS_VIEW_OLDEST && !oldest.has_more);
+    queue_jobs(&bench, POOLS_VIEW_OLDEST, POOLS_VIEW_OLDEST + 30); // newer ones
+    count_oldest(&bench, &arena, &oldest);
+    assert_true(oldest.jobs == POOLS_VIEW_OLDEST && oldest.has_more);
+    assert_int_equal(oldest.repositories, 2);
+    assert_int_equal(oldest.most.running, POOLS_VIEW_OLDEST * 9 / 10);
+    assert_false(slice_equals(oldest.most.repository, SLICE("octo/other")));
+    arena_release(&arena);
+    engine_bench_close(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -155,6 +209,7 @@ int main(void)
         cmocka_unit_test(a_ceiling_is_the_cause_if_all_pools_in_trouble_are_at_one),
         cmocka_unit_test(several_pools_are_counted_by_their_states),
         cmocka_unit_test(one_repository_with_two_thirds_of_the_oldest_jobs_fills_the_queue),
+        cmocka_unit_test(the_oldest_queued_jobs_of_all_pools_are_counted_by_repository),
         cmocka_unit_test(oldest_jobs_are_needed_only_in_trouble_without_a_dead_pool),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
