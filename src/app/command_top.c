@@ -154,7 +154,7 @@ static enum error_code load_again(struct screen *screen, struct error *error)
     enum error_code code = load_picture(screen, error);
     if (code == ERROR_NONE || screen->remote == NULL || !screen->has_top || code == ERROR_MEMORY)
         return code;
-    if (code != ERROR_CLOSED || strcmp(error->message, "interrupted") != 0) {
+    if (!remote_is_interrupted(screen->remote)) {
         char time[TIMESTAMP_TEXT_SIZE];
         (void)snprintf(screen->trouble, sizeof screen->trouble, "This is as of %s: %s",
                        timestamp_format_rfc3339(screen->top.now, false, time), error->message);

@@ -26,6 +26,7 @@ struct remote {
     bool (*is_wanted)(void *context);
     void *wanted_context;
     struct buffer body; // of the last answer
+    bool is_interrupted;
     // of the request in progress
     struct http_client_transfer *transfer;
     struct error *error;
@@ -175,12 +176,19 @@ static enum error_code explain_no_answer(const struct remote *remote, const stru
         return error_set(remote->error, reason->code,
                          "%s: a firewall between, or a machine that is overloaded?",
                          reason->message);
-    if (!remote->endpoint.is_tls && strstr(reason->message, "reset") != NULL)
-        return error_set(remote->error, reason->code, "%s: https:// instead of http://?",
+    // Without TLS where it is expected; or before the alert was read that says what is missing.
+    if (strstr(reason->message, "reset") != NULL)
+        return error_set(remote->error, reason->code, "%s: %s", reason->message,
+                         remote->endpoint.is_tls
+                             ? "does it want a client certificate, which this command has not?"
+                             : "https:// instead of http://?");
+    if (strstr(reason->message, "client certificate") != NULL)
+        return error_set(remote->error, reason->code,
+                         "%s, which this command has not: give the daemon an admin-token-file",
                          reason->message);
     if (strstr(reason->message, "certificate") != NULL)
         return error_set(remote->error, reason->code,
-                         "%s: for a certificate of your own authority name that with --ca-file",
+                         "%s: an authority of your own is named by --ca-file or SSL_CERT_FILE",
                          reason->message);
     *remote->error = *reason;
     return reason->code;
@@ -211,6 +219,7 @@ static void look_whether_wanted(void *context)
         return;
     http_client_cancel(remote->transfer);
     remote->transfer = NULL;
+    remote->is_interrupted = true;
     remote->code = error_set(remote->error, ERROR_CLOSED, "interrupted");
     net_loop_stop(remote->loop);
 }
@@ -261,6 +270,7 @@ enum error_code remote_get(struct remote *remote, const char *path, struct arena
                            struct remote_answer *answer, struct error *error)
 {
     buffer_clear(&remote->body);
+    remote->is_interrupted = false;
     remote->error = error;
     remote->code = ERROR_NONE;
     enum error_code code = ask_daemon(remote, path, arena);
@@ -342,6 +352,11 @@ void remote_close(struct remote *remote)
     buffer_release(&remote->bearer);
     buffer_release(&remote->body);
     memory_free(remote);
+}
+
+bool remote_is_interrupted(const struct remote *remote)
+{
+    return remote->is_interrupted;
 }
 
 void remote_stop_unless(struct remote *remote, bool (*is_wanted)(void *context), void *context)

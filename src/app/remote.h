@@ -50,6 +50,9 @@ void remote_close(struct remote *remote); // NULL does nothing
 // ERROR_CLOSED.
 void remote_stop_unless(struct remote *remote, bool (*is_wanted)(void *context), void *context);
 
+// Whether the last request ended so.
+bool remote_is_interrupted(const struct remote *remote);
+
 // An answer of the API: an object. All of it is in the arena.
 struct remote_answer {
     struct slice text;

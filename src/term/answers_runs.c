@@ -7,6 +7,8 @@
 #define FIRST(values, array) json_first_element((values)->document, array)
 #define NEXT(values, item) json_next_element((values)->document, item)
 
+#define JOBS_MOST 20000 // of one run: twice as many as the API lists
+
 static struct view_interval read_view_interval(struct values *values, json_value from)
 {
     struct view_interval time = {values_time(values, from, "start"),
@@ -194,6 +196,8 @@ static void read_run_jobs(struct values *values, struct run_answer *answer)
 {
     struct run_view *run = &answer->view;
     json_value array = values_array(values, JSON_ROOT, "jobs");
+    if (json_count(values->document, array) > JOBS_MOST)
+        values->fault = values->fault != NULL ? values->fault : "jobs";
     run->jobs = values_room(values, array, sizeof *run->jobs);
     for (json_value item = FIRST(values, array); item != JSON_NONE && run->jobs != NULL;
          item = NEXT(values, item))

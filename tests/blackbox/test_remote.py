@@ -189,6 +189,9 @@ class Remote(harness.BlackBoxTest):
         self.assertIn("gpu", harness.run_command("pools", env={"GHATRACE_URL": url, "GHATRACE_CA_FILE": certificate("ca.pem")}).stdout)
         self.refused(url, "certificate", "--ca-file")
         self.refused(url, "No such file", arguments=("pools", "--ca-file", "/none/at/all"), code=2)
+        daemon.settings["admin-client-ca"] = certificate("ca.pem")
+        daemon.restart()
+        self.refused(url_of(daemon, "https", "localhost"), "client certificate", arguments=("pools", "--ca-file", certificate("ca.pem")))
         self.refused(url_of(daemon, "http", "localhost"), "https:// instead of http://")
         self.refused("http://localhost:1", "only for an https", arguments=("pools", "--ca-file", certificate("ca.pem")), code=2)
 
