@@ -64,9 +64,9 @@ class Payloads:
             made.deployment_id = 3_192_898_954
 
 
-def of_world(world, until, seed):
+def of_world(world, until, seed, payloads=None):
     """All, in the order in which they arrive; what happens at `until` or later is left out."""
-    rng, payloads, found = random.Random(seed), Payloads(), []
+    rng, payloads, found = random.Random(seed), payloads or Payloads(), []
 
     def add(at, kind, subject, make):
         if at >= until:
