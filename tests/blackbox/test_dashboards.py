@@ -122,8 +122,18 @@ def targets():
                 yield name, panel["title"], target["expr"]
 
 
+def field_links_of(panel):
+    """Of its rows and series: the usual ones, and {name: those of this column or series}."""
+    config = panel.get("fieldConfig", {"defaults": {}, "overrides": []})
+    return config["defaults"].get("links", []), {each["matcher"]["options"]: part["value"] for each in config["overrides"]
+                                                 for part in each["properties"] if part["id"] == "links"}
+
+
 def links_of(board):
-    return [link["url"] for part in [board, *panels(board)] for link in part.get("links", []) if "url" in link]
+    found = [link for part in [board, *panels(board)] for link in part.get("links", []) if "url" in link]
+    for usual, special in map(field_links_of, panels(board)):
+        found += [*usual, *(link for links in special.values() for link in links)]
+    return [link["url"] for link in found]
 
 
 def replace(text, values):
@@ -187,18 +197,47 @@ class Files(unittest.TestCase):
             with self.subTest(board=name):
                 self.assertEqual(grafana_shape.board_differences(board), [])
 
-    def test_panels_on_waits_and_pools_lead_to_the_live_page(self):
-        board = BOARDS["runner-latency"]
-        for panel in panels(board):
-            queries = " ".join(target["expr"] for target in panel.get("targets", []))
-            self.assertEqual(bool(re.search("ghatrace_(jobs|job_queue|pool_|ceiling_)", queries)), "links" in panel, panel["title"])
-        page = (ROOT / "src/admin/page/page.js").read_text()
-        for url in links_of(board):
-            view = re.fullmatch(r"\$\{page:raw\}/(?:#(/\w+)(\?window=24h)?)?", url)
-            self.assertTrue(view, url)
-            self.assertTrue(view[1] is None or f'path === "{view[1]}"' in page, url)
-        variable = next(variable for variable in board["templating"]["list"] if variable["name"] == "page")
-        self.assertEqual(variable["query"], "http://" + re.search(r"(?m)^#admin-listen = (\S+)", (ROOT / "conf/ghatrace.conf").read_text())[1])
+    def test_panels_on_waits_pools_and_runs_lead_to_the_live_page(self):
+        for name, families in (("runner-latency", "ghatrace_(jobs|job_queue|pool_|ceiling_)"), ("pipeline-health", "ghatrace_run_")):
+            for panel in panels(BOARDS[name]):
+                queries = " ".join(target["expr"] for target in panel.get("targets", []))
+                self.assertEqual(bool(re.search(families, queries)), "links" in panel, panel["title"])
+
+    def test_links_lead_to_views_that_the_page_has(self):
+        """With the parameters that these views read."""
+        page, addresses, runs = ((ROOT / f"src/admin/page/{name}.js").read_text() for name in ("page", "address", "runs"))
+        routes = [re.compile(pattern.replace("\\/", "/")) for pattern in re.findall(r"(?m)^  \[/(\^.*\$)/, ", page)]
+        self.assertGreater(len(routes), 3)
+        pool_page = re.search(r"poolPage = \(name\) => `(.+)\$\{encodeURIComponent\(name\)\}`", addresses)[1]
+        for url in (url for board in BOARDS.values() for url in links_of(board)):
+            with self.subTest(url):
+                path, query = re.fullmatch(r"\$\{page:raw\}/(?:#(/[^?]*)(?:\?(.*))?)?", url).groups()
+                if "#" + (path or "").rpartition("/")[0] + "/" == pool_page:
+                    self.assertRegex(path, r"^/pools/\$\{__(field\.labels|data\.fields)\.pool:percentencode\}$")
+                elif path is not None:
+                    self.assertTrue(any(route.match(path) for route in routes))
+                for key, value in (part.split("=") for part in query.split("&") if part) if query else ():
+                    wanted = {"window": "24h", "result": f"(failure|\\$\\{{__field.labels.{key}:percentencode\\}})"}
+                    self.assertRegex(value, "^" + wanted.get(key, f"\\$\\{{__field.labels.{key}:percentencode\\}}") + "$")
+                    self.assertTrue(key == "window" or f'"{key}"' in runs, key)
+
+    def test_rows_and_series_of_a_pool_lead_to_its_page(self):
+        """Each has the label that the address is made of; a series without it leads nowhere."""
+        for panel in panels(BOARDS["runner-latency"]):
+            usual, special = field_links_of(panel)
+            with self.subTest(panel["title"]):
+                if panel["type"] == "table":
+                    self.assertEqual(list(special), ["pool"])
+                elif panel["type"] == "timeseries":
+                    by_pool = [target["legendFormat"] for target in panel["targets"] if "{{pool}}" in target["legendFormat"]]
+                    others = [target["legendFormat"] for target in panel["targets"] if "{{pool}}" not in target["legendFormat"]]
+                    self.assertEqual((bool(usual), special), (bool(by_pool), dict.fromkeys(others, []) if by_pool else {}))
+
+    def test_the_address_of_the_live_page_is_that_of_the_sample_of_settings(self):
+        address = re.search(r"(?m)^#admin-listen = (\S+)", (ROOT / "conf/ghatrace.conf").read_text())[1]
+        for name in ("runner-latency", "pipeline-health"):
+            variable = next(variable for variable in BOARDS[name]["templating"]["list"] if variable["name"] == "page")
+            self.assertEqual(variable["query"], "http://" + address)
 
     @unittest.skipUnless(shutil.which("promtool"), "promtool is not here")
     def test_promtool_accepts_rules_their_tests_and_the_sample_configuration(self):
