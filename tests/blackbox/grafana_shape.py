@@ -46,7 +46,7 @@ ROW = {"type": {"row"}, "title": TEXT, "collapsed": bool, "gridPos": PLACE, "id"
 def panel_shape(kind):
     """Of panels that have no own options here all is allowed there."""
     defaults = {"unit": TEXT, "min?": NUMBER, "max?": NUMBER, "decimals?": int, "thresholds?": STEPS, "color?": COLOR, "mappings?": [MAPPING],
-                "links?": [PANEL_LINK], "custom?": CUSTOM.get(kind, dict)}
+                "links?": [PANEL_LINK], "noValue?": TEXT, "custom?": CUSTOM.get(kind, dict)}
     override = {"matcher": {"id": {"byName", "byRegexp"}, "options": TEXT}, "properties": [{"id": set(PROPERTY), "value": object}]}
     return {"type": {"stat", "timeseries", "heatmap", "table", "bargauge", "gauge"}, "title": TEXT, "description": TEXT,
             "datasource": SOURCE, "id": int, "gridPos": PLACE, "targets": [TARGET], "links?": [PANEL_LINK], "interval?": TEXT,

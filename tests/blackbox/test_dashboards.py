@@ -633,3 +633,26 @@ class WhichPoolNeedsRunners(PrometheusTest):
         used = {override["matcher"]["options"] for override in self.panel["fieldConfig"]["overrides"]}
         self.assertLessEqual(used | {key["displayName"] for key in self.panel["options"]["sortBy"]}, shown)
         self.assertEqual({name for row in self.rows for name in row}, shown)
+
+
+@unittest.skipUnless(shutil.which("prometheus") and shutil.which("promtool"), "prometheus is not here")
+class PoolOfTwoCeilings(PrometheusTest):
+    """A pool that was at a ceiling first, and is at another one now."""
+    END = 1_795_521_600
+
+    def test_it_has_one_row_with_the_ceiling_that_is_reached_now(self):
+        pool = ("pool", "macos")
+
+        def at(minute):
+            yield from ((("ghatrace_pool_" + name, frozenset({pool})), number)
+                        for name, number in (("queued", 3), ("running", 2), ("busy_max", 2), ("oldest_wait_seconds", 1000)))
+            yield ("ghatrace_pool_at_ceiling", frozenset({pool, ("ceiling", "(GitHub Actions)" if minute < 10 else "hosted")})), 1
+        folder = pathlib.Path(self.new_folder())
+        (folder / "samples").write_text(text_of_samples([(self.END - 60 * (20 - minute), dict(at(minute))) for minute in range(21)]))
+        subprocess.run(["promtool", "tsdb", "create-blocks-from", "openmetrics", folder / "samples", folder / "data"], check=True, capture_output=True)
+        self.start_prometheus(folder, {})
+        panel = next(panel for panel in BOARDS["runner-latency"]["panels"] if panel["title"].startswith("Which pool"))
+        times = {"$__range": "20m", "$__interval_ms": "60000", "$__interval": "1m"}
+        rows = [found for target in panel["targets"] if target["refId"] == "C"
+                for found in self.query(replace(target["expr"], {**ALL, **times}), time=self.END)]
+        self.assertEqual([(row["metric"]["ceiling"], row["value"][1]) for row in rows], [("hosted", "2")])

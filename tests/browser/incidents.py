@@ -29,9 +29,9 @@ INCIDENTS = ("dead", "ceiling", "flood")
 
 
 class Company:
-    """A daemon, by a file of settings, that gets an organization's deliveries. `folder` is its own."""
+    """A daemon, by a file of settings, that gets an organization's deliveries. `folder` is its own, `more` are further settings."""
 
-    def __init__(self, folder, what, port=0):
+    def __init__(self, folder, what, port=0, **more):
         self.organization, self.folder = what, pathlib.Path(folder)
         self.waiting = sorted(what.deliveries(), key=lambda delivery: delivery.due, reverse=True)
         self.collector = Collector()
@@ -40,7 +40,8 @@ class Company:
         (self.folder / "secret").chmod(0o600)
         settings = {"listen": f"127.0.0.1:{port + 1 if port else 0}", "admin-listen": f"127.0.0.1:{port}", "db": self.folder / "db",
                     "webhook-secret-file": self.folder / "secret", "otlp-endpoint": self.collector.endpoint,
-                    "trace-url": "https://traces.example.com/{trace_id}", "runner-ceiling": organization.CEILING}
+                    "trace-url": "https://traces.example.com/{trace_id}", "runner-ceiling": organization.CEILING,
+                    **{name.replace("_", "-"): value for name, value in more.items()}}
         self.config.write_text("".join(f"{name} = {value}\n" for name, value in settings.items()))
         self.daemon = harness.Daemon(folder, config=self.config, **dict.fromkeys(("listen", "admin_listen", "db", "webhook_secret_file")))
 
@@ -51,8 +52,9 @@ class Company:
         self.deliver_due()
         return self
 
-    def deliver_due(self):
-        while self.waiting and self.waiting[-1].due <= time.time():
+    def deliver_due(self, before=0):
+        """What happened up to `before` seconds ago."""
+        while self.waiting and self.waiting[-1].due <= time.time() - before:
             self.deliver(self.waiting.pop())
 
     def deliver(self, delivery):

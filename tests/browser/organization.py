@@ -149,7 +149,8 @@ class Organization:
     # --- as GitHub sends it -------------------------------------------------------------------------------------
 
     def deliveries(self):
-        return deliveries.of_world(self.world, self.end, self.world.rng.randrange(1000), Payloads(self))
+        """None is minutes late, as a job would then seem to wait."""
+        return deliveries.of_world(self.world, self.end, self.world.rng.randrange(1000), Payloads(self), late=0)
 
 
 class Payloads(deliveries.Payloads):

@@ -64,7 +64,7 @@ class Payloads:
             made.deployment_id = 3_192_898_954
 
 
-def of_world(world, until, seed, payloads=None):
+def of_world(world, until, seed, payloads=None, late=LATE):
     """All, in the order in which they arrive; what happens at `until` or later is left out."""
     rng, payloads, found = random.Random(seed), payloads or Payloads(), []
 
@@ -72,7 +72,7 @@ def of_world(world, until, seed, payloads=None):
         if at >= until:
             return
         due = at + min(MOST, rng.expovariate(1 / USUAL))
-        if rng.random() < LATE and kind in ("in_progress", "completed"):
+        if rng.random() < late and kind in ("in_progress", "completed"):
             due = at + rng.uniform(60, 240)
         found.append(Delivery(at, due, kind, subject, make))
         if rng.random() < REPEATED:
