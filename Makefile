@@ -166,8 +166,9 @@ check: bootstrap format-check imports-check kinds-check release-check
 	$(if $(BLACKBOX),$(SUBMAKE) blackbox VARIANT=asan CC=clang)
 	$(if $(BLACKBOX),$(SUBMAKE) blackbox VARIANT=tsan CC=clang)
 
-# The live page in a real browser; and pictures of it, to be looked at, in build/screenshots.
-.PHONY: test-browser screenshots
+# The live page in a real browser; and pictures of it, to be looked at, in build/screenshots: some minutes; PICTURES chooses
+# days and views. An incident to be found by somebody who does not know it: `make incident INCIDENT=flood MINUTES=20`.
+.PHONY: test-browser screenshots incident
 test-browser:
 	@scripts/bootstrap --all
 	$(SUBMAKE) $(BINARY) $(BUILD)/tests/siege/fill_store
@@ -176,13 +177,22 @@ test-browser:
 screenshots:
 	@scripts/bootstrap --all
 	$(SUBMAKE) $(BINARY)
-	@GHATRACE=$(BINARY) tests/browser/screenshots.py build/screenshots
+	@GHATRACE=$(BINARY) tests/browser/screenshots.py build/screenshots $(PICTURES)
+
+incident:
+	$(SUBMAKE) $(BINARY)
+	@GHATRACE=$(BINARY) tests/browser/incidents.py --incident $(INCIDENT) $(if $(MINUTES),--minutes $(MINUTES))
 
 # Octokit's example payloads, and payloads made from its schemas, which npm fetches: some minutes, by hand.
 .PHONY: octokit
 octokit:
 	$(SUBMAKE) $(BINARY)
 	@GHATRACE=$(BINARY) tests/octokit/octokit.py $(OCTOKIT)
+
+# The dashboards against the types that Grafana publishes, which npm fetches; by hand.
+.PHONY: grafana-types
+grafana-types:
+	@tests/interop/grafana_types.py
 
 # The real Collector, its githubreceiver, Jaeger, nginx and tinyproxy. They are built by Go once (some minutes), and kept
 # in build/interop; INTEROP chooses among the tests. Says what is missing, and fails then.

@@ -1,5 +1,5 @@
 """What Grafana reads of a dashboard, as far as the boards use it: by the TypeScript types that it publishes
-(@grafana/schema 13.2), which a test without network cannot evaluate. A property that is not listed is an error."""
+(@grafana/schema 13.2), which a test without network cannot evaluate: `make grafana-types` does. A property that is not listed is an error."""
 
 NUMBER, TEXT = (int, float), str
 SOURCE = {"type": TEXT, "uid": TEXT}
@@ -8,7 +8,7 @@ VARIABLE = {"name": TEXT, "label": TEXT, "description?": TEXT, "type": {"datasou
             "query": (str, dict), "definition?": TEXT, "datasource?": SOURCE, "refresh?": {0, 1, 2}, "includeAll?": bool,
             "allValue?": TEXT, "multi?": bool, "sort?": int, "hide": {0, 1, 2}, "current?": OPTION, "options?": [OPTION]}
 BOARD_LINK = {"type": {"link", "dashboards"}, "title": TEXT, "tags": [TEXT], "asDropdown": bool, "keepTime": bool,
-              "includeVars": bool, "icon": TEXT, "url?": TEXT, "tooltip?": TEXT, "targetBlank?": bool}
+              "includeVars": bool, "icon": TEXT, "url?": TEXT, "tooltip": TEXT, "targetBlank": bool}
 PANEL_LINK = {"title": TEXT, "url": TEXT, "targetBlank": bool}
 TARGET = {"datasource": SOURCE, "editorMode": {"code"}, "expr": TEXT, "legendFormat": TEXT, "refId": TEXT, "range": bool,
           "instant?": bool, "exemplar?": bool, "format?": {"table", "time_series", "heatmap"}}
@@ -28,7 +28,7 @@ PROPERTY = {"unit": TEXT, "min": NUMBER, "max": NUMBER, "decimals": int, "thresh
             "custom.fillOpacity": int, "custom.lineWidth": int, "links": [PANEL_LINK]}
 CALCULATIONS = [{"lastNotNull", "max", "min", "mean", "sum"}]
 OPTIONS = {
-    "timeseries": {"legend": {"displayMode": {"list", "table", "hidden"}, "placement": {"bottom", "right"}, "showLegend?": bool,
+    "timeseries": {"legend": {"displayMode": {"list", "table", "hidden"}, "placement": {"bottom", "right"}, "showLegend": bool,
                               "calcs": CALCULATIONS},
                    "tooltip": {"mode": {"single", "multi", "none"}, "sort": {"asc", "desc", "none"}}},
     "stat": {"reduceOptions": {"calcs": CALCULATIONS}, "colorMode": {"value", "background", "none"}, "graphMode": {"area", "none"},

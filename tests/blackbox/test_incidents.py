@@ -8,8 +8,9 @@ import unittest
 
 import harness
 
-BROWSER = pathlib.Path(__file__).resolve().parent.parent / "browser"
-sys.path.append(str(BROWSER))
+TESTS = pathlib.Path(__file__).resolve().parent.parent
+BROWSER = TESTS / "browser"
+sys.path += [str(TESTS / "scene"), str(BROWSER)]  # both have a module `scenes`: other tests here use the first
 import incidents  # noqa: E402
 import organization  # noqa: E402
 from clock import parse  # noqa: E402

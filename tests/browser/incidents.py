@@ -18,7 +18,7 @@ import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "blackbox")]
+sys.path += [str(HERE), str(HERE.parent / "blackbox")]
 
 import harness  # noqa: E402
 import organization  # noqa: E402

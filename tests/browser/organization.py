@@ -3,11 +3,12 @@ ordinary work, and perhaps an incident, which goes on until the end. What happen
 job waits because of the runners that there are; times are those of the payloads, up to now and beyond.
 """
 import dataclasses
+import hashlib
 import pathlib
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent / "scene"), str(HERE.parent / "blackbox")]
+sys.path += [str(HERE.parent / "scene"), str(HERE.parent / "blackbox")]
 
 import deliveries  # noqa: E402
 from payloads import Step  # noqa: E402
@@ -71,7 +72,7 @@ class Organization:
     def __init__(self, kind, now, hours=4, minutes=0, seed=15):
         self.kind, self.now, self.end = kind, int(now), int(now) + minutes * MINUTE
         self.world = World([dataclasses.replace(pool) for pool in POOLS], {"hosted": LIMIT}, self.now - int(hours * HOUR), self.end, seed)
-        self.words = {}  # of a run: workflow
+        self.words, self.commits = {}, {}  # of a run: its workflow; its head_sha, if it shares one
         self.names = [pool.name for pool in POOLS]
         self.ordinary_work()
         self.distractors = self.distract()
@@ -103,9 +104,13 @@ class Organization:
 
     def distract(self):
         """What looks bad and is not the trouble: a failed run, and a job that waits for an approval."""
-        failed = self.run(self.now - 9 * MINUTE, FAILED, "CI")
-        self.job(failed, "lint", UBUNTU, 25, 1)
-        self.job(failed, "test (3.13)", X64, 70, 1, conclusion="failure")
+        self.failed = self.run(self.now - 9 * MINUTE, FAILED, "CI")
+        self.job(self.failed, "lint", UBUNTU, 25, 1)
+        self.job(self.failed, "test (3.12)", X64, 190, 1)
+        self.job(self.failed, "test (3.13)", X64, 70, 1, conclusion="failure")
+        docs = self.run(self.now - 9 * MINUTE, FAILED, "Docs")
+        self.job(docs, "pages", UBUNTU, 45, 1)
+        self.commits = dict.fromkeys((self.failed, docs), hashlib.sha1(FAILED.encode()).hexdigest())
         held = self.run(self.now - 100 * MINUTE, HELD, "Deploy")
         self.job(held, "build", UBUNTU24, 150, 1)
         self.job(held, "deploy", SIGN, 60, 170, gate=9 * HOUR + 0.25)
@@ -150,7 +155,8 @@ class Organization:
 
     def deliveries(self):
         """None is minutes late, as a job would then seem to wait."""
-        return deliveries.of_world(self.world, self.end, self.world.rng.randrange(1000), Payloads(self), late=0)
+        self.payloads = Payloads(self)
+        return deliveries.of_world(self.world, self.end, self.world.rng.randrange(1000), self.payloads, late=0)
 
 
 class Payloads(deliveries.Payloads):
@@ -167,7 +173,7 @@ class Payloads(deliveries.Payloads):
             number = run.number
             made.workflow, made.run_number = self.organization.words[run], 1000 + number
             made.display_title, made.actor = TITLES[number % len(TITLES)], ACTORS[number % len(ACTORS)]
-            made.triggering_actor = made.actor
+            made.triggering_actor, made.head_sha = made.actor, self.organization.commits.get(run, made.head_sha)
             made.head_branch = "main" if number % 3 else f"fix-{number}"
             made.conclusion = "failure" if any(job.conclusion == "failure" for job in run.jobs) else "success"
         return made

@@ -83,6 +83,19 @@ def many_finished(count=60, seed=3):
     return runs, events
 
 
+def large_run(jobs=500, at_once=80):
+    """A matrix, some of which failed."""
+    run = Run(age=3 * 3600, workflow="Nightly", conclusion="failure", repository=Repository("acme/launchpad"))
+    run.display_title = "Nightly tests on all platforms"
+    for number in range(jobs):
+        job = run.job(f"test ({['linux', 'macos', 'windows'][number % 3]}, shard {number // 3 + 1})", queue=4 + number // at_once * 400,
+                      duration=120 + number * 37 % 270, conclusion="failure" if number % 71 == 40 else "success")
+        job.labels, job.runner_group, job.runner_name = ["self-hosted", "batch"], "batch", f"batch-{number % at_once + 1}"
+        job.steps = job.usual_steps()
+    run.updated = max(job.completed_at for job in run.jobs) + 1
+    return run
+
+
 def hostile_run():
     run = Run(workflow=HOSTILE, repository=Repository("acme/rocket_engine"))
     run.display_title = HOSTILE + " \u202egnissorc \u2066"

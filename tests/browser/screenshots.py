@@ -1,64 +1,137 @@
 #!/usr/bin/env python3
-"""Pictures of the live page, to be looked at: screenshots.py FOLDER"""
+"""Pictures of the live page, to be looked at: screenshots.py FOLDER [DAY|VIEW…]
+
+Each view on a quiet day, during three incidents and after one; at 1,300 and 390 pixels, light and dark: FOLDER/DAY-VIEW-WIDTH.png
+and …-dark.png. Of a view or a day that is named, only that.
+"""
 import pathlib
 import sys
 import tempfile
 import time
+import urllib.parse
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "blackbox")]
+sys.path += [str(HERE), str(HERE.parent / "blackbox")]
 
 import harness  # noqa: E402
-from scenes import CEILING, dead_pool, finished_run, flood, forty_runs, hostile_run, incident, many_finished, quiet_day  # noqa: E402
+from incidents import Company  # noqa: E402
+from organization import Organization  # noqa: E402
+from payloads import new_id  # noqa: E402
+from scenes import hostile_run, large_run  # noqa: E402
 from webdriver import Browser  # noqa: E402
 
+DAYS = ("quiet", "dead", "ceiling", "flood", "after")
+SIZES = ((1300, 1000), (390, 844))
+MOST = 2600  # pixels of height: a picture shows a whole view, if that is not longer
 
-def picture(daemon, folder, name, path, before=None, **kinds):
-    browser = Browser(**kinds)
-    try:
-        browser.open(f"http://127.0.0.1:{daemon.admin_address[1]}/{path}")
-        browser.wait("return document.querySelector('article, tbody tr, .job-box, .empty:not([hidden])')")
-        if before:
-            browser.run(before)
-        time.sleep(1.2)
-        browser.screenshot(folder / f"{name}.png")
-    finally:
-        browser.quit()
+# Its address, of the places of a day.
+VIEWS = {
+    "now": "",
+    "runs": "#/runs",
+    "run-failed": "#/runs/{failed}/1",
+    "run-large": "#/runs/{large}/1",
+    "latency": "#/latency",
+    "pool": "#/pools/{pool}",
+    "commit": "#/commits/{commit}",
+    "failures": "#/failures",
+}
+IS_UNKNOWN = """return location.hash.length > 2 &&
+    (document.title === arguments[0] || document.getElementById('main').innerText.includes('There is no page at'))"""
 
 
-def pools(folder):
-    """The first screen on a quiet day and during incidents, wide and narrow, light and dark."""
-    for name, scene in (("quiet", quiet_day), ("incident", incident), ("dead", dead_pool), ("flood", flood)):
-        with tempfile.TemporaryDirectory() as store:
-            daemon = harness.Daemon(store, runner_ceiling=CEILING).start()
-            daemon.accept(*scene())
-            for width in (1300, 390):
-                for dark in (False, True) if name in ("quiet", "incident") else (False,):
-                    picture(daemon, folder, f"{name}-{width}{'-dark' if dark else ''}", "", width=width, height=1000, dark=dark)
-            daemon.stop()
+class Photographer:
+    """A browser of one width, and the daemon whose page it shows."""
+
+    def __init__(self, folder, width, height):
+        self.folder, self.width, self.height = folder, width, height
+        self.browser = Browser(width=width, height=height)
+        self.page, self.first_title = None, None
+
+    def see(self, dark, height=None):
+        self.browser.command("Emulation.setDeviceMetricsOverride", width=self.width, height=height or self.height, deviceScaleFactor=1,
+                             mobile=self.width < 600)
+        self.browser.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
+
+    def show(self, page):
+        """The first screen of another daemon."""
+        self.page = page
+        self.browser.open(page)
+        self.browser.wait("return document.getElementById('main').innerText.length > 20")
+        self.first_title = self.browser.run("return document.title")
+
+    def take(self, name, address):
+        """Light and dark. A view that this page has not got is left out; returns whether it has."""
+        self.see(dark=False)
+        self.browser.open("about:blank")
+        self.browser.open(self.page + address)
+        self.browser.wait("return document.getElementById('main').innerText.length > 20")
+        time.sleep(1.5)
+        if self.browser.run(IS_UNKNOWN, self.first_title):
+            return False
+        height = min(MOST, max(self.height, self.browser.run("return document.documentElement.scrollHeight")))
+        for dark in (False, True):
+            self.see(dark, height)
+            time.sleep(0.4)
+            self.browser.screenshot(self.folder / f"{name}-{self.width}{'-dark' if dark else ''}.png")
+        return True
+
+
+def places_of(what, large):
+    """What the addresses of views are made of."""
+    failed = what.payloads.of_run(what.failed)
+    pool = (what.truth.pools or what.names)[0]
+    return {"failed": failed.run_id, "large": large.run_id, "commit": failed.head_sha, "pool": urllib.parse.quote(pool, safe="")}
+
+
+def take_day(day, views, photographers):
+    what, large = Organization(day, time.time(), minutes=30), large_run()
+    with tempfile.TemporaryDirectory() as folder:
+        company = Company(folder, what)
+        try:
+            company.start()
+            company.daemon.accept(*large.timeline())
+            places = places_of(what, large)
+            for photographer in photographers:
+                photographer.show("http://{}:{}/".format(*company.daemon.admin_address))
+                for view in views:
+                    if not photographer.take(f"{day}-{view}", VIEWS[view].format(**places)):
+                        print(f"{view}: the page has no such view")
+                company.deliver_due()
+        finally:
+            company.stop()
+
+
+def take_others(photographers):
+    """Before the first delivery; names that are markup; an address that leads nowhere."""
+    with tempfile.TemporaryDirectory() as folder:
+        daemon = harness.Daemon(folder).start()
+        page, run = "http://{}:{}/".format(*daemon.admin_address), hostile_run()
+        for photographer in photographers:
+            photographer.show(page)
+            photographer.take("empty-now", "")
+        daemon.accept(*run.timeline())
+        for photographer in photographers:
+            photographer.take("hostile-run", f"#/runs/{run.run_id}/1")
+            photographer.take("no-such-run", f"#/runs/{new_id()}/1")
+        daemon.stop()
 
 
 def main():
-    folder = pathlib.Path(sys.argv[1])
+    folder, chosen = pathlib.Path(sys.argv[1]), sys.argv[2:]
     folder.mkdir(parents=True, exist_ok=True)
-    pools(folder)
-    with tempfile.TemporaryDirectory() as store:
-        daemon = harness.Daemon(store, trace_url="https://traces.example.com/{trace_id}").start()
-        picture(daemon, folder, "empty", "")
-        run, events = finished_run()
-        daemon.accept(*forty_runs(), *many_finished()[1], *events, *hostile_run().timeline())
-        unfold = "document.querySelectorAll('button.job')[1].click()"
-        picture(daemon, folder, "now", "", height=1400)
-        picture(daemon, folder, "now-dark", "", dark=True, height=1400)
-        picture(daemon, folder, "now-390", "", width=390, height=1200)
-        picture(daemon, folder, "run", f"#/runs/{run.run_id}/1", unfold, height=1100)
-        picture(daemon, folder, "run-dark", f"#/runs/{run.run_id}/1", dark=True, height=1000)
-        picture(daemon, folder, "run-390", f"#/runs/{run.run_id}/1", unfold, width=390, height=1200)
-        picture(daemon, folder, "runs", "#/runs", height=1000)
-        picture(daemon, folder, "runs-390", "#/runs", width=390, height=900)
-        picture(daemon, folder, "latency", "#/latency", height=900)
-        picture(daemon, folder, "latency-390", "#/latency", width=390, height=900)
-        daemon.stop()
+    days, views = ([name for name in names if name in chosen] or list(names) for names in (DAYS, VIEWS))
+    unknown = set(chosen) - set(DAYS) - set(VIEWS)
+    if unknown:
+        sys.exit(f"neither a day nor a view: {', '.join(sorted(unknown))}\n{__doc__}")
+    photographers = [Photographer(folder, *size) for size in SIZES]
+    try:
+        for day in days:
+            take_day(day, views, photographers)
+        if not chosen:
+            take_others(photographers)
+    finally:
+        for photographer in photographers:
+            photographer.browser.quit()
 
 
 if __name__ == "__main__":
