@@ -29,7 +29,7 @@ class DayTest(PrometheusTest):
 
     @classmethod
     def setUpClass(cls):
-        what = organization.Organization(cls.kind, time.time(), hours=1.4, minutes=10)
+        what = organization.Organization(cls.kind, time.time(), hours=1.1, minutes=10)
         cls.company = incidents.Company(cls.new_folder(), what, metrics_labels=harness.LABELS_BEFORE)
         cls.addClassCleanup(cls.company.stop)
         arc = http.server.ThreadingHTTPServer(("127.0.0.1", 0), FakeArc)

@@ -7,6 +7,7 @@ Prints where the page, the metrics and the settings are, and ends after so many 
 written to FILE alone, by default build/incidents/PORT.json. The webhook listens on the next port; of port 0 both are free ones. GHATRACE names the binary.
 """
 import argparse
+import concurrent.futures
 import dataclasses
 import datetime
 import json
@@ -26,6 +27,7 @@ from collector import Collector  # noqa: E402
 from payloads import ping  # noqa: E402
 
 INCIDENTS = ("dead", "ceiling", "flood")
+CONNECTIONS = 6
 
 
 class Company:
@@ -53,23 +55,27 @@ class Company:
         return self
 
     def deliver_due(self, before=0):
-        """What happened up to `before` seconds ago."""
+        """What happened up to `before` seconds ago: the events of a run in their order, those of several at once."""
+        due = [[] for _ in range(CONNECTIONS)]
         while self.waiting and self.waiting[-1].due <= time.time() - before:
-            self.deliver(self.waiting.pop())
+            delivery = self.waiting.pop()
+            due[getattr(delivery.subject, "run", delivery.subject).number % CONNECTIONS].append(delivery)
+        with concurrent.futures.ThreadPoolExecutor(CONNECTIONS) as threads:
+            for done in [threads.submit(self.deliver, part) for part in due if part]:
+                done.result()
 
-    def deliver(self, delivery):
-        """One that was sent before is answered 202, too, and a busy daemon's 503 is tried again."""
-        event = delivery.make()
-        for _ in range(100):
-            try:
-                answer = self.daemon.deliver(event)
-            except OSError:  # it was idle for too long
-                self.daemon._forget_client()
-                continue
-            if 200 <= answer.status < 300:
-                return
-            time.sleep(0.1)
-        raise AssertionError(f"{delivery} was answered {answer}")
+    def deliver(self, some):
+        """What a busy daemon answers 503 is tried again."""
+        with self.daemon.client() as client:
+            for delivery in some:
+                event = delivery.make()
+                for _ in range(100):
+                    answer = client.deliver(event)
+                    if 200 <= answer.status < 300:
+                        break
+                    time.sleep(0.1)
+                else:
+                    raise AssertionError(f"{delivery} was answered {answer}")
 
     def go_on(self, seconds):
         """As things happen, for so long."""

@@ -84,7 +84,7 @@ def places_of(what, large):
 
 
 def take_day(day, views, photographers):
-    what, large = Organization(day, time.time(), minutes=30), large_run()
+    what, large = Organization(day, time.time(), hours=2, minutes=30), large_run()
     with tempfile.TemporaryDirectory() as folder:
         company = Company(folder, what)
         try:
