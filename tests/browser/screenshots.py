@@ -5,6 +5,7 @@ Each view on a quiet day, during three incidents and after one; at 1,300 and 390
 and …-dark.png. Of a view or a day that is named, only that.
 """
 import pathlib
+import signal
 import sys
 import tempfile
 import time
@@ -117,6 +118,7 @@ def take_others(photographers):
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # ends the browsers, too
     folder, chosen = pathlib.Path(sys.argv[1]), sys.argv[2:]
     folder.mkdir(parents=True, exist_ok=True)
     days, views = ([name for name in names if name in chosen] or list(names) for names in (DAYS, VIEWS))
