@@ -95,9 +95,9 @@ def take_day(day, views, photographers):
             for photographer in photographers:
                 photographer.show("http://{}:{}/".format(*company.daemon.admin_address))
                 for view in views:
+                    company.deliver_due()  # or jobs would seem to wait
                     if not photographer.take(f"{day}-{view}", VIEWS[view].format(**places)):
                         print(f"{view}: the page has no such view")
-                company.deliver_due()
         finally:
             company.stop()
 
