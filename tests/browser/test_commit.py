@@ -133,6 +133,21 @@ class ACommit(test_page.PageTest):
         unknown.may_complain = True
         unknown.wait_for_text("no run of it is in the store")
 
+    def test_of_a_large_run_those_jobs_are_shown_that_matter(self):
+        push = int(time.time()) - 1200
+        large = run_of(push, 0, 400, workflow="Matrix", conclusion="failure")
+        for i in range(120):
+            large.job(f"leg {i}", offset=1, duration=50)
+        large.job("leg that fails", offset=1, duration=60, conclusion="failure")
+        large.job("the longest", offset=1, duration=300)
+        daemon = self.new_daemon(self.new_collector())
+        daemon.accept(*(job.completed() for job in large.jobs), large.completed())
+        browser = self.open_commit(daemon)
+        browser.wait_for_text("60 of 122 jobs are shown")
+        names = self.rows(browser)[0][1:]
+        self.assertEqual(len(names), 60)
+        self.assertLessEqual({"leg that fails", "the longest"}, set(names))
+
     def test_names_stay_text(self):
         runs = a_push()
         runs[0].workflow = runs[0].display_title = runs[0].head_branch = runs[2].jobs[0].name = HOSTILE

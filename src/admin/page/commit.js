@@ -7,6 +7,7 @@ import {FAILED, MARKS, describe, fillTrack, legend, openState, place, sizeSwatch
 const WAITS = {approval: "approval", queue: "in the queue", startup: "runner's start-up", execution: "execution", other: "between jobs"};
 const ASK_AGAIN_MS = 2000;       // at least, while runs are open
 const MAY_GROW_SECONDS = 600;    // after its last end another workflow may begin
+const MOST_JOBS = 60;            // of a run that is unfolded: its own page has all of them
 const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400];
 
 const keyOfRun = (run) => `${run.run_id}/${run.run_attempt}`;
@@ -63,14 +64,22 @@ function fillJobRow(box, job, scale, isOnChain) {
 const runWords = (run) => run.state === "open" ? "running" : resultWord(run.result);
 const lengthOf = (run) => run.state === "open" ? Math.floor(age(run.started_at)) : run.duration_seconds;
 
-function factsOf(run) {
+// Those to look at first, in the order in which they are listed.
+function jobsToShow(run, chain) {
+  if (run.jobs.length <= MOST_JOBS) return run.jobs;
+  const rank = (job) => chain.has(job.job_id) ? 0 : FAILED.has(job.result) ? 1 : job.state !== "finished" ? 2 : 3;
+  const shown = new Set([...run.jobs].sort((a, b) => rank(a) - rank(b)).slice(0, MOST_JOBS));
+  return run.jobs.filter((job) => shown.has(job));
+}
+
+function factsOf(run, shown) {
   const count = run.job_count || run.jobs.length;
   return [el("a", {href: pageOf(run)}, run.newest_attempt ? "run" : `attempt ${run.run_attempt}`), link(run.url, "on GitHub"),
     el("span", null, `${runWords(run)}${run.event ? `, by ${run.event}` : ""}, started ${clockTime(run.started_at)}`),
     run.waited.approval_seconds > 0 ? el("span", null, `waited ${duration(run.waited.approval_seconds)} for approval`) : null,
     run.counted ? null : el("span", null, "scheduled: not because of this commit, so it does not count"),
     run.newest_attempt ? null : el("span", null, "an earlier attempt: its page has its jobs"),
-    run.more_jobs ? el("span", null, `${run.jobs.length} of ${count} jobs are shown`) : null].filter(Boolean);
+    run.newest_attempt && shown < count ? el("span", null, `${shown} of ${count} jobs are shown: its page has all`) : null].filter(Boolean);
 }
 
 function makeRunRow(onFold) {
@@ -98,8 +107,9 @@ function fillRunRow(box, run, scale, isUnfolded, chain) {
   setText(time, duration(lengthOf(run)));
   jobs.hidden = !isUnfolded;
   if (!isUnfolded) return;
-  replaceIfChanged(jobs.firstElementChild, factsOf(run));
-  keyed(jobs.lastElementChild, run.jobs, (job) => job.job_id, makeJobRow, (one, job) => fillJobRow(one, job, scale, chain.has(job.job_id)));
+  const shown = jobsToShow(run, chain);
+  replaceIfChanged(jobs.firstElementChild, factsOf(run, shown.length));
+  keyed(jobs.lastElementChild, shown, (job) => job.job_id, makeJobRow, (one, job) => fillJobRow(one, job, scale, chain.has(job.job_id)));
 }
 
 // Arrow keys move from run to run.
