@@ -32,6 +32,7 @@ struct api_call {
 
 #define API_QUEUE_LIMIT 100
 #define API_QUEUE_LIMIT_MAX 1000
+#define API_QUEUE_POOLS_MAX 10000
 #define API_RUNS_LIMIT 50
 #define API_RUNS_LIMIT_MAX 200
 #define API_RUNS_LOOKED_AT 20000 // runs read for one request, whatever its limit is
@@ -49,7 +50,7 @@ struct api_queue_query {
     struct slice state;         // "waiting", "queued", "running"; empty: all
     struct slice runner_labels; // "a,b", in any order and case (labels.h); empty: all
     size_t limit;               // jobs
-    bool omits_pools;           // the list of pools is left empty; totals are of all
+    size_t pools;               // listed, the longest queues first; 0: all
 };
 enum error_code api_render_queue(const struct api_call *call,
                                  const struct api_queue_query *query) MUST_CHECK;

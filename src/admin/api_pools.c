@@ -48,10 +48,10 @@ void api_put_pool_names(struct json_out *json, const struct pool *pool)
     json_out_text(json, "runner_group", pool->groups);
 }
 
-static void put_pools(struct json_out *json, const struct queue_view *view, bool omits_pools)
+static void put_pools(struct json_out *json, const struct queue_view *view, size_t most)
 {
     json_out_open_array(json, "pools");
-    for (size_t i = 0; i < (omits_pools ? 0 : view->count); i++) {
+    for (size_t i = 0; i < view->count && i < most; i++) {
         const struct queue_view_pool *row = &view->pools[i];
         json_out_open_object(json, NULL);
         api_put_pool_names(json, &row->pool);
@@ -134,7 +134,7 @@ static enum error_code put_queue(struct api_open_jobs *queue,
     if (code != ERROR_NONE)
         return code;
     put_totals(json, &view);
-    put_pools(json, &view, queue->omits_pools);
+    put_pools(json, &view, queue->pools);
     json_out_open_array(json, "jobs");
     code = queue_view_walk(reader, &view, filter, &visitor, &has_more);
     if (code == ERROR_FULL) { // returned by api_put_open_job()
@@ -151,7 +151,7 @@ enum error_code api_render_queue(const struct api_call *call, const struct api_q
 {
     struct queue_view_filter filter = {.limit = query->limit};
     struct api_open_jobs queue = {.end = api_list_end(call->out),
-                                  .omits_pools = query->omits_pools};
+                                  .pools = query->pools > 0 ? query->pools : SIZE_MAX};
     enum error_code code = api_read_state(query->state, &filter.state, call->error);
     if (code == ERROR_NONE && !sort_labels(query->runner_labels, call->arena, &filter.labels))
         code = error_set(call->error, ERROR_MEMORY, "list the queue: out of memory");

@@ -22,8 +22,8 @@ enum error_code api_find_pool(const struct view_reader *reader, struct slice nam
 
 struct api_open_jobs {
     struct api_object object;
-    size_t end; // limit for the list in the response
-    bool omits_pools;
+    size_t end;   // limit for the list in the response
+    size_t pools; // listed
 };
 
 // A visitor of open jobs, whose context is a struct api_open_jobs. ERROR_FULL: the list is at its limit, and the job is

@@ -19,6 +19,7 @@
 #define EVENTS_MAX_BYTES ((size_t)32 * 1024 * 1024)
 #define ARENA_BLOCK_BYTES ((size_t)256 * 1024)
 #define LIVE_JOBS 100
+#define LIVE_POOLS 100
 #define LIVE_RUNS 50
 #define LIVE_RUN_JOBS 10
 
@@ -38,7 +39,7 @@ static enum error_code add_event(struct live *live, const char *name)
 
 static enum error_code render(struct live *live, struct error *error)
 {
-    const struct api_queue_query queue = {.limit = LIVE_JOBS, .omits_pools = true};
+    const struct api_queue_query queue = {.limit = LIVE_JOBS, .pools = LIVE_POOLS};
     const struct api_runs_query runs = {.open = true, .limit = LIVE_RUNS, .jobs = LIVE_RUN_JOBS};
     const struct api_call call = {.sources = live->sources,
                                   .now = timestamp_now(),

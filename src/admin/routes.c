@@ -167,7 +167,7 @@ static void handle_queue(void *context, const struct admin_request *request,
         .state = get_parameter(&exchange, "state"),
         .runner_labels = get_parameter(&exchange, "runner_labels"),
         .limit = get_limit(&exchange, API_QUEUE_LIMIT, API_QUEUE_LIMIT_MAX),
-        .omits_pools = get_choice(&exchange, "pools", "all", "none")};
+        .pools = get_count(&exchange, "pools", 1, 0, API_QUEUE_POOLS_MAX)};
     if (exchange.code == ERROR_NONE)
         exchange.code = api_render_queue(&exchange.call, &query);
     end_call(&exchange);

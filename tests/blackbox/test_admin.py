@@ -366,7 +366,8 @@ class Api(harness.BlackBoxTest):
         run, = get_json(self.daemon, "/api/runs?state=open&jobs=2")["runs"]
         self.assertEqual((run["job_count"], len(run["jobs"])), (3, 2))
         self.assertEqual(get(self.daemon, "/api/runs?state=open&jobs=0").status, 400)
-        self.assertEqual(get_json(self.daemon, "/api/queue?pools=none")["pools"], [])
+        self.assertEqual(len(get_json(self.daemon, "/api/queue?pools=1")["pools"]), 1)
+        self.assertEqual(get(self.daemon, "/api/queue?pools=none").status, 400)
 
     def test_one_run_is_shown_as_its_spans_are(self):
         path = f"/api/runs/{self.finished.run_id}/1"

@@ -453,10 +453,19 @@ static void the_queue_is_filtered_by_state_and_labels_in_any_order(void **state)
     assert_non_null(strstr(text, "\"age_seconds\":61,"));
     assert_non_null(
         strstr(text, "\"oldest_queued_since\":\"2026-09-03T04:16:59.000Z\",\"pools\":[{"));
-    query.omits_pools = true;
+    struct scenario_delivery other = scenario_job(5, GITHUB_JOB_QUEUED, 4, 3, 3, -1);
+    const struct slice gpu = SLICE("gpu");
+    other.event.job.labels = &gpu;
+    other.event.job.label_count = 1;
+    deliver(&f, other, 7);
     buffer_clear(&f.out);
     assert_int_equal(api_render_queue(call_at(&f, scenario_at(63)), &query), ERROR_NONE);
-    assert_non_null(strstr(text_of(&f), "\"pools\":[],\"jobs\":[{"));
+    assert_int_equal(count_in(text_of(&f), "\"pool\":"), 2);
+    query.pools = 1;
+    buffer_clear(&f.out);
+    assert_int_equal(api_render_queue(call_at(&f, scenario_at(63)), &query), ERROR_NONE);
+    assert_int_equal(count_in(text_of(&f), "\"pool\":"), 1);
+    assert_non_null(strstr(text_of(&f), "\"totals\":{\"waiting\":0,\"queued\":3,"));
     query.runner_labels = SLICE("linux,self-hosted,linux");
     query.state = SLICE("running");
     buffer_clear(&f.out);
