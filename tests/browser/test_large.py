@@ -62,7 +62,7 @@ class LargeRun(OneBrowser):
         return browser
 
     def names(self, browser):
-        return browser.run("return [...document.querySelectorAll('button.job .name')].map((e) => e.innerText)")
+        return browser.run("return [...document.querySelectorAll('button.job .name')].map((e) => e.textContent)")
 
     def shown_part(self, browser):
         return browser.run("const p = new URLSearchParams(location.hash.split('?')[1]); return [p.get('from'), p.get('to')].map((s) => s && Number(s))")

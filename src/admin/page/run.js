@@ -11,6 +11,15 @@ import {comparison, legend, sizeSwatches} from "./waterfall.js";
 const ASK_JOB_MS = 6, ASK_MS = 1000;
 const STEPS = "steps=failed"; // of each job only the one that failed: the others are asked for when it is unfolded
 
+const ENDS = 6; // jobs at each end of a long path
+
+// "lint → test → … 12 jobs … → deploy"
+function pathWords(jobs) {
+  const left = jobs.length - 2 * ENDS, isLong = left > 1;
+  const parts = isLong ? [...jobs.slice(0, ENDS), null, ...jobs.slice(-ENDS)] : jobs;
+  return parts.flatMap((job, i) => [i > 0 ? " → " : "", job ? name(job.name) : `… ${left} jobs …`]);
+}
+
 export function makeRun(id, attempt, parameters) {
   const server = parameters.get("server");
   const words = el("div"), others = el("div"), unknown = el("p", {class: "dim", hidden: true}), code = el("code"), took = el("span");
@@ -75,7 +84,7 @@ export function makeRun(id, attempt, parameters) {
     }
     keyed(parts.attempts, detail.attempts.length > 1 ? detail.attempts : [], (number) => number, (number) =>
       el("a", {href: pageOf({...run, run_attempt: number}), "aria-current": number === run.run_attempt ? "page" : null}, `attempt ${number}`), () => {});
-    replaceIfChanged(parts.critical, critical.length === 0 ? [] : ["Critical path: ", ...critical.flatMap((job, i) => [i > 0 ? " → " : "", name(job.name)]),
+    replaceIfChanged(parts.critical, critical.length === 0 ? [] : ["Critical path: ", ...pathWords(critical),
       el("span", {class: "dim"}, " (underlined below): what has to get shorter for the run to get shorter.")]);
     for (const part of [parts.failed, parts.attempts, parts.critical]) part.hidden = part.childNodes.length === 0;
   }
