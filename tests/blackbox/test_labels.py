@@ -96,8 +96,9 @@ class Labels(harness.BlackBoxTest):
         daemon = self.new_daemon()
         self.deliver_queued(daemon, [*SPELLINGS, [ONE_LABEL]])
         lines = daemon.command("top").stdout.splitlines()
-        pools = [line.split() for line in lines if re.match(r"\S*linux\S* +ok +\d", line)]
-        self.assertEqual(sorted((line[0], line[2]) for line in pools), [(FIRST, "4"), (ESCAPED, "1")])
+        queued = lines[[line.startswith("POOL ") for line in lines].index(True)].index("QUEUED") + len("QUEUED")
+        pools = [(line.split()[0], line[:queued].split()[-1]) for line in lines if re.match(r"\S*linux\S* +[a-z]+ ", line)]
+        self.assertEqual(sorted(pools), [(FIRST, "4"), (ESCAPED, "1")])
         runs = daemon.command("runs").stdout
         self.assertIn("Linux,X64,self-hosted", runs)
         self.assertIn(ESCAPED, runs)
