@@ -13,7 +13,8 @@
 #include "ghatrace/term/top.h"
 #include "remote.h"
 
-#define JOBS_READ 1000 // also the most that the API lists
+#define JOBS_ON_SCREEN 300 // read for each picture, to make rows of those that say the same
+#define JOBS_ONCE 1000     // for one picture: also the most that the API lists
 #define INTERVAL_LEAST (100 * NS_PER_MS)
 #define ARENA_BLOCK_BYTES ((size_t)64 * 1024)
 
@@ -39,6 +40,7 @@ struct screen {
     struct buffer text;
     struct buffer frame;
     duration_ns interval;
+    size_t jobs; // read at most
     struct termios usual;
     bool is_taken; // the terminal is in full-screen mode
     bool has_quit; // a key says so
@@ -107,7 +109,7 @@ static enum error_code ask_for_screen(struct screen *screen, struct arena *arena
     struct pools_answer pools;
     char queue[64];
     const struct answer answer = {&reply.document, arena, error};
-    (void)snprintf(queue, sizeof queue, "api/queue?limit=%d", JOBS_READ);
+    (void)snprintf(queue, sizeof queue, "api/queue?limit=%zu", screen->jobs);
     enum error_code code = remote_get(screen->remote, "api/pools", arena, &reply, error);
     if (code == ERROR_NONE)
         code = answer_read_pools(&answer, &pools);
@@ -135,7 +137,7 @@ static enum error_code load_picture(struct screen *screen, struct error *error)
     const struct top_source source = {.store = screen->store,
                                       .pools = &screen->cache,
                                       .settings = screen->pools,
-                                      .jobs = JOBS_READ,
+                                      .jobs = screen->jobs,
                                       .now = top.now};
     arena_clear(arena);
     enum error_code code = screen->remote != NULL ? ask_for_screen(screen, arena, &top, error)
@@ -371,8 +373,9 @@ static int show_screens(struct cli_args *cli_args, struct screen *screen)
     arena_init(&screen->scratch, ARENA_BLOCK_BYTES);
     buffer_init(&screen->text, TOP_MAX_TEXT);
     buffer_init(&screen->frame, TOP_MAX_TEXT);
-    enum error_code code =
-        has_screen(cli_args) ? show_repeatedly(screen, &error) : print_once(screen, &error);
+    bool is_screen = has_screen(cli_args);
+    screen->jobs = is_screen ? JOBS_ON_SCREEN : JOBS_ONCE;
+    enum error_code code = is_screen ? show_repeatedly(screen, &error) : print_once(screen, &error);
     buffer_release(&screen->frame);
     buffer_release(&screen->text);
     arena_release(&screen->scratch);

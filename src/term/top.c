@@ -273,6 +273,15 @@ static size_t group_jobs(const struct screen *screen, struct job_row *rows)
     return count;
 }
 
+// Whether there are jobs of this state that were not read: then there may be more of each kind.
+static bool is_list_cut(const struct top *top, enum open_job_kind state)
+{
+    uint64_t read = 0;
+    for (size_t i = 0; i < top->job_count; i++)
+        read += top->jobs[i].state == state ? 1 : 0;
+    return read < top->totals[state];
+}
+
 static bool format_name(struct screen *screen, const struct job_row *row, struct slice *text)
 {
     struct slice name = row->job->name;
@@ -292,7 +301,8 @@ static bool format_job(struct screen *screen, const struct job_row *row,
         cells[JOB_AGE].style = age_style(screen, job->since);
     return format_time_since(screen, job->since, &cells[JOB_AGE].clean) &&
            (row->count == 1 ||
-            arena_format(screen->page.scratch, &cells[JOB_COUNT].clean, "%" PRIu64, row->count)) &&
+            arena_format(screen->page.scratch, &cells[JOB_COUNT].clean, "%" PRIu64 "%s", row->count,
+                         is_list_cut(screen->top, job->state) ? "+" : "")) &&
            clean(screen, job->repository, &cells[JOB_REPOSITORY].clean) &&
            format_name(screen, row, &cells[JOB_NAME].clean) &&
            clean(screen, job->workflow, &cells[JOB_WORKFLOW].clean) &&

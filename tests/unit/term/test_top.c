@@ -227,9 +227,13 @@ static void queued_jobs_that_say_the_same_are_one_row_on_a_screen(void **state)
     assert_non_null(strstr(text.data, "22m05s     2  queued   octo-org/shop  test (\u2026)  "));
     assert_non_null(strstr(text.data, "22m05s        queued   octo-org/site  test (ubuntu-latest, "
                                       "3.12)  "));
+    top.totals[OPEN_JOB_QUEUED] = 5; // one was not read
     const char *running = strstr(text.data, " 1m01s        running  octo-org/shop  lint");
     assert_non_null(running);
     assert_non_null(strstr(running + 1, " 1m01s        running  octo-org/shop  lint"));
+    buffer_release(&text);
+    draw(&top, 30, (struct terminal){.width = 160, .unicode = true}, &text);
+    assert_non_null(strstr(text.data, "22m05s    2+  queued   octo-org/shop  test (\u2026)  "));
     buffer_release(&text);
     draw(&top, 0, (struct terminal){.width = 160, .unicode = true}, &text); // into a pipe
     assert_null(strstr(text.data, "JOBS"));
