@@ -109,13 +109,16 @@ static struct slice read_shown_repository(struct values *values, json_value job)
 static void read_top_job(struct values *values, json_value from, struct top_job *job)
 {
     size_t count;
-    *job = (struct top_job){.state = read_open_state(values, from),
-                            .is_ended_unknown = values_bool(values, from, "ended_unknown"),
-                            .since = values_time(values, from, "since"),
-                            .repository = read_shown_repository(values, from),
-                            .name = values_text(values, from, "name"),
-                            .workflow = values_text(values, from, "workflow"),
-                            .runner = values_text(values, from, "runner_name")};
+    *job =
+        (struct top_job){.state = read_open_state(values, from),
+                         .is_ended_unknown = values_bool(values, from, "ended_unknown"),
+                         .since = values_time(values, from, "since"),
+                         .repository = read_shown_repository(values, from),
+                         .name = values_text(values, from, "name"),
+                         .workflow = values_text(values, from, "workflow"),
+                         .runner = values_text(values, from, "runner_name"),
+                         .run_id = values_id(values, from, "run_id"),
+                         .run_attempt = (int64_t)values_count(values, from, "run_attempt", NULL)};
     const struct slice *labels = values_texts(values, from, "runner_labels", &count);
     if (labels != NULL && !labels_join(labels, count, values->arena, &job->labels))
         values->is_out_of_memory = true;

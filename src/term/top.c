@@ -22,6 +22,7 @@ enum job_column {
     JOB_WORKFLOW,
     JOB_LABELS,
     JOB_RUNNER,
+    JOB_RUN,
     JOB_COLUMNS
 };
 
@@ -33,7 +34,8 @@ static const struct table_column job_columns[JOB_COLUMNS] = {
     [JOB_NAME] = {"JOB", false, 0, STYLE_PLAIN},
     [JOB_WORKFLOW] = {"WORKFLOW", false, 3, STYLE_PLAIN},
     [JOB_LABELS] = {"LABELS", false, 1, STYLE_GREY},
-    [JOB_RUNNER] = {"RUNNER", false, 2, STYLE_GREY},
+    [JOB_RUNNER] = {"RUNNER", false, 4, STYLE_GREY},
+    [JOB_RUN] = {"RUN", false, 2, STYLE_GREY},
 };
 
 struct screen {
@@ -233,7 +235,7 @@ static void set_state_cell(const struct top_job *job, struct table_cell *cell)
     }
 }
 
-// Jobs that wait and say the same are one row, that of the oldest.
+// Jobs that wait and say the same are one row, that of the oldest. Its run leads on: `ghatrace trace RUN`.
 struct job_row {
     const struct top_job *job;
     uint64_t count;
@@ -307,7 +309,10 @@ static bool format_job(struct screen *screen, const struct job_row *row,
            format_name(screen, row, &cells[JOB_NAME].clean) &&
            clean(screen, job->workflow, &cells[JOB_WORKFLOW].clean) &&
            clean(screen, job->labels, &cells[JOB_LABELS].clean) &&
-           clean(screen, job->runner, &cells[JOB_RUNNER].clean);
+           clean(screen, job->runner, &cells[JOB_RUNNER].clean) &&
+           (job->run_id == 0 ||
+            arena_format(screen->page.scratch, &cells[JOB_RUN].clean, "%" PRId64 "/%" PRId64,
+                         job->run_id, job->run_attempt));
 }
 
 static bool paint_jobs(struct screen *screen, size_t most)
@@ -461,8 +466,11 @@ static enum error_code add_top_job(void *context, const struct job_state *state,
     struct top_job *job = &loader->top->jobs[loader->top->job_count++];
     struct slice labels;
     (void)pool;
-    *job = (struct top_job){
-        .state = open_state->state, .is_ended_unknown = has_ended, .since = open_state->since};
+    *job = (struct top_job){.state = open_state->state,
+                            .is_ended_unknown = has_ended,
+                            .since = open_state->since,
+                            .run_id = state->run_id,
+                            .run_attempt = state->run_attempt};
     if (!text_repository(loader->reader.arena, state->server, state->repository.full_name,
                          &job->repository) ||
         !copy(loader, state->body.name, &job->name) ||

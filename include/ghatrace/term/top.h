@@ -27,6 +27,7 @@ struct top_job {
     struct slice labels; // from labels_join(), in the job's spelling
     struct slice runner;
     bool is_ended_unknown; // it runs as far as is known, but ended with an unknown result
+    int64_t run_id, run_attempt;
 };
 
 struct top {

@@ -38,7 +38,9 @@ static struct top_job jobs[] = {
      TEXT("CI"),
      TEXT("self-hosted,linux,gpu"),
      {0},
-     false},
+     false,
+     33714470481,
+     1},
     {OPEN_JOB_QUEUED,
      AGO(25),
      TEXT("octo-org/site"),
@@ -46,7 +48,9 @@ static struct top_job jobs[] = {
      TEXT("Deploy"),
      TEXT("ubuntu-latest"),
      {0},
-     false},
+     false,
+     33714470481,
+     1},
     {OPEN_JOB_WAITING,
      AGO(3 * 3600),
      TEXT("octo-org/site"),
@@ -54,9 +58,11 @@ static struct top_job jobs[] = {
      TEXT("Deploy"),
      TEXT("ubuntu-latest"),
      {0},
-     false},
+     false,
+     33714470481,
+     1},
     {OPEN_JOB_RUNNING, AGO(61), TEXT("octo-org/shop"), TEXT("lint"), TEXT("CI"),
-     TEXT("ubuntu-latest"), TEXT("GitHub Actions 7"), false},
+     TEXT("ubuntu-latest"), TEXT("GitHub Actions 7"), false, 33714470481, 1},
 };
 
 static struct top sample(void)
@@ -261,7 +267,7 @@ static void two_hundred_columns_show_everything(void **state)
     assert_non_null(strstr(text.data, "WORKFLOW"));
     assert_non_null(
         strstr(text.data, "test (ubuntu-latest, 3.12)  CI        self-hosted,linux,gpu"));
-    assert_non_null(strstr(text.data, "GitHub Actions 7\n"));
+    assert_non_null(strstr(text.data, "GitHub Actions 7  33714470481/1\n"));
     buffer_release(&text);
 }
 
