@@ -23,6 +23,7 @@ class Incidents(harness.BlackBoxTest):
         """The pools that are in trouble, worst first, of a company."""
         company = incidents.Company(self.new_folder(), organization.Organization(kind, time.time(), hours, minutes=10))
         self.addCleanup(company.stop)
+        self.company = company
         company.start()
         answer = json.loads(company.daemon.admin("/api/pools").body)
         self.assertEqual(len(answer["pools"]), len(organization.POOLS))
@@ -30,6 +31,8 @@ class Incidents(harness.BlackBoxTest):
 
     def check(self, kind):
         truth, troubled, answer = self.pools_of(kind)
+        failed = self.company.organization.payloads.of_run(self.company.organization.failed)
+        self.assertEqual(json.loads(self.company.daemon.admin(f"/api/runs/{failed.run_id}/1").body)["run"]["result"], "failure")
         self.assertEqual({pool["pool"]: pool["state"] for pool in troubled}, dict.fromkeys(truth.pools, STATES[kind]))
         for pool in troubled:
             self.assertTrue(truth.since <= parse(pool["since"]) <= truth.seen, (pool["pool"], pool["since"], truth))

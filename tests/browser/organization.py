@@ -103,16 +103,16 @@ class Organization:
                     self.ordinary_run(at, f"acme/{name}", workflow)
 
     def distract(self):
-        """What looks bad and is not the trouble: a failed run, and a job that waits for an approval."""
+        """What looks bad and is not the trouble: a failed run, and a job that waits for an approval. In a pool of no incident."""
         self.failed = self.run(self.now - 9 * MINUTE, FAILED, "CI")
-        self.job(self.failed, "lint", UBUNTU, 25, 1)
-        self.job(self.failed, "test (3.12)", X64, 190, 1)
-        self.job(self.failed, "test (3.13)", X64, 70, 1, conclusion="failure")
+        self.job(self.failed, "lint", LARGE, 25, 1)
+        self.job(self.failed, "test (3.12)", LARGE, 190, 1)
+        self.job(self.failed, "test (3.13)", LARGE, 70, 1, conclusion="failure")
         docs = self.run(self.now - 9 * MINUTE, FAILED, "Docs")
-        self.job(docs, "pages", UBUNTU, 45, 1)
+        self.job(docs, "pages", LARGE, 45, 1)
         self.commits = dict.fromkeys((self.failed, docs), hashlib.sha1(FAILED.encode()).hexdigest())
         held = self.run(self.now - 100 * MINUTE, HELD, "Deploy")
-        self.job(held, "build", UBUNTU24, 150, 1)
+        self.job(held, "build", LARGE, 150, 1)
         self.job(held, "deploy", SIGN, 60, 170, gate=9 * HOUR + 0.25)
         return [f"{FAILED}: test (3.13) failed a few minutes ago", f"{HELD}: deploy waits for an approval"]
 
