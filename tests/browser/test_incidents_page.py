@@ -1,0 +1,29 @@
+"""What is wrong is in the first sentence of the page, for somebody who sees a company's forty repositories and twelve pools."""
+import time
+
+import incidents
+import organization
+import test_page
+
+
+class FirstSentence(test_page.PageTest):
+    def first_sentence(self, kind):
+        """What the page shows first, up to the list of pools."""
+        company = incidents.Company(self.new_folder(), organization.Organization(kind, time.time(), hours=1.1, minutes=10))
+        self.addCleanup(company.stop)
+        company.start()
+        browser = self.page(company.daemon)
+        words = browser.wait("return (/^Now\\s+([^]*?)\\s+Pools in trouble/.exec(document.getElementById('main').innerText) || [])[1]",
+                             what="the first sentence")
+        return words, browser.text("main")
+
+    def test_a_dead_pool_is_named_with_what_to_look_at(self):
+        words, all_words = self.first_sentence("dead")
+        self.assertRegex(words, r"gpu-a100 is dead since \d\d:\d\d")
+        self.assertIn("see whether its runners are online", all_words)
+
+    def test_the_ceiling_is_named_and_that_runners_do_not_help(self):
+        words, all_words = self.first_sentence("ceiling")
+        self.assertRegex(words, r"hosted is at the ceiling since \d\d:\d\d")
+        self.assertNotIn("One repository", words)
+        self.assertIn("more runners would not help", all_words)
