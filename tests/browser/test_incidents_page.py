@@ -27,3 +27,7 @@ class FirstSentence(test_page.PageTest):
         self.assertRegex(words, r"hosted is at the ceiling since \d\d:\d\d")
         self.assertNotIn("One repository", words)
         self.assertIn("more runners would not help", all_words)
+
+    def test_a_repository_that_floods_is_named_if_all_of_the_oldest_jobs_are_its_own(self):
+        words, _ = self.first_sentence("flood")
+        self.assertIn("One repository fills the queue: acme/monorepo", words)

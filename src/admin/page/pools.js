@@ -15,13 +15,14 @@ const MANY = 10;             // queued jobs from which on one repository may fil
 
 const earliest = (pools) => pools.map((pool) => pool.since).filter(Boolean).sort()[0];
 
-// The repository with two thirds of the oldest queued jobs, if there are others; null: none.
+// The repository with two thirds of the oldest queued jobs, if others have some, there or behind them; null: none.
 function floodOf(queue) {
   const queued = queue.jobs.filter((job) => job.state === "queued"), counts = new Map();
   for (const job of queued) counts.set(job.repository, (counts.get(job.repository) || 0) + 1);
   const [first] = [...counts].sort((a, b) => b[1] - a[1]);
-  if (!first || queued.length < MANY || counts.size < 2 || first[1] * 3 < queued.length * 2) return null;
-  return {repository: first[0], count: first[1], of: queued.length, isAll: queued.length === queue.totals.queued};
+  const isAll = queued.length === queue.totals.queued;
+  if (!first || queued.length < MANY || counts.size < 2 && isAll || first[1] * 3 < queued.length * 2) return null;
+  return {repository: first[0], count: first[1], of: queued.length, isAll};
 }
 
 // "1 dead, 3 at the ceiling"
