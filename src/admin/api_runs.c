@@ -255,7 +255,6 @@ static enum error_code put_one_run(struct api_object *object, const struct run_s
     json_out_open_object(json, "run");
     put_run_fields(object, &run);
     json_out_text(json, "name", run.name);
-    json_out_text(json, "head_sha", run.revision);
     json_out_close_object(json);
     put_servers(json, found, count);
     code = put_attempts(object, &found[0]);

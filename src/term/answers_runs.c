@@ -228,7 +228,7 @@ enum error_code answer_read_run(const struct answer *answer, struct run_answer *
     json_value fields = values_object(&values, JSON_ROOT, "run");
     read_run_fields(&values, fields, &run->view);
     run->view.name = values_text(&values, fields, "name");
-    run->view.revision = values_text(&values, fields, "head_sha");
+    run->view.revision = values_text(&values, fields, "sha");
     read_run_jobs(&values, run);
     read_servers(&values, run);
     run->unreadable = values_count(&values, JSON_ROOT, "unreadable", NULL);

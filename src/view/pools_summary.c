@@ -63,7 +63,8 @@ static struct troubled find_trouble(const struct pools_view *view, timestamp_ns 
 static bool is_flood(const struct troubled *found, const struct pools_view_oldest *oldest)
 {
     return found->states[POOL_DEAD] == 0 && oldest->jobs >= POOLS_FLOOD_LEAST &&
-           oldest->repositories > 1 && oldest->most.running * 3 >= oldest->jobs * 2;
+           (oldest->repositories > 1 || oldest->has_more) &&
+           oldest->most.running * 3 >= oldest->jobs * 2;
 }
 
 static enum pools_scope choose_scope(const struct troubled *found,

@@ -122,9 +122,8 @@ export function makeLatency(parameters) {
   }
 
   function showWaiting() {
-    const queued = state.queue ? state.queue.pools.filter((pool) => pool.queued > 0) : [];
-    const oldest = queued.map((pool) => pool.oldest_queued_since).sort()[0], left = stuckPools(answer);
-    total.show(queued.length > 0 ? {queued: queued.reduce((sum, pool) => sum + pool.queued, 0), oldest_queued_since: oldest} : null);
+    const queued = state.queue ? state.queue.totals.queued : 0, left = stuckPools(answer);
+    total.show(queued > 0 ? {queued, oldest_queued_since: state.queue.oldest_queued_since} : null);
     set(stuckBox, {hidden: left.length === 0});
     keyed(stuck, left.slice(0, PAGE), (pool) => pool.pool, makeStuck, (item, pool) => item.show(pool));
     for (const card of pools.children) card.showWaiting();

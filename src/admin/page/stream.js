@@ -53,7 +53,7 @@ async function ask(paths) {
 }
 
 const STATUS = {status: "api/status"};
-const ALL = {queue: "api/queue?limit=100", runs: "api/runs?state=open&limit=50", ...STATUS};
+const ALL = {queue: "api/queue?limit=100&pools=100", runs: "api/runs?state=open&limit=50&jobs=10", ...STATUS};
 
 // In addition to the stream: a proxy may hold back events indefinitely, while plain responses pass through any proxy.
 function check() {
