@@ -16,7 +16,7 @@
 #define HASH_SIZE 16 // of ids made from labels
 #define ROW_KEY_MAX 24
 #define KNOWN_SERVERS 16
-#define STATS_OWN_KEYS 6 // of the table stats, beside servers (rebuild.h)
+#define STATS_OWN_KEYS 7 // of the table stats, beside servers (rebuild.h)
 #define ROW_CHAINS 256
 
 // A row of a table, read or created by this transaction, changed in memory, written by stats_flush().

@@ -96,7 +96,7 @@ class Servers(harness.BlackBoxTest):
         self.daemon.accept(*first.jobs[0].timeline()[1:], first.completed())
         self.check_exported(run_spans(first) + run_spans(second))
         runs = self.get(f"/api/runs?q={number}")["runs"]
-        self.assertEqual([run["server"] for run in runs], ["github.com", GHE])
+        self.assertEqual({run["server"] for run in runs}, {"github.com", GHE})  # they ended in the same second
         for run in runs:
             self.assertIn(f"https://{run['server']}/", run["url"])
 

@@ -568,6 +568,7 @@ static void entries_expire_and_counts_are_kept(void **state)
     }
     assert_int_equal(engine_bench_count_entries(bench, STORE_TABLE_RECENT), 0);
     assert_int_equal(engine_bench_count_entries(bench, STORE_TABLE_RECENT_BY_TRACE), 0);
+    assert_int_equal(engine_bench_count_entries(bench, STORE_TABLE_ENDED_RUNS), 0);
     assert_int_equal(engine_bench_count_entries(bench, STORE_TABLE_LATENCY), 0);
     assert_int_equal(engine_bench_count_entries(bench, STORE_TABLE_POOLS),
                      1); // a job started there within seven days
