@@ -73,8 +73,9 @@ static enum error_code put_one_pool(struct api_object *object, struct slice name
     if (code != ERROR_NONE)
         return code;
     json_out_time(&object->json, "now", call->now);
-    api_put_pool(&object->json, row, call->now);
-    code = api_put_ceilings(object, &view, &row->ceiling_number);
+    code = api_put_pool(object, row);
+    if (code == ERROR_NONE)
+        code = api_put_ceilings(object, &view, &row->ceiling_number);
     put_users(&object->json, &users);
     api_put_unreadable(object);
     return code;

@@ -193,8 +193,48 @@ static void put_recent_of_pool(struct json_out *json, const struct pools_view_po
     json_out_time(json, "last_start_at", recent->last_start);
 }
 
-void api_put_pool(struct json_out *json, const struct pools_view_pool *row, timestamp_ns now)
+// [{"text": "One pool is in trouble: "}, {"pool": "gpu,linux"}, {"text": " is dead since "}, {"time": "..."}, ...]
+static void put_pool_words(struct json_out *json, const char *name, const struct pools_words *words)
 {
+    json_out_open_array(json, name);
+    for (size_t i = 0; i < words->count; i++) {
+        const struct pools_part *part = &words->parts[i];
+        json_out_open_object(json, NULL);
+        if (part->kind == POOLS_PART_TIME)
+            json_out_time(json, pools_part_names[part->kind], part->time);
+        else
+            json_out_text(json, pools_part_names[part->kind], part->text);
+        json_out_close_object(json);
+    }
+    json_out_close_array(json);
+}
+
+static void put_filled_by(struct json_out *json, const struct pools_view_pool *row)
+{
+    if (row->filler_of == 0) {
+        json_out_null(json, "filled_by");
+        return;
+    }
+    json_out_open_object(json, "filled_by");
+    json_out_text(json, "repository", row->filler.repository);
+    json_out_count(json, "queued", row->filler.running);
+    json_out_count(json, "of", row->filler_of);
+    json_out_close_object(json);
+}
+
+static enum error_code put_advice(struct api_object *object, const struct pools_view_pool *row)
+{
+    struct pools_words words;
+    if (!pools_advice_make(row, object->call->arena, &words))
+        return error_set(object->call->error, ERROR_MEMORY, "list pools: out of memory");
+    put_pool_words(&object->json, "advice", &words);
+    return ERROR_NONE;
+}
+
+enum error_code api_put_pool(struct api_object *object, const struct pools_view_pool *row)
+{
+    struct json_out *json = &object->json;
+    timestamp_ns now = object->call->now;
     const struct pool *pool = &row->pool;
     json_out_text(json, "pool", row->name);
     api_put_labels(json, "labels", pool->is_rule ? pool->asked : pool->labels);
@@ -209,6 +249,9 @@ void api_put_pool(struct json_out *json, const struct pools_view_pool *row, time
     json_out_time(json, "since", row->since);
     json_out_text(json, "ceiling", row->ceiling);
     json_out_count(json, "ended_unknown", row->ended_unknown);
+    json_out_bool(json, "in_trouble", pools_view_is_in_trouble(row, now));
+    put_filled_by(json, row);
+    return put_advice(object, row);
 }
 
 static void put_shares(struct json_out *json, const struct pools_view_shares *shares)
@@ -262,6 +305,7 @@ static enum error_code put_summary(struct api_object *object, const struct pools
     json_out_open_object(json, "summary");
     json_out_text(json, "kind", slice_from_string(pools_scope_names[summary.scope]));
     json_out_text(json, "text", summary.text);
+    put_pool_words(json, "parts", &summary.words);
     json_out_close_object(json);
     return ERROR_NONE;
 }
@@ -279,7 +323,7 @@ enum error_code api_render_pools(const struct api_call *call)
     json_out_open_array(&object.json, "pools");
     for (size_t i = 0; code == ERROR_NONE && i < view.count; i++) {
         json_out_open_object(&object.json, NULL);
-        api_put_pool(&object.json, &view.pools[i], call->now);
+        code = api_put_pool(&object, &view.pools[i]);
         json_out_close_object(&object.json);
     }
     json_out_close_array(&object.json);

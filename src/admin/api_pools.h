@@ -9,8 +9,9 @@
 #include "ghatrace/view/pools_view.h"
 #include "ghatrace/view/queue_view.h"
 
-// The members of a pool, inside an object.
-void api_put_pool(struct json_out *json, const struct pools_view_pool *row, timestamp_ns now);
+// The members of a pool, inside an object. ERROR_MEMORY.
+enum error_code api_put_pool(struct api_object *object,
+                             const struct pools_view_pool *row) MUST_CHECK;
 // "ceilings": all of the view, or with `only` the one at that place; POOLS_VIEW_NO_CEILING: none of them.
 enum error_code api_put_ceilings(struct api_object *object, const struct pools_view *view,
                                  const size_t *only) MUST_CHECK;

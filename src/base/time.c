@@ -382,59 +382,75 @@ static uint64_t round_to(uint64_t duration, int64_t unit)
     return (duration + (uint64_t)unit / 2) / (uint64_t)unit;
 }
 
-// A duration of `low_count` of the lower of two units, without those if they come to 0: 65 s gives 1m05s, 60 s 1m.
 struct unit_pair {
     unsigned low_per_high;
-    const char *format;
-    const char *format_high;
+    char high_unit, low_unit;
+    bool is_short;
 };
 
+// A duration of `low_count` of the lower of two units: 60 s gives "1m 0s".
 static void format_pair(uint64_t low_count, const struct unit_pair *pair, char *text, size_t size)
 {
-    uint64_t high = low_count / pair->low_per_high;
-    unsigned low = (unsigned)(low_count % pair->low_per_high);
+    uint64_t high = low_count / pair->low_per_high, low = low_count % pair->low_per_high;
 
-    if (low != 0)
-        (void)snprintf(text, size, pair->format, high, low);
+    if (low == 0 && pair->is_short)
+        (void)snprintf(text, size, "%" PRIu64 "%c", high, pair->high_unit);
     else
-        (void)snprintf(text, size, pair->format_high, high);
+        (void)snprintf(text, size, "%" PRIu64 "%c %" PRIu64 "%c", high, pair->high_unit, low,
+                       pair->low_unit);
 }
 
-// Each step rounds to its displayed precision and goes to the next unit if that rounds up to it: 59.96 s gives 1m,
-// never 60.0s.
-static void format_magnitude(uint64_t duration, char *text, size_t size)
+static void format_seconds(uint64_t duration, char *text, size_t size)
 {
-    static const struct unit_pair minutes_seconds = {60, "%" PRIu64 "m%02us", "%" PRIu64 "m"};
-    static const struct unit_pair hours_minutes = {60, "%" PRIu64 "h%02um", "%" PRIu64 "h"};
-    static const struct unit_pair days_hours = {24, "%" PRIu64 "d%uh", "%" PRIu64 "d"};
     uint64_t milliseconds = round_to(duration, NS_PER_MS);
     uint64_t tenths = round_to(duration, NS_PER_SECOND / 10);
-    uint64_t seconds = round_to(duration, NS_PER_SECOND);
-    uint64_t minutes = round_to(duration, NS_PER_MINUTE);
-    uint64_t hours = round_to(duration, NS_PER_HOUR);
 
     if (milliseconds == 0)
         (void)snprintf(text, size, "0s");
     else if (milliseconds < 1000)
         (void)snprintf(text, size, "%" PRIu64 "ms", milliseconds);
-    else if (tenths < 600 && tenths % 10 == 0)
-        (void)snprintf(text, size, "%" PRIu64 "s", tenths / 10);
-    else if (tenths < 600)
+    else if (tenths < 100 && tenths % 10 != 0)
         (void)snprintf(text, size, "%" PRIu64 ".%" PRIu64 "s", tenths / 10, tenths % 10);
+    else
+        (void)snprintf(text, size, "%" PRIu64 "s", round_to(duration, NS_PER_SECOND));
+}
+
+// Each step rounds to its displayed precision and goes to the next unit if that rounds up to it: 59.6 s gives "1m 0s",
+// never "60s". `is_short`: without a lower unit that comes to 0.
+static void format_magnitude(uint64_t duration, bool is_short, char *text, size_t size)
+{
+    const struct unit_pair minutes_seconds = {60, 'm', 's', is_short};
+    const struct unit_pair hours_minutes = {60, 'h', 'm', is_short};
+    const struct unit_pair days_hours = {24, 'd', 'h', is_short};
+    uint64_t seconds = round_to(duration, NS_PER_SECOND);
+    uint64_t minutes = round_to(duration, NS_PER_MINUTE);
+
+    if (seconds < 60)
+        format_seconds(duration, text, size);
     else if (seconds < 3600)
         format_pair(seconds, &minutes_seconds, text, size);
     else if (minutes < 24 * 60)
         format_pair(minutes, &hours_minutes, text, size);
     else
-        format_pair(hours, &days_hours, text, size);
+        format_pair(round_to(duration, NS_PER_HOUR), &days_hours, text, size);
 }
 
-char *duration_format_short(duration_ns duration, char text[TIMESTAMP_TEXT_SIZE])
+static char *format_signed(duration_ns duration, bool is_short, char text[TIMESTAMP_TEXT_SIZE])
 {
     uint64_t magnitude = duration < 0 ? 0 - (uint64_t)duration : (uint64_t)duration;
     size_t sign = magnitude >= (uint64_t)NS_PER_MS / 2 && duration < 0 ? 1 : 0;
 
     text[0] = '-';
-    format_magnitude(magnitude, text + sign, TIMESTAMP_TEXT_SIZE - sign);
+    format_magnitude(magnitude, is_short, text + sign, TIMESTAMP_TEXT_SIZE - sign);
     return text;
+}
+
+char *duration_format_short(duration_ns duration, char text[TIMESTAMP_TEXT_SIZE])
+{
+    return format_signed(duration, false, text);
+}
+
+char *duration_format_tick(duration_ns duration, char text[TIMESTAMP_TEXT_SIZE])
+{
+    return format_signed(duration, true, text);
 }

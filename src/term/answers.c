@@ -11,6 +11,17 @@
 
 // --- pools ----------------------------------------------------------------------------------------
 
+// Older versions do not send it.
+static void read_filler(struct values *values, json_value from, struct pools_view_pool *pool)
+{
+    json_value filler = json_get(values->document, from, SLICE("filled_by"));
+    if (filler == JSON_NONE || json_type_of(values->document, filler) != JSON_OBJECT)
+        return;
+    pool->filler.repository = values_text(values, filler, "repository");
+    pool->filler.running = values_count(values, filler, "queued", NULL);
+    pool->filler_of = values_count(values, filler, "of", NULL);
+}
+
 static void read_pool_values(struct values *values, json_value from, struct pools_view_pool *pool)
 {
     bool is_known;
@@ -30,6 +41,7 @@ static void read_pool_values(struct values *values, json_value from, struct pool
         (enum pool_state)values_choice(values, from, "state", pool_state_names, POOL_STATES);
     pool->since = values_time(values, from, "since");
     pool->ceiling = values_text(values, from, "ceiling");
+    read_filler(values, from, pool);
 }
 
 static void read_shares(struct values *values, json_value from, struct pools_view_shares *shares)

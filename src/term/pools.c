@@ -31,18 +31,6 @@ static const struct table_column columns[COLUMN_COUNT] = {
     [COLUMN_CEILING] = {"CEILING", false, 5, STYLE_PLAIN},
 };
 
-// What a state asks for, by enum pool_state; NULL: nothing.
-static const char *const advice[POOL_STATES] = {
-    [POOL_DEAD] = "dead: jobs wait, none runs, and none has started for long: see whether its "
-                  "runners are online",
-    [POOL_BUSY] = "busy: as many jobs run as ever did in a week: it needs more runners; how many, "
-                  "`ghatrace whatif --pool NAME` says",
-    [POOL_CEILING] = "ceiling: a limit that several pools share is reached: more runners would not "
-                     "help; raise the limit, or run less",
-    [POOL_WAITING] = "waiting: jobs wait though fewer run than once did in the week: see whether "
-                     "runners are offline, or paused",
-};
-
 enum style pools_state_style(enum pool_state state)
 {
     switch (state) {
@@ -233,22 +221,52 @@ bool pools_paint_summary(struct pools_page *page, const struct pools_summary *su
                              text);
 }
 
-bool pools_paint_advice(struct pools_page *page, enum pool_state state)
+// "busy: it needs more runners ..."; where a repository fills the pool: "busy (gpu,linux): acme/shop has ...".
+bool pools_paint_advice(struct pools_page *page, const struct pools_view_pool *pool)
 {
-    return advice[state] == NULL ||
-           pools_paint_words(page, STYLE_GREY, slice_from_string(advice[state]));
+    bool is_filled = pool->filler_of > 0;
+    struct pools_words words;
+    struct slice text, name, whole;
+    if (!pools_advice_make(pool, page->scratch, &words))
+        return false;
+    if (words.count == 0)
+        return true;
+    return pools_words_join(&words, page->scratch, &text) && clean_cell(page, text, &text) &&
+           clean_cell(page, is_filled ? pool->name : SLICE_EMPTY, &name) &&
+           arena_format(
+               page->scratch, &whole, "%s%s%.*s%s: %.*s%s", pool_state_names[pool->state],
+               is_filled ? " (" : "", SLICE_ARGS(name), is_filled ? ")" : "", SLICE_ARGS(text),
+               pool->state == POOL_BUSY ? " How many runners, `ghatrace whatif --pool NAME` says."
+                                        : "") &&
+           pools_paint_words(page, STYLE_GREY, whole);
 }
 
-static bool paint_advice(struct pools_page *page, const struct totals *totals)
+// Of this state the first that a repository fills; else the first. NULL: there is none.
+static const struct pools_view_pool *choose_pool_of_state(const struct pools_view *view,
+                                                          enum pool_state state)
+{
+    const struct pools_view_pool *chosen = NULL;
+    for (size_t i = 0; i < view->count; i++) {
+        const struct pools_view_pool *pool = &view->pools[i];
+        if (pool->state == state &&
+            (chosen == NULL || (chosen->filler_of == 0 && pool->filler_of > 0)))
+            chosen = pool;
+    }
+    return chosen;
+}
+
+// Once for each state.
+static bool paint_advice(struct pools_page *page, const struct pools_view *view)
 {
     bool is_first = true;
-    for (size_t i = POOL_STATES; i-- > 0;) {
-        if (totals->states[i] == 0 || advice[i] == NULL)
+    for (size_t state = POOL_STATES; state-- > 0;) {
+        const struct pools_view_pool *pool = choose_pool_of_state(view, (enum pool_state)state);
+        if (pool == NULL || state == POOL_OK)
             continue;
         if (is_first)
             painter_newline(&page->painter);
         is_first = false;
-        if (!pools_paint_advice(page, (enum pool_state)i))
+        if (!pools_paint_advice(page, pool))
             return false;
     }
     return true;
@@ -274,7 +292,7 @@ static bool paint_page(struct pools_page *page, const struct pools_shown *shown)
                                  SLICE("No pool is known: one shows up here with its first job."));
     return pools_paint_summary(page, &shown->summary) && paint_pool_totals(page, &totals) &&
            pools_paint_ceilings(page, shown->view, shown->shares) &&
-           paint_all_rows(page, shown->view) && paint_advice(page, &totals);
+           paint_all_rows(page, shown->view) && paint_advice(page, shown->view);
 }
 
 enum error_code pools_render(const struct pools_shown *shown, const struct pools_options *options,

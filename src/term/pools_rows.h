@@ -24,8 +24,8 @@ enum style pools_state_style(enum pool_state state);
 bool pools_paint_words(struct pools_page *page, enum style style, struct slice clean);
 // The sentence.
 bool pools_paint_summary(struct pools_page *page, const struct pools_summary *summary);
-// What a state asks for; nothing of those that ask for nothing.
-bool pools_paint_advice(struct pools_page *page, enum pool_state state);
+// What to do about a pool; nothing if it keeps up.
+bool pools_paint_advice(struct pools_page *page, const struct pools_view_pool *pool);
 // A line for each ceiling that is reached. `shares`: one for each ceiling.
 bool pools_paint_ceilings(struct pools_page *page, const struct pools_view *view,
                           const struct pools_view_shares *shares);

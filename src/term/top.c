@@ -355,16 +355,19 @@ static size_t lines_left(const struct screen *screen)
     return screen->height == 0 ? SIZE_MAX : lines < screen->height ? screen->height - lines : 0;
 }
 
-// What the worst pool in trouble asks for. Where one repository fills the queue, its pool is not the cause.
+// What to do about the worst pool in trouble; where one repository fills the queue, about the worst that it fills.
 static bool paint_worst_advice(struct screen *screen)
 {
     const struct pools_view *view = &screen->top->pools;
-    if (screen->top->summary.scope == POOLS_SCOPE_REPOSITORY)
-        return true;
-    for (size_t i = 0; i < view->count; i++)
-        if (pools_view_is_in_trouble(&view->pools[i], screen->page.now))
-            return pools_paint_advice(&screen->page, view->pools[i].state);
-    return true;
+    const struct pools_view_pool *chosen = NULL;
+    bool is_flood = screen->top->summary.scope == POOLS_SCOPE_REPOSITORY;
+    for (size_t i = 0; i < view->count; i++) {
+        const struct pools_view_pool *pool = &view->pools[i];
+        if (pools_view_is_in_trouble(pool, screen->page.now) &&
+            (chosen == NULL || (is_flood && chosen->filler_of == 0 && pool->filler_of > 0)))
+            chosen = pool;
+    }
+    return chosen == NULL || pools_paint_advice(&screen->page, chosen);
 }
 
 #define LOW_SCREEN 16 // lines; with fewer, pools are more important than what explains them

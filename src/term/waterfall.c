@@ -465,7 +465,7 @@ static void paint_labels(struct waterfall_picture *picture)
     char text[TIMESTAMP_TEXT_SIZE];
 
     for (duration_ns at = 0; at <= length; at += picture->tick) {
-        struct slice label = slice_from_string(duration_format_short(at, text));
+        struct slice label = slice_from_string(duration_format_tick(at, text));
         size_t column = layout->bar_column + cell_of_offset(picture, at);
         if (column + text_width(label) > end)
             break;

@@ -29,9 +29,9 @@ static enum error_code load_all(const struct view_reader *reader,
                                 struct pools_view *view)
 {
     enum error_code code = pools_view_load(reader, settings, now, view);
-    return code == ERROR_NONE && pools_summary_needs_oldest(view, now)
-               ? pools_view_count_oldest(reader, view)
-               : code;
+    if (code == ERROR_NONE && pools_summary_needs_oldest(view, now))
+        code = pools_view_count_oldest(reader, view);
+    return code == ERROR_NONE ? pools_view_find_fillers(reader, view) : code;
 }
 
 enum error_code pools_cache_read(struct pools_cache *cache, const struct view_reader *reader,

@@ -1,8 +1,8 @@
 // Says in one sentence what is wrong with the pools.
 #include "ghatrace/view/pools_summary.h"
 
+#include <assert.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 const char *const pools_scope_names[POOLS_SCOPES] = {
@@ -12,6 +12,14 @@ const char *const pools_scope_names[POOLS_SCOPES] = {
     [POOLS_SCOPE_POOL] = "pool",
     [POOLS_SCOPE_EVERYTHING] = "everything",
     [POOLS_SCOPE_POOLS] = "pools",
+};
+
+const char *const pools_part_names[POOLS_PART_KINDS] = {
+    [POOLS_PART_TEXT] = "text",
+    [POOLS_PART_POOL] = "pool",
+    [POOLS_PART_REPOSITORY] = "repository",
+    [POOLS_PART_CEILING] = "ceiling",
+    [POOLS_PART_TIME] = "time",
 };
 
 bool pools_view_is_in_trouble(const struct pools_view_pool *pool, timestamp_ns now)
@@ -88,112 +96,199 @@ bool pools_summary_needs_oldest(const struct pools_view *view, timestamp_ns now)
     return found.count > 0 && found.states[POOL_DEAD] == 0;
 }
 
-// --- the sentence ---------------------------------------------------------------------------------
+// --- parts of a sentence --------------------------------------------------------------------------
 
-#define SINCE_SIZE 32
+struct writer {
+    struct arena *arena;
+    struct pools_words *words;
+    timestamp_ns now;
+    bool is_out_of_memory;
+};
 
-// " since 14:02 UTC"; on another day " since 11-29 14:02 UTC"; empty if it is not known.
-static const char *format_words_since(const char *before, timestamp_ns since, timestamp_ns now,
-                                      char text[SINCE_SIZE])
+static void put_part(struct writer *writer, enum pools_part_kind kind, struct slice text,
+                     timestamp_ns time)
 {
-    char time[TIMESTAMP_TEXT_SIZE], today[TIMESTAMP_TEXT_SIZE];
+    struct pools_words *words = writer->words;
+    assert(words->count < POOLS_PARTS_MAX);
+    words->parts[words->count++] = (struct pools_part){kind, text, time};
+}
+
+static void put_name(struct writer *writer, enum pools_part_kind kind, struct slice name)
+{
+    put_part(writer, kind, name.len > 0 ? name : SLICE("?"), TIMESTAMP_UNKNOWN);
+}
+
+#define put_text(writer, ...)                                                                      \
+    do {                                                                                           \
+        struct slice formatted = SLICE_EMPTY;                                                      \
+        if (!arena_format((writer)->arena, &formatted, __VA_ARGS__))                               \
+            (writer)->is_out_of_memory = true;                                                     \
+        put_part(writer, POOLS_PART_TEXT, formatted, TIMESTAMP_UNKNOWN);                           \
+    } while (0)
+
+// "14:02 UTC"; on another day "11-29 14:02 UTC".
+static void put_time(struct writer *writer, timestamp_ns time)
+{
+    char shown[TIMESTAMP_TEXT_SIZE], today[TIMESTAMP_TEXT_SIZE];
     size_t day = strlen("2026-11-30"), clock = strlen("2026-11-30T");
-    text[0] = '\0';
+    struct slice text = SLICE_EMPTY;
+    timestamp_format_rfc3339(time, false, shown);
+    timestamp_format_rfc3339(writer->now, false, today);
+    bool is_today = strncmp(shown, today, day) == 0;
+    if (!arena_format(writer->arena, &text, "%.*s%s%.5s UTC", is_today ? 0 : 5,
+                      shown + strlen("2026-"), is_today ? "" : " ", shown + clock))
+        writer->is_out_of_memory = true;
+    put_part(writer, POOLS_PART_TIME, text, time);
+}
+
+// "; the first since 14:02 UTC"; nothing if it is not known.
+static void put_since(struct writer *writer, const char *before, timestamp_ns since)
+{
     if (since == TIMESTAMP_UNKNOWN)
-        return text;
-    timestamp_format_rfc3339(since, false, time);
-    timestamp_format_rfc3339(now, false, today);
-    bool is_today = strncmp(time, today, day) == 0;
-    (void)snprintf(text, SINCE_SIZE, "%s since %.*s%s%.5s UTC", before, is_today ? 0 : 5,
-                   time + strlen("2026-"), is_today ? "" : " ", time + clock);
-    return text;
+        return;
+    put_text(writer, "%s", before);
+    put_time(writer, since);
 }
 
-static const char *state_words(enum pool_state state)
+bool pools_words_join(const struct pools_words *words, struct arena *arena, struct slice *text)
 {
-    return state == POOL_CEILING ? "at the ceiling" : pool_state_names[state];
-}
-
-// "1 dead, 3 at the ceiling": the worst first.
-static bool list_states(const struct troubled *found, struct arena *arena, struct slice *text)
-{
-    static const enum pool_state order[] = {POOL_DEAD, POOL_BUSY, POOL_CEILING, POOL_WAITING};
     *text = SLICE_EMPTY;
-    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++)
-        if (found->states[order[i]] > 0 &&
-            !arena_format(arena, text, "%.*s%s%zu %s", SLICE_ARGS(*text), text->len > 0 ? ", " : "",
-                          found->states[order[i]], state_words(order[i])))
+    for (size_t i = 0; i < words->count; i++)
+        if (!arena_format(arena, text, "%.*s%.*s", SLICE_ARGS(*text),
+                          SLICE_ARGS(words->parts[i].text)))
             return false;
     return true;
 }
 
-// "One pool is in trouble: gpu,linux is dead since 14:02 UTC."
-static bool describe_pool(const struct pools_view_pool *pool, timestamp_ns now, struct arena *arena,
-                          struct slice *text)
+// --- the sentence ---------------------------------------------------------------------------------
+
+// "1 dead, 3 held back by a ceiling": the worst first.
+static struct slice list_states(struct writer *writer, const struct troubled *found)
 {
-    char since[SINCE_SIZE];
-    return arena_format(arena, text, "One pool is in trouble: %.*s is %s%s%.*s%s.",
-                        SLICE_ARGS(pool->name), state_words(pool->state),
-                        pool->ceiling.len > 0 ? " " : "", SLICE_ARGS(pool->ceiling),
-                        format_words_since("", pool->since, now, since));
+    static const enum pool_state order[] = {POOL_DEAD, POOL_BUSY, POOL_CEILING, POOL_WAITING};
+    struct slice text = SLICE_EMPTY;
+    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++)
+        if (found->states[order[i]] > 0 &&
+            !arena_format(writer->arena, &text, "%.*s%s%zu %s", SLICE_ARGS(text),
+                          text.len > 0 ? ", " : "", found->states[order[i]],
+                          order[i] == POOL_CEILING ? "held back by a ceiling"
+                                                   : pool_state_names[order[i]]))
+            writer->is_out_of_memory = true;
+    return text;
+}
+
+// "One pool is in trouble: gpu,linux is dead since 14:02 UTC."
+static void describe_pool(struct writer *writer, const struct pools_view_pool *pool)
+{
+    put_text(writer, "One pool is in trouble: ");
+    put_name(writer, POOLS_PART_POOL, pool->name);
+    if (pool->state == POOL_CEILING) {
+        put_text(writer, " is held back by %s",
+                 pool->ceiling.len > 0 ? "the ceiling " : "a ceiling");
+        if (pool->ceiling.len > 0)
+            put_name(writer, POOLS_PART_CEILING, pool->ceiling);
+    } else {
+        put_text(writer, " is %s", pool_state_names[pool->state]);
+    }
+    put_since(writer, " since ", pool->since);
+    put_text(writer, ".");
 }
 
 // "One repository fills the queue: acme/shop has 90 of 100 queued jobs."
-static bool describe_repository(const struct pools_view_oldest *oldest, struct arena *arena,
-                                struct slice *text)
+static void describe_repository(struct writer *writer, const struct pools_view_oldest *oldest)
 {
-    struct slice name = oldest->most.repository.len > 0 ? oldest->most.repository : SLICE("?");
-    return arena_format(arena, text,
-                        "One repository fills the queue: %.*s has %" PRIu64 " of %s%" PRIu64
-                        " %squeued jobs.",
-                        SLICE_ARGS(name), oldest->most.running, oldest->has_more ? "the " : "",
-                        oldest->jobs, oldest->has_more ? "oldest " : "");
+    put_text(writer, "One repository fills the queue: ");
+    put_name(writer, POOLS_PART_REPOSITORY, oldest->most.repository);
+    put_text(writer, " has %" PRIu64 " of %s%" PRIu64 " %squeued jobs.", oldest->most.running,
+             oldest->has_more ? "the " : "", oldest->jobs, oldest->has_more ? "oldest " : "");
 }
 
-static bool describe_ceilings(const struct troubled *found, struct arena *arena, struct slice *text)
+static void describe_ceilings(struct writer *writer, const struct troubled *found)
 {
-    bool is_one = found->reached == 1;
-    return arena_format(arena, text, "%s back %zu pool%s; no other pool is in trouble.",
-                        is_one ? "A ceiling holds" : "Ceilings hold", found->count,
-                        found->count == 1 ? "" : "s");
+    put_text(writer, "%s back %zu pool%s; no other pool is in trouble.",
+             found->reached == 1 ? "A ceiling holds" : "Ceilings hold", found->count,
+             found->count == 1 ? "" : "s");
 }
 
-static bool describe_many(const struct troubled *found, enum pools_scope scope, timestamp_ns now,
-                          struct arena *arena, struct slice *text)
+static void describe_many(struct writer *writer, const struct troubled *found,
+                          enum pools_scope scope)
 {
-    char since[SINCE_SIZE];
-    struct slice states;
-    if (!list_states(found, arena, &states))
-        return false;
-    format_words_since("; the first", found->since, now, since);
+    struct slice states = list_states(writer, found);
     if (scope == POOLS_SCOPE_EVERYTHING)
-        return arena_format(arena, text,
-                            "Everything waits: all %zu pools with jobs are in trouble: %.*s%s.",
-                            found->active, SLICE_ARGS(states), since);
-    return arena_format(arena, text, "%zu of %zu pools with jobs are in trouble: %.*s%s.",
-                        found->count, found->active, SLICE_ARGS(states), since);
+        put_text(writer, "Everything waits: all %zu pools with jobs are in trouble: %.*s",
+                 found->active, SLICE_ARGS(states));
+    else
+        put_text(writer, "%zu of %zu pools with jobs are in trouble: %.*s", found->count,
+                 found->active, SLICE_ARGS(states));
+    put_since(writer, "; the first since ", found->since);
+    put_text(writer, ".");
 }
 
 bool pools_summary_make(const struct pools_view *view, timestamp_ns now, struct arena *arena,
                         struct pools_summary *summary)
 {
-    const struct pools_view_oldest *oldest = &view->oldest;
     struct troubled found = find_trouble(view, now);
-    *summary = (struct pools_summary){.scope = choose_scope(&found, oldest)};
+    struct writer writer = {.arena = arena, .words = &summary->words, .now = now};
+    *summary = (struct pools_summary){.scope = choose_scope(&found, &view->oldest)};
     switch (summary->scope) {
     case POOLS_SCOPE_NONE:
-        summary->text = SLICE("No pool is in trouble.");
-        return true;
+        put_text(&writer, "No pool is in trouble.");
+        break;
     case POOLS_SCOPE_REPOSITORY:
-        return describe_repository(oldest, arena, &summary->text);
+        describe_repository(&writer, &view->oldest);
+        break;
     case POOLS_SCOPE_CEILING:
-        return describe_ceilings(&found, arena, &summary->text);
+        describe_ceilings(&writer, &found);
+        break;
     case POOLS_SCOPE_POOL:
-        return describe_pool(found.worst, now, arena, &summary->text);
+        describe_pool(&writer, found.worst);
+        break;
     case POOLS_SCOPE_EVERYTHING:
     case POOLS_SCOPE_POOLS:
     case POOLS_SCOPES:
+        describe_many(&writer, &found, summary->scope);
         break;
     }
-    return describe_many(&found, summary->scope, now, arena, &summary->text);
+    return !writer.is_out_of_memory && pools_words_join(&summary->words, arena, &summary->text);
+}
+
+// --- what to do -----------------------------------------------------------------------------------
+
+static const char *const advice[POOL_STATES] = {
+    [POOL_DEAD] =
+        "Jobs wait, none runs, and none has started for long: see whether its runners are online, "
+        "whether the listener and the controller of ARC run, and whether the runners still have "
+        "these labels.",
+    [POOL_BUSY] = "As many jobs run as ever did in a week: it needs more runners, or fewer jobs at "
+                  "once (concurrency groups, max-parallel).",
+    [POOL_CEILING] =
+        "A limit that several pools share is reached: more runners would not help. Raise the limit "
+        "at GitHub (another plan, a higher concurrency), run fewer jobs at once (concurrency "
+        "groups, max-parallel), or move jobs to runners of another kind.",
+    [POOL_WAITING] = "Jobs wait though fewer run than once did in the week: see whether runners "
+                     "are offline, or paused.",
+};
+
+// "acme/shop has 34 of the 40 jobs that have waited longest: cancel runs ..."
+static void put_filler_words(struct writer *writer, const struct pools_view_pool *pool)
+{
+    put_name(writer, POOLS_PART_REPOSITORY, pool->filler.repository);
+    put_text(writer,
+             " has %" PRIu64 " of the %" PRIu64 " jobs that have waited longest here: cancel runs "
+             "that are not needed, or let fewer of its jobs run at once (concurrency groups, "
+             "max-parallel). ",
+             pool->filler.running, pool->filler_of);
+}
+
+bool pools_advice_make(const struct pools_view_pool *pool, struct arena *arena,
+                       struct pools_words *words)
+{
+    struct writer writer = {.arena = arena, .words = words};
+    *words = (struct pools_words){.count = 0};
+    if (advice[pool->state] == NULL)
+        return true;
+    if (pool->filler_of > 0 && pool->state != POOL_DEAD)
+        put_filler_words(&writer, pool);
+    put_part(&writer, POOLS_PART_TEXT, slice_from_string(advice[pool->state]), TIMESTAMP_UNKNOWN);
+    return !writer.is_out_of_memory;
 }

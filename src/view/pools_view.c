@@ -523,3 +523,53 @@ enum error_code pools_view_count_oldest(const struct view_reader *reader, struct
         oldest->most = sharing.all[0];
     return code;
 }
+
+// --- the repository that fills a pool -------------------------------------------------------------
+
+static bool may_be_filled(const struct pools_view_pool *pool)
+{
+    return (pool->state == POOL_BUSY || pool->state == POOL_CEILING ||
+            pool->state == POOL_WAITING) &&
+           pool->pool.counts[OPEN_JOB_QUEUED] >= POOLS_VIEW_FILLED_LEAST;
+}
+
+static enum error_code find_filler(struct sharing *sharing, struct pools_view_pool *pool)
+{
+    struct pool_job place = {0};
+    uint64_t jobs = 0;
+    enum error_code code = ERROR_NONE;
+    sharing->count = 0;
+    while (code == ERROR_NONE && jobs < POOLS_VIEW_FILLED_JOBS) {
+        code = seek_queued(sharing->reader, &pool->pool, &place);
+        if (code != ERROR_NONE || place.since == INT64_MAX)
+            break;
+        jobs++;
+        code = add_share_of(sharing, &place);
+        pool_job_increment(&place);
+    }
+    qsort(sharing->all, sharing->count, sizeof *sharing->all, compare_shares);
+    if (code == ERROR_NONE && jobs >= POOLS_VIEW_FILLED_LEAST && sharing->count > 0 &&
+        sharing->all[0].running * 3 >= jobs * 2) {
+        pool->filler = sharing->all[0];
+        pool->filler_of = jobs;
+    }
+    return code;
+}
+
+enum error_code pools_view_find_fillers(const struct view_reader *reader, struct pools_view *view)
+{
+    struct sharing sharing = {.reader = reader, .room = POOLS_VIEW_FILLED_JOBS};
+    enum error_code code = ERROR_NONE;
+    sharing.all = arena_allocate_array(reader->arena, sharing.room, sizeof *sharing.all);
+    if (sharing.all == NULL)
+        return refuse_memory(reader);
+    arena_init(&sharing.scratch, SCRATCH_BLOCK);
+    for (size_t i = 0, looked_at = 0;
+         code == ERROR_NONE && i < view->count && looked_at < POOLS_VIEW_FILLED_POOLS; i++)
+        if (may_be_filled(&view->pools[i])) {
+            code = find_filler(&sharing, &view->pools[i]);
+            looked_at++;
+        }
+    arena_release(&sharing.scratch);
+    return code;
+}

@@ -194,12 +194,12 @@ class CommitsInTheTerminal(harness.BlackBoxTest):
         shown = self.trace(daemon, SHA[:12])
         self.assertEqual((shown.returncode, shown.stderr), (0, ""))
         lines = shown.stdout.splitlines()
-        self.assertEqual(lines[0], "acme/rocket_engine · commit 4f2c1a9b7e · success · 13m22s from the first start to the last end")
+        self.assertEqual(lines[0], "acme/rocket_engine · commit 4f2c1a9b7e · success · 13m 22s from the first start to the last end")
         rows = [line[:10].rstrip() for line in lines if line.lstrip().startswith("✓")]
         self.assertEqual(rows, ["✓ CI", "  ✓ build", "  ✓ docs", "  ✓ test", "✓ Lint", "  ✓ lint", "✓ Deploy", "  ✓ deploy"])
         self.assertEqual(lines[-2:], [
-            "CI / build 1m58s → test 2m58s → Deploy / deploy 8m10s",
-            "waited for: approval 6m40s, the queue 1m30s, start-up 9s, execution 4m47s, between jobs 16s"])
+            "CI / build 1m 58s → test 2m 58s → Deploy / deploy 8m 10s",
+            "waited for: approval 6m 40s, the queue 1m 30s, start-up 9s, execution 4m 47s, between jobs 16s"])
         self.assertLessEqual(max(map(len, self.trace(daemon, SHA, columns="60").stdout.splitlines())), 60)
         page = f"https://github.com/acme/rocket_engine/commit/{SHA}#diff"
         self.assertEqual(self.trace(daemon, page).stdout.splitlines()[0], lines[0])

@@ -80,7 +80,7 @@ class Sent(NotifyTest):
         self.assertEqual((began["state"], began["queued"], began["running"], began["ended_at"], began["limit"]),
                          ("dead", 3, 0, None, None))
         self.assertAlmostEqual(began["oldest_wait_seconds"], 1200, delta=120)
-        self.assertRegex(began["text"], r"^a100,gpu: no job runs or starts since \S+Z\. 3 queued, the oldest for \S+, 0 running\.$")
+        self.assertRegex(began["text"], r"^a100,gpu: no job runs or starts since \S+Z\. 3 queued, the oldest for \d+\w \d+\w, 0 running\.$")
         request = receiver.requests[0]
         self.assertEqual((request.path, request.headers["authorization"]), (PATH, f"Bearer {TOKEN}"))
         self.assertEqual(json.loads(request.body)["source"], "ghatrace")

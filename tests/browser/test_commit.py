@@ -131,7 +131,7 @@ class ACommit(test_page.PageTest):
         self.assertEqual(browser.run("return location.hash"), f"#/commits/{SHA}")
         unknown = self.open_commit(daemon, "abcdef0")
         unknown.may_complain = True
-        unknown.wait_for_text("no run of it is in the store")
+        unknown.wait_for_text("There is no run of commit abcdef0 here")
 
     def test_of_a_large_run_those_jobs_are_shown_that_matter(self):
         push = int(time.time()) - 1200

@@ -24,7 +24,7 @@ class FirstSentence(test_page.PageTest):
 
     def test_the_ceiling_is_named_and_that_runners_do_not_help(self):
         words, all_words = self.first_sentence("ceiling")
-        self.assertRegex(words, r"hosted is at the ceiling since \d\d:\d\d")
+        self.assertRegex(words, r"The ceiling hosted has been reached since \d\d:\d\d")
         self.assertNotIn("One repository", words)
         self.assertIn("more runners would not help", all_words)
 

@@ -219,7 +219,7 @@ class Failures(OneBrowser):
         self.assertEqual(self.first_line(lost), "✗ integration, runner lost; 3 more jobs failed · job on GitHub")
         self.assertRegex(self.first_line(cancelled), r"^⊘ cancelled after \d.*: 1 job cancelled$")
         self.assertRegex(self.first_line(none), r"^✗ The run failed, but none of its jobs is known · on GitHub$")
-        self.assertEqual(self.first_line(late), "✗ slow, timed out after 6m 00s · job on GitHub")
+        self.assertEqual(self.first_line(late), "✗ slow, timed out after 6m 0s · job on GitHub")
 
 
     def test_a_job_of_a_thousand_steps_shows_some_and_what_failed(self):

@@ -148,7 +148,7 @@ class Failures(RunsTest):
             self.assertIn("1 job lost its runner", text[3])  # of one workflow only
             self.assertRegex(text[0], r"Fails on all 3 branches since \d\d:\d\d: all 3 runs; last success \d\d:\d\d\.")
             lint, = (part for part in text if "ruff" in part)
-            self.assertRegex(lint, r"Fails on wip since \d\d:\d\d: 1 run; no success in this time; 1 other branch passes: probably that change")
+            self.assertRegex(lint, r"Fails on wip since \d\d:\d\d: 1 run; no success in this time; 1 other branch passes\.")
             self.expect_readable(browser, width)
         browser.click(".failure-group.everywhere .recent a")
         browser.wait("return location.hash.startsWith(arguments[0])", f"#/runs/{bad[2].run_id}/1")

@@ -65,7 +65,10 @@ bool timestamp_parse_http_date(struct slice text, timestamp_ns *time);
 bool duration_parse(struct slice text, duration_ns *duration);
 // The shortest exact form that duration_parse() reads: "10m". Returns `text`.
 char *duration_format(duration_ns duration, char text[TIMESTAMP_TEXT_SIZE]);
-// Human-readable and rounded, at most two units: "850ms", "2.4s", "1m12s", "3h05m", "6d2h". Returns `text`.
+// Human-readable and rounded, as GitHub has durations, at most two units: "850ms", "2.4s", "45s", "1m 5s", "6m 0s", "2h 5m",
+// "3d 4h". duration() in admin/page/dom.js gives the same texts. Returns `text`.
 char *duration_format_short(duration_ns duration, char text[TIMESTAMP_TEXT_SIZE]);
+// For the marks of an axis: the same without a second unit of 0, "6m". Returns `text`.
+char *duration_format_tick(duration_ns duration, char text[TIMESTAMP_TEXT_SIZE]);
 
 #endif

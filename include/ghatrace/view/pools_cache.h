@@ -24,8 +24,8 @@ duration_ns pools_cache_kept(duration_ns took);
 
 void pools_cache_init(struct pools_cache *cache);
 void pools_cache_release(struct pools_cache *cache);
-// As pools_view_load(), with what the summary depends on; `*view` may be up to POOLS_CACHE_KEPT_MAX old, and is valid until the next call. `cache` NULL:
-// it is read now, into the reader's arena.
+// As pools_view_load(), with what the summary and the advice depend on; `*view` may be up to POOLS_CACHE_KEPT_MAX old, and
+// is valid until the next call. `cache` NULL: it is read now, into the reader's arena.
 enum error_code pools_cache_read(struct pools_cache *cache, const struct view_reader *reader,
                                  const struct pools_view_settings *settings, timestamp_ns now,
                                  struct pools_view *view) MUST_CHECK;

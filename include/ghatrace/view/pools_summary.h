@@ -29,9 +29,35 @@ enum pools_scope {
 // As the API names them: "none", "repository", ...
 extern const char *const pools_scope_names[POOLS_SCOPES];
 
+// Text with names as GitHub sent them and with times: whoever shows it makes links of names, and chooses the zone.
+enum pools_part_kind {
+    POOLS_PART_TEXT,
+    POOLS_PART_POOL, // names
+    POOLS_PART_REPOSITORY,
+    POOLS_PART_CEILING,
+    POOLS_PART_TIME,
+    POOLS_PART_KINDS
+};
+// As the API names them: "text", "pool", "repository", "ceiling", "time".
+extern const char *const pools_part_names[POOLS_PART_KINDS];
+
+struct pools_part {
+    enum pools_part_kind kind;
+    struct slice
+        text; // of POOLS_PART_TIME: as it is in UTC, "14:02 UTC", on another day "11-29 14:02 UTC"
+    timestamp_ns time; // of POOLS_PART_TIME only
+};
+
+#define POOLS_PARTS_MAX 8
+struct pools_words {
+    struct pools_part parts[POOLS_PARTS_MAX];
+    size_t count;
+};
+
 struct pools_summary {
     enum pools_scope scope;
-    struct slice text; // a sentence, with names as GitHub sent them; times are in UTC
+    struct slice text;        // the sentence
+    struct pools_words words; // the same in parts; not known of a summary that another daemon made
 };
 
 // Whether the summary depends on `view->oldest`.
@@ -39,5 +65,13 @@ bool pools_summary_needs_oldest(const struct pools_view *view, timestamp_ns now)
 // The text is in the arena. False if out of memory.
 bool pools_summary_make(const struct pools_view *view, timestamp_ns now, struct arena *arena,
                         struct pools_summary *summary) MUST_CHECK;
+
+// What to do about a pool: what its state asks for, and which repository fills it. No parts for POOL_OK. False if out of
+// memory.
+bool pools_advice_make(const struct pools_view_pool *pool, struct arena *arena,
+                       struct pools_words *words) MUST_CHECK;
+// The parts, one after the other. False if out of memory.
+bool pools_words_join(const struct pools_words *words, struct arena *arena,
+                      struct slice *text) MUST_CHECK;
 
 #endif

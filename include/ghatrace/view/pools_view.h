@@ -28,6 +28,10 @@
 #define POOLS_VIEW_RUNNING_MAX 2000
 #define POOLS_VIEW_REPOSITORIES 10 // of one ceiling
 #define POOLS_VIEW_OLDEST 100      // queued jobs looked at for their repositories, of all pools
+// Queued jobs looked at for the repository that fills a pool: the oldest of each of so many pools, the worst first.
+#define POOLS_VIEW_FILLED_JOBS 30
+#define POOLS_VIEW_FILLED_POOLS 20
+#define POOLS_VIEW_FILLED_LEAST 10 // with fewer none fills it
 #define POOLS_VIEW_INFERRED_MAX 16
 #define POOLS_VIEW_NO_CEILING SIZE_MAX
 
@@ -43,6 +47,11 @@ enum pool_state {
 // As the API names them: "ok", "waiting", "ceiling", "busy", "dead".
 extern const char *const pool_state_names[POOL_STATES];
 
+struct pools_view_share {
+    struct slice repository;
+    uint64_t running;
+};
+
 struct pools_view_pool {
     struct pool pool;
     struct slice name; // pool_name()
@@ -55,6 +64,10 @@ struct pools_view_pool {
     timestamp_ns since; // when the state began (pool_state.h); TIMESTAMP_UNKNOWN: POOL_OK
     // the name of the ceiling that holds the pool back: of POOL_CEILING; else empty
     struct slice ceiling;
+    // The repository that has two thirds of the oldest `filler_of` queued jobs (queued instead of running), by
+    // pools_cache_read(). 0: none has, or it was not looked for.
+    struct pools_view_share filler;
+    uint64_t filler_of;
     // the place of the ceiling that it belongs to; POOLS_VIEW_NO_CEILING: none
     size_t ceiling_number;
 };
@@ -68,11 +81,6 @@ struct pools_view_ceiling {
     const struct slice *pools; // their names
     size_t pool_count;
     bool is_inferred;
-};
-
-struct pools_view_share {
-    struct slice repository;
-    uint64_t running;
 };
 
 // Of the queued jobs that have waited longest, in all pools: the repository with most of them.
@@ -132,6 +140,10 @@ enum error_code pools_view_count_shares(const struct view_reader *reader,
 
 // Sets `view->oldest`. ERROR_MEMORY, or an error of the store.
 enum error_code pools_view_count_oldest(const struct view_reader *reader,
+                                        struct pools_view *view) MUST_CHECK;
+
+// Sets which repository fills a pool, of pools that are busy, at a ceiling or waiting. Likewise.
+enum error_code pools_view_find_fillers(const struct view_reader *reader,
                                         struct pools_view *view) MUST_CHECK;
 
 // How long a job has waited that waits since then; 0 if it begins later, as by another clock.

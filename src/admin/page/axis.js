@@ -1,5 +1,5 @@
 // The axis of a run's waterfall, and which part of the time it shows.
-import {axisTime, clockTime, duration, el, keyed, serverNow, set, setText} from "./dom.js";
+import {axisTime, clockTime, el, keyed, roundDuration, serverNow, set, setText} from "./dom.js";
 
 const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400];
 const LEAST = 1; // second that is shown
@@ -76,7 +76,7 @@ export function makeAxis(parameters, changed) {
     const now = part(), length = Math.max(LEAST, now.to - now.from), most = innerWidth < 640 ? 2 : 7; // labels that fit
     const step = STEPS.find((candidate) => length / candidate <= most) || Math.ceil(length / most / 86400) * 86400, marks = [];
     for (let at = Math.ceil(now.from / step) * step; at < now.from + length * (1 - 0.4 / most); at += step) marks.push(at);
-    keyed(ticks, marks, (at) => at, (at) => el("span", null, at === 0 ? "0" : duration(at)), (tick, at) => {
+    keyed(ticks, marks, (at) => at, (at) => el("span", null, at === 0 ? "0" : roundDuration(at)), (tick, at) => {
       tick.style.left = `${(at - now.from) * 100 / length}%`;
     });
     const begin = full.from + now.from * 1000;

@@ -1,5 +1,5 @@
 // Charts over time: with axes and a readout, and small ones without.
-import {axisTime, duration, el, set, timeZone} from "./dom.js";
+import {axisTime, duration, el, roundDuration, set, timeZone} from "./dom.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 300, HEIGHT = 60;
@@ -77,7 +77,6 @@ export function timeTicks(from, until, count) {
 }
 
 const valueWords = (value, unit) => value === null ? "–" : unit === "seconds" ? duration(value) : value.toLocaleString("en-GB", {maximumFractionDigits: 1});
-export const roundDuration = (seconds) => duration(seconds).replace(/ 0+[hms]$/, ""); // "5m" instead of "5m 00s"
 const tickWords = (value, unit) => unit === "seconds" ? roundDuration(value) : valueWords(value, unit);
 const timeTickWords = (time) => (time + zoneOffset(time)) % 86400e3 === 0 ? axisTime(time, "date") : axisTime(time);
 

@@ -1,6 +1,6 @@
 // A commit: all its workflow runs over one time, each with its jobs, and what the commit waited for.
-import {age, ageOf, clockTime, duration, el, keyed, link, name, replaceIfChanged, resultWord, serverNow, set, setText} from "./dom.js";
-import {failure, get} from "./model.js";
+import {age, ageOf, clockTime, duration, el, keyed, link, name, replaceIfChanged, resultWord, roundDuration, serverNow, set, setText} from "./dom.js";
+import {failure, get, missing} from "./model.js";
 import {commitPage, pageOf, remember, repository} from "./address.js";
 import {FAILED, MARKS, describe, fillTrack, legend, openState, place, sizeSwatches, total} from "./waterfall.js";
 
@@ -31,7 +31,7 @@ function fillAxis(ticks, scale) {
   const length = scale.length / 1000, most = innerWidth < 640 ? 2 : 7, marks = []; // labels that fit
   const step = STEPS.find((candidate) => length / candidate <= most) || Math.ceil(length / most / 86400) * 86400;
   for (let at = 0; at < length; at += step) marks.push(at);
-  keyed(ticks, marks, (at) => at, (at) => el("span", null, at === 0 ? "0" : duration(at)), (tick, at) => {
+  keyed(ticks, marks, (at) => at, (at) => el("span", null, at === 0 ? "0" : roundDuration(at)), (tick, at) => {
     tick.style.left = `${at * 100 / length}%`;
   });
 }
@@ -248,7 +248,7 @@ export function makeCommit(sha, parameters) {
       words.replaceChildren();
       render();
     } catch (error) {
-      words.replaceChildren(failure(error));
+      words.replaceChildren(answer === null && missing(error, ["run of commit ", el("code", null, name(sha))]) || failure(error));
     }
     isAsking = false;
     asked = Date.now();

@@ -60,17 +60,20 @@ export function keyed(parent, items, key, make, update) {
 
 // --- words ---
 
+// "850ms", "2.4s", "45s", "1m 5s", "6m 0s", "2h 5m", "3d 4h": as GitHub has them, and as duration_format_short() in base/time.h. Each
+// step rounds, and goes to the next unit if that rounds up to it.
 export function duration(seconds) {
   if (seconds === null || seconds === undefined || Number.isNaN(seconds)) return "–";
-  const s = Math.max(0, seconds);
-  if (s < 10 && s % 1 !== 0) return `${s.toFixed(1)}s`;
-  const whole = Math.floor(s);
-  const [d, h, m] = [Math.floor(whole / 86400), Math.floor(whole / 3600) % 24, Math.floor(whole / 60) % 60];
-  if (d > 0) return `${d}d ${h}h`;
-  if (h > 0) return `${h}h ${String(m).padStart(2, "0")}m`;
-  if (m > 0) return `${m}m ${String(whole % 60).padStart(2, "0")}s`;
-  return `${whole}s`;
+  const exact = Math.max(0, seconds), pair = (low, per, units) => `${Math.floor(low / per)}${units[0]} ${low % per}${units[1]}`;
+  const [ms, tenths, s, m] = [1000, 10, 1, 1 / 60].map((factor) => Math.round(exact * factor));
+  if (s >= 60) return s < 3600 ? pair(s, 60, "ms") : m < 1440 ? pair(m, 60, "hm") : pair(Math.round(exact / 3600), 24, "dh");
+  if (ms === 0) return "0s";
+  if (ms < 1000) return `${ms}ms`;
+  return tenths < 100 && tenths % 10 !== 0 ? `${(tenths / 10).toFixed(1)}s` : `${s}s`;
 }
+
+// "5m" instead of "5m 0s": of settings, and at an axis
+export const roundDuration = (seconds) => duration(seconds).replace(/ 0[hms]$/, "");
 
 export function seconds(from, to) {
   return from && to ? (Date.parse(to) - Date.parse(from)) / 1000 : null;

@@ -29,7 +29,10 @@ export function makeFailures(parameters) {
       return ["Fails on ", String(group.branches_failing), " of ", many(group.branches, "branch", "branches"), ...since, ": ", many(group.failed_since, "run"), ", and the others fail elsewhere", ...success, "."];
     if (group.branches_failing > 0) {
       const where = group.branches_failing === 1 && group.recent.length > 0 ? ["Fails on ", name(branchOf(group), "no branch")] : ["Fails on ", String(group.branches_failing), " of ", many(group.branches, "branch", "branches")];
-      return [...where, ...since, ": ", many(group.failed_since, "run"), ...success, others > 0 ? `; ${many(others, "other branch passes", "other branches pass")}: probably ${group.branches_failing === 1 ? "that change" : "their changes"}.` : "."];
+      const pass = others > 0 ? `; ${many(others, "other branch passes", "other branches pass")}` : "";
+      // One run may have failed by chance.
+      const guess = others > 0 && group.failed_since > 1 ? `, so ${group.branches_failing === 1 ? "that change" : "their changes"} may be the cause` : "";
+      return [...where, ...since, ": ", many(group.failed_since, "run"), ...success, pass, guess, "."];
     }
     return ["Fails no more: ", group.last_success_at ? "the last success " : "", group.last_success_at ? clock(group.last_success_at) : "", " is later than the last failure ", clock(group.last_failure_at), "."];
   }

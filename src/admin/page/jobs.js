@@ -64,13 +64,13 @@ export function makeJobs(addresses) {
     return cells(jobs[0], [button]);
   }
 
-  // "acme/ml · Training", or "34 of acme/monorepo, 8 of 2 others"
+  // "acme/ml · Training", or "34 of acme/monorepo, 8 of 2 other repositories"
   function sources(jobs) {
     const counts = new Map(), server = (job) => `${job.server} ${job.repository}`;
     for (const job of jobs) counts.set(server(job), (counts.get(server(job)) || 0) + 1);
     if (counts.size === 1) return [repository(jobs[0]), " · ", common(jobs, (job) => job.workflow) ? name(jobs[0].workflow, "?") : "several workflows"];
     const [most, count] = [...counts].sort((a, b) => b[1] - a[1])[0], others = counts.size - 1;
-    return [`${count} of `, repository(jobs.find((job) => server(job) === most)), `, ${jobs.length - count} of ${others} other${others === 1 ? "" : "s"}`];
+    return [`${count} of `, repository(jobs.find((job) => server(job) === most)), `, ${jobs.length - count} of ${others === 1 ? "another repository" : `${others} other repositories`}`];
   }
 
   function fillGroup(row, {key, jobs}) {

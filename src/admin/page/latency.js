@@ -1,8 +1,8 @@
 // How long jobs waited for a runner, pool by pool, the worst first; and what waits now, which these figures do not have.
-import {age, clockTime, duration, el, keyed, labels, name, set, setSince, setText, timeZone} from "./dom.js";
+import {age, clockTime, duration, el, keyed, labels, name, roundDuration, set, setSince, setText, timeZone} from "./dom.js";
 import {failure, get, state} from "./model.js";
 import {poolPage, remember} from "./address.js";
-import {roundDuration, timeChart} from "./chart.js";
+import {timeChart} from "./chart.js";
 
 const WINDOWS = [["1h", "last hour"], ["6h", "last 6 hours"], ["24h", "last day"], ["7d", "last 7 days"], ["35d", "last 35 days"]];
 const PAGE = 20; // pools that are drawn at first, and more at a time

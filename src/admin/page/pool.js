@@ -1,14 +1,13 @@
 // One pool: whether it keeps up and since when, who fills it, how it went, what more runners would change, and its jobs.
 import {duration, el, keyed, labels, name, replaceIfChanged, serverNow, set, setSince, setText, tableHead} from "./dom.js";
-import {failure, get} from "./model.js";
+import {failure, get, missing} from "./model.js";
 import {poolAddress, remember, repository} from "./address.js";
 import {timeChart} from "./chart.js";
 import {makePoolJobs} from "./pool_jobs.js";
-import {MEANING, busyWords, ceilingWords, counted, isReached, startWords, stateWords} from "./verdict.js";
+import {busyWords, ceilingWords, counted, isReached, sentence, startWords, stateWords} from "./verdict.js";
 import {makeWhatIf} from "./whatif.js";
 
 const ASK_MS = 5000, HISTORY_MS = 60000; // least time between two requests for the pool; for its history
-const NOT_FOUND = 404;
 const WINDOWS = [["1h", "hour"], ["24h", "day"], ["7d", "week"], ["35d", "35 days"]];
 const LINES = [{key: "queued_max", title: "queued, at most", kind: "area"}, {key: "running_max", title: "running, at most", kind: "line"}];
 
@@ -113,16 +112,12 @@ function makeVerdict() {
   return {root, fill(pool) {
     set(root, {"data-state": pool.state});
     replaceIfChanged(state, pool.state === "ok" ? ["The pool keeps up"] : stateWords(pool));
-    setText(meaning, MEANING[pool.state] || (pool.queued > 0 ? "No job has waited for more than a minute." : "No job is queued."));
+    replaceIfChanged(meaning, pool.advice.length > 0 ? sentence(pool.advice, pool.pool) : [pool.queued > 0 ? "No job has waited for more than a minute." : "No job is queued."]);
     keyed(ceilings, pool.ceilings, (ceiling) => ceiling.ceiling, () => el("p"), (line, ceiling) => replaceIfChanged(line, ceilingLine(ceiling)));
   }};
 }
 
-function goneWords(pool) {
-  return [el("p", null, el("strong", null, "There is no pool ", name(pool), " any more.")),
-    el("p", null, "A pool is known while it has jobs, and for a day after the last; for seven days if jobs started there. With many pools its jobs may be counted in ", name("(one-off)"), "."),
-    el("p", null, el("a", {href: "#/"}, "All pools are under Now"), ".")];
-}
+const GONE = "had no job for a day, or for seven days since one started there; or, with many pools, its jobs are counted in (one-off)";
 
 // `part`: its name as it is in the address.
 export function makePool(part, parameters) {
@@ -131,7 +126,7 @@ export function makePool(part, parameters) {
     chosen.set(key, value);
     remember(chosen);
   };
-  const verdict = makeVerdict(), figures = makeFigures(), asks = el("p", {class: "small"}), words = el("div"), gone = el("div", {class: "empty", hidden: true});
+  const title = el("h1", null, name(pool)), verdict = makeVerdict(), figures = makeFigures(), asks = el("p", {class: "small"}), words = el("div"), gone = el("div", {hidden: true});
   const users = [makeUsers("repository", "by_repository", (user) => [repository(user)]),
     makeUsers("workflow", "by_workflow", (user) => [name(user.workflow, "?"), el("div", {class: "dim small"}, repository(user))])];
   const history = makeHistory(pool, parameters.get("window"), choose("window")), jobs = makePoolJobs(pool, parameters.get("state"), choose("state"));
@@ -139,7 +134,7 @@ export function makePool(part, parameters) {
   const filled = el("section", {"aria-label": "Who fills it"}, el("h2", null, "Who fills it"), el("div", {class: "halves"}, ...users.map((of) => of.root)));
   // Hidden until all of it is known, so that nothing moves.
   const content = el("div", {hidden: true}, verdict.root, figures.root, filled, history.root, whatIf.root, jobs.root);
-  const root = el("div", {class: "pool-page"}, el("p", {class: "dim small"}, el("a", {href: "#/"}, "Now"), " / pool"), el("h1", null, name(pool)), asks, words, gone, content);
+  const root = el("div", {class: "pool-page"}, el("p", {class: "dim small"}, el("a", {href: "#/"}, "Now"), " / pool"), title, asks, words, gone, content);
   let known = null, asked = 0, took = 0, isAsking = false;
 
   function render() {
@@ -153,11 +148,11 @@ export function makePool(part, parameters) {
   }
 
   function fail(error) {
-    const isGone = error.status === NOT_FOUND;
+    const absent = missing(error, ["pool ", name(pool)], GONE), isGone = absent !== null;
     gone.hidden = !isGone;
-    if (isGone) replaceIfChanged(gone, goneWords(pool));
+    if (isGone) replaceIfChanged(gone, [...absent.children]);
     words.replaceChildren(...isGone ? [] : [failure(error)]);
-    if (isGone) content.hidden = asks.hidden = true;
+    if (isGone) title.hidden = content.hidden = asks.hidden = true;
   }
 
   async function ask() {
@@ -171,7 +166,7 @@ export function makePool(part, parameters) {
       render();
       words.replaceChildren();
       gone.hidden = true;
-      content.hidden = asks.hidden = false;
+      title.hidden = content.hidden = asks.hidden = false;
       history.update();
     } catch (error) {
       fail(error);

@@ -1,55 +1,14 @@
 // Which pools are in trouble, worst first: the first thing that the page shows.
-import {age, clock, duration, el, keyed, name, replaceIfChanged, serverNow, set, setSince, setText, tableHead} from "./dom.js";
+import {age, duration, el, keyed, name, replaceIfChanged, serverNow, set, setSince, setText, tableHead} from "./dom.js";
 import {poolAddress, poolPage} from "./address.js";
 import {sparkline} from "./chart.js";
-import {MEANING, busyWords, ceilingWords, counted, isInTrouble, isReached, startWords, stateWords} from "./verdict.js";
+import {busyWords, ceilingWords, counted, isReached, sentence, startWords, stateWords} from "./verdict.js";
 
 const ASK_MS = 5000;         // least time between two requests for pools
 const HISTORY_MS = 60000;    // and between two for the history of a pool: its slots are minutes
 const SHOWN = 8, CHARTS = 5; // pools that are not folded, and those of them with a chart
 const MOST = 100;            // pools of a part that unfolds
 const SILENCE = 300;         // seconds without a delivery after which the page says so, if jobs are queued
-const MANY = 10;             // queued jobs from which on one repository may fill a queue
-
-// --- what the trouble is --------------------------------------------------------------------------------------
-
-const earliest = (pools) => pools.map((pool) => pool.since).filter(Boolean).sort()[0];
-
-// The repository with two thirds of the oldest queued jobs, if others have some, there or behind them; null: none.
-function floodOf(queue) {
-  const queued = queue.jobs.filter((job) => job.state === "queued"), counts = new Map();
-  for (const job of queued) counts.set(job.repository, (counts.get(job.repository) || 0) + 1);
-  const [first] = [...counts].sort((a, b) => b[1] - a[1]);
-  const isAll = queued.length === queue.totals.queued;
-  if (!first || queued.length < MANY || counts.size < 2 && isAll || first[1] * 3 < queued.length * 2) return null;
-  return {repository: first[0], count: first[1], of: queued.length, isAll};
-}
-
-// "1 dead, 3 at the ceiling"
-function countStates(pools) {
-  return Object.keys(MEANING).map((key) => [pools.filter((pool) => pool.state === key).length, key === "ceiling" ? "at the ceiling" : key])
-    .filter(([count]) => count > 0).map(([count, words]) => `${count.toLocaleString()} ${words}`).join(", ");
-}
-
-// One pool, one repository, the ceiling, or everything: {kind, words}.
-function scopeOf({pools, ceilings}, troubled, queue) {
-  const active = pools.filter((pool) => pool.queued + pool.running > 0);
-  const flood = troubled.some((pool) => pool.state === "dead") ? null : floodOf(queue);
-  const held = ceilings.filter(isReached);
-  if (troubled.length === 0) return {kind: "none", words: ["No pool is in trouble."]};
-  if (flood) {
-    const of = flood.isAll ? `${flood.count} of ${flood.of} queued jobs` : `${flood.count} of the ${flood.of} oldest queued jobs`;
-    return {kind: "repository", words: ["One repository fills the queue: ", name(flood.repository, "?"), ` has ${of}.`]};
-  }
-  if (held.length > 0 && troubled.every((pool) => pool.state === "ceiling"))
-    return {kind: "ceiling", words: [held.length === 1 ? "A ceiling" : "Ceilings", ` ${held.length === 1 ? "holds" : "hold"} back ${counted(troubled.length, "pool")}; no other pool is in trouble.`]};
-  if (troubled.length === 1) return {kind: "pool", words: ["One pool is in trouble: ", name(troubled[0].pool), " is ", ...stateWords(troubled[0]), "."]};
-  const since = earliest(troubled);
-  const when = since ? ["; the first since ", clock(since)] : [];
-  if (active.length > 2 && troubled.length === active.length)
-    return {kind: "everything", words: [`Everything waits: all ${active.length.toLocaleString()} pools with jobs are in trouble: ${countStates(troubled)}`, ...when, "."]};
-  return {kind: "pools", words: [`${troubled.length.toLocaleString()} of ${counted(active.length, "pool")} with jobs are in trouble: ${countStates(troubled)}`, ...when, "."]};
-}
 
 // --- rows -----------------------------------------------------------------------------------------------------
 
@@ -69,7 +28,7 @@ function fillRow(row, pool) {
   const value = (key) => row.querySelector(`[data-figure=${key}] dd`);
   set(state, {class: `verdict is-${pool.state}`});
   replaceIfChanged(state, stateWords(pool));
-  setText(meaning, MEANING[pool.state] || "");
+  replaceIfChanged(meaning, sentence(pool.advice, pool.pool));
   setText(value("queued"), pool.queued.toLocaleString());
   setSince(value("oldest").firstElementChild, pool.oldest_since);
   setText(value("running"), busyWords(pool));
@@ -89,12 +48,15 @@ function makeOthers() {
     tableHead(["pool"], ["queued", "number"], ["oldest", "number"], ["running", "number"], ["for approval", "number optional"]), rows)), left));
   let listed = [];
 
+  // `some`: pools are in trouble, and these are the others. Those without open jobs come last.
   function fill(pools, some) {
-    listed = pools;
-    const sum = (key) => pools.reduce((total, pool) => total + pool[key], 0);
-    const slow = pools.filter((pool) => pool.state === "waiting").length;
-    setText(summary, `${counted(pools.length, some ? "other pool" : "pool")}: ${sum("queued").toLocaleString()} queued, ${sum("running").toLocaleString()} running${
-      slow > 0 ? `; in ${slow.toLocaleString()} of them a job has waited for more than a minute` : ""}`);
+    const isOpen = (pool) => pool.queued + pool.running + pool.waiting > 0, open = pools.filter(isOpen), idle = pools.filter((pool) => !isOpen(pool));
+    listed = [...open, ...idle];
+    const sum = (key) => open.reduce((total, pool) => total + pool[key], 0);
+    const slow = open.filter((pool) => pool.state === "waiting").length, other = some ? "other " : "";
+    setText(summary, open.length === 0 ? counted(idle.length, `${other}idle pool`)
+      : `${counted(open.length, `${other}pool`)}${idle.length > 0 ? ` and ${idle.length.toLocaleString()} idle` : ""}: ${sum("queued").toLocaleString()} queued, ${sum("running").toLocaleString()} running${
+        slow > 0 ? `; in ${slow.toLocaleString()} of them a job has waited for more than a minute` : ""}`);
     fillRows();
     root.hidden = pools.length === 0;
   }
@@ -124,7 +86,7 @@ export function makePools(get, changed) {
   const title = el("p", {class: "scope"}), ceilings = el("div"), sent = el("p", {class: "sent"}), list = el("div", {class: "troubled"});
   const more = el("details", {class: "others", hidden: true, ontoggle: () => answer && fillFolded()}, el("summary"), el("div", null, el("div", {class: "troubled"}), el("p", {class: "dim small"})));
   const others = makeOthers(), key = el("p", {class: "dim small key"}, el("span", {class: "queued"}, "queued"), " ", el("span", {class: "running"}, "running"), " in the last hour");
-  const heading = el("h2", null, "Pools in trouble");
+  const heading = el("h2", null, "Pools in trouble ", el("span", {class: "dim small"}, "the worst state first, then the longest wait"));
   const root = el("section", {"aria-label": "Pools", class: "pools-now"}, el("div", {class: "summary"}, title, ceilings, sent), heading, list, more, key, others.root);
   const histories = new Map(); // by pool: {asked, chart}
   let answer = null, folded = [], failed = "", asked = 0, took = 0, isAsking = false;
@@ -210,14 +172,13 @@ export function makePools(get, changed) {
         setText(title, failed ? `The state of the pools is not known: ${failed}` : "");
         return;
       }
-      const troubled = answer.pools.filter(isInTrouble), reached = answer.ceilings.filter(isReached);
-      const scope = scopeOf(answer, troubled, state.queue);
-      set(root, {"data-scope": scope.kind});
-      replaceIfChanged(title, scope.words);
+      const troubled = answer.pools.filter((pool) => pool.in_trouble), reached = answer.ceilings.filter(isReached);
+      set(root, {"data-scope": answer.summary.kind});
+      replaceIfChanged(title, sentence(answer.summary.parts));
       keyed(ceilings, reached, (ceiling) => ceiling.ceiling, () => el("p", {class: "ceiling"}), (part, ceiling) => replaceIfChanged(part, ceilingWords(ceiling)));
       fillSent(state);
       fillTroubled(troubled);
-      others.fill(answer.pools.filter((pool) => !isInTrouble(pool) && pool.queued + pool.running + pool.waiting > 0), troubled.length > 0);
+      others.fill(answer.pools.filter((pool) => !pool.in_trouble), troubled.length > 0);
       root.hidden = answer.pools.length === 0;
     },
     tick(state) {

@@ -1,6 +1,6 @@
 // One run: what failed, and its jobs over time.
 import {clockTime, duration, el, keyed, link, name, replaceIfChanged, resultWord, setSince} from "./dom.js";
-import {failure, get} from "./model.js";
+import {failure, get, missing} from "./model.js";
 import {addressOf, pageOf, remember, repository} from "./address.js";
 import {commitLink} from "./commit.js";
 import {firstFailure, resultWords} from "./failure.js";
@@ -106,18 +106,18 @@ export function makeRun(id, attempt, parameters) {
     try {
       detail = await get(addressOf(id, attempt, server, STEPS));
       wait = Math.max(ASK_MS, ASK_JOB_MS * detail.jobs.length, 10 * (Date.now() - asked));
-      const missing = await jobs.show(detail, firstFailure(detail));
+      const notThere = await jobs.show(detail, firstFailure(detail));
       words.replaceChildren();
       renderHead();
       if (isFirst) {
-        unknown.textContent = missing;
-        unknown.hidden = missing === "";
+        unknown.textContent = notThere;
+        unknown.hidden = notThere === "";
         content.hidden = false;
         jobs.scrollToChosen();
       }
       await compare();
     } catch (error) {
-      words.replaceChildren(failure(error));
+      words.replaceChildren(detail === null && missing(error, [`attempt ${attempt} of run ${id}`]) || failure(error));
     }
     isAsking = false;
   }

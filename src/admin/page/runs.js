@@ -1,5 +1,5 @@
 // Finished runs by their ends, and the search among them and those in progress.
-import {clock, duration, el, keyed, name, resultWord, setText, tableHead} from "./dom.js";
+import {clock, duration, el, keyed, name, resultWord, roundDuration, setText, tableHead} from "./dom.js";
 import {failure, get, state} from "./model.js";
 import {commitPage, pageOf, remember, repository} from "./address.js";
 
@@ -90,7 +90,7 @@ export function makeRuns(parameters) {
     const isFiltered = query().size > 0;
     if (isFiltered && next) return [el("p", null, "Nothing among the newest runs; “More” looks further back.")];
     if (isFiltered) return [el("p", null, el("strong", null, "No finished run matches.")), el("p", null, el("button", {class: "plain", type: "button", onclick: clear}, "Clear the search"))];
-    const kept = state.status ? duration(state.status.history_seconds) : "a while";
+    const kept = state.status ? roundDuration(state.status.history_seconds) : "a while";
     return [el("p", null, el("strong", null, "No finished run is in the store.")), el("p", null, `Runs appear here when they end, and stay for ${kept} (the setting history).`)];
   }
 

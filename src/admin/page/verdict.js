@@ -1,27 +1,23 @@
-// What is wrong with a pool and what to do, in words: the same on the first screen, on the page of a pool and in
-// `ghatrace pools`.
+// What the server says about pools, as nodes: the same words on the first screen, on the page of a pool and in the terminal.
 import {clock, el, name} from "./dom.js";
+import {poolPage} from "./address.js";
 
-const LONG_WAIT = 600; // seconds; a pool whose jobs wait, but start, is in trouble from then on
-
-export const MEANING = {
-  dead: "Jobs wait, none runs, and none has started for long: see whether its runners are online.",
-  busy: "As many jobs run as ever did in a week: it needs more runners.",
-  ceiling: "A limit that several pools share is reached: more runners would not help.",
-  waiting: "Jobs wait though fewer run than once did in the week: see whether runners are offline, or paused.",
-};
-
-export function isInTrouble(pool) {
-  return pool.state === "dead" || pool.state === "busy" || pool.state === "ceiling" ||
-    pool.state === "waiting" && pool.oldest_wait_seconds >= LONG_WAIT;
+// A sentence that the server sends in parts: names of pools become links, times are in the zone that the reader chose. `own`: the
+// pool that it is about, which needs no link.
+export function sentence(parts, own) {
+  return parts.map((part) => {
+    if (part.time) return clock(part.time);
+    if (part.pool) return part.pool === own ? name(part.pool) : el("a", {href: poolPage(part.pool)}, name(part.pool));
+    return part.text === undefined ? name(part.repository || part.ceiling) : part.text;
+  });
 }
 
 export const counted = (count, noun) => `${count.toLocaleString()} ${noun}${count === 1 ? "" : "s"}`;
 export const isReached = (ceiling) => ceiling.since !== null;
 
-// "dead since 14:02", as nodes.
+// "dead since 14:02", "held back by the ceiling hosted since 14:02"
 export function stateWords(pool) {
-  const what = pool.state === "ceiling" ? ["at the ceiling ", name(pool.ceiling)] : [pool.state];
+  const what = pool.state === "ceiling" ? ["held back by the ceiling ", name(pool.ceiling)] : [pool.state];
   return pool.since ? [...what, " since ", clock(pool.since)] : what;
 }
 
@@ -29,9 +25,9 @@ export function stateWords(pool) {
 export const busyWords = (pool) => `${pool.running.toLocaleString()} / ${pool.busy_max_week === null ? "?" : pool.busy_max_week.toLocaleString()}`;
 export const startWords = (pool) => pool.last_start_at ? [clock(pool.last_start_at)] : ["none in 7d"];
 
-// "hosted is at the ceiling since 14:02, 60 of 60; 31 by acme/shop"
+// "The ceiling hosted has been reached since 14:02: 60 of 60 run, 31 by acme/shop. 77 jobs are queued behind it."
 export function ceilingWords(ceiling) {
-  const shares = ceiling.by_repository.slice(0, 3).flatMap((share, i) => [i === 0 ? "; " : ", ", `${share.running.toLocaleString()} by `, name(share.repository, "?")]);
-  return [el("strong", null, name(ceiling.ceiling)), " is at the ceiling since ", clock(ceiling.since), `, ${ceiling.running.toLocaleString()} of ${ceiling.limit.toLocaleString()}`, ...shares,
+  const shares = ceiling.by_repository.slice(0, 3).flatMap((share) => [`, ${share.running.toLocaleString()} by `, name(share.repository, "?")]);
+  return ["The ceiling ", el("strong", null, name(ceiling.ceiling)), " has been reached since ", clock(ceiling.since), `: ${ceiling.running.toLocaleString()} of ${ceiling.limit.toLocaleString()} run`, ...shares,
     `. ${counted(ceiling.queued, "job")} ${ceiling.queued === 1 ? "is" : "are"} queued behind it.${ceiling.inferred ? " (The limit is inferred.)" : ""}`];
 }

@@ -110,19 +110,23 @@ static void the_short_form_has_two_units_at_most(void **state)
         {1050 * NS_PER_MS, "1.1s"},
         {2400 * NS_PER_MS, "2.4s"},
         {12 * NS_PER_SECOND, "12s"},
-        {59949 * NS_PER_MS, "59.9s"},
-        {59950 * NS_PER_MS, "1m"},
-        {60 * NS_PER_SECOND, "1m"},
-        {72 * NS_PER_SECOND, "1m12s"},
-        {605 * NS_PER_SECOND, "10m05s"},
-        {3599 * NS_PER_SECOND, "59m59s"},
-        {3599500 * NS_PER_MS, "1h"},
-        {3 * NS_PER_HOUR + 5 * NS_PER_MINUTE, "3h05m"},
-        {24 * NS_PER_HOUR - NS_PER_MINUTE, "23h59m"},
-        {24 * NS_PER_HOUR - NS_PER_SECOND, "1d"},
-        {6 * NS_PER_DAY + 2 * NS_PER_HOUR, "6d2h"},
-        {INT64_MAX, "106752d"},
-        {-72 * NS_PER_SECOND, "-1m12s"},
+        {9949 * NS_PER_MS, "9.9s"},
+        {9950 * NS_PER_MS, "10s"},
+        {45400 * NS_PER_MS, "45s"},
+        {59500 * NS_PER_MS, "1m 0s"},
+        {60 * NS_PER_SECOND, "1m 0s"},
+        {65 * NS_PER_SECOND, "1m 5s"},
+        {360 * NS_PER_SECOND, "6m 0s"},
+        {72 * NS_PER_SECOND, "1m 12s"},
+        {605 * NS_PER_SECOND, "10m 5s"},
+        {3599 * NS_PER_SECOND, "59m 59s"},
+        {3599500 * NS_PER_MS, "1h 0m"},
+        {3 * NS_PER_HOUR + 5 * NS_PER_MINUTE, "3h 5m"},
+        {24 * NS_PER_HOUR - NS_PER_MINUTE, "23h 59m"},
+        {24 * NS_PER_HOUR - NS_PER_SECOND, "1d 0h"},
+        {6 * NS_PER_DAY + 2 * NS_PER_HOUR, "6d 2h"},
+        {INT64_MAX, "106752d 0h"},
+        {-72 * NS_PER_SECOND, "-1m 12s"},
         {-1, "0s"},
     };
 
@@ -138,7 +142,7 @@ static void the_most_negative_duration_has_a_short_form(void **state)
     char text[TIMESTAMP_TEXT_SIZE];
 
     (void)state;
-    assert_string_equal(duration_format_short(INT64_MIN, text), "-106752d");
+    assert_string_equal(duration_format_short(INT64_MIN, text), "-106752d 0h");
 }
 
 int main(void)

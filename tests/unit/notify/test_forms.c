@@ -120,7 +120,7 @@ static void our_form_has_an_object_for_each_notice(void **state)
     assert_text(member(first, "since"), "2026-09-21T13:13:20.000Z");
     assert_text(
         member(first, "text"),
-        "gpu,a100: jobs wait long since 2026-09-21T13:13:20Z. 9 queued, the oldest for 16m, 7 "
+        "gpu,a100: jobs wait long since 2026-09-21T13:13:20Z. 9 queued, the oldest for 16m 0s, 7 "
         "running: the most known in the last week.");
     json_value second = json_next_element(&fixture.document, first);
     assert_true(slice_equals(member(first, "id"), member(second, "id")));
@@ -134,10 +134,9 @@ static void an_end_has_the_duration(void **state)
     write_as(NOTICE_NTFY);
     assert_text(member(JSON_ROOT, "topic"), "topic");
     assert_text(member(JSON_ROOT, "title"), "Over: gpu: jobs wait long");
-    assert_text(
-        member(JSON_ROOT, "message"),
-        "Over: gpu: jobs wait long, after 55m. 9 queued, the oldest for 16m, 7 running: the most "
-        "known in the last week.");
+    assert_text(member(JSON_ROOT, "message"), "Over: gpu: jobs wait long, after 55m 0s. 9 queued, "
+                                              "the oldest for 16m 0s, 7 running: the most "
+                                              "known in the last week.");
 }
 
 // A dead pool is so since its last start, or since its last job ended.
@@ -151,7 +150,7 @@ static void of_a_dead_pool_it_says_what_there_was_not(void **state)
     write_as(NOTICE_SLACK);
     assert_text(member(JSON_ROOT, "text"),
                 "gpu: no job runs or starts since 2026-09-21T13:13:20Z. 9 queued, the oldest for "
-                "16m, 0 running.");
+                "16m 0s, 0 running.");
 }
 
 // The limit of an inferred one is not known from settings.
@@ -188,7 +187,7 @@ static void a_pool_that_is_no_longer_known_has_no_figures(void **state)
     set_notices(SLICE("gpu"), 1, true);
     fixture.subjects.count = 0;
     write_as(NOTICE_SLACK);
-    assert_text(member(JSON_ROOT, "text"), "Over: gpu: jobs wait long, after 55m.");
+    assert_text(member(JSON_ROOT, "text"), "Over: gpu: jobs wait long, after 55m 0s.");
     write_as(NOTICE_JSON);
 }
 

@@ -57,20 +57,20 @@ static void the_width_decides_what_is_shown_of_runs(void **state)
     const struct finished_view view = make_view();
     (void)state;
     expect(&view, (struct terminal){.width = 80, .unicode = true},
-           "  ended  result    took            run  repository           workflow\n"
-           "31s ago  failure  2m01s  33714470481/2  octo-org/shop        Build, te\u2026he images\n"
-           " 1h ago  success     1h            7/1  ghe.examp\u2026-org/site  CI\n");
+           "    ended  result    took            run  repository          workflow\n"
+           "  31s ago  failure  2m 1s  33714470481/2  octo-org/shop       Build, te\u2026e images\n"
+           "1h 0m ago  success  1h 0m            7/1  ghe.examp\u2026org/site  CI\n");
     expect(&view, (struct terminal){.width = 40},
            "result             run  repository\n"
            "failure  33714470481/2  octo-org/shop\n"
            "success            7/1  ghe.exa..rg/site\n");
     expect(&view, (struct terminal){.width = TERMINAL_WIDTH_UNLIMITED},
-           "  ended  result    took            run  repository                 workflow            "
-           "                branch    title\n"
-           "31s ago  failure  2m01s  33714470481/2  octo-org/shop              Build, test and "
+           "    ended  result    took            run  repository                 workflow          "
+           "                  branch    title\n"
+           "  31s ago  failure  2m 1s  33714470481/2  octo-org/shop              Build, test and "
            "publish the images  fix/?[2J  Fix the cart\n"
-           " 1h ago  success     1h            7/1  ghe.example/octo-org/site  CI                  "
-           "                main\n");
+           "1h 0m ago  success  1h 0m            7/1  ghe.example/octo-org/site  CI                "
+           "                  main\n");
 }
 
 static void that_there_are_more_or_none_is_said(void **state)

@@ -57,7 +57,9 @@ static void draw(const struct pools_view *view, struct terminal terminal, struct
 {
     const struct pools_options options = {terminal, NOW};
     const struct pools_shown shown = {
-        view, shares, {POOLS_SCOPE_POOLS, SLICE("3 of 3 pools with jobs are in trouble.")}};
+        view,
+        shares,
+        {.scope = POOLS_SCOPE_POOLS, .text = SLICE("3 of 3 pools with jobs are in trouble.")}};
     struct error error;
     struct arena arena;
     arena_init(&arena, 4096);
@@ -84,21 +86,25 @@ static void eighty_columns_show_the_most_important_ones(void **state)
            "2026-09-03T04:16:57Z \u00b7 1 pool dead \u00b7 1 busy \u00b7 1 ceiling \u00b7 1 ok "
            "\u00b7 50 jobs queued\n"
            "32 running\n"
-           "ceiling hosted: 12 of 12 run for 5m05s, 3 queued \u00b7 octo/shop runs 9\n"
+           "ceiling hosted: 12 of 12 run for 5m 5s, 3 queued \u00b7 octo/shop runs 9\n"
            "octo/site runs 3\n"
            "\n"
-           "POOL                 STATE    FOR  QUEUED  OLDEST   RUNNING  LAST START  CEILING\n"
-           "gpu                  dead     46m      40  46m01s    0 of 8     50m ago\n"
-           "linux,sel\u2026osted,x64  busy     10m       7  10m01s  20 of 20      4s ago\n"
-           "ubuntu-latest        ceiling   5m       3   5m01s        12              hosted\n"
-           "win\ufffd[2J              ok                 0                 0\n"
+           "POOL                   STATE       FOR  QUEUED  OLDEST   RUNNING  LAST START\n"
+           "gpu                    dead     46m 0s      40  46m 1s    0 of 8  50m 0s ago\n"
+           "linux,self-hosted,x64  busy     10m 0s       7  10m 1s  20 of 20      4s ago\n"
+           "ubuntu-latest          ceiling   5m 0s       3   5m 1s        12\n"
+           "win\ufffd[2J                ok                    0                 0\n"
            "\n"
-           "dead: jobs wait, none runs, and none has started for long: see whether its\n"
-           "runners are online\n"
-           "busy: as many jobs run as ever did in a week: it needs more runners; how many,\n"
-           "`ghatrace whatif --pool NAME` says\n"
-           "ceiling: a limit that several pools share is reached: more runners would not\n"
-           "help; raise the limit, or run less\n");
+           "dead: Jobs wait, none runs, and none has started for long: see whether its\n"
+           "runners are online, whether the listener and the controller of ARC run, and\n"
+           "whether the runners still have these labels.\n"
+           "busy: As many jobs run as ever did in a week: it needs more runners, or fewer\n"
+           "jobs at once (concurrency groups, max-parallel). How many runners, `ghatrace\n"
+           "whatif --pool NAME` says.\n"
+           "ceiling: A limit that several pools share is reached: more runners would not\n"
+           "help. Raise the limit at GitHub (another plan, a higher concurrency), run fewer\n"
+           "jobs at once (concurrency groups, max-parallel), or move jobs to runners of\n"
+           "another kind.\n");
 }
 
 static void into_a_pipe_nothing_is_shortened(void **state)
@@ -125,25 +131,34 @@ static void narrow_terminals_keep_state_queue_and_runners(void **state)
            "2026-09-03T04:16:57Z - 1 pool dead\n"
            "1 busy - 1 ceiling - 1 ok\n"
            "50 jobs queued - 32 running\n"
-           "ceiling hosted: 12 of 12 run for 5m05s,\n"
+           "ceiling hosted: 12 of 12 run for 5m 5s,\n"
            "3 queued - octo/shop runs 9\n"
            "octo/site runs 3\n"
            "\n"
-           "POOL                STATE    FOR  QUEUED\n"
-           "gpu                 dead     46m      40\n"
-           "linux,se..sted,x64  busy     10m       7\n"
-           "ubuntu-latest       ceiling   5m       3\n"
-           "win?[2J             ok                 0\n"
+           "POOL                   STATE    QUEUED\n"
+           "gpu                    dead         40\n"
+           "linux,self-hosted,x64  busy          7\n"
+           "ubuntu-latest          ceiling       3\n"
+           "win?[2J                ok            0\n"
            "\n"
-           "dead: jobs wait, none runs, and none has\n"
+           "dead: Jobs wait, none runs, and none has\n"
            "started for long: see whether its\n"
-           "runners are online\n"
-           "busy: as many jobs run as ever did in a\n"
-           "week: it needs more runners; how many,\n"
-           "`ghatrace whatif --pool NAME` says\n"
-           "ceiling: a limit that several pools\n"
+           "runners are online, whether the listener\n"
+           "and the controller of ARC run, and\n"
+           "whether the runners still have these\n"
+           "labels.\n"
+           "busy: As many jobs run as ever did in a\n"
+           "week: it needs more runners, or fewer\n"
+           "jobs at once (concurrency groups,\n"
+           "max-parallel). How many runners,\n"
+           "`ghatrace whatif --pool NAME` says.\n"
+           "ceiling: A limit that several pools\n"
            "share is reached: more runners would not\n"
-           "help; raise the limit, or run less\n");
+           "help. Raise the limit at GitHub (another\n"
+           "plan, a higher concurrency), run fewer\n"
+           "jobs at once (concurrency groups,\n"
+           "max-parallel), or move jobs to runners\n"
+           "of another kind.\n");
 }
 
 static void colours_are_used_only_where_the_terminal_has_them(void **state)

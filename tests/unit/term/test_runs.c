@@ -82,38 +82,38 @@ static void open_runs_and_jobs_are_listed_oldest_first(void **state)
     (void)state;
     assert_list(entries, ENTRY_COUNT, (struct terminal){.width = 120, .unicode = true},
                 "  for  state    repository     workflow  job          labels                 run\n"
-                "8h02m  open     octo-org/site  Deploy                                        "
+                "8h 2m  open     octo-org/site  Deploy                                        "
                 "33714470000/2\n"
-                "8h01m  waiting  octo-org/site  Deploy    deploy       ubuntu-latest          "
+                "8h 1m  waiting  octo-org/site  Deploy    deploy       ubuntu-latest          "
                 "33714470000/2\n"
-                "   5m  open     octo-org/shop  CI                                            "
+                "5m 0s  open     octo-org/shop  CI                                            "
                 "33714470481/1\n"
-                "2m05s  queued   octo-org/shop  CI        test (3.12)  gpu,linux,self-hosted  "
+                "2m 5s  queued   octo-org/shop  CI        test (3.12)  gpu,linux,self-hosted  "
                 "33714470481/1\n"
                 "  25s  running  octo-org/shop  CI        lint         ubuntu-latest          "
                 "33714470481/1\n"
                 "    ?  open     octo-org/x     �[2J                                          "
                 "33714470001/1\n"
                 "\n"
-                "3 runs open · 1 job waiting · 1 queued (the oldest for 2m05s) · 1 running\n");
+                "3 runs open · 1 job waiting · 1 queued (the oldest for 2m 5s) · 1 running\n");
 }
 
 static void a_narrow_terminal_gets_two_lines_an_entry(void **state)
 {
     (void)state;
     assert_list(entries, 4, (struct terminal){.width = 50, .unicode = true},
-                "8h01m  waiting  octo-org/site\n"
+                "8h 1m  waiting  octo-org/site\n"
                 "  Deploy · deploy · ubuntu-latest · 33714470000/2\n"
-                "   5m  open     octo-org/shop\n"
+                "5m 0s  open     octo-org/shop\n"
                 "  CI · 33714470481/1\n"
-                "2m05s  queued   octo-org/shop\n"
+                "2m 5s  queued   octo-org/shop\n"
                 "  CI · test (3.12) · gpu,linux,self-hosted\n"
                 "  33714470481/1\n"
                 "  25s  running  octo-org/shop\n"
                 "  CI · lint · ubuntu-latest · 33714470481/1\n"
                 "\n"
                 "1 run open · 1 job waiting\n"
-                "1 queued (the oldest for 2m05s) · 1 running\n");
+                "1 queued (the oldest for 2m 5s) · 1 running\n");
 }
 
 static void columns_shrink_before_lines_are_broken(void **state)
@@ -122,20 +122,20 @@ static void columns_shrink_before_lines_are_broken(void **state)
     assert_list(
         entries, 4, (struct terminal){.width = 87, .unicode = false},
         "  for  state    repository     workflow  job          labels              run\n"
-        "8h01m  waiting  octo-org/site  Deploy    deploy       ubuntu-latest       33714470000/2\n"
-        "   5m  open     octo-org/shop  CI                                         33714470481/1\n"
-        "2m05s  queued   octo-org/shop  CI        test (3.12)  gpu,lin..lf-hosted  33714470481/1\n"
+        "8h 1m  waiting  octo-org/site  Deploy    deploy       ubuntu-latest       33714470000/2\n"
+        "5m 0s  open     octo-org/shop  CI                                         33714470481/1\n"
+        "2m 5s  queued   octo-org/shop  CI        test (3.12)  gpu,lin..lf-hosted  33714470481/1\n"
         "  25s  running  octo-org/shop  CI        lint         ubuntu-latest       33714470481/1\n"
         "\n"
-        "1 run open - 1 job waiting - 1 queued (the oldest for 2m05s) - 1 running\n");
+        "1 run open - 1 job waiting - 1 queued (the oldest for 2m 5s) - 1 running\n");
 }
 
 static void empty_columns_are_left_out(void **state)
 {
     (void)state;
     assert_list(entries, 1, (struct terminal){.width = 80, .unicode = true},
-                "for  state  repository     workflow  run\n"
-                " 5m  open   octo-org/shop  CI        33714470481/1\n"
+                "  for  state  repository     workflow  run\n"
+                "5m 0s  open   octo-org/shop  CI        33714470481/1\n"
                 "\n"
                 "1 run open · 0 jobs waiting · 0 queued · 0 running\n");
 }
@@ -183,11 +183,11 @@ static void states_have_colours(void **state)
     assert_list(entries + 1, 1, (struct terminal){.width = 120, .colour = true, .unicode = true},
                 "  \x1b[0;90mfor  state   repository     workflow  job          labels             "
                 "    run\x1b[0m\n"
-                "\x1b[0;1m2m05s  \x1b[0;33mqueued  \x1b[0mocto-org/shop  CI        test (3.12)  "
+                "\x1b[0;1m2m 5s  \x1b[0;33mqueued  \x1b[0mocto-org/shop  CI        test (3.12)  "
                 "\x1b[0;90mgpu,linux,self-hosted  33714470481/1\x1b[0m\n"
                 "\n"
                 "0 runs open \x1b[0;90m· \x1b[0m0 jobs waiting \x1b[0;90m· \x1b[0m1 queued (the "
-                "oldest for 2m05s) \x1b[0;90m· \x1b[0m0 running\n");
+                "oldest for 2m 5s) \x1b[0;90m· \x1b[0m0 running\n");
 }
 
 static void allocation_faults_are_reported_and_leak_nothing(void **state)

@@ -109,21 +109,22 @@ static void eighty_columns_show_the_most_important_ones(void **state)
     (void)state;
     expect(&top, 0, (struct terminal){.width = 80, .unicode = true},
            "One pool is in trouble.\n"
-           "dead: jobs wait, none runs, and none has started for long: see whether its\n"
-           "runners are online\n"
-           "2026-09-03T04:16:57Z \u00b7 3 queued (the oldest for 22m05s) \u00b7 61 running \u00b7 "
+           "dead: Jobs wait, none runs, and none has started for long: see whether its\n"
+           "runners are online, whether the listener and the controller of ARC run, and\n"
+           "whether the runners still have these labels.\n"
+           "2026-09-03T04:16:57Z \u00b7 3 queued (the oldest for 22m 5s) \u00b7 61 running \u00b7 "
            "1 waiting\n"
            "12 runs open\n"
            "\n"
-           "POOL                   STATE     FOR  SINCE (UTC)  QUEUED  OLDEST  RUNNING\n"
-           "gpu,linux,self-hosted  dead   21m40s  09-03 03:55       2  22m05s        0\n"
-           "ubuntu-latest          ok                               1     25s       61\n"
+           "POOL                   STATE      FOR  SINCE (UTC)  QUEUED  OLDEST  RUNNING\n"
+           "gpu,linux,self-hosted  dead   21m 40s  09-03 03:55       2  22m 5s        0\n"
+           "ubuntu-latest          ok                                1     25s       61\n"
            "\n"
            "   FOR  STATE    REPOSITORY     JOB                        LABELS\n"
-           "22m05s  queued   octo-org/shop  test (ubuntu\u2026atest, 3.12)  self-hosted,linux,gpu\n"
+           "22m 5s  queued   octo-org/shop  test (ubuntu\u2026atest, 3.12)  self-hosted,linux,gpu\n"
            "   25s  queued   octo-org/site  \ufffd[2J<b>                    ubuntu-latest\n"
-           "    3h  waiting  octo-org/site  deploy                     ubuntu-latest\n"
-           " 1m01s  running  octo-org/shop  lint                       ubuntu-latest\n");
+           " 3h 0m  waiting  octo-org/site  deploy                     ubuntu-latest\n"
+           " 1m 1s  running  octo-org/shop  lint                       ubuntu-latest\n");
 }
 
 static void records_that_wait_for_the_collector_are_shown(void **state)
@@ -140,13 +141,13 @@ static void records_that_wait_for_the_collector_are_shown(void **state)
     top.outbox_oldest = AGO(90);
     draw(&top, 0, terminal, &text);
     assert_non_null(
-        strstr(text.data, "\n1 record waits for the collector (the oldest for 1m30s)\n"));
+        strstr(text.data, "\n1 record waits for the collector (the oldest for 1m 30s)\n"));
     buffer_release(&text);
     top.outbox_records = 1234;
     top.dead_letters = 3;
     draw(&top, 0, terminal, &text);
     assert_non_null(strstr(text.data, "\n1234 records wait for the collector (the oldest for "
-                                      "1m30s) \u00b7 3 dead letters: see ghatrace requeue\n"));
+                                      "1m 30s) \u00b7 3 dead letters: see ghatrace requeue\n"));
     buffer_release(&text);
 }
 
@@ -163,7 +164,7 @@ static void a_job_whose_runner_has_taken_another_one_does_not_run(void **state)
     draw(&top, 0, (struct terminal){.width = 120, .unicode = true}, &text);
     assert_non_null(strstr(text.data, "\n1 job ended, result unknown: the runner has taken "
                                       "another one\n"));
-    assert_non_null(strstr(text.data, "1m01s  ended, result unknown  octo-org/shop"));
+    assert_non_null(strstr(text.data, "1m 1s  ended, result unknown  octo-org/shop"));
     buffer_release(&text);
 }
 
@@ -178,9 +179,9 @@ static void pools_in_trouble_come_first_and_then_others_with_open_jobs(void **st
     pools[1].since = AGO(60);
     pools[1].ceiling = SLICE("(any\n)");
     draw(&top, 0, (struct terminal){.width = 120, .unicode = true}, &text);
-    const char *ceiling = strstr(text.data, "\nubuntu-latest          ceiling   1m");
+    const char *ceiling = strstr(text.data, "\nubuntu-latest          ceiling  1m 0s");
     assert_non_null(ceiling);
-    assert_non_null(strstr(ceiling, "(any\ufffd)\ngpu,linux,self-hosted  waiting   2m"));
+    assert_non_null(strstr(ceiling, "(any\ufffd)\ngpu,linux,self-hosted  waiting  2m 0s"));
     assert_null(strstr(text.data, "idle"));
     buffer_release(&text);
 }
@@ -188,7 +189,7 @@ static void pools_in_trouble_come_first_and_then_others_with_open_jobs(void **st
 static void that_github_is_silent_is_shown_while_jobs_are_queued(void **state)
 {
     static const char silent[] =
-        "\nGitHub has sent nothing for 5m01s, though jobs are open: what is "
+        "\nGitHub has sent nothing for 5m 1s, though jobs are open: what is "
         "shown may be out of date.\n";
     struct top top = sample();
     struct buffer text;
@@ -230,16 +231,16 @@ static void queued_jobs_that_say_the_same_are_one_row_on_a_screen(void **state)
     top.job_count = 6;
     draw(&top, 30, (struct terminal){.width = 160, .unicode = true}, &text);
     assert_non_null(strstr(text.data, "   FOR  JOBS  STATE    REPOSITORY"));
-    assert_non_null(strstr(text.data, "22m05s     2  queued   octo-org/shop  test (\u2026)  "));
-    assert_non_null(strstr(text.data, "22m05s        queued   octo-org/site  test (ubuntu-latest, "
+    assert_non_null(strstr(text.data, "22m 5s     2  queued   octo-org/shop  test (\u2026)  "));
+    assert_non_null(strstr(text.data, "22m 5s        queued   octo-org/site  test (ubuntu-latest, "
                                       "3.12)  "));
     top.totals[OPEN_JOB_QUEUED] = 5; // one was not read
-    const char *running = strstr(text.data, " 1m01s        running  octo-org/shop  lint");
+    const char *running = strstr(text.data, " 1m 1s        running  octo-org/shop  lint");
     assert_non_null(running);
-    assert_non_null(strstr(running + 1, " 1m01s        running  octo-org/shop  lint"));
+    assert_non_null(strstr(running + 1, " 1m 1s        running  octo-org/shop  lint"));
     buffer_release(&text);
     draw(&top, 30, (struct terminal){.width = 160, .unicode = true}, &text);
-    assert_non_null(strstr(text.data, "22m05s    2+  queued   octo-org/shop  test (\u2026)  "));
+    assert_non_null(strstr(text.data, "22m 5s    2+  queued   octo-org/shop  test (\u2026)  "));
     buffer_release(&text);
     draw(&top, 0, (struct terminal){.width = 160, .unicode = true}, &text); // into a pipe
     assert_null(strstr(text.data, "JOBS"));

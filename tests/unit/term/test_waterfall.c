@@ -14,22 +14,22 @@ static void a_run_is_drawn_on_one_axis(void **state)
     build_and_test();
     assert_picture(
         (struct view){.width = 80},
-        "octo-org/shop · CI #1482 · attempt 1 · ✗ failure · 5m\n"
+        "octo-org/shop · CI #1482 · attempt 1 · ✗ failure · 5m 0s\n"
         "Add a price to the list · push · main @ 4f2c1a9 · by octocat\n"
         "2026-09-03T04:16:57Z\n"
         "trace a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7\n"
         "https://github.com/octo-org/shop/actions/runs/33714470481\n"
         "\n"
-        "                 0s        1m        2m       3m        4m          queue  total\n"
-        "                 ┬─────────┬─────────┬────────┬─────────┬─────────\n"
-        "✗ RUN CI         ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━            5m\n"
-        "✓ build / linux  ░░░▒▒█████┊         ┊        ┊         ┊             20s     1m\n"
-        "✗ test (3.12)              ░░░░░░░░▒▒███████████████████████████      48s  3m48s\n"
-        "⊘ deploy                   ┊         ┊        ┊          skipped ▏            0s\n"
+        "                 0s        1m       2m        3m       4m          queue   total\n"
+        "                 ┬─────────┬────────┬─────────┬────────┬─────────\n"
+        "✗ RUN CI         ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━          5m 0s\n"
+        "✓ build / linux  ░░░▒▒█████┊        ┊         ┊        ┊             20s   1m 0s\n"
+        "✗ test (3.12)              ░░░░░░░░▒▒██████████████████████████      48s  3m 48s\n"
+        "⊘ deploy                   ┊        ┊         ┊         skipped ▏             0s\n"
         "\n"
         "first failure: test (3.12): failed in pytest\n"
-        "queued 1m08s of job time over 2 jobs; longest wait: test (3.12) 48s\n"
-        "critical path: build / linux 1m → test (3.12) 3m48s (96% of the run)\n"
+        "queued 1m 8s of job time over 2 jobs; longest wait: test (3.12) 48s\n"
+        "critical path: build / linux 1m 0s → test (3.12) 3m 48s (96% of the run)\n"
         "░ queue  ▒ start-up  █ execution  ✓ success  ✗ failure  ⊘ skipped\n");
 }
 
@@ -38,7 +38,7 @@ static void the_same_run_fits_forty_columns(void **state)
     (void)state;
     build_and_test();
     assert_picture((struct view){.width = 40}, "octo-org/shop · CI #1482 · attempt 1\n"
-                                               "✗ failure · 5m\n"
+                                               "✗ failure · 5m 0s\n"
                                                "Add a price to the list · push\n"
                                                "main @ 4f2c1a9 · by octocat\n"
                                                "2026-09-03T04:16:57Z\n"
@@ -46,18 +46,18 @@ static void the_same_run_fits_forty_columns(void **state)
                                                "https://github.com/octo-org/shop/actions\n"
                                                "/runs/33714470481\n"
                                                "\n"
-                                               "             0s    2m    4m  queue total\n"
-                                               "             ┬─────┬─────┬──\n"
-                                               "✗ RUN CI     ━━━━━━━━━━━━━━━          5m\n"
-                                               "✓ buil…linux ░██   ┊     ┊     20s    1m\n"
-                                               "✗ test…3.12)    ░░▒█████████   48s 3m48s\n"
-                                               "⊘ deploy           skipped ▏          0s\n"
+                                               "            0s    2m    4m  queue  total\n"
+                                               "            ┬─────┬─────┬──\n"
+                                               "✗ RUN CI    ━━━━━━━━━━━━━━━        5m 0s\n"
+                                               "✓ buil…inux ░██   ┊     ┊     20s  1m 0s\n"
+                                               "✗ test….12)    ░░▒█████████   48s 3m 48s\n"
+                                               "⊘ deploy          skipped ▏           0s\n"
                                                "\n"
                                                "first failure: t…3.12): failed in pytest\n"
-                                               "queued 1m08s of job time over 2 jobs\n"
+                                               "queued 1m 8s of job time over 2 jobs\n"
                                                "longest wait: test (3.12) 48s\n"
-                                               "critical path: build / linux 1m\n"
-                                               "→ test (3.12) 3m48s\n"
+                                               "critical path: build / linux 1m 0s\n"
+                                               "→ test (3.12) 3m 48s\n"
                                                "░ queue  ▒ start-up  █ execution\n"
                                                "✓ success  ✗ failure  ⊘ skipped\n");
 }
@@ -68,26 +68,26 @@ static void the_same_run_in_plain_ascii(void **state)
     build_and_test();
     assert_picture(
         (struct view){.width = 80, .ascii = true, .steps = true},
-        "octo-org/shop - CI #1482 - attempt 1 - FAIL failure - 5m\n"
+        "octo-org/shop - CI #1482 - attempt 1 - FAIL failure - 5m 0s\n"
         "Add a price to the list - push - main @ 4f2c1a9 - by octocat\n"
         "2026-09-03T04:16:57Z\n"
         "trace a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7\n"
         "https://github.com/octo-org/shop/actions/runs/33714470481\n"
         "\n"
-        "                              0s            2m             4m       queue  total\n"
-        "                              +-------------+--------------+------\n"
-        "FAIL RUN CI                   ====================================            5m\n"
-        "ok   build / linux            --++###                                 20s     1m\n"
-        "FAIL test (3.12)                     ------++####################     48s  3m48s\n"
+        "                              0s            2m            4m       queue   total\n"
+        "                              +-------------+-------------+------\n"
+        "FAIL RUN CI                   ===================================          5m 0s\n"
+        "ok   build / linux            --++###                                20s   1m 0s\n"
+        "FAIL test (3.12)                     ------++###################     48s  3m 48s\n"
         "  ok   Set up job                          |                                  2s\n"
         "  ok   Run actions/che..t@v4                 |                                3s\n"
-        "  FAIL pytest                                ====================          2m40s\n"
-        "  skip Upload coverage                                           |            0s\n"
-        "skip deploy                                              skipped |            0s\n"
+        "  FAIL pytest                                ===================          2m 40s\n"
+        "  skip Upload coverage                                          |             0s\n"
+        "skip deploy                                             skipped |             0s\n"
         "\n"
         "first failure: test (3.12): failed in pytest\n"
-        "queued 1m08s of job time over 2 jobs; longest wait: test (3.12) 48s\n"
-        "critical path: build / linux 1m -> test (3.12) 3m48s (96% of the run)\n"
+        "queued 1m 8s of job time over 2 jobs; longest wait: test (3.12) 48s\n"
+        "critical path: build / linux 1m 0s -> test (3.12) 3m 48s (96% of the run)\n"
         "- queue  + start-up  # execution  ok success  FAIL failure  skip skipped\n");
 }
 
@@ -100,21 +100,21 @@ static void an_approval_is_distinguished_from_a_queue(void **state)
                (struct sample_times){600, 5400, 6000, 6600, 7200});
     assert_picture(
         (struct view){.width = 80},
-        "octo-org/shop · CI #1482 · attempt 1 · ✓ success · 2h\n"
+        "octo-org/shop · CI #1482 · attempt 1 · ✓ success · 2h 0m\n"
         "Add a price to the list · push · main @ 4f2c1a9 · by octocat\n"
         "2026-09-03T04:16:57Z\n"
         "trace a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7\n"
         "https://github.com/octo-org/shop/actions/runs/33714470481\n"
         "\n"
-        "                       0s         30m        1h        1h30m        queue  total\n"
-        "                       ┬──────────┬──────────┬─────────┬──────────\n"
-        "✓ RUN CI               ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━            2h\n"
-        "✓ build                ████       ┊          ┊         ┊               6s    10m\n"
-        "✓ deploy / production      ····························░░░░▒▒▒████    10m  1h50m\n"
+        "                       0s        30m        1h        1h 30m       queue   total\n"
+        "                       ┬─────────┬──────────┬─────────┬─────────\n"
+        "✓ RUN CI               ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━           2h 0m\n"
+        "✓ build                ███       ┊          ┊         ┊               6s  10m 0s\n"
+        "✓ deploy / production     ····························░░░▒▒▒▒███  10m 0s  1h 50m\n"
         "\n"
-        "queued 10m06s of job time over 2 jobs; longest wait: deploy / production 10m\n"
-        "held by environment rules: deploy / production 1h20m\n"
-        "critical path: build 10m → deploy / production 1h50m (100% of the run)\n"
+        "queued 10m 6s of job time over 2 jobs; longest wait: deploy / production 10m 0s\n"
+        "held by environment rules: deploy / production 1h 20m\n"
+        "critical path: build 10m 0s → deploy / production 1h 50m (100% of the run)\n"
         "· waiting  ░ queue  ▒ start-up  █ execution  ✓ success\n");
 }
 
@@ -132,23 +132,23 @@ static void six_hours_next_to_three_seconds_in_a_second_attempt(void **state)
     sample_add_flag(lost, "github.incomplete");
     assert_picture(
         (struct view){.width = 80},
-        "octo-org/shop · CI #1482 · attempt 1 · ⊖ cancelled · 6h\n"
+        "octo-org/shop · CI #1482 · attempt 1 · ⊖ cancelled · 6h 0m\n"
         "Add a price to the list · push · main @ 4f2c1a9 · by octocat\n"
         "2026-09-03T04:16:57Z\n"
         "trace a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7\n"
         "https://github.com/octo-org/shop/actions/runs/33714470481\n"
         "\n"
-        "                 0s              2h              4h                 queue  total\n"
-        "                 ┬───────────────┬───────────────┬───────────────\n"
-        "⊖ RUN CI         ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━             6h\n"
+        "                 0s             2h              4h                 queue   total\n"
+        "                 ┬──────────────┬───────────────┬──────────────\n"
+        "⊖ RUN CI         ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━            6h 0m\n"
         "↺ prepare        ▏ carried over from the attempt before                       0s\n"
-        "✓ three seconds  ▏               ┊               ┊                            3s\n"
-        "✗ six hours      ████████████████████████████████████████████████     28s     6h\n"
-        "? lost           ░░░░▒███████████████ incomplete ┊                 29m58s  2h30m\n"
+        "✓ three seconds  ▏              ┊               ┊                             3s\n"
+        "✗ six hours      ██████████████████████████████████████████████      28s   6h 0m\n"
+        "? lost           ░░░░▒██████████████ incomplete ┊                29m 58s  2h 30m\n"
         "\n"
         "first failure: six hours: timed out\n"
-        "queued 30m26s of job time over 2 jobs; longest wait: lost 29m58s\n"
-        "critical path: six hours 6h (100% of the run)\n"
+        "queued 30m 26s of job time over 2 jobs; longest wait: lost 29m 58s\n"
+        "critical path: six hours 6h 0m (100% of the run)\n"
         "░ queue  ▒ start-up  █ execution  ✓ success  ✗ failure  ⊖ cancelled\n"
         "↺ carried over  ? other or no result\n");
 }
@@ -159,18 +159,18 @@ static void without_a_root_the_run_is_still_open(void **state)
     sample_job(&run, SLICE("lint"), "success", (struct sample_times){2, 2, 8, 12, 95});
     sample_job(&run, SLICE("test"), "success", (struct sample_times){3, 3, 38, 52, 75});
     assert_picture((struct view){.width = 60},
-                   "octo-org/shop · CI · attempt 1 · still open · 1m33s so far\n"
+                   "octo-org/shop · CI · attempt 1 · still open · 1m 33s so far\n"
                    "main @ 4f2c1a9 · 2026-09-03T04:16:59Z\n"
                    "trace a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7\n"
                    "https://github.com/octo-org/shop/actions/runs/33714470481\n"
                    "\n"
-                   "            0s         30s        1m            queue  total\n"
-                   "            ┬──────────┬──────────┬──────────┬\n"
-                   "✓ lint      ░░▒▒██████████████████████████████     6s  1m33s\n"
-                   "✓ test      ░░░░░░░░░░░░░▒▒▒▒▒█████████      ┊    35s  1m12s\n"
+                   "            0s         30s       1m            queue   total\n"
+                   "            ┬──────────┬─────────┬──────────┬\n"
+                   "✓ lint      ░░▒▒█████████████████████████████     6s  1m 33s\n"
+                   "✓ test      ░░░░░░░░░░░░░▒▒▒▒▒████████      ┊    35s  1m 12s\n"
                    "\n"
                    "queued 41s of job time over 2 jobs; longest wait: test 35s\n"
-                   "critical path: lint 1m33s\n"
+                   "critical path: lint 1m 33s\n"
                    "░ queue  ▒ start-up  █ execution  ✓ success\n");
 }
 

@@ -35,7 +35,7 @@ static void time_outside_all_phases_is_a_line(void **state)
     sample_root(&run, 100, "success");
     sample_job(&run, SLICE("gap"), "success", (struct sample_times){0, 0, 50, 50, 50});
     run.batches[1].spans[0].end = sample_time(100);
-    assert_shows((struct view){.width = 60}, "░░░░░░░░░░░░░░░░░─────────────────");
+    assert_shows((struct view){.width = 61}, "░░░░░░░░░░░░░░░░░─────────────────");
 }
 
 static void a_job_without_phases_is_split_by_its_queue_time(void **state)
@@ -45,14 +45,14 @@ static void a_job_without_phases_is_split_by_its_queue_time(void **state)
     struct span *job =
         sample_job(&run, SLICE("bare"), "success", (struct sample_times){0, 0, 0, 0, 0});
     job->end = sample_time(100);
-    assert_shows((struct view){.width = 60}, "██████████████████████████████████ ");
+    assert_shows((struct view){.width = 61}, "██████████████████████████████████ ");
     sample_add_int(&job->attributes, "queue_time_ms", 50000);
-    assert_shows((struct view){.width = 60}, "░░░░░░░░░░░░░░░░░█████████████████    50s  1m40s");
+    assert_shows((struct view){.width = 61}, "░░░░░░░░░░░░░░░░░█████████████████    50s  1m 40s");
     // more than the job is long, or nonsense
     job->attributes.items[job->attributes.count - 1].integer = INT64_MAX / NS_PER_MS;
     assert_shows((struct view){.width = 80}, "░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░");
     job->attributes.items[job->attributes.count - 1].integer = INT64_MIN;
-    assert_shows((struct view){.width = 60}, "██████████████████████████████████ ");
+    assert_shows((struct view){.width = 61}, "██████████████████████████████████ ");
 }
 
 static void intervals_shorter_than_a_column_get_a_thin_mark(void **state)
@@ -63,7 +63,7 @@ static void intervals_shorter_than_a_column_get_a_thin_mark(void **state)
     sample_job(&run, SLICE("last"), "success",
                (struct sample_times){10000, 10000, 10000, 10000, 10000});
     assert_shows((struct view){.width = 60}, "first     ▏");
-    assert_shows((struct view){.width = 60}, "▏            0s");
+    assert_shows((struct view){.width = 60}, "▏             0s");
     assert_shows((struct view){.width = 60, .ascii = true}, "first     |");
 }
 
@@ -173,7 +173,7 @@ static void the_summary_shows_where_the_time_was_spent(void **state)
     sample_add_flag(old, "github.carried_over");
     assert_shows((struct view){.width = 200},
                  "\nqueued 55s of job time over 3 jobs; longest wait: publish 40s\n"
-                 "critical path: build 11m40s → publish 4m58s (100% of the run)\n");
+                 "critical path: build 11m 40s → publish 4m 58s (100% of the run)\n");
 }
 
 static void into_a_pipe_no_name_is_shortened(void **state)

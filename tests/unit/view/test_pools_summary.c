@@ -86,10 +86,10 @@ static void a_ceiling_is_the_cause_if_all_pools_in_trouble_are_at_one(void **sta
     expect_of(3, 2, &few, POOLS_SCOPE_CEILING,
               "Ceilings hold back 2 pools; no other pool is in trouble.");
     pools[2] = make_pool("c", POOL_DEAD, 500);
-    expect_of(
-        3, 1, &few, POOLS_SCOPE_EVERYTHING,
-        "Everything waits: all 3 pools with jobs are in trouble: 1 dead, 2 at the ceiling; the "
-        "first since 04:03 UTC.");
+    expect_of(3, 1, &few, POOLS_SCOPE_EVERYTHING,
+              "Everything waits: all 3 pools with jobs are in trouble: 1 dead, 2 held back by a "
+              "ceiling; the "
+              "first since 04:03 UTC.");
 }
 
 static void several_pools_are_counted_by_their_states(void **state)
@@ -133,6 +133,68 @@ static void one_repository_with_two_thirds_of_the_oldest_jobs_fills_the_queue(vo
     pools[1] = make_pool("b", POOL_DEAD, 700); // whoever fills it, no runner takes its jobs
     expect_of(2, 0, &oldest, POOLS_SCOPE_POOLS,
               "2 of 2 pools with jobs are in trouble: 1 dead, 1 busy; the first since 04:05 UTC.");
+}
+
+static void expect_part(const struct pools_words *words, size_t i, enum pools_part_kind kind,
+                        const char *text)
+{
+    assert_true(i < words->count);
+    assert_int_equal(words->parts[i].kind, kind);
+    if (!slice_equals(words->parts[i].text, slice_from_string(text)))
+        fail_msg("\"%.*s\"", SLICE_ARGS(words->parts[i].text));
+}
+
+static void names_and_times_of_the_sentence_are_parts_of_their_own(void **state)
+{
+    const struct pools_view view = {.pools = pools, .count = 1};
+    struct pools_summary summary;
+    struct arena arena;
+    (void)state;
+    arena_init(&arena, 1024);
+    pools[0] = make_pool("a.b since 14:02", POOL_CEILING, 60);
+    pools[0].ceiling = SLICE("hosted");
+    assert_true(pools_summary_make(&view, NOW, &arena, &summary));
+    assert_int_equal(summary.words.count, 7);
+    expect_part(&summary.words, 1, POOLS_PART_POOL, "a.b since 14:02");
+    expect_part(&summary.words, 2, POOLS_PART_TEXT, " is held back by the ceiling ");
+    expect_part(&summary.words, 3, POOLS_PART_CEILING, "hosted");
+    expect_part(&summary.words, 4, POOLS_PART_TEXT, " since ");
+    expect_part(&summary.words, 5, POOLS_PART_TIME, "04:15 UTC");
+    assert_true(summary.words.parts[5].time == AGO(60));
+    assert_true(slice_equals(summary.text,
+                             SLICE("One pool is in trouble: a.b since 14:02 is held back by the "
+                                   "ceiling hosted since 04:15 UTC.")));
+    arena_release(&arena);
+}
+
+static void expect_advice(const struct pools_view_pool *pool, const char *beginning)
+{
+    struct pools_words words;
+    struct slice text;
+    struct arena arena;
+    arena_init(&arena, 1024);
+    assert_true(pools_advice_make(pool, &arena, &words));
+    assert_true(pools_words_join(&words, &arena, &text));
+    assert_true((words.count == 0) == (beginning[0] == '\0'));
+    if (!slice_starts_with(text, slice_from_string(beginning)))
+        fail_msg("\"%.*s\"", SLICE_ARGS(text));
+    arena_release(&arena);
+}
+
+static void the_advice_names_the_repository_that_fills_a_pool_unless_it_is_dead(void **state)
+{
+    (void)state;
+    pools[0] = make_pool("a", POOL_BUSY, 700);
+    expect_advice(&pools[0], "As many jobs run as ever did in a week: it needs more runners, or "
+                             "fewer jobs at once");
+    pools[0].filler = (struct pools_view_share){SLICE("acme/shop"), 28};
+    pools[0].filler_of = 30;
+    expect_advice(&pools[0],
+                  "acme/shop has 28 of the 30 jobs that have waited longest here: cancel runs");
+    pools[0].state = POOL_DEAD;
+    expect_advice(&pools[0], "Jobs wait, none runs, and none has started for long");
+    pools[0].state = POOL_OK;
+    expect_advice(&pools[0], "");
 }
 
 static void oldest_jobs_are_needed_only_in_trouble_without_a_dead_pool(void **state)
@@ -201,6 +263,52 @@ static void the_oldest_queued_jobs_of_all_pools_are_counted_by_repository(void *
     engine_bench_close(&bench);
 }
 
+// In the pool of label "a" and in that of "b" every third job.
+static void find_fillers(struct engine_bench *bench, struct arena *arena, uint64_t filler_of[2])
+{
+    const struct pools_view_settings settings = {.dead_after = NS_PER_HOUR};
+    struct error error;
+    struct view_reader reader = {.arena = arena, .error = &error};
+    struct pools_view view;
+    assert_int_equal(store_begin(bench->store, false, &reader.transaction, &error), ERROR_NONE);
+    assert_int_equal(pools_view_load(&reader, &settings, scenario_at(900), &view), ERROR_NONE);
+    assert_int_equal(view.count, 3);
+    for (size_t i = 0; i < view.count; i++) {
+        view.pools[i].state = slice_equals(view.pools[i].name, SLICE("c")) ? POOL_DEAD : POOL_BUSY;
+        assert_int_equal(view.pools[i].filler_of, 0);
+    }
+    assert_int_equal(pools_view_find_fillers(&reader, &view), ERROR_NONE);
+    for (size_t i = 0; i < view.count; i++) {
+        const struct pools_view_pool *pool = &view.pools[i];
+        if (pool->state == POOL_DEAD)
+            assert_int_equal(pool->filler_of, 0);
+        else
+            filler_of[pool->name.data[0] - 'a'] = pool->filler_of;
+    }
+    store_abort(reader.transaction);
+}
+
+static void a_repository_with_two_thirds_of_a_pools_oldest_jobs_fills_it(void **state)
+{
+    struct engine_bench bench;
+    uint64_t filler_of[2];
+    struct arena arena;
+    (void)state;
+    engine_bench_open(&bench);
+    arena_init(&arena, 4096);
+    queue_jobs(&bench, 0, 3 * (POOLS_VIEW_FILLED_LEAST - 1));
+    find_fillers(&bench, &arena, filler_of);
+    assert_true(filler_of[0] == 0 && filler_of[1] == 0); // too few
+    queue_jobs(&bench, 3 * (POOLS_VIEW_FILLED_LEAST - 1), 3 * POOLS_VIEW_FILLED_LEAST);
+    find_fillers(&bench, &arena, filler_of);
+    assert_true(filler_of[0] == POOLS_VIEW_FILLED_LEAST && filler_of[1] == POOLS_VIEW_FILLED_LEAST);
+    queue_jobs(&bench, 3 * POOLS_VIEW_FILLED_LEAST, 3 * POOLS_VIEW_FILLED_JOBS + 30);
+    find_fillers(&bench, &arena, filler_of);
+    assert_true(filler_of[0] == POOLS_VIEW_FILLED_JOBS); // the older ones
+    arena_release(&arena);
+    engine_bench_close(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -210,6 +318,9 @@ int main(void)
         cmocka_unit_test(several_pools_are_counted_by_their_states),
         cmocka_unit_test(one_repository_with_two_thirds_of_the_oldest_jobs_fills_the_queue),
         cmocka_unit_test(the_oldest_queued_jobs_of_all_pools_are_counted_by_repository),
+        cmocka_unit_test(names_and_times_of_the_sentence_are_parts_of_their_own),
+        cmocka_unit_test(the_advice_names_the_repository_that_fills_a_pool_unless_it_is_dead),
+        cmocka_unit_test(a_repository_with_two_thirds_of_a_pools_oldest_jobs_fills_it),
         cmocka_unit_test(oldest_jobs_are_needed_only_in_trouble_without_a_dead_pool),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
