@@ -40,7 +40,7 @@ class Inspect(harness.BlackBoxTest):
         shown = self.part(text, r"run: state, layout \d+, \d+ bytes$")
         self.assertEqual((shown["phase"], shown["events seen"], shown["open jobs"]), ("open", "requested", "3"))
         self.assertEqual((shown["repository"], shown["title"]), (run.repository.full_name, run.display_title))
-        self.assertRegex(shown["deadline"], r"^20\d\d-.*Z \(in \d+d\d*h?\)$")
+        self.assertRegex(shown["deadline"], r"^20\d\d-.*Z \(in \d+d \d+h\)$")
         self.assertIn("its open jobs and its `completed`", shown["waits for"])
         jobs = {job.name: self.part(text, rf"job {job.job_id}: state, layout \d+, \d+ bytes$") for job in run.jobs}
         self.assertEqual(jobs["running"]["events seen"], "queued, in_progress")

@@ -90,7 +90,7 @@ class Sent(NotifyTest):
         self.assertEqual((ended["since"], ended["queued"], ended["running"]), (began["since"], 0, 3))
         self.assertIsNotNone(ended["ended_at"])
         self.assertNotEqual(ended["id"], began["id"])
-        self.assertRegex(ended["text"], r"^Over: a100,gpu: no job runs or starts, after \S+\. 0 queued, 3 running\.$")
+        self.assertRegex(ended["text"], r"^Over: a100,gpu: no job runs or starts, after \d+\w \d+\w\. 0 queued, 3 running\.$")
         self.assertEqual(len(receiver.requests), 2)
         wait_until(lambda: self.status(daemon)["sent"] == 2, what="the answer")
         found = self.status(daemon)
