@@ -7,6 +7,7 @@
 
 #include "api_object.h"
 #include "ghatrace/admin/api_print.h"
+#include "ghatrace/base/bytes.h"
 #include "ghatrace/github/server.h"
 #include "ghatrace/otlp/json.h"
 #include "ghatrace/stats/open_runs.h"
@@ -33,8 +34,7 @@ static void put_trace_url(struct api_object *object, const struct run_view *run)
     json_out_text(&object->json, "trace_url", url);
 }
 
-// A run's fields, inside an object.
-static void put_run_fields(struct api_object *object, const struct run_view *run)
+void api_put_run_fields(struct api_object *object, const struct run_view *run)
 {
     struct json_out *json = &object->json;
     json_out_id(json, "run_id", run->run_id);
@@ -162,11 +162,6 @@ static void put_run_jobs(struct json_out *json, const struct run_view *run,
     json_out_close_array(json);
 }
 
-void api_put_run_fields(struct api_object *object, const struct run_view *run)
-{
-    put_run_fields(object, run);
-}
-
 void api_put_run_jobs(struct json_out *json, const struct run_view *run)
 {
     put_run_jobs(json, run, STEPS_NONE, 0);
@@ -211,7 +206,7 @@ static void put_critical_path(struct json_out *json, const struct run_view *run)
     json_out_close_array(json);
 }
 
-static bool has_job(const struct run_view *run, int64_t job_id)
+static bool is_job_listed(const struct run_view *run, int64_t job_id)
 {
     for (size_t i = 0; i < run->count; i++)
         if (run->jobs[i].job_id == job_id)
@@ -247,13 +242,13 @@ static enum error_code put_one_run(struct api_object *object, const struct run_s
     enum error_code code = load_one_run(object, question, found, &count, &run);
     if (code != ERROR_NONE)
         return code;
-    if (part->job_id != 0 && !has_job(&run, part->job_id))
+    if (part->job_id != 0 && !is_job_listed(&run, part->job_id))
         return error_set(object->reader.error, ERROR_NOT_FOUND,
                          "job %" PRId64 ": nothing of it is in run %" PRId64 " attempt %" PRId64,
                          part->job_id, run.run_id, run.run_attempt);
     json_out_time(json, "now", object->call->now);
     json_out_open_object(json, "run");
-    put_run_fields(object, &run);
+    api_put_run_fields(object, &run);
     json_out_text(json, "name", run.name);
     json_out_close_object(json);
     put_servers(json, found, count);
@@ -378,7 +373,7 @@ static void put_run(struct listing *listing, const struct run_view *run, int64_t
 {
     struct json_out *json = &listing->object.json;
     json_out_open_object(json, NULL);
-    put_run_fields(&listing->object, run);
+    api_put_run_fields(&listing->object, run);
     if (job_id > 0)
         json_out_id(json, "job_id", job_id);
     if (listing->query->open)
@@ -418,8 +413,7 @@ static bool read_finished_cursor(struct slice cursor, struct recent_place *place
     if (cursor.len != OLD_CURSOR_SIZE || !hex_decode(cursor.data, 16, bytes, sizeof bytes) ||
         !hex_decode(cursor.data + 16, 2 * TRACE_ID_SIZE, place->trace.bytes, TRACE_ID_SIZE))
         return false;
-    for (size_t i = 0; i < sizeof bytes; i++)
-        at = at << 8 | bytes[i];
+    at = bytes_get_be64(bytes);
     place->at = (timestamp_ns)at;
     // All zero is valid, too: the next page starts with the newest finished run, after a page without runs.
     return place->at > 0 || (at == 0 && memcmp(&place->trace, &none, sizeof none) == 0);
@@ -445,7 +439,7 @@ static enum error_code find_finished_place(const struct listing *listing,
 static enum error_code add_finished_run(struct listing *listing, const struct recent_run *recent,
                                         const struct run_view *run)
 {
-    const struct stored_run place = {run->run_id, run->run_attempt, recent->place.trace};
+    const struct stored_run place = recent_stored_run(recent);
     struct run_search_result result;
     enum error_code code = check_run(listing, &place, run, &result);
     if (code == ERROR_NONE && result.is_match)
@@ -633,7 +627,7 @@ static enum error_code put_direct(struct listing *listing, bool *is_all)
         code = load_open_run(listing, &places[i], 0, &run);
         if (code == ERROR_NONE) {
             json_out_open_object(json, NULL);
-            put_run_fields(&listing->object, &run);
+            api_put_run_fields(&listing->object, &run);
             json_out_id(json, "job_id", search->job_id);
             json_out_close_object(json);
         }
@@ -690,7 +684,7 @@ static enum error_code print_finished(struct listing *listing, const struct fini
         return code;
     for (size_t i = 0; i < view.count; i++) {
         json_out_open_object(&listing->object.json, NULL);
-        put_run_fields(&listing->object, &view.runs[i]);
+        api_put_run_fields(&listing->object, &view.runs[i]);
         json_out_close_object(&listing->object.json);
     }
     *has_more = *has_more || view.has_more;

@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "ghatrace/otlp/decode.h"
 #include "ghatrace/store/codec.h"
 #include "ghatrace/trace/spans.h"
 #include "private.h"
@@ -133,7 +132,7 @@ enum error_code commits_forget_run(struct store_transaction *transaction,
     enum error_code code = recent_find(transaction, trace, &found, error);
     if (code != ERROR_NONE)
         return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
-    const struct stored_run run = {found.measure.run_id, found.measure.run_attempt, *trace};
+    const struct stored_run run = recent_stored_run(&found);
     return commits_delete(transaction, &found.measure.commit, &run, error);
 }
 
@@ -279,17 +278,10 @@ enum error_code commits_are_complete(struct store_transaction *transaction, bool
 static enum error_code commit_of_record(struct stats *stats, const struct stored_run *run,
                                         struct commit_id *commit, struct error *error)
 {
-    const struct store_key key = {run->trace,
-                                  span_id_of_run(ID_SCHEME_ARC, run->run_id, run->run_attempt)};
-    struct store_record record;
     struct span_batch batch;
-    uint64_t sequence;
     *commit = (struct commit_id){.size = 0};
-    enum error_code code = store_newest_record(stats->transaction, &key, &sequence, error);
-    if (code == ERROR_NONE)
-        code = store_get_record(stats->transaction, sequence, &record, error);
-    if (code == ERROR_NONE)
-        code = otlp_decode_batch(record.body, &stats->scratch, &batch, error);
+    enum error_code code =
+        recent_read_root(stats->transaction, run, &stats->scratch, &batch, error);
     if (code == ERROR_NONE)
         *commit = commit_id_of(attributes_get_string(&batch.resource, "vcs.ref.head.revision"));
     return code == ERROR_NOT_FOUND || code == ERROR_CORRUPT ? ERROR_NONE : code;
@@ -307,8 +299,7 @@ static enum error_code add_next_finished(struct stats *stats, struct position *p
         return code;
     bytes_put_be64(position->key, (uint64_t)found.place.at);
     memcpy(position->key + 8, found.place.trace.bytes, TRACE_ID_SIZE);
-    const struct stored_run run = {found.measure.run_id, found.measure.run_attempt,
-                                   found.place.trace};
+    const struct stored_run run = recent_stored_run(&found);
     if (found.measure.commit.size == 0)
         code = commit_of_record(stats, &run, &found.measure.commit, error);
     // With its commit, by which it is found when it is dropped.

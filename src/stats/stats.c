@@ -4,6 +4,7 @@
 #include "ghatrace/base/digest.h"
 #include "ghatrace/base/memory.h"
 #include "ghatrace/base/utf8.h"
+#include "ghatrace/otlp/decode.h"
 #include "ghatrace/stats/commits.h"
 #include "ghatrace/stats/open_runs.h"
 #include "ghatrace/stats/recent.h"
@@ -810,6 +811,25 @@ enum error_code recent_move(struct stats *stats, const struct trace_id *from,
     if (code != ERROR_NONE)
         return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
     return commits_finish_run(stats->transaction, to, &moved.measure, error);
+}
+
+struct stored_run recent_stored_run(const struct recent_run *run)
+{
+    return (struct stored_run){run->measure.run_id, run->measure.run_attempt, run->place.trace};
+}
+
+enum error_code recent_read_root(struct store_transaction *transaction,
+                                 const struct stored_run *run, struct arena *arena,
+                                 struct span_batch *batch, struct error *error)
+{
+    const struct store_key key = {
+        .trace = run->trace, .span = span_id_of_run(ID_SCHEME_ARC, run->run_id, run->run_attempt)};
+    struct store_record record;
+    uint64_t sequence;
+    enum error_code code = store_newest_record(transaction, &key, &sequence, error);
+    if (code == ERROR_NONE)
+        code = store_get_record(transaction, sequence, &record, error);
+    return code == ERROR_NONE ? otlp_decode_batch(record.body, arena, batch, error) : code;
 }
 
 uint64_t recent_count(struct store_transaction *transaction)

@@ -28,7 +28,7 @@ static int compare_commit_runs(const void *left, const void *right)
     return order != 0 ? order : compare_int64(a->run_attempt, b->run_attempt);
 }
 
-static int compare_groups(const void *left, const void *right)
+static int compare_commit_groups(const void *left, const void *right)
 {
     const struct commit_group *a = left, *b = right;
     if (a->count != b->count)
@@ -221,7 +221,8 @@ static void link_runs(struct commit_group *group, struct commit_link *links)
 }
 
 // `links`: room for all jobs and runs of the group.
-static void finish_group(struct commit_group *group, timestamp_ns now, struct commit_link *links)
+static void finish_commit_group(struct commit_group *group, timestamp_ns now,
+                                struct commit_link *links)
 {
     group->server = group->runs[0].view.server;
     group->repository = group->runs[0].view.repository;
@@ -254,7 +255,7 @@ static bool add_commit_group(struct commit_view *view, struct commit_run *runs, 
     struct commit_link *links = arena_allocate_array(arena, most, sizeof *links);
     *group = (struct commit_group){.runs = runs, .count = count};
     if (links != NULL)
-        finish_group(group, now, links);
+        finish_commit_group(group, now, links);
     return links != NULL;
 }
 
@@ -275,7 +276,7 @@ static enum error_code group_runs(struct commit_run *runs, size_t count, timesta
             return ERROR_MEMORY;
     }
     if (view->group_count > 1)
-        qsort(view->groups, view->group_count, sizeof *view->groups, compare_groups);
+        qsort(view->groups, view->group_count, sizeof *view->groups, compare_commit_groups);
     return ERROR_NONE;
 }
 

@@ -26,8 +26,7 @@ static enum error_code load_detail(struct failures_reader *of, const struct rece
                                    struct run_view *detail, bool *is_read)
 {
     const struct view_reader reader = {of->reader->transaction, &of->scratch, of->reader->error};
-    const struct stored_run place = {recent->measure.run_id, recent->measure.run_attempt,
-                                     recent->place.trace};
+    const struct stored_run place = recent_stored_run(recent);
     const struct run_view_limits limits = {
         .jobs = of->jobs_left < FAILURES_JOBS_EACH ? of->jobs_left : FAILURES_JOBS_EACH,
         .steps = true};

@@ -1,24 +1,22 @@
 // What a search needs from the store: jobs and root spans of runs, and runs by their ids.
-#include <string.h>
-
-#include "ghatrace/base/bytes.h"
-#include "ghatrace/otlp/decode.h"
+#include "ghatrace/stats/recent.h"
+#include "ghatrace/trace/ids.h"
 #include "ghatrace/trace/spans.h"
 #include "ghatrace/view/run_search.h"
 
 // --- jobs and root spans of a run -------------------------------------------------------------------------------
 
-static enum error_code has_job(const struct view_reader *reader, const struct trace_id *trace,
-                               int64_t job_id, bool *has)
+static enum error_code find_searched_job(const struct view_reader *reader,
+                                         const struct stored_run *run, int64_t job_id,
+                                         bool *is_stored)
 {
-    struct store_key key = {.trace = *trace};
+    const struct store_key key = {run->trace, stored_span_of_job(run->run_id, job_id)};
     struct slice state;
     uint64_t sequence;
-    bytes_put_be64(key.span.bytes, (uint64_t)job_id);
     enum error_code code = store_newest_record(reader->transaction, &key, &sequence, reader->error);
     if (code == ERROR_NOT_FOUND)
         code = store_get_span(reader->transaction, &key, &state, reader->error);
-    *has = code == ERROR_NONE;
+    *is_stored = code == ERROR_NONE;
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
@@ -39,17 +37,10 @@ static void read_root(const struct span_batch *batch, struct run_search_root *ro
 static enum error_code load_root(const struct view_reader *reader, const struct stored_run *run,
                                  struct run_search_root *root)
 {
-    const struct store_key key = {
-        .trace = run->trace, .span = span_id_of_run(ID_SCHEME_ARC, run->run_id, run->run_attempt)};
-    struct store_record record;
     struct span_batch batch;
-    uint64_t sequence;
     *root = (struct run_search_root){.pull = 0};
-    enum error_code code = store_newest_record(reader->transaction, &key, &sequence, reader->error);
-    if (code == ERROR_NONE)
-        code = store_get_record(reader->transaction, sequence, &record, reader->error);
-    if (code == ERROR_NONE)
-        code = otlp_decode_batch(record.body, reader->arena, &batch, reader->error);
+    enum error_code code =
+        recent_read_root(reader->transaction, run, reader->arena, &batch, reader->error);
     if (code == ERROR_NONE)
         read_root(&batch, root);
     if (code == ERROR_CORRUPT)
@@ -86,7 +77,7 @@ enum error_code run_search_check(struct run_search_reader *of, const struct stor
         code = check_root(of, place, run, result);
         break;
     case RUN_SEARCH_BY_JOB:
-        code = has_job(of->reader, &place->trace, job_id, &result->is_match);
+        code = find_searched_job(of->reader, place, job_id, &result->is_match);
         if (result->is_match)
             result->job_id = job_id;
         break;
@@ -113,8 +104,7 @@ static enum error_code find_by_trace(const struct view_reader *reader, const str
     struct recent_run recent;
     enum error_code code = recent_find(reader->transaction, trace, &recent, reader->error);
     if (code == ERROR_NONE)
-        *run = (struct stored_run){recent.measure.run_id, recent.measure.run_attempt,
-                                   recent.place.trace};
+        *run = recent_stored_run(&recent);
     *count = code == ERROR_NONE ? 1 : 0;
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }

@@ -34,7 +34,7 @@ static bool has_prefix_ignoring_case(struct slice text, struct slice prefix)
     return slice_equals_ignoring_case(slice_start(text, prefix.len), prefix);
 }
 
-static bool skip_prefix(struct slice *text, struct slice prefix)
+static bool take_prefix(struct slice *text, struct slice prefix)
 {
     if (!has_prefix_ignoring_case(*text, prefix))
         return false;
@@ -73,7 +73,7 @@ static bool is_probably_sha(struct slice text)
     return is_sha(text) && (text.len == RUN_SEARCH_SHA_MAX || (digits > 0 && digits < text.len));
 }
 
-static bool read_trace(struct slice text, struct run_search *search)
+static bool parse_trace_id(struct slice text, struct run_search *search)
 {
     if (text.len != 2 * TRACE_ID_SIZE ||
         !hex_decode(text.data, text.len, search->trace.bytes, TRACE_ID_SIZE))
@@ -224,7 +224,7 @@ static bool read_trace_path(struct slice text, struct run_search *search)
     struct path path;
     split_path(text, &path);
     for (size_t i = 0; i < path.count; i++)
-        if (read_trace(path.segments[i], search))
+        if (parse_trace_id(path.segments[i], search))
             return true;
     return false;
 }
@@ -238,7 +238,7 @@ static bool is_host(struct slice text)
 
 static bool parse_url(struct slice text, struct run_search *search)
 {
-    bool has_scheme = skip_prefix(&text, SLICE("https://")) || skip_prefix(&text, SLICE("http://"));
+    bool has_scheme = take_prefix(&text, SLICE("https://")) || take_prefix(&text, SLICE("http://"));
     if (!has_scheme && !is_host(text))
         return false;
     size_t address_len = find_first_of(text, "?#");
@@ -267,7 +267,7 @@ static bool parse_traceparent(struct slice text, struct run_search *search)
 {
     if (text.len != 55 || text.data[2] != '-' || text.data[35] != '-' || text.data[52] != '-')
         return false;
-    return read_trace((struct slice){text.data + 3, 2 * TRACE_ID_SIZE}, search);
+    return parse_trace_id((struct slice){text.data + 3, 2 * TRACE_ID_SIZE}, search);
 }
 
 #define SPACES " \t\r\n\v\f"
@@ -320,7 +320,7 @@ void run_search_parse(struct slice text, struct run_search *search)
         return;
     struct slice bare = strip_marks(whole);
     bool is_one = find_first_of(bare, SPACES) == bare.len && bare.len > 0;
-    if (is_one && (read_trace(bare, search) || parse_traceparent(bare, search)))
+    if (is_one && (parse_trace_id(bare, search) || parse_traceparent(bare, search)))
         return;
     if (is_one && slice_find(bare, SLICE("/")) > 0 && run_selector_parse(bare, &selector)) {
         set_run(search, selector.run_id, selector.run_attempt);

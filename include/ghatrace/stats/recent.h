@@ -42,6 +42,14 @@ enum error_code recent_move(struct stats *stats, const struct trace_id *from,
 enum error_code recent_expire(struct store_transaction *transaction, timestamp_ns before,
                               size_t max, size_t *dropped, struct error *error) MUST_CHECK;
 
+// The key of the run's state and records.
+struct stored_run recent_stored_run(const struct recent_run *run);
+// The newest root span of a run, with its resource; memory from the arena, texts as long as the transaction.
+// ERROR_NOT_FOUND, ERROR_CORRUPT.
+enum error_code recent_read_root(struct store_transaction *transaction,
+                                 const struct stored_run *run, struct arena *arena,
+                                 struct span_batch *batch, struct error *error) MUST_CHECK;
+
 uint64_t recent_count(struct store_transaction *transaction);
 // The newest run before `place` in time; all zero means the newest of all. To continue, pass the place of the run
 // found. ERROR_NOT_FOUND at the end.

@@ -18,11 +18,12 @@
 #include <stdint.h>
 
 #include "ghatrace/base/slice.h"
+#include "ghatrace/trace/commit_id.h"
 #include "ghatrace/view/run_view.h"
 
 #define RUN_SEARCH_WORDS_MAX 16 // the rest is ignored
-#define RUN_SEARCH_SHA_MIN 7
-#define RUN_SEARCH_SHA_MAX 40
+#define RUN_SEARCH_SHA_MIN COMMIT_PREFIX_MIN
+#define RUN_SEARCH_SHA_MAX (2 * COMMIT_ID_SHA1_SIZE)
 
 enum run_search_kind {
     RUN_SEARCH_ALL, // the text is empty
