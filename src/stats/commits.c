@@ -218,7 +218,6 @@ enum error_code commits_seek(struct store_transaction *transaction,
 
 // --- a store of an older version ------------------------------------------------------------------
 
-#define RECENT_KEY_SIZE (8 + TRACE_ID_SIZE)
 #define STATE_KEY_SIZE (TRACE_ID_SIZE + SPAN_ID_SIZE)
 _Static_assert(RECENT_KEY_SIZE == STATE_KEY_SIZE, "a position has one size");
 #define POSITION_SIZE (2 + RECENT_KEY_SIZE)
@@ -291,14 +290,12 @@ static enum error_code commit_of_record(struct stats *stats, const struct stored
 static enum error_code add_next_finished(struct stats *stats, struct position *position,
                                          struct error *error)
 {
-    struct recent_place place = {.at = (timestamp_ns)bytes_get_be64(position->key)};
+    const struct recent_place place = recent_place_of(position->key);
     struct recent_run found;
-    memcpy(place.trace.bytes, position->key + 8, TRACE_ID_SIZE);
     enum error_code code = recent_seek_older(stats->transaction, &place, &found, error);
     if (code != ERROR_NONE)
         return code;
-    bytes_put_be64(position->key, (uint64_t)found.place.at);
-    memcpy(position->key + 8, found.place.trace.bytes, TRACE_ID_SIZE);
+    recent_write_key(position->key, &found.place);
     const struct stored_run run = recent_stored_run(&found);
     if (found.measure.commit.size == 0)
         code = commit_of_record(stats, &run, &found.measure.commit, error);

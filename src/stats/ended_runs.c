@@ -4,17 +4,9 @@
 #include "ghatrace/stats/recent.h"
 #include "private.h"
 
-#define END_KEY_SIZE (8 + TRACE_ID_SIZE)
-
 static struct slice progress_key(void)
 {
     return SLICE("ended");
-}
-
-static void write_end_key(uint8_t bytes[END_KEY_SIZE], const struct recent_place *place)
-{
-    bytes_put_be64(bytes, (uint64_t)place->at);
-    memcpy(bytes + 8, place->trace.bytes, TRACE_ID_SIZE);
 }
 
 struct recent_place recent_end_place(const struct recent_run *run)
@@ -26,16 +18,16 @@ struct recent_place recent_end_place(const struct recent_run *run)
 }
 
 // The key of a run in this list. False: the entry's own key is damaged.
-static bool end_key_of(const struct store_entry *entry, uint8_t bytes[END_KEY_SIZE])
+static bool end_key_of(const struct store_entry *entry, uint8_t bytes[RECENT_KEY_SIZE])
 {
     struct recent_run run;
     struct error error;
-    if (entry->key.len != END_KEY_SIZE)
+    if (entry->key.len != RECENT_KEY_SIZE)
         return false;
-    memcpy(bytes, entry->key.data, END_KEY_SIZE);
+    memcpy(bytes, entry->key.data, RECENT_KEY_SIZE);
     if (recent_read_entry(entry, &run, &error) == ERROR_NONE) {
         const struct recent_place place = recent_end_place(&run);
-        write_end_key(bytes, &place);
+        recent_write_key(bytes, &place);
     }
     return true;
 }
@@ -43,7 +35,7 @@ static bool end_key_of(const struct store_entry *entry, uint8_t bytes[END_KEY_SI
 enum error_code ended_runs_add(struct store_transaction *transaction,
                                const struct store_entry *entry, struct error *error)
 {
-    uint8_t key[END_KEY_SIZE], at[8];
+    uint8_t key[RECENT_KEY_SIZE], at[8];
     if (!end_key_of(entry, key))
         return ERROR_NONE;
     memcpy(at, entry->key.data, sizeof at);
@@ -54,7 +46,7 @@ enum error_code ended_runs_add(struct store_transaction *transaction,
 enum error_code ended_runs_remove(struct store_transaction *transaction,
                                   const struct store_entry *entry, struct error *error)
 {
-    uint8_t key[END_KEY_SIZE];
+    uint8_t key[RECENT_KEY_SIZE];
     if (!end_key_of(entry, key))
         return ERROR_NONE;
     enum error_code code = store_table_delete(transaction, STORE_TABLE_ENDED_RUNS,
@@ -77,15 +69,15 @@ enum error_code recent_has_ends(struct store_transaction *transaction, bool *has
 }
 
 // Where to continue: `len` is 0 at the begin.
-static enum error_code read_end_progress(struct stats *stats, uint8_t cursor[END_KEY_SIZE],
+static enum error_code read_end_progress(struct stats *stats, uint8_t cursor[RECENT_KEY_SIZE],
                                          size_t *len, struct error *error)
 {
     struct slice found;
     enum error_code code =
         store_table_get(stats->transaction, STORE_TABLE_STATS, progress_key(), &found, error);
-    *len = code == ERROR_NONE && found.len == END_KEY_SIZE ? END_KEY_SIZE : 0;
+    *len = code == ERROR_NONE && found.len == RECENT_KEY_SIZE ? RECENT_KEY_SIZE : 0;
     if (*len > 0)
-        memcpy(cursor, found.data, END_KEY_SIZE);
+        memcpy(cursor, found.data, RECENT_KEY_SIZE);
     if (code == ERROR_NONE && *len == 0)
         code = ERROR_NOT_FOUND; // damaged: from the begin
     return code == ERROR_NOT_FOUND
@@ -94,7 +86,7 @@ static enum error_code read_end_progress(struct stats *stats, uint8_t cursor[END
 }
 
 // The newest of those that are left. ERROR_NOT_FOUND: there is none.
-static enum error_code add_next(struct stats *stats, uint8_t cursor[END_KEY_SIZE], size_t *len,
+static enum error_code add_next(struct stats *stats, uint8_t cursor[RECENT_KEY_SIZE], size_t *len,
                                 struct error *error)
 {
     struct store_entry entry;
@@ -104,19 +96,19 @@ static enum error_code add_next(struct stats *stats, uint8_t cursor[END_KEY_SIZE
             store_table_seek_before(stats->transaction, STORE_TABLE_RECENT, before, &entry, error);
         if (code != ERROR_NONE)
             return code;
-        if (entry.key.len == END_KEY_SIZE)
+        if (entry.key.len == RECENT_KEY_SIZE)
             break;
         before = entry.key;
     }
-    memcpy(cursor, entry.key.data, END_KEY_SIZE);
-    *len = END_KEY_SIZE;
+    memcpy(cursor, entry.key.data, RECENT_KEY_SIZE);
+    *len = RECENT_KEY_SIZE;
     return ended_runs_add(stats->transaction, &entry, error);
 }
 
 enum error_code ended_runs_continue(struct stats *stats, size_t max, bool *is_done,
                                     struct error *error)
 {
-    uint8_t cursor[END_KEY_SIZE];
+    uint8_t cursor[RECENT_KEY_SIZE];
     size_t len;
     enum error_code code = recent_has_ends(stats->transaction, is_done, error);
     if (code != ERROR_NONE || *is_done || max == 0)
@@ -140,10 +132,10 @@ static enum error_code read_ended_run(struct store_transaction *transaction,
                                       const struct store_entry *ended, struct recent_run *run,
                                       struct error *error)
 {
-    uint8_t key[END_KEY_SIZE];
+    uint8_t key[RECENT_KEY_SIZE];
     struct store_entry entry = {.key = slice_of_bytes(key, sizeof key)};
     enum error_code code = ERROR_NOT_FOUND;
-    if (ended->key.len == END_KEY_SIZE && ended->value.len == 8) {
+    if (ended->key.len == RECENT_KEY_SIZE && ended->value.len == 8) {
         memcpy(key, ended->value.data, 8);
         memcpy(key + 8, ended->key.data + 8, TRACE_ID_SIZE);
         code = store_table_get(transaction, STORE_TABLE_RECENT, entry.key, &entry.value, error);
@@ -161,9 +153,9 @@ enum error_code recent_seek_ended_before(struct store_transaction *transaction,
 {
     static const struct recent_place none;
     bool is_first = memcmp(place, &none, sizeof none) == 0;
-    uint8_t bytes[END_KEY_SIZE];
+    uint8_t bytes[RECENT_KEY_SIZE];
     struct store_entry entry;
-    write_end_key(bytes, place);
+    recent_write_key(bytes, place);
     entry.key = slice_of_bytes(bytes, is_first ? 0 : sizeof bytes);
     for (;;) {
         enum error_code code =

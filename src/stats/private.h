@@ -172,10 +172,15 @@ void stats_note_folded(struct stats *stats, struct slice labels);
 enum error_code stats_set_aside(struct stats *stats, enum store_table table, struct slice key,
                                 struct error *error) MUST_CHECK;
 
-// --- finished runs (stats.c, ended_runs.c) ---
+// --- finished runs (recent.c, ended_runs.c) ---
 
+struct recent_place;
 struct recent_run;
 
+// Keys of both lists: be64 time ‖ trace.
+#define RECENT_KEY_SIZE (8 + TRACE_ID_SIZE)
+void recent_write_key(uint8_t key[RECENT_KEY_SIZE], const struct recent_place *place);
+struct recent_place recent_place_of(const void *key);
 // Decodes an entry of the table recent. ERROR_CORRUPT.
 enum error_code recent_read_entry(const struct store_entry *entry, struct recent_run *run,
                                   struct error *error) MUST_CHECK;

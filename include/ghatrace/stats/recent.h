@@ -1,7 +1,7 @@
 // Runs whose root was sent, by the time of sending. Each run is listed once: a root that is sent again replaces the
 // earlier entry. Tables (trace: of scheme arc):
 //
-//   recent           be64 at ‖ trace → summary: a struct run_sample (stats.c)
+//   recent           be64 at ‖ trace → summary: a struct run_sample (recent.c)
 //   recent_by_trace  trace → be64 at
 //   ended_runs       be64 ended at ‖ trace → be64 at: the same runs by their ends. Of a run without an end, or whose
 //                    summary is damaged, `at` counts as its end
