@@ -101,6 +101,7 @@ static void complete_request(const struct latency_api *api, struct admin_deferre
 static void complete_requests(struct latency_api *api, bool is_kept)
 {
     size_t left = 0, last = is_kept ? api->request_count : api->begun_count;
+    assert(!api->is_busy && api->begun_count <= api->request_count);
     for (size_t i = 0; i < api->request_count; i++) {
         if (i < last && asks_for_same(&api->requests[i].query, &api->query))
             complete_request(api, api->requests[i].deferred);
@@ -115,6 +116,7 @@ static void keep_answer(struct latency_api *api)
     if (api->out.len > LATENCY_API_KEPT_MAX)
         return;
     buffer_release(&api->kept);
+    api->kept_until = 0;
     if (!copy_answer(&api->out, &api->kept))
         return;
     api->kept_query = api->query;
@@ -142,6 +144,7 @@ static void take_answer(void *context)
 // If that is impossible, each request gets that answer.
 static void read_for_next(struct latency_api *api)
 {
+    assert(!api->is_busy);
     while (api->request_count > 0) {
         api->query = api->requests[0].query;
         api->begun_count = api->request_count;

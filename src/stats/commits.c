@@ -1,6 +1,7 @@
 // The runs of a commit.
 #include "ghatrace/stats/commits.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "ghatrace/store/codec.h"
@@ -25,6 +26,7 @@ static struct slice slice_of_key(const struct commit_key *key)
 // What the keys of all runs of a commit begin with.
 static void begin_commit_key(struct commit_key *key, const struct commit_id *commit)
 {
+    assert(commit->size == COMMIT_ID_SHA1_SIZE || commit->size == COMMIT_ID_SHA256_SIZE);
     key->bytes[0] = commit->size;
     memcpy(key->bytes + 1, commit->bytes, commit->size);
     key->len = 1 + (size_t)commit->size;

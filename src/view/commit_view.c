@@ -1,6 +1,7 @@
 // The runs of a commit, and what it waited for.
 #include "ghatrace/view/commit_view.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -99,6 +100,8 @@ static size_t link_run(const struct commit_run *run, struct commit_link *links)
     for (; job != NULL; job = job_before(run, job->created_at))
         links[count++] =
             (struct commit_link){.run = run, .job = job, .time = job_interval(run, job)};
+    // Each job before another was created earlier, so none comes twice.
+    assert(count <= (run->view.count > 0 ? run->view.count : 1));
     return count;
 }
 

@@ -1,6 +1,8 @@
 // Reads the finished runs of a time for the view of failures.
 #include "ghatrace/view/failures_view.h"
 
+#include <assert.h>
+
 #include "failures_tally.h"
 #include "ghatrace/stats/recent.h"
 #include "ghatrace/view/pools_cache.h"
@@ -119,6 +121,7 @@ enum error_code failures_cache_read(struct failures_cache *cache, const struct v
                                     duration_ns window, timestamp_ns now,
                                     struct failures_view *view)
 {
+    assert(window > 0);
     const struct view_reader own = {reader->transaction, &cache->arena, reader->error};
     if (window != cache->window || timestamp_monotonic() >= cache->kept_until) {
         duration_ns begun_at = duration_of_thread();
