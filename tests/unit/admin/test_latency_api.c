@@ -7,16 +7,10 @@
 
 #include <cmocka.h>
 
-#include <netinet/in.h>
-#include <pthread.h>
 #include <semaphore.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "../../../src/admin/latency_api.h"
+#include "admin_loop.h"
 #include "ghatrace/view/pools_cache.h"
 
 enum error_code __wrap_api_render_latency(const struct api_call *call,
@@ -51,20 +45,10 @@ enum error_code __wrap_api_render_latency(const struct api_call *call,
 }
 
 struct fixture {
-    struct net_loop *loop;
-    struct admin *admin;
+    struct admin_loop with;
     struct latency_api *api;
     struct view_sources sources;
-    struct admin_route route;
-    pthread_t thread;
-    uint16_t port;
 };
-
-static void *run_loop(void *context)
-{
-    net_loop_run(context);
-    return NULL;
-}
 
 // The limit is the number in the query.
 static void handle(void *context, const struct admin_request *request, struct admin_response *reply)
@@ -77,8 +61,6 @@ static void handle(void *context, const struct admin_request *request, struct ad
 static int set_up(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
-    struct admin_options options = {.route_count = 1};
-    char address[NET_ADDRESS_TEXT_SIZE];
     struct error error;
     assert_non_null(f);
     fake.code = ERROR_NONE;
@@ -86,15 +68,10 @@ static int set_up(void **state)
     atomic_store(&fake.count, 0);
     assert_int_equal(sem_init(&fake.begun, 0, 0), 0);
     assert_int_equal(sem_init(&fake.go, 0, 0), 0);
-    assert_int_equal(net_loop_create(&f->loop, &error), ERROR_NONE);
-    assert_int_equal(latency_api_create(f->loop, &f->sources, &f->api, &error), ERROR_NONE);
-    f->route = (struct admin_route){"/api/latency", handle, f->api, .is_slow = true};
-    options.routes = &f->route;
-    assert_int_equal(net_address_parse(SLICE("127.0.0.1:0"), &options.listen, &error), ERROR_NONE);
-    assert_int_equal(admin_start(f->loop, &options, NULL, &f->admin, &error), ERROR_NONE);
-    net_address_format(admin_address(f->admin), address);
-    f->port = (uint16_t)strtol(strrchr(address, ':') + 1, NULL, 10);
-    assert_int_equal(pthread_create(&f->thread, NULL, run_loop, f->loop), 0);
+    assert_int_equal(net_loop_create(&f->with.loop, &error), ERROR_NONE);
+    assert_int_equal(latency_api_create(f->with.loop, &f->sources, &f->api, &error), ERROR_NONE);
+    admin_loop_start(&f->with,
+                     (struct admin_route){"/api/latency", handle, f->api, .is_slow = true});
     *state = f;
     return 0;
 }
@@ -102,11 +79,9 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct fixture *f = *state;
-    net_loop_stop(f->loop);
-    assert_int_equal(pthread_join(f->thread, NULL), 0);
-    admin_stop(f->admin);
+    admin_loop_stop(&f->with);
     latency_api_stop(f->api);
-    net_loop_destroy(f->loop);
+    net_loop_destroy(f->with.loop);
     latency_api_destroy(f->api);
     sem_destroy(&fake.begun);
     sem_destroy(&fake.go);
@@ -114,40 +89,10 @@ static int tear_down(void **state)
     return 0;
 }
 
-static int ask(const struct fixture *f, const char *target)
-{
-    char request[200];
-    struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons(f->port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    int len = snprintf(request, sizeof request,
-                       "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", target);
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_true(fd >= 0);
-    assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof address), 0);
-    assert_int_equal(write(fd, request, (size_t)len), len);
-    return fd;
-}
-
-// Until the server closes the connection.
-static void expect(int fd, int status, const char *part)
-{
-    char text[4096];
-    size_t len = 0;
-    ssize_t count;
-    while (len < sizeof text - 1 && (count = read(fd, text + len, sizeof text - 1 - len)) > 0)
-        len += (size_t)count;
-    text[len] = '\0';
-    close(fd);
-    assert_true(len > 12);
-    assert_int_equal(strtol(text + 9, NULL, 10), status);
-    if (strstr(text, part) == NULL)
-        fail_msg("no %s in: %s", part, text);
-}
-
 // It was accepted after the requests before it.
 static void expect_other_requests_to_be_answered(const struct fixture *f)
 {
-    expect(ask(f, "/health"), 200, "healthy");
+    admin_loop_expect(admin_loop_ask(&f->with, "GET", "/health"), 200, "healthy");
 }
 
 #define LONG_WORK (POOLS_CACHE_LEAST * 3)
@@ -157,44 +102,47 @@ requests_for_the_same_share_a_reading_that_takes_long_and_others_get_their_own(v
 {
     struct fixture *f = *state;
     fake.work = LONG_WORK;
-    int first = ask(f, "/api/latency?1");
+    int first = admin_loop_ask(&f->with, "GET", "/api/latency?1");
     sem_wait(&fake.begun);
-    int same = ask(f, "/api/latency?1"), other = ask(f, "/api/latency?2");
+    int same = admin_loop_ask(&f->with, "GET", "/api/latency?1"),
+        other = admin_loop_ask(&f->with, "GET", "/api/latency?2");
     expect_other_requests_to_be_answered(f);
     sem_post(&fake.go);
-    expect(first, 200, "{\"limit\":1,\"reading\":1}");
-    expect(same, 200, "{\"limit\":1,\"reading\":1}");
+    admin_loop_expect(first, 200, "{\"limit\":1,\"reading\":1}");
+    admin_loop_expect(same, 200, "{\"limit\":1,\"reading\":1}");
     sem_post(&fake.go);
-    expect(other, 200, "{\"limit\":2,\"reading\":2}");
+    admin_loop_expect(other, 200, "{\"limit\":2,\"reading\":2}");
 }
 
 // What the store has when a request comes is in its answer.
 static void requests_that_come_during_a_short_reading_share_the_next(void **state)
 {
     struct fixture *f = *state;
-    int first = ask(f, "/api/latency?1");
+    int first = admin_loop_ask(&f->with, "GET", "/api/latency?1");
     sem_wait(&fake.begun);
-    int second = ask(f, "/api/latency?1"), third = ask(f, "/api/latency?1");
+    int second = admin_loop_ask(&f->with, "GET", "/api/latency?1"),
+        third = admin_loop_ask(&f->with, "GET", "/api/latency?1");
     expect_other_requests_to_be_answered(f);
     sem_post(&fake.go);
-    expect(first, 200, "\"reading\":1}");
+    admin_loop_expect(first, 200, "\"reading\":1}");
     sem_post(&fake.go);
-    expect(second, 200, "\"reading\":2}");
-    expect(third, 200, "\"reading\":2}");
+    admin_loop_expect(second, 200, "\"reading\":2}");
+    admin_loop_expect(third, 200, "\"reading\":2}");
 }
 
 static void an_answer_that_took_long_is_kept_and_one_that_did_not_is_not(void **state)
 {
     struct fixture *f = *state;
     sem_post(&fake.go);
-    expect(ask(f, "/api/latency?1"), 200, "\"reading\":1}");
+    admin_loop_expect(admin_loop_ask(&f->with, "GET", "/api/latency?1"), 200, "\"reading\":1}");
     fake.work = POOLS_CACHE_KEPT_MAX / 9 / 3; // it is kept for a third of the longest time
     sem_post(&fake.go);
-    expect(ask(f, "/api/latency?1"), 200, "\"reading\":2}");
-    expect(ask(f, "/api/latency?1"), 200, "\"reading\":2}");
+    admin_loop_expect(admin_loop_ask(&f->with, "GET", "/api/latency?1"), 200, "\"reading\":2}");
+    admin_loop_expect(admin_loop_ask(&f->with, "GET", "/api/latency?1"), 200, "\"reading\":2}");
     fake.work = 0;
     sem_post(&fake.go);
-    expect(ask(f, "/api/latency?3"), 200, "{\"limit\":3,\"reading\":3}");
+    admin_loop_expect(admin_loop_ask(&f->with, "GET", "/api/latency?3"), 200,
+                      "{\"limit\":3,\"reading\":3}");
 }
 
 static void too_many_requests_are_refused(void **state)
@@ -202,15 +150,16 @@ static void too_many_requests_are_refused(void **state)
     struct fixture *f = *state;
     int waiting[LATENCY_API_REQUESTS_MAX];
     for (size_t i = 0; i < LATENCY_API_REQUESTS_MAX; i++) {
-        waiting[i] = ask(f, "/api/latency?1");
+        waiting[i] = admin_loop_ask(&f->with, "GET", "/api/latency?1");
         expect_other_requests_to_be_answered(f);
     }
-    expect(ask(f, "/api/latency?2"), 503, "too many such requests");
+    admin_loop_expect(admin_loop_ask(&f->with, "GET", "/api/latency?2"), 503,
+                      "too many such requests");
     sem_post(&fake.go);
-    expect(waiting[0], 200, "\"reading\":1}");
+    admin_loop_expect(waiting[0], 200, "\"reading\":1}");
     sem_post(&fake.go);
     for (size_t i = 1; i < LATENCY_API_REQUESTS_MAX; i++)
-        expect(waiting[i], 200, "\"reading\":2}");
+        admin_loop_expect(waiting[i], 200, "\"reading\":2}");
 }
 
 static void a_reading_that_fails_is_answered_with_the_reason(void **state)
@@ -223,7 +172,8 @@ static void a_reading_that_fails_is_answered_with_the_reason(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         fake.code = cases[i].code;
         sem_post(&fake.go);
-        expect(ask(f, "/api/latency"), cases[i].status, "it failed");
+        admin_loop_expect(admin_loop_ask(&f->with, "GET", "/api/latency"), cases[i].status,
+                          "it failed");
     }
 }
 
@@ -231,7 +181,8 @@ static void a_reading_that_fails_is_answered_with_the_reason(void **state)
 static void a_stop_during_a_reading_waits_for_its_thread(void **state)
 {
     struct fixture *f = *state;
-    int first = ask(f, "/api/latency?1"), second = ask(f, "/api/latency?2");
+    int first = admin_loop_ask(&f->with, "GET", "/api/latency?1"),
+        second = admin_loop_ask(&f->with, "GET", "/api/latency?2");
     sem_wait(&fake.begun);
     expect_other_requests_to_be_answered(f);
     assert_non_null(fake.is_cancelled);

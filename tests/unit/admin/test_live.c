@@ -7,17 +7,11 @@
 
 #include <cmocka.h>
 
-#include <netinet/in.h>
-#include <pthread.h>
 #include <stdatomic.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "../../../src/admin/api.h"
 #include "../../../src/admin/live.h"
-#include "ghatrace/net/loop.h"
+#include "admin_loop.h"
 
 #define REQUEST "GET /api/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
 #define QUIET "event: quiet\n"
@@ -70,26 +64,16 @@ enum error_code __wrap_engine_ready(const struct engine *engine, struct error *e
 }
 
 struct fixture {
-    struct net_loop *loop;
-    struct admin *admin;
+    struct admin_loop with;
     struct live live;
     struct view_sources sources;
-    struct admin_route route;
-    pthread_t thread;
     int fd; // of a client
 };
-
-static void *run_loop(void *context)
-{
-    net_loop_run(context);
-    return NULL;
-}
 
 static int set_up(void **state)
 {
     static char engine; // never looked into
     struct fixture *f = calloc(1, sizeof *f);
-    struct admin_options options = {.route_count = 1};
     struct error error;
 
     assert_non_null(f);
@@ -97,13 +81,9 @@ static int set_up(void **state)
     atomic_store(&fake.commits_at_render, 0);
     atomic_store(&fake.rendered, 0);
     f->sources.engine = (struct engine *)(void *)&engine;
-    assert_int_equal(net_loop_create(&f->loop, &error), ERROR_NONE);
-    assert_int_equal(live_init(&f->live, f->loop, &f->sources, &error), ERROR_NONE);
-    f->route = (struct admin_route){"/api/live", live_handle, &f->live, false};
-    options.routes = &f->route;
-    assert_int_equal(net_address_parse(SLICE("127.0.0.1:0"), &options.listen, &error), ERROR_NONE);
-    assert_int_equal(admin_start(f->loop, &options, NULL, &f->admin, &error), ERROR_NONE);
-    assert_int_equal(pthread_create(&f->thread, NULL, run_loop, f->loop), 0);
+    assert_int_equal(net_loop_create(&f->with.loop, &error), ERROR_NONE);
+    assert_int_equal(live_init(&f->live, f->with.loop, &f->sources, &error), ERROR_NONE);
+    admin_loop_start(&f->with, (struct admin_route){"/api/live", live_handle, &f->live, false});
     *state = f;
     return 0;
 }
@@ -113,28 +93,16 @@ static int tear_down(void **state)
     struct fixture *f = *state;
 
     close(f->fd);
-    net_loop_stop(f->loop);
-    assert_int_equal(pthread_join(f->thread, NULL), 0);
-    admin_stop(f->admin);
+    admin_loop_stop(&f->with);
     live_stop(&f->live);
-    net_loop_destroy(f->loop);
+    net_loop_destroy(f->with.loop);
     live_release(&f->live);
     free(f);
     return 0;
 }
 
-static void open_stream(struct fixture *f)
-{
-    const struct net_address *address = admin_address(f->admin);
-
-    f->fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_true(f->fd >= 0);
-    assert_int_equal(
-        connect(f->fd, (const struct sockaddr *)&address->storage, (socklen_t)address->len), 0);
-    assert_int_equal(write(f->fd, REQUEST, sizeof REQUEST - 1), sizeof REQUEST - 1);
-}
-
-// Reads until the stream has had so many events of that name, or the one that is sent when nothing has changed for long. `text` is emptied by the caller.
+// Reads until the stream has had so many events of that name, or the one that is sent when nothing has changed for long.
+// `text` is emptied by the caller.
 static void read_events(const struct fixture *f, const char *name, int count, char *text,
                         size_t size)
 {
@@ -159,7 +127,7 @@ static void what_is_committed_while_the_first_events_are_made_causes_new_ones(vo
     char text[8192] = "";
 
     atomic_store(&fake.commits_at_render, 1);
-    open_stream(f);
+    f->fd = admin_loop_send(&f->with, REQUEST);
     read_events(f, "event: status\n", 2, text, sizeof text);
     assert_null(strstr(text, QUIET));
 }
@@ -170,15 +138,14 @@ static void a_commit_causes_new_events_and_the_streams_are_counted(void **state)
     char text[8192] = "";
 
     assert_int_equal(f->live.streams, 0);
-    open_stream(f);
+    f->fd = admin_loop_send(&f->with, REQUEST);
     read_events(f, "event: status\n", 1, text, sizeof text);
     atomic_fetch_add(&fake.commits, 1);
     read_events(f, "event: status\n", 2, text, sizeof text);
     assert_null(strstr(text, QUIET));
-    net_loop_stop(f->loop);
-    assert_int_equal(pthread_join(f->thread, NULL), 0);
+    admin_loop_pause(&f->with);
     assert_int_equal(f->live.streams, 1);
-    assert_int_equal(pthread_create(&f->thread, NULL, run_loop, f->loop), 0);
+    admin_loop_continue(&f->with);
 }
 
 int main(void)

@@ -7,16 +7,10 @@
 
 #include <cmocka.h>
 
-#include <netinet/in.h>
-#include <pthread.h>
 #include <semaphore.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "../../../src/admin/whatif_api.h"
+#include "admin_loop.h"
 #include "ghatrace/view/whatif_view.h"
 
 enum error_code __wrap_whatif_view_load(struct store *store, const struct whatif_question *question,
@@ -52,41 +46,24 @@ enum error_code __wrap_whatif_view_load(struct store *store, const struct whatif
 }
 
 struct fixture {
-    struct net_loop *loop;
-    struct admin *admin;
+    struct admin_loop with;
     struct whatif_api *api;
     struct view_sources sources;
-    struct admin_route route;
-    pthread_t thread;
-    uint16_t port;
 };
-
-static void *run_loop(void *context)
-{
-    net_loop_run(context);
-    return NULL;
-}
 
 static int set_up(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
-    struct admin_options options = {.route_count = 1};
-    char address[NET_ADDRESS_TEXT_SIZE];
     struct error error;
     assert_non_null(f);
     fake.code = ERROR_NONE;
     fake.is_known = true;
     assert_int_equal(sem_init(&fake.begun, 0, 0), 0);
     assert_int_equal(sem_init(&fake.go, 0, 0), 0);
-    assert_int_equal(net_loop_create(&f->loop, &error), ERROR_NONE);
-    assert_int_equal(whatif_api_create(f->loop, &f->sources, &f->api, &error), ERROR_NONE);
-    f->route = (struct admin_route){POOLS_PREFIX, whatif_api_handle, f->api, .is_slow = true};
-    options.routes = &f->route;
-    assert_int_equal(net_address_parse(SLICE("127.0.0.1:0"), &options.listen, &error), ERROR_NONE);
-    assert_int_equal(admin_start(f->loop, &options, NULL, &f->admin, &error), ERROR_NONE);
-    net_address_format(admin_address(f->admin), address);
-    f->port = (uint16_t)strtol(strrchr(address, ':') + 1, NULL, 10);
-    assert_int_equal(pthread_create(&f->thread, NULL, run_loop, f->loop), 0);
+    assert_int_equal(net_loop_create(&f->with.loop, &error), ERROR_NONE);
+    assert_int_equal(whatif_api_create(f->with.loop, &f->sources, &f->api, &error), ERROR_NONE);
+    admin_loop_start(
+        &f->with, (struct admin_route){POOLS_PREFIX, whatif_api_handle, f->api, .is_slow = true});
     *state = f;
     return 0;
 }
@@ -94,11 +71,9 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct fixture *f = *state;
-    net_loop_stop(f->loop);
-    assert_int_equal(pthread_join(f->thread, NULL), 0);
-    admin_stop(f->admin);
+    admin_loop_stop(&f->with);
     whatif_api_stop(f->api);
-    net_loop_destroy(f->loop);
+    net_loop_destroy(f->with.loop);
     whatif_api_destroy(f->api);
     sem_destroy(&fake.begun);
     sem_destroy(&fake.go);
@@ -106,44 +81,14 @@ static int tear_down(void **state)
     return 0;
 }
 
-static int send_request(const struct fixture *f, const char *method, const char *target)
-{
-    char request[500];
-    struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons(f->port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    int len =
-        snprintf(request, sizeof request,
-                 "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", method, target);
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_true(fd >= 0);
-    assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof address), 0);
-    assert_int_equal(write(fd, request, (size_t)len), len);
-    return fd;
-}
-
-// Until the server closes the connection.
-static void expect(int fd, int status, const char *part)
-{
-    char text[4096];
-    size_t len = 0;
-    ssize_t count;
-    while (len < sizeof text - 1 && (count = read(fd, text + len, sizeof text - 1 - len)) > 0)
-        len += (size_t)count;
-    text[len] = '\0';
-    close(fd);
-    assert_true(len > 12);
-    assert_int_equal(strtol(text + 9, NULL, 10), status);
-    if (strstr(text, part) == NULL)
-        fail_msg("no %s in: %s", part, text);
-}
-
 static void a_replay_is_answered_when_it_is_done(void **state)
 {
     struct fixture *f = *state;
     sem_post(&fake.go);
-    expect(send_request(f, "GET",
-                        "/api/pools/self-hosted%2CGPU%20x+/whatif?runners=9&since=1h&target=5s"),
-           200, "{\"pool\":\"gpu\",");
+    admin_loop_expect(
+        admin_loop_ask(&f->with, "GET",
+                       "/api/pools/self-hosted%2CGPU%20x+/whatif?runners=9&since=1h&target=5s"),
+        200, "{\"pool\":\"gpu\",");
     assert_string_equal(fake.pool, "self-hosted,GPU x+");
     assert_true(fake.question.has_runners);
     assert_int_equal(fake.question.runners, 9);
@@ -151,7 +96,7 @@ static void a_replay_is_answered_when_it_is_done(void **state)
     assert_int_equal(fake.question.target, 5 * NS_PER_SECOND);
     assert_int_equal(fake.question.most_jobs, WHATIF_API_JOBS_MAX);
     sem_post(&fake.go);
-    expect(send_request(f, "HEAD", "/api/pools/gpu/whatif"), 200, "\r\n\r\n");
+    admin_loop_expect(admin_loop_ask(&f->with, "HEAD", "/api/pools/gpu/whatif"), 200, "\r\n\r\n");
     assert_false(fake.question.has_runners);
     assert_int_equal(fake.question.window.until - fake.question.window.from, 7 * NS_PER_DAY);
     assert_int_equal(fake.question.target, NS_PER_MINUTE);
@@ -160,14 +105,14 @@ static void a_replay_is_answered_when_it_is_done(void **state)
 static void while_one_is_in_progress_others_are_refused(void **state)
 {
     struct fixture *f = *state;
-    int first = send_request(f, "GET", "/api/pools/gpu/whatif");
+    int first = admin_loop_ask(&f->with, "GET", "/api/pools/gpu/whatif");
     sem_wait(&fake.begun);
-    expect(send_request(f, "GET", "/api/pools/gpu/whatif"), 503, "in progress");
-    expect(send_request(f, "GET", "/health"), 200, "healthy");
+    admin_loop_expect(admin_loop_ask(&f->with, "GET", "/api/pools/gpu/whatif"), 503, "in progress");
+    admin_loop_expect(admin_loop_ask(&f->with, "GET", "/health"), 200, "healthy");
     sem_post(&fake.go);
-    expect(first, 200, "\"pool\"");
+    admin_loop_expect(first, 200, "\"pool\"");
     sem_post(&fake.go);
-    expect(send_request(f, "GET", "/api/pools/gpu/whatif"), 200, "\"pool\"");
+    admin_loop_expect(admin_loop_ask(&f->with, "GET", "/api/pools/gpu/whatif"), 200, "\"pool\"");
 }
 
 // A wrong request is refused as such only when no other is in progress.
@@ -175,7 +120,7 @@ static void wait_until_idle(const struct fixture *f)
 {
     char status[13] = "";
     while (strstr(status, "400") == NULL) {
-        int fd = send_request(f, "GET", "/api/pools/gpu/whatif?runners=x");
+        int fd = admin_loop_ask(&f->with, "GET", "/api/pools/gpu/whatif?runners=x");
         assert_int_equal(read(fd, status, 12), 12);
         close(fd);
     }
@@ -186,22 +131,22 @@ static void a_client_that_disconnects_holds_up_nothing(void **state)
     struct fixture *f = *state;
     for (int i = 0; i < 5; i++) {
         struct linger reset = {1, 0};
-        int fd = send_request(f, "GET", "/api/pools/gpu/whatif");
+        int fd = admin_loop_ask(&f->with, "GET", "/api/pools/gpu/whatif");
         sem_wait(&fake.begun);
         assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset), 0);
         close(fd);
-        expect(send_request(f, "GET", "/health"), 200, "healthy");
+        admin_loop_expect(admin_loop_ask(&f->with, "GET", "/health"), 200, "healthy");
         sem_post(&fake.go);
         wait_until_idle(f);
     }
     sem_post(&fake.go);
-    expect(send_request(f, "GET", "/api/pools/gpu/whatif"), 200, "\"pool\"");
+    admin_loop_expect(admin_loop_ask(&f->with, "GET", "/api/pools/gpu/whatif"), 200, "\"pool\"");
 }
 
 static void a_stop_during_a_replay_waits_for_its_thread(void **state)
 {
     struct fixture *f = *state;
-    int fd = send_request(f, "GET", "/api/pools/gpu/whatif");
+    int fd = admin_loop_ask(&f->with, "GET", "/api/pools/gpu/whatif");
     sem_wait(&fake.begun);
     assert_non_null(fake.question.is_cancelled);
     assert_false(atomic_load(fake.question.is_cancelled));
@@ -231,8 +176,9 @@ static void wrong_requests_are_refused_with_the_reason(void **state)
     };
     struct fixture *f = *state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        expect(send_request(f, "GET", cases[i].target), cases[i].status, cases[i].part);
-    expect(send_request(f, "POST", "/api/pools/gpu/whatif"), 405, "");
+        admin_loop_expect(admin_loop_ask(&f->with, "GET", cases[i].target), cases[i].status,
+                          cases[i].part);
+    admin_loop_expect(admin_loop_ask(&f->with, "POST", "/api/pools/gpu/whatif"), 405, "");
 }
 
 static void a_replay_that_fails_is_answered_with_the_reason(void **state)
@@ -245,13 +191,14 @@ static void a_replay_that_fails_is_answered_with_the_reason(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         fake.code = cases[i].code;
         sem_post(&fake.go);
-        expect(send_request(f, "GET", "/api/pools/gpu/whatif"), cases[i].status, "it failed");
+        admin_loop_expect(admin_loop_ask(&f->with, "GET", "/api/pools/gpu/whatif"), cases[i].status,
+                          "it failed");
     }
     fake.code = ERROR_NONE;
     fake.is_known = false;
     sem_post(&fake.go);
-    expect(send_request(f, "GET", "/api/pools/gpux/whatif"), 404,
-           "there is no such pool: did you mean \\\"gpu\\\"s\\\"?");
+    admin_loop_expect(admin_loop_ask(&f->with, "GET", "/api/pools/gpux/whatif"), 404,
+                      "there is no such pool: did you mean \\\"gpu\\\"s\\\"?");
 }
 
 int main(void)
