@@ -1,14 +1,7 @@
 """Runs that have ended, each at its time, whenever they are delivered."""
-import json
-
 from harness import wait_until
 from payloads import Run
-
-
-def get_json(daemon, path):
-    answer = daemon.admin(path)
-    assert answer.status == 200, (path, answer)
-    return json.loads(answer.body)
+from test_admin import get_json
 
 
 def ended_run(age, took=60, **kinds):

@@ -8,9 +8,10 @@ import urllib.parse
 
 import expect
 import harness
-from ended_runs import ended_run, failed_run, finish, get_json
+from ended_runs import ended_run, failed_run, finish
 from harness import wait_until
 from payloads import Repository, Run
+from test_admin import get_json
 
 
 def search(daemon, text, **parameters):
