@@ -7,50 +7,20 @@
 #include "ghatrace/stats/histogram.h"
 #include "ghatrace/stats/latency.h"
 #include "ghatrace/stats/pool_waits.h"
+#include "short_reads.h"
 
 #define RECENT_SLOTS_MAX 24
 
 struct loading {
-    struct store *store;
+    struct short_reads reads;
     const struct latency_question *question;
     struct latency_view *view;
     struct arena *arena;
     struct error *error;
-    struct store_transaction *transaction; // NULL: none
-    timestamp_ns begun;                    // monotonic
     struct pool *pools;
     size_t pool_count;
     struct histogram *slots; // of all pools in one slot, or of one pool in all slots
 };
-
-// --- transactions ---------------------------------------------------------------------------------
-
-static void end_reading(struct loading *loading)
-{
-    if (loading->transaction == NULL)
-        return;
-    loading->view->unreadable += store_unreadable(loading->transaction);
-    store_abort(loading->transaction);
-    loading->transaction = NULL;
-}
-
-// Begins a transaction if there is none, or if the present one was held for long enough.
-static enum error_code continue_reading(struct loading *loading)
-{
-    timestamp_ns now = timestamp_monotonic();
-    const atomic_bool *is_cancelled = loading->question->is_cancelled;
-    if (is_cancelled != NULL && atomic_load(is_cancelled))
-        return error_set(loading->error, ERROR_CLOSED, "read latencies: cancelled");
-    if (loading->transaction != NULL && now - loading->begun < LATENCY_VIEW_HELD)
-        return ERROR_NONE;
-    end_reading(loading);
-    loading->begun = now;
-    enum error_code code =
-        store_begin(loading->store, false, &loading->transaction, loading->error);
-    if (code != ERROR_NONE)
-        loading->transaction = NULL;
-    return code;
-}
 
 // --- figures --------------------------------------------------------------------------------------
 
@@ -92,11 +62,11 @@ static enum error_code read_recent_slot(struct loading *loading, size_t slot,
     timestamp_ns from = view->first + (duration_ns)slot * view->slot_length;
     const struct latency_query query = {from, from + view->slot_length, loading->pools,
                                         loading->pool_count};
-    enum error_code code = continue_reading(loading);
+    enum error_code code = short_reads_continue(&loading->reads);
     if (code != ERROR_NONE)
         return code;
     memset(loading->slots, 0, loading->pool_count * sizeof *loading->slots);
-    code = latency_read(loading->transaction, &query, loading->slots, loading->error);
+    code = latency_read(loading->reads.transaction, &query, loading->slots, loading->error);
     for (size_t i = 0; i < loading->pool_count && code == ERROR_NONE; i++) {
         view->pools[i].slots[slot] = figures_of(&loading->slots[i]);
         histogram_merge(&wholes[i], &loading->slots[i]);
@@ -134,11 +104,12 @@ static enum error_code read_waits_of_pool(struct loading *loading,
 {
     struct latency_pool *row = &loading->view->pools[loading->view->count];
     struct histogram whole = {0};
-    enum error_code code = continue_reading(loading);
+    enum error_code code = short_reads_continue(&loading->reads);
     if (code != ERROR_NONE)
         return code;
     memset(loading->slots, 0, slots->count * sizeof *loading->slots);
-    code = pool_waits_read(loading->transaction, &pool->id, slots, loading->slots, loading->error);
+    code = pool_waits_read(loading->reads.transaction, &pool->id, slots, loading->slots,
+                           loading->error);
     if (code != ERROR_NONE)
         return code;
     for (size_t i = 0; i < slots->count; i++)
@@ -218,15 +189,22 @@ enum error_code latency_view_load(struct store *store, const struct latency_ques
     const struct pool_history_span *span = &question->span;
     bool is_recent = span->from == TIMESTAMP_UNKNOWN && span->to == TIMESTAMP_UNKNOWN &&
                      span->window <= NS_PER_DAY;
-    struct loading loading = {
-        .store = store, .question = question, .view = view, .arena = arena, .error = error};
+    struct loading loading = {.reads = {.store = store,
+                                        .held_max = LATENCY_VIEW_HELD,
+                                        .is_cancelled = question->is_cancelled,
+                                        .error = error},
+                              .question = question,
+                              .view = view,
+                              .arena = arena,
+                              .error = error};
     struct pool_history_slots slots;
     *view = (struct latency_view){.count = 0};
     enum error_code code = pool_history_slots_of(span, question->now, &slots, error);
     if (code == ERROR_NONE)
-        code = continue_reading(&loading);
+        code = short_reads_continue(&loading.reads);
     if (code == ERROR_NONE)
-        code = pool_list(loading.transaction, arena, &loading.pools, &loading.pool_count, error);
+        code =
+            pool_list(loading.reads.transaction, arena, &loading.pools, &loading.pool_count, error);
     if (code == ERROR_NONE) {
         view->pools = arena_allocate_array(arena, loading.pool_count + 1, sizeof *view->pools);
         code = view->pools != NULL ? ERROR_NONE : refuse_latency_memory(&loading);
@@ -237,7 +215,8 @@ enum error_code latency_view_load(struct store *store, const struct latency_ques
     } else if (code == ERROR_NONE) {
         code = read_history_of_pools(&loading, &slots);
     }
-    end_reading(&loading);
+    short_reads_end(&loading.reads);
+    view->unreadable = loading.reads.unreadable;
     if (code == ERROR_NONE)
         put_pools_in_order(view, question->is_worst_first);
     return code;

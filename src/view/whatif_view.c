@@ -10,6 +10,7 @@
 #include "ghatrace/store/codec.h"
 #include "ghatrace/trace/labels.h"
 #include "ghatrace/trace/timeline.h"
+#include "short_reads.h"
 
 #define ARENA_BLOCK_BYTES ((size_t)16 * 1024)
 #define JOBS_AT_FIRST 1024
@@ -23,9 +24,7 @@ struct found_job {
 };
 
 struct loader {
-    struct store *store;
-    struct store_transaction *transaction; // NULL between two
-    timestamp_ns begun;                    // monotonic
+    struct short_reads reads;
     struct arena *arena;
     struct arena scratch; // one state
     struct error *error;
@@ -43,34 +42,6 @@ struct loader {
 static enum error_code report_no_memory(struct loader *loader)
 {
     return error_set(loader->error, ERROR_MEMORY, "what if: out of memory");
-}
-
-// --- short transactions ---------------------------------------------------------------------------
-
-static void end_slice(struct loader *loader)
-{
-    if (loader->transaction == NULL)
-        return;
-    loader->answer->unreadable += store_unreadable(loader->transaction);
-    store_abort(loader->transaction);
-    loader->transaction = NULL;
-}
-
-// Begins a transaction if there is none, or if the present one was held for long enough.
-static enum error_code continue_slice(struct loader *loader)
-{
-    timestamp_ns now = timestamp_monotonic();
-    const atomic_bool *is_cancelled = loader->answer->question.is_cancelled;
-    if (is_cancelled != NULL && atomic_load(is_cancelled))
-        return error_set(loader->error, ERROR_CLOSED, "what if: cancelled");
-    if (loader->transaction != NULL && now - loader->begun < WHATIF_VIEW_HELD)
-        return ERROR_NONE;
-    end_slice(loader);
-    loader->begun = now;
-    enum error_code code = store_begin(loader->store, false, &loader->transaction, loader->error);
-    if (code != ERROR_NONE)
-        loader->transaction = NULL;
-    return code;
 }
 
 // --- the pool -------------------------------------------------------------------------------------
@@ -125,10 +96,10 @@ static enum error_code find_pool(struct loader *loader)
                          "\"" POOL_ONE_OFF_TEXT "\" is a mixture of sets of labels, which have no "
                          "runners in common: ask for one of them");
     loader->pool = job_history_pool(&id);
-    enum error_code code = continue_slice(loader);
+    enum error_code code = short_reads_continue(&loader->reads);
     if (code == ERROR_NONE)
-        code = pool_list(loader->transaction, loader->arena, &loader->pools, &loader->pool_count,
-                         loader->error);
+        code = pool_list(loader->reads.transaction, loader->arena, &loader->pools,
+                         &loader->pool_count, loader->error);
     if (code != ERROR_NONE)
         return code;
     loader->listed = find_listed_pool(loader, answer->name);
@@ -170,12 +141,12 @@ static enum error_code read_ready(struct loader *loader, const struct store_key 
     struct job_timeline timeline;
     *ready = TIMESTAMP_UNKNOWN;
     arena_clear(&loader->scratch);
-    enum error_code code = store_get_span(loader->transaction, key, &bytes, loader->error);
+    enum error_code code = store_get_span(loader->reads.transaction, key, &bytes, loader->error);
     bool is_there = code == ERROR_NONE;
     if (is_there)
         code = codec_decode_job(bytes, &loader->scratch, &job, loader->error);
     if (code == ERROR_NOT_FOUND || (is_there && code == ERROR_CORRUPT)) {
-        store_note_unreadable(loader->transaction);
+        store_note_unreadable(loader->reads.transaction);
         return ERROR_NONE;
     }
     if (code != ERROR_NONE)
@@ -191,9 +162,9 @@ static enum error_code read_open_jobs(struct loader *loader, enum open_job_kind 
     struct pool_job place = {.since = 0};
     for (;;) {
         struct found_job job = {.runner = 0};
-        enum error_code code = continue_slice(loader);
+        enum error_code code = short_reads_continue(&loader->reads);
         if (code == ERROR_NONE)
-            code = pool_seek_job(loader->transaction, &loader->listed->id, state, &place,
+            code = pool_seek_job(loader->reads.transaction, &loader->listed->id, state, &place,
                                  loader->error);
         if (code != ERROR_NONE)
             return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
@@ -204,7 +175,7 @@ static enum error_code read_open_jobs(struct loader *loader, enum open_job_kind 
             code = read_ready(loader, &place.key, &job.times.ready);
             // A job whose runner has taken another one holds none any more.
             if (code == ERROR_NONE)
-                code = runners_find_reuse(loader->transaction, &place.key, &job.times.ended,
+                code = runners_find_reuse(loader->reads.transaction, &place.key, &job.times.ended,
                                           loader->error);
         }
         if (code == ERROR_NONE)
@@ -231,9 +202,10 @@ static enum error_code visit_history(struct loader *loader,
     uint64_t number = 0;
     size_t count;
     do {
-        enum error_code code = continue_slice(loader);
+        enum error_code code = short_reads_continue(&loader->reads);
         if (code == ERROR_NONE)
-            code = job_history_read(loader->transaction, &number, records, &count, loader->error);
+            code = job_history_read(loader->reads.transaction, &number, records, &count,
+                                    loader->error);
         for (size_t i = 0; code == ERROR_NONE && i < count; i++)
             code = visit(loader, &records[i]);
         if (code != ERROR_NONE)
@@ -283,9 +255,9 @@ static enum error_code begin_with_history(struct loader *loader)
 {
     struct whatif_window *window = &loader->answer->question.window;
     bool is_whole;
-    enum error_code code = continue_slice(loader);
+    enum error_code code = short_reads_continue(&loader->reads);
     if (code == ERROR_NONE)
-        code = job_history_is_whole(loader->transaction, &is_whole, loader->error);
+        code = job_history_is_whole(loader->reads.transaction, &is_whole, loader->error);
     timestamp_ns since = loader->answer->kept_since;
     if (code == ERROR_NONE && !is_whole && since > window->from && since < window->until)
         window->from = since;
@@ -490,7 +462,7 @@ static enum error_code load_answer(struct loader *loader)
         return code;
     drop_replaced_jobs(loader);
     code = find_shared(loader);
-    end_slice(loader);
+    short_reads_end(&loader->reads);
     if (code == ERROR_NONE && !loader->answer->is_known)
         code = suggest_names(loader);
     return code == ERROR_NONE ? replay_jobs(loader) : code;
@@ -500,11 +472,18 @@ enum error_code whatif_view_load(struct store *store, const struct whatif_questi
                                  struct arena *arena, struct whatif_answer *answer,
                                  struct error *error)
 {
-    struct loader loader = {.store = store, .arena = arena, .answer = answer, .error = error};
+    struct loader loader = {.reads = {.store = store,
+                                      .held_max = WHATIF_VIEW_HELD,
+                                      .is_cancelled = question->is_cancelled,
+                                      .error = error},
+                            .arena = arena,
+                            .answer = answer,
+                            .error = error};
     *answer = (struct whatif_answer){.question = *question};
     arena_init(&loader.scratch, ARENA_BLOCK_BYTES);
     enum error_code code = load_answer(&loader);
-    end_slice(&loader);
+    short_reads_end(&loader.reads);
+    answer->unreadable = loader.reads.unreadable;
     arena_release(&loader.scratch);
     memory_free(loader.jobs);
     memory_free(loader.runners);
