@@ -14,21 +14,16 @@ static const struct page_file *find_file(struct slice name)
     return NULL;
 }
 
-static struct slice without_first(struct slice text, size_t count)
-{
-    return (struct slice){text.data + count, text.len - count};
-}
-
 const struct page_file *page_file_of(struct slice path)
 {
     struct slice version = slice_from_string(page_version);
     if (!slice_starts_with(path, SLICE(PAGE_FILES_PREFIX)))
         return NULL;
-    struct slice rest = without_first(path, sizeof PAGE_FILES_PREFIX - 1);
+    struct slice rest = slice_skip(path, sizeof PAGE_FILES_PREFIX - 1);
     if (!slice_starts_with(rest, version))
         return NULL;
-    rest = without_first(rest, version.len);
-    return slice_starts_with(rest, SLICE("/")) ? find_file(without_first(rest, 1)) : NULL;
+    rest = slice_skip(rest, version.len);
+    return slice_starts_with(rest, SLICE("/")) ? find_file(slice_skip(rest, 1)) : NULL;
 }
 
 bool page_is_known(struct slice if_none_match, struct slice version)
@@ -38,7 +33,7 @@ bool page_is_known(struct slice if_none_match, struct slice version)
         if (slice_equals(tag, SLICE("*")))
             return true;
         if (slice_starts_with(tag, WEAK))
-            tag = without_first(tag, WEAK.len);
+            tag = slice_skip(tag, WEAK.len);
         if (tag.len == version.len + 2 && tag.data[0] == '"' && tag.data[tag.len - 1] == '"' &&
             slice_equals((struct slice){tag.data + 1, version.len}, version))
             return true;

@@ -197,8 +197,7 @@ static void handle_runs(void *context, const struct admin_request *request,
 // "/api/runs/123/1"; without an attempt, the newest.
 static bool read_run_path(struct slice path, struct run_selector *question)
 {
-    size_t prefix = sizeof RUN_PREFIX - 1;
-    return run_selector_parse((struct slice){path.data + prefix, path.len - prefix}, question);
+    return run_selector_parse(slice_skip(path, sizeof RUN_PREFIX - 1), question);
 }
 
 // 0: not given.
@@ -236,8 +235,7 @@ static void handle_run(void *context, const struct admin_request *request,
 static void handle_commit(void *context, const struct admin_request *request,
                           struct admin_response *reply)
 {
-    const size_t prefix = sizeof COMMIT_PREFIX - 1;
-    const struct slice text = {request->path.data + prefix, request->path.len - prefix};
+    const struct slice text = slice_skip(request->path, sizeof COMMIT_PREFIX - 1);
     struct exchange exchange;
     begin_call(context, request, reply, &exchange);
     exchange.code = api_render_commit(&exchange.call, text);
