@@ -6,7 +6,7 @@ import urllib.parse
 
 import harness
 from payloads import Repository, Run
-from test_admin import get, get_json
+from test_admin import get, get_json, unix
 
 ODD = ["a/b", "a/jobs", "(x)", "50% off", "ü & ö", '<img src=x onerror=alert(1)>', "a+b", "a,b", "what?#if", "..", "a\\b"]
 
@@ -40,14 +40,14 @@ class Pool(harness.BlackBoxTest):
     def test_a_pool_is_what_the_list_of_pools_has_with_who_fills_it(self):
         daemon = self.new_daemon(runner_ceiling="farm: 3: gpu cpu")
         many = self.queued(daemon, 5, repository=Repository("acme/ml"), workflow="Training")
-        few = self.queued(daemon, 2, repository=Repository("acme/ml"), workflow="Nightly", age=2000)
+        self.queued(daemon, 2, repository=Repository("acme/ml"), workflow="Nightly", age=2000)
         other = self.queued(daemon, 1, repository=Repository("acme/shop"), workflow="CI", age=1000)
         self.queued(daemon, 1, label="cpu")
         daemon.accept(many[0].in_progress(), other[0].in_progress())
         before = time.time()
         listed = {pool["pool"]: pool for pool in get_json(daemon, "/api/pools")["pools"]}
         answer = get_json(daemon, "/api/pools/GPU")
-        self.assertLess(abs(time.mktime(time.strptime(answer["now"][:19], "%Y-%m-%dT%H:%M:%S")) - time.timezone - before), 60)
+        self.assertTrue(int(before) <= unix(answer["now"]) <= time.time(), answer["now"])
         ages = ("oldest_wait_seconds", "open_wait_seconds")
         self.assertEqual({key: answer[key] for key in listed["gpu"] if key not in ages},
                          {key: value for key, value in listed["gpu"].items() if key not in ages})
@@ -58,7 +58,6 @@ class Pool(harness.BlackBoxTest):
                          [("github.com", "acme/ml", 6, 1), ("github.com", "acme/shop", 0, 1)])
         self.assertEqual([(one["repository"], one["workflow"], one["queued"], one["running"]) for one in answer["by_workflow"]],
                          [("acme/ml", "Training", 4, 1), ("acme/ml", "Nightly", 2, 0), ("acme/shop", "CI", 0, 1)])
-        self.assertEqual(len(few), 2)
         # A pool without a ceiling has none.
         self.queued(daemon, 1, label="mac")
         self.assertEqual(get_json(daemon, "/api/pools/mac")["ceilings"], [])
