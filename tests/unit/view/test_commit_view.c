@@ -126,6 +126,17 @@ static void add_a_push(void)
     deploy->event_name = SLICE("workflow_run");
 }
 
+static void what_begins_in_the_second_in_which_another_job_ends_waited_for_it(void **state)
+{
+    (void)state;
+    struct run_view *run = add_run("CI", 0, 300);
+    add_job(run, "lint", 1, 2, 121);
+    add_job(run, "build", 2, 22, 120);
+    add_job(run, "test", 119, 180, 299);
+    const struct commit_view view = assemble(5000);
+    assert_string_equal(chain_text(&view.groups[0]), "CI/build CI/test");
+}
+
 static void the_chain_leads_through_all_runs_from_the_last_end_to_the_first_start(void **state)
 {
     (void)state;
@@ -151,7 +162,8 @@ static void a_skipped_job_and_one_of_the_attempt_before_are_not_waited_for(void 
     add_job(run, "skipped", 99, 99, 100)->outcome = OUTCOME_SKIPPED;
     add_job(run, "carried over", 51, 51, 100)->outcome = OUTCOME_CARRIED_OVER;
     add_job(run, "test", 51, 60, 99);
-    assert_string_equal(chain_text(&assemble(5000).groups[0]), "CI/build CI/test");
+    const struct commit_view view = assemble(5000);
+    assert_string_equal(chain_text(&view.groups[0]), "CI/build CI/test");
 }
 
 static void an_open_commit_waits_for_the_run_that_is_open_for_longest(void **state)
@@ -313,6 +325,7 @@ static void times_of_any_kind_divide_without_loss(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(what_begins_in_the_second_in_which_another_job_ends_waited_for_it),
         TEST(the_chain_leads_through_all_runs_from_the_last_end_to_the_first_start),
         TEST(a_skipped_job_and_one_of_the_attempt_before_are_not_waited_for),
         TEST(an_open_commit_waits_for_the_run_that_is_open_for_longest),

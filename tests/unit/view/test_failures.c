@@ -114,6 +114,21 @@ static void what_fails_on_all_branches_does_since_the_last_success_of_any(void *
                   "branches 2/2/2\n");
 }
 
+static void what_has_failed_more_often_since_its_last_success_is_first(void **state)
+{
+    static const struct ended runs[] = {
+        {60, "Lint", "main", "failure", "lint", "ruff", NULL},
+        {50, "Lint", "main", "success", NULL, NULL, NULL},
+        {46, "CI", "main", "failure", "test", "make", NULL},
+        {44, "CI", "main", "failure", "test", "make", NULL},
+        {30, "Lint", "main", "failure", "lint", "ruff", NULL},
+        {20, "Lint", "main", "failure", "lint", "ruff", NULL},
+    };
+    assert_groups(*state, runs, sizeof runs / sizeof runs[0],
+                  "CI test›make: failed 2 of 2, since 44 (2), success 0, branches 1/1/1\n"
+                  "Lint lint›ruff: failed 3 of 4, since 60 (1), success 50, branches 1/1/1\n");
+}
+
 static void what_fails_on_one_branch_does_since_its_own_last_success(void **state)
 {
     static const struct ended runs[] = {
@@ -231,6 +246,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(what_fails_on_all_branches_does_since_the_last_success_of_any),
+        TEST(what_has_failed_more_often_since_its_last_success_is_first),
         TEST(what_fails_on_one_branch_does_since_its_own_last_success),
         TEST(what_has_succeeded_since_does_not_fail_now),
         TEST(the_only_branch_is_not_everywhere),

@@ -106,6 +106,8 @@ static void urls_of_github_say_what_they_are(void **state)
         {"https://github.com/acme/shop/actions/runs/nonsense", "repository github.com acme/shop"},
         {"https://github.com/acme/shop/tree/feature/cart",
          "repository github.com acme/shop feature/cart"},
+        {"https://github.com/acme/shop/tree/feature/cart/",
+         "repository github.com acme/shop feature/cart"},
         {"https://github.com/acme/shop/actions/workflows/ci.yml?query=branch%3Amain",
          "workflow github.com acme/shop ci.yml"},
     };
@@ -128,6 +130,8 @@ static void ids_say_what_they_are(void **state)
         {"https://ci.example/ghatrace/#/commits/" SHA, "commit " SHA},
         {SHA, "commit " SHA},
         {"9fceb02", "commit 9fceb02"},
+        {"1234567890123456789012345678901234567890",
+         "commit 1234567890123456789012345678901234567890"},
         {"9fceb0", "words [9fceb0]"},
         {"defaced", "words [defaced]"},
         {"99999999999999999999", "words [99999999999999999999]"}, // beyond 64 bits
