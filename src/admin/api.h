@@ -35,7 +35,8 @@ struct api_call {
 #define API_QUEUE_POOLS_MAX 10000
 #define API_RUNS_LIMIT 50
 #define API_RUNS_LIMIT_MAX 200
-#define API_RUNS_LOOKED_AT 20000 // runs read for one request, whatever its limit is
+#define API_RUNS_LOOKED_AT 20000              // runs read for one request, whatever its limit is
+#define API_RUNS_TEXTS_MAX ((size_t)32 << 20) // bytes of their texts that are compared for it
 #define API_LATENCY_LIMIT 10000
 #define API_QUARANTINE_LIMIT 100
 #define API_QUARANTINE_LIMIT_MAX 1000

@@ -324,6 +324,7 @@ struct listing {
     size_t count;           // in the response
     size_t jobs;            // in the response
     size_t end;             // limit for the list in the response
+    size_t texts_left;      // bytes that may still be compared
     struct slice server;    // the query's, in the form used in states
     struct run_search search;
     struct run_search_reader searcher;
@@ -350,8 +351,18 @@ static bool passes_filters(const struct listing *listing, const struct run_view 
            has_result(run, query->result);
 }
 
+// Texts of a run, once for the filters and once for each word.
+static void count_compared_texts(struct listing *listing, const struct run_view *run)
+{
+    size_t each = run->repository.len + run->workflow.len + run->branch.len + run->title.len +
+                  run->actor.len + run->event_name.len;
+    size_t compared = each * (1 + listing->search.word_count);
+    listing->texts_left -= compared < listing->texts_left ? compared : listing->texts_left;
+}
+
 static void begin_search(struct listing *listing)
 {
+    listing->texts_left = API_RUNS_TEXTS_MAX;
     arena_init(&listing->run_arena, RUN_ARENA_BLOCK_BYTES);
     run_search_parse(listing->query->text, &listing->search);
     listing->run_reader = listing->object.reader;
@@ -364,6 +375,7 @@ static enum error_code check_run(struct listing *listing, const struct stored_ru
                                  const struct run_view *run, struct run_search_result *result)
 {
     *result = (struct run_search_result){.is_match = false};
+    count_compared_texts(listing, run);
     return passes_filters(listing, run) ? run_search_check(&listing->searcher, place, run, result)
                                         : ERROR_NONE;
 }
@@ -386,7 +398,7 @@ static void put_run(struct listing *listing, const struct run_view *run, int64_t
 static bool is_list_full(const struct listing *listing)
 {
     return listing->count == listing->query->limit || listing->searcher.roots == 0 ||
-           listing->object.json.writer.out->len > listing->end;
+           listing->texts_left == 0 || listing->object.json.writer.out->len > listing->end;
 }
 
 // --- finished -------------------------------------------------------------------------------------

@@ -52,11 +52,41 @@ ptrdiff_t slice_find(struct slice s, struct slice needle)
     return found != NULL ? found - s.data : -1;
 }
 
+// What is compared letter by letter; the rest of a longer needle is compared at once where this is found.
+#define NEEDLE_MAX 4096
+
+// How much of the needle's begin ends at `c`, if `matched` letters of it ended before.
+static size_t extend_match(struct slice needle, const uint16_t *borders, size_t matched, char c)
+{
+    while (matched > 0 && to_lower_ascii(needle.data[matched]) != to_lower_ascii(c))
+        matched = borders[matched - 1];
+    return to_lower_ascii(needle.data[matched]) == to_lower_ascii(c) ? matched + 1 : matched;
+}
+
+// Knuth, Morris, Pratt: each letter is compared twice at most, whatever repeats. `borders`: of each begin of the needle how
+// much of it is its end, too.
 bool slice_contains_ignoring_case(struct slice s, struct slice needle)
 {
-    for (size_t at = 0; at + needle.len <= s.len; at++) {
-        if (slice_equals_ignoring_case((struct slice){slice_skip(s, at).data, needle.len}, needle))
+    uint16_t borders[NEEDLE_MAX];
+    const struct slice begin = {needle.data, needle.len < NEEDLE_MAX ? needle.len : NEEDLE_MAX};
+    size_t matched = 0;
+    if (needle.len == 0 || needle.len > s.len)
+        return needle.len == 0;
+    borders[0] = 0;
+    for (size_t i = 1; i < begin.len; i++) {
+        matched = extend_match(begin, borders, matched, begin.data[i]);
+        borders[i] = (uint16_t)matched;
+    }
+    matched = 0;
+    for (size_t i = 0; i < s.len; i++) {
+        matched = extend_match(begin, borders, matched, s.data[i]);
+        if (matched < begin.len)
+            continue;
+        const struct slice found = slice_skip(s, i + 1 - begin.len);
+        if (found.len >= needle.len &&
+            slice_equals_ignoring_case((struct slice){found.data, needle.len}, needle))
             return true;
+        matched = borders[matched - 1];
     }
     return false;
 }

@@ -57,6 +57,7 @@ int slice_compare(struct slice a, struct slice b);
 bool slice_equals_ignoring_case(struct slice a, struct slice b);
 bool slice_starts_with(struct slice s, struct slice prefix);
 bool slice_ends_with(struct slice s, struct slice suffix);
+// In linear time for needles of up to 4,096 bytes.
 bool slice_contains_ignoring_case(struct slice s, struct slice needle);
 // How many letters have to be added, removed or replaced to make one of the other (Levenshtein), ignoring case. For
 // names: SIZE_MAX if one is longer than SLICE_COMPARED_MAX.

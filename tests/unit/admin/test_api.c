@@ -183,6 +183,42 @@ static void after_a_page_without_runs_the_first_page_follows(void **state)
     close_fixture(&f);
 }
 
+// 200 runs with texts as long as any, and 16 words: more than is compared for one request.
+static void a_search_that_compares_long_texts_continues_on_the_next_page(void **state)
+{
+    static char text[GITHUB_TEXT_MAX];
+    const struct slice longest = {text, sizeof text};
+    char cursor[64] = "";
+    int pages = 0, found = 0;
+    struct fixture f;
+    (void)state;
+    open_fixture(&f);
+    memset(text, 'a', sizeof text);
+    for (int i = 0; i < 200; i++) {
+        struct scenario_delivery requested = scenario_run(GITHUB_RUN_REQUESTED, 1, "");
+        struct github_run *run = &requested.event.run;
+        run->display_title = i == 0 ? SLICE("b") : longest;
+        run->workflow_name = run->head_branch = run->actor = run->event_name = longest;
+        deliver(&f, requested, 1000 + i);
+    }
+    do {
+        const struct api_runs_query query = {.open = true,
+                                             .limit = 9,
+                                             .text = SLICE("b b b b b b b b b b b b b b b b"),
+                                             .cursor = slice_from_string(cursor)};
+        const char *list = listed_runs(&f, query);
+        const char *next = strstr(list, "\"next\":\"");
+        found += count_in(list, "\"run_id\":\"1000\"");
+        cursor[0] = '\0';
+        if (next != NULL)
+            assert_int_equal(sscanf(next, "\"next\":\"%63[0-9a-f-]", cursor), 1);
+        pages++;
+    } while (cursor[0] != '\0' && pages < 100);
+    assert_int_equal(found, 1);
+    assert_int_equal(pages, 2);
+    close_fixture(&f);
+}
+
 static void open_runs_are_filtered_like_finished_ones(void **state)
 {
     static const struct {
@@ -929,6 +965,7 @@ int main(void)
         cmocka_unit_test(pages_of_open_runs_contain_every_run_once_the_newest_first),
         cmocka_unit_test(after_a_page_without_runs_the_first_page_follows),
         cmocka_unit_test(open_runs_are_filtered_like_finished_ones),
+        cmocka_unit_test(a_search_that_compares_long_texts_continues_on_the_next_page),
         cmocka_unit_test(filters_match_substrings_ignoring_case),
         cmocka_unit_test(an_invalid_cursor_is_refused),
         cmocka_unit_test(open_runs_show_jobs_in_every_phase),

@@ -131,6 +131,50 @@ static void a_part_is_found_in_any_case(void **state)
     assert_false(slice_contains_ignoring_case(SLICE_EMPTY, text("gpu")));
     assert_false(slice_contains_ignoring_case(text("gpu"), text("gpus")));
     assert_false(slice_contains_ignoring_case(text("gpu"), text("pg")));
+    assert_true(slice_contains_ignoring_case(text("gpgpgpu"), text("GPGPU")));
+    assert_false(slice_contains_ignoring_case(text("gpgpgpu"), text("gpgpup")));
+}
+
+// Compared at each place anew these would be 50 thousand million letters.
+static void repetitions_are_searched_in_linear_time(void **state)
+{
+    enum { TEXT = 4 << 20, NEEDLE = 4096, LONGER = 5000 };
+    static char s[TEXT + 1], needle[LONGER];
+    (void)state;
+    memset(s, 'a', TEXT);
+    memset(needle, 'A', sizeof needle);
+    s[TEXT] = 'b';
+    needle[NEEDLE - 1] = 'B';
+    assert_true(
+        slice_contains_ignoring_case((struct slice){s, sizeof s}, (struct slice){needle, NEEDLE}));
+    assert_false(
+        slice_contains_ignoring_case((struct slice){s, TEXT}, (struct slice){needle, NEEDLE}));
+    needle[NEEDLE - 1] = 'a';
+    needle[LONGER - 1] = 'b';
+    const struct slice end = {s + TEXT + 1 - 6000, 6000};
+    assert_true(slice_contains_ignoring_case(end, (struct slice){needle, LONGER}));
+    assert_false(slice_contains_ignoring_case((struct slice){end.data, end.len - 1},
+                                              (struct slice){needle, LONGER}));
+}
+
+// Compared with the definition, for all texts of few letters.
+static void a_text_contains_what_it_has_at_some_place(void **state)
+{
+    (void)state;
+    for (unsigned bits = 0; bits < 1U << 14; bits++) {
+        char s[9], needle[5];
+        size_t len = 1 + bits % 5;
+        for (size_t i = 0; i < sizeof s; i++)
+            s[i] = bits >> i & 1 ? 'a' : 'B';
+        for (size_t i = 0; i < sizeof needle; i++)
+            needle[i] = bits >> (9 + i) & 1 ? 'A' : 'b';
+        bool is_there = false;
+        for (size_t at = 0; at + len <= sizeof s; at++)
+            is_there = is_there || slice_equals_ignoring_case((struct slice){s + at, len},
+                                                              (struct slice){needle, len});
+        assert_int_equal(is_there, slice_contains_ignoring_case((struct slice){s, sizeof s},
+                                                                (struct slice){needle, len}));
+    }
 }
 
 static void the_distance_is_the_number_of_changed_letters(void **state)
@@ -175,6 +219,8 @@ int main(void)
         cmocka_unit_test(trimming_removes_blanks_and_tabs_at_both_ends),
         cmocka_unit_test(integers_are_parsed_whole_or_refused),
         cmocka_unit_test(a_part_is_found_in_any_case),
+        cmocka_unit_test(repetitions_are_searched_in_linear_time),
+        cmocka_unit_test(a_text_contains_what_it_has_at_some_place),
         cmocka_unit_test(the_distance_is_the_number_of_changed_letters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
