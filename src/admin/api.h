@@ -40,8 +40,10 @@ struct api_call {
 #define API_LATENCY_LIMIT 10000
 #define API_QUARANTINE_LIMIT 100
 #define API_QUARANTINE_LIMIT_MAX 1000
-#define API_RUN_JOBS_MAX 10000 // of one run
-#define API_OPEN_RUN_JOBS 60   // of each run in a list of open ones
+#define API_RUN_JOBS_MAX 10000                // of one run
+#define API_RUN_BYTES_MAX ((size_t)128 << 20) // of what is stored of it
+#define API_OPEN_RUN_JOBS 60                  // of each run in a list of open ones
+#define API_RUNS_BYTES_MAX ((size_t)32 << 20) // of what is stored of open runs with their jobs
 #define API_FULL_RUNS                                                                              \
     30 // of which so many have all of them: the rest of the list has fewer jobs, or none
 

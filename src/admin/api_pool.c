@@ -58,7 +58,7 @@ static enum error_code put_one_pool(struct api_object *object, struct slice name
     const struct api_call *call = object->call;
     const struct view_reader *reader = &object->reader;
     const struct ended_rule rule = ended_rule_of(call);
-    const struct pools_view_pool *row;
+    const struct pools_view_pool *row = NULL;
     struct pools_view view;
     struct pool_users users;
     struct pool pool;

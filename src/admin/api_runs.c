@@ -219,6 +219,7 @@ static enum error_code load_one_run(struct api_object *object, const struct run_
                                     struct run_view *run)
 {
     const struct run_view_limits limits = {.jobs = API_RUN_JOBS_MAX,
+                                           .bytes = API_RUN_BYTES_MAX,
                                            .steps = true,
                                            .now = object->call->now,
                                            .job_grace = object->call->sources->pools.job_grace,
@@ -325,6 +326,7 @@ struct listing {
     size_t jobs;            // in the response
     size_t end;             // limit for the list in the response
     size_t texts_left;      // bytes that may still be compared
+    size_t bytes_left;      // of jobs that may still be read from the store
     struct slice server;    // the query's, in the form used in states
     struct run_search search;
     struct run_search_reader searcher;
@@ -363,6 +365,7 @@ static void count_compared_texts(struct listing *listing, const struct run_view 
 static void begin_search(struct listing *listing)
 {
     listing->texts_left = API_RUNS_TEXTS_MAX;
+    listing->bytes_left = API_RUNS_BYTES_MAX;
     arena_init(&listing->run_arena, RUN_ARENA_BLOCK_BYTES);
     run_search_parse(listing->query->text, &listing->search);
     listing->run_reader = listing->object.reader;
@@ -393,6 +396,8 @@ static void put_run(struct listing *listing, const struct run_view *run, int64_t
     json_out_close_object(json);
     listing->count++;
     listing->jobs += run->count;
+    listing->bytes_left -=
+        run->bytes_read < listing->bytes_left ? run->bytes_read : listing->bytes_left;
 }
 
 static bool is_list_full(const struct listing *listing)
@@ -538,6 +543,7 @@ static enum error_code load_open_run(struct listing *listing, const struct store
                                      size_t jobs, struct run_view *run)
 {
     const struct run_view_limits limits = {.jobs = jobs,
+                                           .bytes = listing->bytes_left,
                                            .now = listing->object.call->now,
                                            .job_grace =
                                                listing->object.call->sources->pools.job_grace,
@@ -560,7 +566,7 @@ static size_t count_jobs_to_list(const struct listing *listing)
 {
     size_t each = listing->query->jobs > 0 ? listing->query->jobs : API_OPEN_RUN_JOBS;
     size_t in_all = each * API_FULL_RUNS;
-    size_t left = listing->jobs < in_all ? in_all - listing->jobs : 0;
+    size_t left = listing->jobs < in_all && listing->bytes_left > 0 ? in_all - listing->jobs : 0;
     return left < each ? left : each;
 }
 

@@ -308,6 +308,7 @@ struct commit_loader {
     struct run_view *runs; // of each run the newest attempt first
     size_t count;
     size_t jobs;
+    size_t bytes_left;
 };
 
 // Of this run; `server` NULL: of a run with this id, whose server is known only when it has been read.
@@ -327,7 +328,8 @@ static enum error_code load_run_of_commit(const struct commit_loader *loader,
 {
     struct run_view_limits limits = *loader->limits;
     limits.steps = false;
-    limits.jobs = with_jobs ? COMMIT_VIEW_JOBS - loader->jobs : 0;
+    limits.jobs = with_jobs && loader->bytes_left > 0 ? COMMIT_VIEW_JOBS - loader->jobs : 0;
+    limits.bytes = loader->bytes_left;
     return run_view_load(loader->reader, place, &limits, run);
 }
 
@@ -343,6 +345,8 @@ static enum error_code add_run_of_commit(struct commit_loader *loader,
     if (code != ERROR_NONE)
         return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
     loader->jobs += run->count;
+    loader->bytes_left -=
+        run->bytes_read < loader->bytes_left ? run->bytes_read : loader->bytes_left;
     loader->count++;
     return ERROR_NONE;
 }
@@ -366,7 +370,8 @@ static enum error_code load_runs_of_commit(struct commit_loader *loader,
 enum error_code commit_view_load(const struct view_reader *reader, const struct commit_id *commit,
                                  const struct run_view_limits *limits, struct commit_view *view)
 {
-    struct commit_loader loader = {.reader = reader, .limits = limits};
+    struct commit_loader loader = {
+        .reader = reader, .limits = limits, .bytes_left = COMMIT_VIEW_BYTES};
     *view = (struct commit_view){.id = *commit};
     loader.runs = arena_allocate_array(reader->arena, COMMIT_VIEW_RUNS, sizeof *loader.runs);
     if (loader.runs == NULL)

@@ -15,7 +15,7 @@ struct failures_reader {
     struct failures_tally *tally;
     struct failures_view *view;
     timestamp_ns from;
-    size_t jobs_left;
+    size_t jobs_left, bytes_left;
 };
 
 static enum error_code fail_failures_memory(const struct failures_reader *of)
@@ -31,8 +31,9 @@ static enum error_code load_detail(struct failures_reader *of, const struct rece
     const struct stored_run place = recent_stored_run(recent);
     const struct run_view_limits limits = {
         .jobs = of->jobs_left < FAILURES_JOBS_EACH ? of->jobs_left : FAILURES_JOBS_EACH,
+        .bytes = of->bytes_left,
         .steps = true};
-    *is_read = of->view->detailed < FAILURES_DETAILS_MAX && of->jobs_left > 0;
+    *is_read = of->view->detailed < FAILURES_DETAILS_MAX && of->jobs_left > 0 && of->bytes_left > 0;
     if (!*is_read)
         return ERROR_NONE;
     enum error_code code = run_view_load(&reader, &place, &limits, detail);
@@ -40,6 +41,7 @@ static enum error_code load_detail(struct failures_reader *of, const struct rece
     if (code == ERROR_NONE) {
         of->view->detailed++;
         of->jobs_left -= detail->count < of->jobs_left ? detail->count : of->jobs_left;
+        of->bytes_left -= detail->bytes_read < of->bytes_left ? detail->bytes_read : of->bytes_left;
     }
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
@@ -92,8 +94,11 @@ static enum error_code read_runs(struct failures_reader *of)
 static enum error_code load_failures(const struct view_reader *reader, timestamp_ns from,
                                      struct failures_view *view)
 {
-    struct failures_reader of = {
-        .reader = reader, .view = view, .from = from, .jobs_left = FAILURES_JOBS_MAX};
+    struct failures_reader of = {.reader = reader,
+                                 .view = view,
+                                 .from = from,
+                                 .jobs_left = FAILURES_JOBS_MAX,
+                                 .bytes_left = FAILURES_BYTES_MAX};
     *view = (struct failures_view){.from = from};
     of.tally = failures_tally_create(reader->arena);
     if (of.tally == NULL)

@@ -517,6 +517,13 @@ static enum error_code find_ended(struct loader *loader, const struct store_key 
     return ended_jobs_find(&of_ended, key, &job->is_ended_unknown);
 }
 
+// Jobs are read one by one; the last may be larger than what was left.
+static bool may_read_more_jobs(const struct loader *loader, size_t jobs)
+{
+    const struct run_view_limits *limits = loader->limits;
+    return jobs < limits->jobs && (limits->bytes == 0 || loader->view->bytes_read < limits->bytes);
+}
+
 static enum error_code add_open_job(struct loader *loader, const struct store_key *key,
                                     struct slice bytes)
 {
@@ -607,10 +614,12 @@ static enum error_code read_states(struct loader *loader)
         code = read_run_state(loader, bytes);
     else if (code == ERROR_NOT_FOUND) // there may be jobs: the run's state may have been set aside
         code = ERROR_NONE;
-    while (code == ERROR_NONE && loader->view->count < loader->limits->jobs) {
+    while (code == ERROR_NONE && may_read_more_jobs(loader, loader->view->count)) {
         code = next_trace_state(loader->reader, &key, &found, &bytes);
-        if (code == ERROR_NONE && memcmp(&found.span, &run_key.span, sizeof found.span) != 0)
+        if (code == ERROR_NONE && memcmp(&found.span, &run_key.span, sizeof found.span) != 0) {
+            loader->view->bytes_read += bytes.len;
             code = add_state(loader, &found, bytes);
+        }
     }
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
@@ -637,12 +646,16 @@ static enum error_code read_records(struct loader *loader)
 {
     struct store_key key = {.trace = loader->trace};
     enum error_code code = ERROR_NONE;
-    size_t most = loader->limits->jobs + 1; // plus the root
-    while (code == ERROR_NONE && loader->batch_count + loader->view->count < most) {
+    // Plus the root.
+    while (code == ERROR_NONE &&
+           (loader->batch_count + loader->view->count == 0 ||
+            may_read_more_jobs(loader, loader->batch_count + loader->view->count - 1))) {
         struct store_record record;
         code = next_trace_record(loader->reader, &key, &record);
-        if (code == ERROR_NONE)
-            code = decode_record(loader, record.body);
+        if (code != ERROR_NONE)
+            break;
+        loader->view->bytes_read += record.body.len;
+        code = decode_record(loader, record.body);
     }
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }

@@ -16,7 +16,8 @@
 // What is read of a commit, however many runs it has: attempts of runs, the newest first, and jobs, of all runs together.
 #define COMMIT_VIEW_RUNS 200
 #define COMMIT_VIEW_JOBS 1000
-#define COMMIT_VIEW_CHOICES 10 // commits that are listed for an ambiguous prefix
+#define COMMIT_VIEW_BYTES ((size_t)32 << 20) // of what is stored of them
+#define COMMIT_VIEW_CHOICES 10               // commits that are listed for an ambiguous prefix
 
 // How a time divides: into the phases of jobs, and what is in none of them.
 struct commit_times {

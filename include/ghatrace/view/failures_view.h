@@ -15,9 +15,10 @@
 // What is read for one view: the runs that ended last; of those that failed last also their jobs.
 #define FAILURES_LOOKED_AT 20000
 #define FAILURES_DETAILS_MAX 1000
-#define FAILURES_JOBS_MAX 4000      // in all
-#define FAILURES_JOBS_EACH 200      // of one run
-#define FAILURES_WORKFLOWS_MAX 2000 // the runs of others are left out
+#define FAILURES_JOBS_MAX 4000                // in all
+#define FAILURES_BYTES_MAX ((size_t)64 << 20) // of what is stored of them
+#define FAILURES_JOBS_EACH 200                // of one run
+#define FAILURES_WORKFLOWS_MAX 2000           // the runs of others are left out
 #define FAILURES_GROUPS_MAX 1000 // of the failures; beyond that they are in the group without a job
 #define FAILURES_RUNS_SHOWN 5    // of one group
 #define FAILURES_WINDOW_LEAST NS_PER_MINUTE

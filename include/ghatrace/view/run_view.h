@@ -129,6 +129,7 @@ struct run_view {
 
     struct run_view_job *jobs; // by creation, then id
     size_t count;              // of `jobs`
+    size_t bytes_read;         // of the store, by run_view_load()
 };
 
 // Maps GitHub's conclusion, or the result of the semantic conventions if they use the same word.
@@ -195,6 +196,8 @@ enum error_code run_view_from_recent(const struct recent_run *recent, struct are
 
 struct run_view_limits {
     size_t jobs; // maximum number of jobs
+    // No further job is read after so many bytes of stored spans and states: a job may have a megabyte of steps. 0: no limit.
+    size_t bytes;
     bool steps;
     timestamp_ns now;      // the end of intervals that are still open
     duration_ns job_grace; // setting job-grace, for `is_ended_unknown`

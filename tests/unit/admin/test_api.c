@@ -219,6 +219,40 @@ static void a_search_that_compares_long_texts_continues_on_the_next_page(void **
     close_fixture(&f);
 }
 
+// 90 jobs of 1,000 steps in three open runs of one commit: more than is read for one request.
+static void lists_of_jobs_end_where_these_have_very_many_steps(void **state)
+{
+    enum { RUNS = 3, JOBS = 30, STEPS = 1000 };
+    static struct github_step steps[STEPS];
+    static char name[400];
+    struct fixture f;
+    (void)state;
+    open_fixture(&f);
+    memset(name, 'a', sizeof name);
+    for (int i = 0; i < STEPS; i++) {
+        steps[i] = scenario_step(i + 1, "", 6, 50, "success");
+        steps[i].name = (struct slice){name, sizeof name};
+    }
+    for (int i = 0; i < RUNS * JOBS; i++) {
+        struct scenario_delivery job =
+            scenario_job(JOB_IDS + i, GITHUB_JOB_COMPLETED, 61, 2, 6, 60);
+        scenario_set_steps(&job, steps, STEPS);
+        deliver(&f, job, 1000 + i % RUNS);
+    }
+    const char *text = runs(&f, (struct api_runs_query){.open = true, .limit = 9});
+    assert_int_equal(count_in(text, "\"run_id\":"), RUNS);
+    int listed = count_in(text, "\"job_id\":");
+    assert_true(listed > 10 && listed < RUNS * JOBS);
+    buffer_clear(&f.out);
+    assert_int_equal(api_render_commit(call_at(&f, scenario_at(200)), SLICE("3484a3fb")),
+                     ERROR_NONE);
+    text = text_of(&f);
+    listed = count_in(text, "\"has_spans\":");
+    assert_true(listed > 10 && listed < RUNS * JOBS);
+    assert_non_null(strstr(text, "\"more_jobs\":true"));
+    close_fixture(&f);
+}
+
 static void open_runs_are_filtered_like_finished_ones(void **state)
 {
     static const struct {
@@ -965,6 +999,7 @@ int main(void)
         cmocka_unit_test(pages_of_open_runs_contain_every_run_once_the_newest_first),
         cmocka_unit_test(after_a_page_without_runs_the_first_page_follows),
         cmocka_unit_test(open_runs_are_filtered_like_finished_ones),
+        cmocka_unit_test(lists_of_jobs_end_where_these_have_very_many_steps),
         cmocka_unit_test(a_search_that_compares_long_texts_continues_on_the_next_page),
         cmocka_unit_test(filters_match_substrings_ignoring_case),
         cmocka_unit_test(an_invalid_cursor_is_refused),

@@ -437,6 +437,27 @@ static void jobs_beyond_the_limit_are_left_out_but_counted(void **state)
     }
 }
 
+static void jobs_beyond_a_number_of_bytes_are_left_out_but_counted(void **state)
+{
+    struct fixture *f = *state;
+    for (int64_t id = 1; id <= 5; id++)
+        deliver(f, scenario_job(id, QUEUED, 3, 2, 2, -1));
+    for (int64_t id = 6; id <= 9; id++)
+        deliver(f, scenario_job(id, COMPLETED, 61, 2, 6, 60));
+    load(f);
+    size_t all = f->view.bytes_read;
+    for (size_t bytes = 1; bytes <= all; bytes += 100) {
+        f->limits.bytes = bytes;
+        load(f);
+        assert_true(f->view.bytes_read >= bytes && f->view.bytes_read < bytes + all / 2);
+        assert_int_equal(f->view.count == 9, f->view.bytes_read == all);
+        assert_int_equal(f->view.job_count, 9);
+    }
+    f->limits.bytes = 1;
+    load(f);
+    assert_int_equal(f->view.count, 1);
+}
+
 static void steps_are_left_out_if_they_are_not_requested(void **state)
 {
     const struct github_step steps[] = {scenario_step(1, "make", 6, 50, "success")};
@@ -713,6 +734,7 @@ int main(void)
         TEST(a_job_that_was_given_up_is_incomplete_and_appears_once),
         TEST(open_and_finished_jobs_are_ordered_together_by_creation),
         TEST(jobs_beyond_the_limit_are_left_out_but_counted),
+        TEST(jobs_beyond_a_number_of_bytes_are_left_out_but_counted),
         TEST(steps_are_left_out_if_they_are_not_requested),
         TEST(a_run_without_jobs_is_described_by_its_own_events),
         TEST(a_run_without_events_is_described_by_its_jobs),
