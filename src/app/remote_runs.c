@@ -11,6 +11,7 @@
 
 #define PAGE_RUNS 200 // the most that the API lists
 #define PAGES_MOST 100
+#define PAGES_BYTES_MOST ((size_t)256 << 20) // all are kept until the list is written
 #define PATH_MOST 4096
 
 struct listed_run {
@@ -25,6 +26,7 @@ struct list {
     timestamp_ns now;
     struct listed_run *found; // in `arena`
     size_t count, room;
+    size_t bytes; // of all pages
     bool has_more;
     uint64_t unreadable;
 };
@@ -89,6 +91,17 @@ static bool is_chosen(const struct list *list, const struct run_view *run)
             (!filter->is_failed || view_outcome_of(run->conclusion) == OUTCOME_FAILURE));
 }
 
+// Continues at a page's `next`. One that is long or the same again leads nowhere.
+static enum error_code follow_page(const struct list *list, struct slice next, struct slice *cursor)
+{
+    if (next.len > VALUE_MOST || (next.len > 0 && slice_equals(next, *cursor)))
+        return error_set(list->error, ERROR_INVALID,
+                         "its answer to /api/runs has no usable `next`: it is another version of "
+                         "ghatrace, or something else");
+    *cursor = next;
+    return ERROR_NONE;
+}
+
 // `*is_old`: all runs of the page ended before those that are asked for.
 static enum error_code add_page(struct list *list, const char *state, struct slice *cursor,
                                 bool *is_old)
@@ -113,8 +126,8 @@ static enum error_code add_page(struct list *list, const char *state, struct sli
         if (is_chosen(list, &page.runs[i]) && !keep_run(list, &page.runs[i], page.raw[i]))
             return fail_list_memory(list);
     }
-    *cursor = page.next;
-    return ERROR_NONE;
+    list->bytes += reply.text.len;
+    return follow_page(list, page.next, cursor);
 }
 
 // Pages until `most` runs are found, or there are no more.
@@ -127,7 +140,7 @@ static enum error_code add_pages(struct list *list, const char *state, size_t mo
     do
         code = add_page(list, state, &cursor, &is_old);
     while (code == ERROR_NONE && cursor.len > 0 && !is_old && list->count - first <= most &&
-           ++pages < PAGES_MOST);
+           list->bytes < PAGES_BYTES_MOST && ++pages < PAGES_MOST);
     if (code == ERROR_NONE && cursor.len > 0 && !is_old)
         list->has_more = true;
     return code;

@@ -226,6 +226,13 @@ class Remote(harness.BlackBoxTest):
         cut = self.serve(200, b"{", {"Content-Length": "1000", "Connection": "close"})
         self.refused(cut, "closed the connection")
 
+    def test_pages_that_do_not_end_are_refused(self):
+        page = {"now": "2026-09-03T04:17:00Z", "runs": [], "unreadable": 0}
+        for following in ("e1", "e" * 10000):
+            with self.subTest(length=len(following)):
+                url = self.serve(body=json.dumps({**page, "next": following}).encode())
+                self.refused(url, "no usable `next`", arguments=("runs", "--failed"))
+
     def test_a_server_that_does_not_answer_is_given_up(self):
         with socket.create_server(("127.0.0.1", 0)) as silent:
             begun = subprocess.Popen([harness.BINARY, "pools", "--url", f"http://127.0.0.1:{silent.getsockname()[1]}"],
