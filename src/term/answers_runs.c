@@ -211,6 +211,10 @@ static void read_servers(struct values *values, struct run_answer *run)
 {
     size_t count;
     const struct slice *servers = values_texts(values, JSON_ROOT, "servers", &count);
+    if (count > FOUND_RUNS_MAX) { // each one copies those before it
+        values->fault = values->fault != NULL ? values->fault : "servers";
+        return;
+    }
     for (size_t i = 0; servers != NULL && i < count; i++) {
         if (i == 0)
             run->server = servers[i];

@@ -363,6 +363,30 @@ static void what_is_missing_is_named(void **state)
     }
 }
 
+static void more_servers_than_a_run_can_have_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct buffer text;
+    fill(f, 9);
+    answer_run(f, 1001);
+    const struct slice whole = buffer_slice(&f->json);
+    ptrdiff_t at = slice_find(whole, SLICE("\"servers\":["));
+    assert_true(at > 0);
+    size_t before = (size_t)at + sizeof "\"servers\":[" - 1;
+    for (int more = 50; more <= 5000; more *= 100) {
+        buffer_init(&text, 1 << 20);
+        assert_int_equal(buffer_append_slice(&text, (struct slice){whole.data, before}),
+                         ERROR_NONE);
+        for (int i = 0; i < more; i++)
+            assert_int_equal(buffer_append_string(&text, "\"a.example\","), ERROR_NONE);
+        assert_int_equal(buffer_append_slice(&text, slice_skip(whole, before)), ERROR_NONE);
+        assert_int_equal(try_answer(f, buffer_slice(&text), draw_run_of_answer),
+                         more == 50 ? ERROR_NONE : ERROR_INVALID);
+        buffer_release(&text);
+    }
+    assert_non_null(strstr(f->error.message, "`servers`"));
+}
+
 static void times_in_the_wrong_order_give_intervals_without_length(void **state)
 {
     struct fixture *f = *state;
@@ -385,6 +409,7 @@ int main(void)
         TEST(finished_runs_are_drawn_as_from_the_store),
         TEST(answers_that_are_cut_or_changed_are_refused_or_drawn),
         TEST(what_is_missing_is_named),
+        TEST(more_servers_than_a_run_can_have_are_refused),
         TEST(times_in_the_wrong_order_give_intervals_without_length),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
