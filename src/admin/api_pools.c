@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "api_pools.h"
-#include "ghatrace/admin/api_print.h"
 #include "ghatrace/github/server.h"
 #include "ghatrace/stats/ended_jobs.h"
 #include "ghatrace/stats/histogram.h"
@@ -333,13 +332,6 @@ enum error_code api_render_pools(const struct api_call *call)
         code = put_summary(&object, &view);
     api_put_unreadable(&object);
     return api_end(&object, code);
-}
-
-enum error_code api_print_pools(const struct api_print *print, struct error *error)
-{
-    const struct view_sources sources = {.store = print->store, .pools = print->pools};
-    const struct api_call call = {&sources, print->now, print->arena, print->out, error};
-    return api_render_pools(&call);
 }
 
 static void put_mean(struct json_out *json, const char *name, double value)

@@ -89,7 +89,7 @@ bool cli_args_want_daemon(const struct cli_args *cli_args);
 int command_fail(const struct error *error);
 
 extern const struct command command_replay, command_top, command_check, command_whatif,
-    command_pools, command_runs; // the small ones: main.c
+    command_pools, command_runs, command_trace; // the small ones: main.c
 
 // --- help (settings.c), on standard output ---
 void help_print_program(const struct command *const *commands, size_t count);

@@ -9,13 +9,10 @@
 #include "ghatrace/base/log.h"
 #include "ghatrace/base/memory.h"
 #include "ghatrace/base/slice.h"
-#include "ghatrace/term/answers.h"
 #include "ghatrace/term/inspect.h"
-#include "ghatrace/term/waterfall.h"
+#include "ghatrace/term/text.h"
 #include "ghatrace/trace/ids.h"
-#include "remote.h"
 #include "server.h"
-#include "trace_commit.h"
 
 // --- ghatrace ids: the IDs of a run's spans, sent or not ------------------------------------------
 
@@ -327,163 +324,12 @@ static const struct command command_serve = {
     .run = run_serve,
 };
 
-// --- ghatrace trace: one run attempt from the local store, as a waterfall -------------------------
-
-enum { FLAG_STEPS, FLAG_SERVER, FLAG_COMMIT, FLAG_REMOTE };
-
-static const struct flag trace_flags[] = {
-    [FLAG_COMMIT] = {"commit", NULL, "the number is a commit's SHA, also if a run has that number"},
-    [FLAG_STEPS] = {"steps", NULL, "unfold the steps of the jobs"},
-    [FLAG_SERVER] = {"server", "HOST",
-                     "the run's server, if several servers have a run of that number"},
-    [FLAG_REMOTE] = REMOTE_FLAGS,
-};
-
-static void report_other_server(const struct waterfall_shown *shown, int64_t run_id)
-{
-    if (shown->also.len > 0)
-        (void)fprintf(
-            stderr,
-            "ghatrace: this is run %lld of %.*s; the number also exists on %.*s: see --server\n",
-            (long long)run_id, SLICE_ARGS(shown->server), SLICE_ARGS(shown->also));
-}
-
-static enum error_code show_trace(const struct cli_args *cli_args, struct store *store,
-                                  const struct trace_policy *policy,
-                                  const struct run_reference *named, struct error *error)
-{
-    const struct waterfall_options waterfall = {.terminal = terminal_detect_list(STDOUT_FILENO),
-                                                .steps = cli_args->flags[FLAG_STEPS] != NULL,
-                                                .now = timestamp_now(),
-                                                .id_scheme = policy->scheme,
-                                                .job_grace = policy->job_grace};
-    struct run_selector question = {named->server, named->run_id, named->attempt};
-    struct view_reader reader = {.arena = cli_args->arena, .error = error};
-    struct waterfall_shown shown;
-    struct buffer text;
-    if (cli_args->flags[FLAG_SERVER] != NULL)
-        question.server = slice_from_string(cli_args->flags[FLAG_SERVER]);
-    enum error_code code = store_begin(store, false, &reader.transaction, error);
-    if (code != ERROR_NONE)
-        return code;
-    buffer_init(&text, WATERFALL_MAX_TEXT);
-    code = waterfall_show(&reader, &question, &waterfall, &text, &shown);
-    store_abort(reader.transaction);
-    if (code == ERROR_NONE)
-        store_tool_print(&text);
-    store_tool_report_unreadable(shown.unreadable);
-    if (code == ERROR_NONE)
-        report_other_server(&shown, named->run_id);
-    buffer_release(&text);
-    return code;
-}
-
-// The API's path of a run; `server` may be empty.
-static bool write_run_path(const struct run_reference *named, struct slice server, char path[512])
-{
-    size_t len = (size_t)snprintf(path, 512, "api/runs/%lld", (long long)named->run_id);
-    if (named->attempt > 0)
-        len += (size_t)snprintf(path + len, 512 - len, "/%lld", (long long)named->attempt);
-    if (server.len > 0)
-        len += (size_t)snprintf(path + len, 512 - len, "?server=");
-    for (size_t i = 0; i < server.len && len < 512; i++)
-        len += (size_t)snprintf(path + len, 512 - len, "%%%02x", (unsigned char)server.data[i]);
-    return len < 512;
-}
-
-static enum error_code draw_trace_of(const struct remote_call *call, const struct run_answer *found,
-                                     struct buffer *text, struct error *error)
-{
-    const struct run_reference *named = call->question;
-    const struct waterfall_options waterfall = {.terminal = terminal_detect_list(STDOUT_FILENO),
-                                                .steps = call->cli_args->flags[FLAG_STEPS] != NULL,
-                                                .now = found->now};
-    const struct waterfall_shown shown = {.server = found->server, .also = found->also};
-    enum error_code code =
-        waterfall_render(&found->view, &waterfall, call->cli_args->arena, text, error);
-    if (code != ERROR_NONE)
-        return code;
-    store_tool_report_unreadable(found->unreadable);
-    report_other_server(&shown, named->run_id);
-    return ERROR_NONE;
-}
-
-static enum error_code ask_trace(const struct remote_call *call, struct buffer *text,
-                                 struct error *error)
-{
-    const struct run_reference *named = call->question;
-    const char *server = call->cli_args->flags[FLAG_SERVER];
-    struct remote_answer reply;
-    struct run_answer found;
-    const struct answer answer = {&reply.document, call->cli_args->arena, error};
-    char path[512];
-    if (!write_run_path(named, server != NULL ? slice_from_string(server) : named->server, path))
-        return error_set(error, ERROR_USAGE, "trace: the server's name is too long");
-    enum error_code code = remote_get(call->remote, path, answer.arena, &reply, error);
-    if (code == ERROR_NONE)
-        code = answer_read_run(&answer, &found);
-    return code == ERROR_NONE ? draw_trace_of(call, &found, text, error) : code;
-}
-
-static int run_trace(struct cli_args *cli_args)
-{
-    struct run_reference reference;
-    struct error error;
-    if (trace_commit_is_named(cli_args->operands[0], cli_args->flags[FLAG_COMMIT] != NULL))
-        return trace_commit_run(cli_args);
-    if (!run_reference_parse(slice_from_string(cli_args->operands[0]), &reference)) {
-        error_set(&error, ERROR_USAGE,
-                  "trace: \"%.80s\" is no run: write its number, or the address of its page; or a "
-                  "commit's SHA",
-                  cli_args->operands[0]);
-        return command_fail(&error);
-    }
-    if (cli_args_want_daemon(cli_args))
-        return remote_run(cli_args, WATERFALL_MAX_TEXT, ask_trace, &reference);
-    struct config config;
-    struct store *store;
-    int status = store_tool_open(cli_args, &config, &store);
-    if (status != EXIT_OK)
-        return status;
-    enum error_code code = show_trace(cli_args, store, &config.engine.policy, &reference, &error);
-    if (code == ERROR_NOT_FOUND)
-        code = trace_commit_instead(cli_args, store, &config.engine.policy, &error);
-    if (code != ERROR_NONE)
-        status = command_fail(&error);
-    store_close(store);
-    return status;
-}
-
-static const struct command command_trace = {
-    .name = "trace",
-    .operands = "RUN[/ATTEMPT] | SHA",
-    .operands_min = 1,
-    .operands_max = 1,
-    .summary = "a run's trace, as a waterfall; all runs of a commit",
-    .details =
-        "RUN is a run's number, or the address of its page on GitHub. Without an attempt, "
-        "the newest\n"
-        "one is shown. What is open is drawn until now. Run numbers are unique within one "
-        "server only: a\n"
-        "number without --server means github.com's run, if there is one.\n"
-        "SHA is a commit's, at least its first 7 digits, or the address of its page: all its "
-        "runs are shown\n"
-        "under one axis, and what it waited for. Digits without a letter mean a run, and a "
-        "commit if there\n"
-        "is no such run, or with --commit.\n" REMOTE_DETAILS,
-    .settings =
-        OPTION_SET(STORE_TOOL_SETTINGS, [OPTION_ID_ID_SCHEME] = true, [OPTION_ID_JOB_GRACE] = true),
-    .flags = trace_flags,
-    .flag_count = sizeof trace_flags / sizeof trace_flags[0],
-    .run = run_trace,
-};
-
 // --- dispatching to the commands -----------------------------------------------------------------
 
 static const struct command *const commands[] = {
     &command_serve,   // the daemon
     &command_replay,  // sends recorded payloads as GitHub would
-    &command_trace,   // a run as a waterfall
+    &command_trace,   // a run, or those of a commit, as a waterfall
     &command_runs,    // open runs and jobs, finished runs
     &command_top,     // what is open, refreshing
     &command_pools,   // pools of runners and their states

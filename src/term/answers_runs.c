@@ -7,7 +7,10 @@
 #define FIRST(values, array) json_first_element((values)->document, array)
 #define NEXT(values, item) json_next_element((values)->document, item)
 
-#define JOBS_MOST 20000 // of one run: twice as many as the API lists
+// Twice as many as the API lists: jobs of one run; runs of a commit, and their jobs.
+#define JOBS_MOST 20000
+#define COMMIT_RUNS_MOST (2 * COMMIT_VIEW_RUNS)
+#define COMMIT_JOBS_MOST (2 * COMMIT_VIEW_JOBS)
 
 static struct view_interval read_view_interval(struct values *values, json_value from)
 {
@@ -189,20 +192,27 @@ static void read_run_job(struct values *values, json_value from, timestamp_ns no
                                         : outcome_in(job->conclusion, job->result, job->has_spans);
     read_job_times(values, from, now, job);
     read_failed_step(values, from, job);
-    read_view_steps(values, from, job);
 }
 
-static void read_run_jobs(struct values *values, struct run_answer *answer)
+// Without their steps. `from`: the object that has them.
+static void read_run_jobs(struct values *values, json_value from, timestamp_ns now,
+                          struct run_view *run)
 {
-    struct run_view *run = &answer->view;
-    json_value array = values_array(values, JSON_ROOT, "jobs");
+    json_value array = values_array(values, from, "jobs");
     if (json_count(values->document, array) > JOBS_MOST)
         values->fault = values->fault != NULL ? values->fault : "jobs";
     run->jobs = values_room(values, array, sizeof *run->jobs);
     for (json_value item = FIRST(values, array); item != JSON_NONE && run->jobs != NULL;
          item = NEXT(values, item))
-        read_run_job(values, item, answer->now, &run->jobs[run->count++]);
+        read_run_job(values, item, now, &run->jobs[run->count++]);
     run->job_count = (int64_t)run->count;
+}
+
+static void read_steps_of_jobs(struct values *values, struct run_view *run)
+{
+    json_value item = FIRST(values, values_array(values, JSON_ROOT, "jobs"));
+    for (size_t i = 0; i < run->count; i++, item = NEXT(values, item))
+        read_view_steps(values, item, &run->jobs[i]);
 }
 
 // --- one run --------------------------------------------------------------------------------------
@@ -233,8 +243,102 @@ enum error_code answer_read_run(const struct answer *answer, struct run_answer *
     read_run_fields(&values, fields, &run->view);
     run->view.name = values_text(&values, fields, "name");
     run->view.revision = values_text(&values, fields, "sha");
-    read_run_jobs(&values, run);
+    read_run_jobs(&values, JSON_ROOT, run->now, &run->view);
+    read_steps_of_jobs(&values, &run->view);
     read_servers(&values, run);
     run->unreadable = values_count(&values, JSON_ROOT, "unreadable", NULL);
     return values_finish(&values, "/api/runs/RUN", answer);
+}
+
+// --- the runs of a commit -------------------------------------------------------------------------
+
+static void note_fault_in(struct values *values, const char *name)
+{
+    values->fault = values->fault != NULL ? values->fault : name;
+}
+
+static struct commit_id read_commit_id(struct values *values, json_value from)
+{
+    struct commit_id id = commit_id_of(values_text(values, from, "sha"));
+    if (id.size == 0)
+        note_fault_in(values, "sha");
+    return id;
+}
+
+static void read_commit_choices(struct values *values, struct commit_choices *choices)
+{
+    json_value array = values_array(values, JSON_ROOT, "commits");
+    size_t count = json_count(values->document, array);
+    if (count < 2 || count > COMMIT_VIEW_CHOICES)
+        note_fault_in(values, "commits");
+    for (json_value item = FIRST(values, array);
+         item != JSON_NONE && choices->count < COMMIT_VIEW_CHOICES; item = NEXT(values, item))
+        choices->list[choices->count++] =
+            (struct commit_choice){.id = read_commit_id(values, item),
+                                   .run = {.server = values_server(values, item),
+                                           .repository = values_text(values, item, "repository"),
+                                           .title = values_text(values, item, "title")}};
+    choices->has_more = values_bool(values, JSON_ROOT, "more");
+}
+
+struct commit_runs {
+    timestamp_ns now;
+    struct run_view runs[COMMIT_RUNS_MOST];
+    size_t count;
+    size_t jobs; // of all of them
+};
+
+// `from`: the object that has the runs of one repository.
+static void read_commit_runs(struct values *values, json_value from, struct commit_runs *of)
+{
+    json_value array = values_array(values, from, "runs");
+    for (json_value item = FIRST(values, array); item != JSON_NONE; item = NEXT(values, item)) {
+        struct run_view *run = &of->runs[of->count];
+        if (of->count == COMMIT_RUNS_MOST || of->jobs > COMMIT_JOBS_MOST) {
+            note_fault_in(values, "runs");
+            return;
+        }
+        read_run_fields(values, item, run);
+        read_run_jobs(values, item, of->now, run);
+        of->jobs += run->count;
+        of->count++;
+    }
+}
+
+// What of the answer follows from the runs is decided again, as it is from those in the store.
+static enum error_code read_commit_view(struct values *values, json_value commit, timestamp_ns now,
+                                        struct commit_view *view)
+{
+    struct commit_runs *of = arena_allocate_array(values->arena, 1, sizeof *of);
+    if (of == NULL)
+        return ERROR_MEMORY;
+    of->now = now;
+    read_commit_runs(values, JSON_ROOT, of);
+    json_value others = values_array(values, JSON_ROOT, "others");
+    for (json_value item = FIRST(values, others); item != JSON_NONE; item = NEXT(values, item))
+        read_commit_runs(values, item, of);
+    if (of->count == 0)
+        note_fault_in(values, "runs");
+    if (values->fault != NULL)
+        return ERROR_NONE;
+    enum error_code code = commit_view_assemble(of->runs, of->count, now, values->arena, view);
+    view->id = read_commit_id(values, commit);
+    view->has_more = values_bool(values, JSON_ROOT, "more");
+    return code;
+}
+
+enum error_code answer_read_commit(const struct answer *answer, struct commit_answer *commit)
+{
+    struct values values;
+    values_init(&values, answer);
+    *commit = (struct commit_answer){.now = values_time(&values, JSON_ROOT, "now")};
+    json_value one = json_get(answer->document, JSON_ROOT, SLICE("commit"));
+    if (json_type_of(answer->document, one) == JSON_OBJECT) {
+        if (read_commit_view(&values, one, commit->now, &commit->found.view) != ERROR_NONE)
+            values.is_out_of_memory = true;
+    } else {
+        read_commit_choices(&values, &commit->found.choices);
+    }
+    commit->unreadable = values_count(&values, JSON_ROOT, "unreadable", NULL);
+    return values_finish(&values, "/api/commits/SHA", answer);
 }

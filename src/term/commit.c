@@ -275,19 +275,26 @@ enum error_code commit_render_choices(const struct commit_choices *choices,
                               : error_set(error, code, "list commits: %s", error_code_text(code));
 }
 
-// --- reading and drawing a commit -----------------------------------------------------------------
+// --- one commit, or several that begin with the same digits -----------------------------------------
 
-static enum error_code show_choices(const struct view_reader *reader, struct slice text,
-                                    const struct commit_choices *choices,
-                                    const struct waterfall_options *options, struct buffer *out)
+static enum error_code refuse_choices(const struct commit_found *found, struct error *error)
 {
-    enum error_code code =
-        commit_render_choices(choices, options, reader->arena, out, reader->error);
-    return code == ERROR_NONE
-               ? error_set(reader->error, ERROR_USAGE,
-                           "commit %.*s: %zu%s commits begin with these digits: write more of them",
-                           SLICE_ARGS(text), choices->count, choices->has_more ? " and more" : "")
-               : code;
+    return error_set(error, ERROR_USAGE,
+                     "commit %.*s: %zu%s commits begin with these digits: write more of them",
+                     SLICE_ARGS(found->text), found->choices.count,
+                     found->choices.has_more ? " and more" : "");
+}
+
+enum error_code commit_render_found(const struct commit_found *found,
+                                    const struct waterfall_options *options, struct arena *scratch,
+                                    struct buffer *out, struct error *error)
+{
+    if (found->choices.count > 1) {
+        enum error_code code = commit_render_choices(&found->choices, options, scratch, out, error);
+        return code == ERROR_NONE ? refuse_choices(found, error) : code;
+    }
+    return found->view.group_count > 0 ? commit_render(&found->view, options, scratch, out, error)
+                                       : commit_not_found(found->text, error);
 }
 
 enum error_code commit_show(const struct view_reader *reader, struct slice text,
@@ -296,17 +303,13 @@ enum error_code commit_show(const struct view_reader *reader, struct slice text,
     const struct run_view_limits limits = {
         .now = options->now, .job_grace = options->job_grace, .id_scheme = options->id_scheme};
     struct commit_prefix prefix;
-    struct commit_choices choices;
-    struct commit_view view = {.group_count = 0};
+    struct commit_found found = {.text = text};
     if (!commit_prefix_parse(text, &prefix))
         return commit_refuse_text(text, reader->error);
-    enum error_code code = commit_view_find(reader, &prefix, &limits, &choices);
-    if (code == ERROR_NONE && choices.count > 1)
-        return show_choices(reader, text, &choices, options, out);
-    if (code == ERROR_NONE && choices.count == 1)
-        code = commit_view_load(reader, &choices.list[0].id, &limits, &view);
-    if (code == ERROR_NONE && view.group_count == 0)
-        return commit_not_found(text, reader->error);
-    return code == ERROR_NONE ? commit_render(&view, options, reader->arena, out, reader->error)
-                              : code;
+    enum error_code code = commit_view_find(reader, &prefix, &limits, &found.choices);
+    if (code == ERROR_NONE && found.choices.count == 1)
+        code = commit_view_load(reader, &found.choices.list[0].id, &limits, &found.view);
+    return code == ERROR_NONE
+               ? commit_render_found(&found, options, reader->arena, out, reader->error)
+               : code;
 }

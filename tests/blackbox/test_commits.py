@@ -223,6 +223,36 @@ class CommitsInTheTerminal(harness.BlackBoxTest):
             self.assertIn("commit 1234567890", self.trace(daemon, *arguments).stdout.splitlines()[0], arguments)
         self.assertIn("run 7654321: nothing of it", self.trace(daemon, "7654321").stderr)
 
+    def test_a_daemon_that_is_asked_shows_the_same_as_its_store(self):
+        digits, other = "1234567890" * 4, SHA[:9] + "0" * 31
+        ci, lint, deploy = a_push()
+        again = run_of(workflow="CI", run_id=ci.run_id, attempt=2, start=600, length=100)
+        again.job("test", queue=5, duration=90).conclusion = "failure"
+        fork = run_of(workflow="CI\x1b[31m", repository=Repository("mona/rocket_engine"))
+        fork.job("lint " + "x" * 150, queue=5, duration=60)
+        nightly = run_of(start=1000, workflow="Nightly", event="schedule", conclusion="failure")
+        run = Run(run_id=1234567, age=500)
+        daemon = self.daemon(ci, lint, deploy, again, fork, nightly, run, *a_push(sha=other), *a_push(sha=digits))
+        for sha in (SHA, other, digits):
+            self.finished(daemon, sha)
+        url = f"http://{daemon.admin_address[0]}:{daemon.admin_address[1]}"
+        for columns in ("100", "60", None):
+            env = {"LC_ALL": "C.UTF-8", **({"COLUMNS": columns} if columns else {})}
+            for arguments, status in (([SHA], 0), ([digits], 0), ([other[:12]], 0), (["1234567"], 0), (["1234567", "--commit"], 0),
+                                      (["12345678"], 0), ([f"https://github.com/acme/rocket_engine/pull/7/commits/{SHA}"], 0),
+                                      ([SHA[:7]], 2), (["7654321"], 1), (["abcdef0"], 1), (["abc12"], 2), (["--commit", "main"], 2)):
+                here = daemon.command("trace", *arguments, env=env)
+                there = harness.run_command("trace", *arguments, "--url", url, env=env)
+                self.assertEqual((here.returncode, here.stdout, here.stderr), (there.returncode, there.stdout, there.stderr), arguments)
+                self.assertEqual(here.returncode, status, (arguments, here.stderr))
+        shown = harness.run_command("trace", SHA, env={"GHATRACE_URL": url})
+        self.assertIn(f"commit {SHA[:10]}", shown.stdout.splitlines()[0])
+        self.assertIn(fork.jobs[0].name, daemon.command("trace", SHA).stdout)  # into a pipe nothing is shortened
+        for name, path in ((SHA, f"/api/commits/{SHA}"), (SHA[:7], f"/api/commits/{SHA[:7]}"), ("1234567", "/api/runs/1234567")):
+            wanted = without_now(json.loads(daemon.admin(path).body))
+            for shown in (daemon.command("trace", name, "--json"), harness.run_command("trace", name, "--json", "--url", url)):
+                self.assertEqual(without_now(json.loads(shown.stdout)), wanted)
+
     def test_what_is_no_commit_is_refused(self):
         other = SHA[:9] + "0" * 31
         daemon = self.daemon(*a_push(), *a_push(sha=other))

@@ -21,8 +21,18 @@ struct api_print {
     struct buffer *out;
 };
 
-// Appends what GET /api/pools answers. ERROR_MEMORY, ERROR_TOO_LARGE (the buffer's limit), or as the store reports.
+// These append what GET /api/pools answers, /api/pools/NAME, /api/pools/NAME/jobs?limit=N, /api/runs/RUN, and
+// /api/commits/SHA. ERROR_NOT_FOUND and ERROR_USAGE (no digits of a commit), with a message; ERROR_MEMORY, ERROR_TOO_LARGE
+// (the buffer's limit), or as the store reports.
 enum error_code api_print_pools(const struct api_print *print, struct error *error) MUST_CHECK;
+enum error_code api_print_pool(const struct api_print *print, struct slice name,
+                               struct error *error) MUST_CHECK;
+enum error_code api_print_pool_jobs(const struct api_print *print, struct slice name, size_t limit,
+                                    struct error *error) MUST_CHECK;
+enum error_code api_print_run(const struct api_print *print, const struct run_selector *question,
+                              struct error *error) MUST_CHECK;
+enum error_code api_print_commit(const struct api_print *print, struct slice text,
+                                 struct error *error) MUST_CHECK;
 
 // Appends {"now", "runs", "more", "unreadable"}: open runs as GET /api/runs?state=open lists them, then finished ones, as
 // it lists these, but in the order of finished_view_load(); "more" says whether either were left out.

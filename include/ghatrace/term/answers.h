@@ -16,6 +16,7 @@
 #include "ghatrace/base/slice.h"
 #include "ghatrace/base/time.h"
 #include "ghatrace/json/read.h"
+#include "ghatrace/term/commit.h"
 #include "ghatrace/term/pools.h"
 #include "ghatrace/term/runs.h"
 #include "ghatrace/term/top.h"
@@ -70,5 +71,14 @@ struct run_answer {
     uint64_t unreadable;
 };
 enum error_code answer_read_run(const struct answer *answer, struct run_answer *run) MUST_CHECK;
+
+// GET /api/commits/SHA.
+struct commit_answer {
+    timestamp_ns now;
+    struct commit_found found; // without its text
+    uint64_t unreadable;
+};
+enum error_code answer_read_commit(const struct answer *answer,
+                                   struct commit_answer *commit) MUST_CHECK;
 
 #endif

@@ -20,9 +20,21 @@ enum error_code commit_render_choices(const struct commit_choices *choices,
                                       struct arena *scratch, struct buffer *out,
                                       struct error *error) MUST_CHECK;
 
-// Reads the commit with these first digits, and writes its waterfall. `text`: the digits. ERROR_USAGE, with a message: they
-// are no commit, or several commits begin with them, which are then listed in `out`. ERROR_NOT_FOUND, with a message.
-// Otherwise as the store reports, ERROR_MEMORY, ERROR_TOO_LARGE.
+// What is known of commits that begin with certain digits.
+struct commit_found {
+    struct slice text;             // the digits
+    struct commit_choices choices; // with more than one, the next has no groups
+    struct commit_view view;
+};
+
+// Writes the waterfall of the commit. ERROR_USAGE, with a message: several commits begin with the digits, which are then
+// listed in `out`. ERROR_NOT_FOUND, with a message. Otherwise ERROR_MEMORY, ERROR_TOO_LARGE.
+enum error_code commit_render_found(const struct commit_found *found,
+                                    const struct waterfall_options *options, struct arena *scratch,
+                                    struct buffer *out, struct error *error) MUST_CHECK;
+
+// Reads the commit with these first digits from the store, and writes its waterfall. ERROR_USAGE also if `text` is no digits
+// of a commit. Otherwise as the function above, or as the store reports.
 enum error_code commit_show(const struct view_reader *reader, struct slice text,
                             const struct waterfall_options *options, struct buffer *out) MUST_CHECK;
 

@@ -271,17 +271,74 @@ static void finished_runs_are_drawn_as_from_the_store(void **state)
     assert_true(runs.count > 1 && runs.count < RUNS && runs.next.len == 0);
     assert_true(slice_starts_with(runs.raw[0], SLICE("{\"run_id\":\"1")));
     view = (struct finished_view){.runs = runs.runs, .count = runs.count};
-    // They ended at the same time; as finished_view_load() has them, the greater number is the first.
-    for (size_t i = 0; i < runs.count; i++)
-        for (size_t j = i + 1; j < runs.count; j++)
-            if (runs.runs[j].run_id > runs.runs[i].run_id) {
-                struct run_view copy = runs.runs[i];
-                runs.runs[i] = runs.runs[j];
-                runs.runs[j] = copy;
-            }
     assert_int_equal(runs_render_finished(&view, &page, &f->arena, &f->of_answer, &f->error),
                      ERROR_NONE);
     expect_same(f);
+}
+
+static const struct slice a_commit = {"4f2c1a9b7e2a4c53918d0e7f6ab5c4d3e2f1a0b9", 40};
+static const struct slice another_commit = {"4f2c1a9b70000000000000000000000000000000", 40};
+
+static void deliver_run(struct fixture *f, enum github_run_action action, double at,
+                        const char *conclusion, int64_t run_id)
+{
+    struct scenario_delivery delivery = scenario_run(action, at, conclusion);
+    delivery.event.run.head_sha = run_id == 1003 ? another_commit : a_commit;
+    deliver(f, delivery, run_id);
+}
+
+// Runs of a commit, some of them open; and one of a commit with the same first digits.
+static void fill_commit(struct fixture *f, uint32_t seed)
+{
+    struct github_step steps[SCENARIO_STEPS_MAX];
+    for (int64_t run = 1000; run < 1000 + RUNS; run++) {
+        deliver_run(f, GITHUB_RUN_REQUESTED, 0, NULL, run);
+        for (int i = 0; i < JOBS; i++)
+            deliver(f, scenario_any_job(run * 100 + i, &seed, steps), run);
+        if (run % 2 == 0)
+            deliver_run(f, GITHUB_RUN_COMPLETED, 200, run % 3 == 0 ? "failure" : "success", run);
+    }
+}
+
+static enum error_code draw_commit_of_answer(struct fixture *f, const struct answer *answer)
+{
+    const struct waterfall_options waterfall = waterfall_at(f);
+    struct commit_answer commit;
+    enum error_code code = answer_read_commit(answer, &commit);
+    if (code != ERROR_NONE)
+        return code;
+    commit.found.text = a_commit;
+    code = commit_render_found(&commit.found, &waterfall, &f->arena, &f->of_answer, &f->error);
+    return commit.found.choices.count > 1 && code == ERROR_USAGE ? ERROR_NONE : code;
+}
+
+static void answer_commit(struct fixture *f, struct slice text)
+{
+    const struct api_call call = begin_answer(f);
+    assert_int_equal(api_render_commit(&call, text), ERROR_NONE);
+}
+
+static void runs_of_a_commit_are_drawn_as_from_the_store(void **state)
+{
+    struct fixture *f = *state;
+    fill_commit(f, 9);
+    for (size_t digits = 7; digits <= a_commit.len; digits += 11) {
+        const struct slice text = {a_commit.data, digits};
+        const struct waterfall_options waterfall = waterfall_at(f);
+        struct view_reader reader = {.arena = &f->arena, .error = &f->error};
+        buffer_clear(&f->of_store);
+        buffer_clear(&f->of_answer);
+        assert_int_equal(store_begin(f->bench.store, false, &reader.transaction, &f->error),
+                         ERROR_NONE);
+        assert_int_equal(commit_show(&reader, text, &waterfall, &f->of_store),
+                         digits == 7 ? ERROR_USAGE : ERROR_NONE);
+        store_abort(reader.transaction);
+        answer_commit(f, text);
+        const struct json_document document = parse(f);
+        const struct answer answer = {&document, &f->arena, &f->error};
+        assert_int_equal(draw_commit_of_answer(f, &answer), ERROR_NONE);
+        expect_same(f);
+    }
 }
 
 // --- answers that are none ------------------------------------------------------------------------
@@ -341,6 +398,16 @@ static void answers_that_are_cut_or_changed_are_refused_or_drawn(void **state)
         answer_run(f, run);
         cut_and_change(f, draw_run_of_answer, (uint32_t)run);
     }
+}
+
+static void answers_about_commits_that_are_cut_or_changed_are_refused_or_drawn(void **state)
+{
+    struct fixture *f = *state;
+    fill_commit(f, 10);
+    answer_commit(f, a_commit);
+    cut_and_change(f, draw_commit_of_answer, 11);
+    answer_commit(f, (struct slice){a_commit.data, 7});
+    cut_and_change(f, draw_commit_of_answer, 12);
 }
 
 static void what_is_missing_is_named(void **state)
@@ -407,6 +474,8 @@ int main(void)
         TEST(pools_are_drawn_as_from_the_store),
         TEST(the_screen_of_top_is_drawn_as_from_the_store),
         TEST(finished_runs_are_drawn_as_from_the_store),
+        TEST(runs_of_a_commit_are_drawn_as_from_the_store),
+        TEST(answers_about_commits_that_are_cut_or_changed_are_refused_or_drawn),
         TEST(answers_that_are_cut_or_changed_are_refused_or_drawn),
         TEST(what_is_missing_is_named),
         TEST(more_servers_than_a_run_can_have_are_refused),
