@@ -54,3 +54,23 @@ enum error_code api_print_commit(const struct api_print *print, struct slice tex
     struct print_call of;
     return api_render_commit(begin_print(print, &of, error), text);
 }
+
+enum error_code api_print_runs_page(const struct api_print *print,
+                                    const struct api_print_page *page, struct error *error)
+{
+    const struct api_runs_query query = {.open = page->open,
+                                         .repository = page->repository,
+                                         .workflow = page->workflow,
+                                         .text = page->search,
+                                         .cursor = page->cursor,
+                                         .limit = page->limit};
+    struct print_call of;
+    return api_render_runs(begin_print(print, &of, error), &query);
+}
+
+enum error_code api_print_queue(const struct api_print *print, size_t limit, struct error *error)
+{
+    const struct api_queue_query query = {.limit = limit};
+    struct print_call of;
+    return api_render_queue(begin_print(print, &of, error), &query);
+}

@@ -4,7 +4,7 @@
 #include "cli.h"
 #include "ghatrace/admin/api_print.h"
 #include "ghatrace/term/runs.h"
-#include "remote_runs.h"
+#include "listed_runs.h"
 
 #define LIMIT_DEFAULT 50
 
@@ -13,6 +13,7 @@ enum {
     FLAG_FAILED,
     FLAG_REPO,
     FLAG_WORKFLOW,
+    FLAG_SEARCH,
     FLAG_SINCE,
     FLAG_LIMIT,
     FLAG_JSON,
@@ -25,6 +26,8 @@ static const struct flag flags[] = {
     [FLAG_REPO] = {"repo", "TEXT", "only of repositories with this in their name, in any case"},
     [FLAG_WORKFLOW] = {"workflow", "TEXT",
                        "only of workflows with this in their name, in any case"},
+    [FLAG_SEARCH] = {"search", "TEXT",
+                     "only what the page's search finds: a URL, an id, a trace ID, #n, words"},
     [FLAG_SINCE] = {"since", "TIME", "only finished runs that ended since, as 2h or 7d"},
     [FLAG_LIMIT] = {"limit", "N", "how many finished runs at most, 50 if not given"},
     [FLAG_JSON] = {"json", NULL, "print JSON, each run as in /api/runs"},
@@ -121,6 +124,7 @@ static enum error_code show_runs(const struct api_print *print,
 
 struct runs_question {
     struct api_print_selection selection;
+    struct slice search;
     timestamp_ns now;
 };
 
@@ -135,24 +139,36 @@ static enum error_code write_runs(const struct store_tool *tool, struct buffer *
                                     .now = question->now,
                                     .arena = tool->cli_args->arena,
                                     .out = text};
-    return tool->cli_args->flags[FLAG_JSON] != NULL
-               ? api_print_runs(&print, &question->selection, error)
-               : show_runs(&print, &question->selection, error);
+    const struct listed_runs runs = {.print = &print,
+                                     .arena = print.arena,
+                                     .selection = &question->selection,
+                                     .search = question->search,
+                                     .is_json = tool->cli_args->flags[FLAG_JSON] != NULL,
+                                     .terminal = terminal_detect_list(STDOUT_FILENO)};
+    if (question->search.len > 0)
+        return listed_runs_write(&runs, text, error);
+    return runs.is_json ? api_print_runs(&print, &question->selection, error)
+                        : show_runs(&print, &question->selection, error);
 }
 
 static enum error_code write_runs_of(const struct remote_call *call, struct buffer *text,
                                      struct error *error)
 {
     const struct runs_question *question = call->question;
-    const struct remote_runs runs = {call, &question->selection,
-                                     call->cli_args->flags[FLAG_JSON] != NULL,
-                                     terminal_detect_list(STDOUT_FILENO)};
-    return remote_runs_write(&runs, text, error);
+    const struct listed_runs runs = {.call = call,
+                                     .arena = call->cli_args->arena,
+                                     .selection = &question->selection,
+                                     .search = question->search,
+                                     .is_json = call->cli_args->flags[FLAG_JSON] != NULL,
+                                     .terminal = terminal_detect_list(STDOUT_FILENO)};
+    return listed_runs_write(&runs, text, error);
 }
 
 static int run_runs(struct cli_args *cli_args)
 {
-    struct runs_question question = {.now = timestamp_now()};
+    struct runs_question question = {
+        .now = timestamp_now(),
+        .search = slice_trim(slice_from_string(cli_args->flags[FLAG_SEARCH]))};
     struct error error;
     if (read_selection(cli_args, question.now, &question.selection, &error) != ERROR_NONE)
         return command_fail(&error);
@@ -170,6 +186,7 @@ const struct command command_runs = {
         "been\n"
         "queued or run, and how long a run has been open. --failed and --since show only finished "
         "runs.\n"
+        "--search takes what the search field of the page takes, such as a URL that is pasted.\n"
         "Into a file or a pipe nothing is shortened, unless COLUMNS is set.\n" REMOTE_DETAILS,
     .settings = OPTION_SET(STORE_TOOL_SETTINGS, [OPTION_ID_JOB_GRACE] = true,
                            [OPTION_ID_ID_SCHEME] = true, [OPTION_ID_TRACE_URL] = true),

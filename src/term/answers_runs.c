@@ -63,19 +63,37 @@ static void read_run_fields(struct values *values, json_value from, struct run_v
 
 // --- a page of runs -------------------------------------------------------------------------------
 
+static void read_runs_of(struct values *values, json_value array, struct runs_answer *runs)
+{
+    for (json_value item = FIRST(values, array);
+         item != JSON_NONE && runs->runs != NULL && runs->raw != NULL; item = NEXT(values, item)) {
+        read_run_fields(values, item, &runs->runs[runs->count]);
+        runs->raw[runs->count++] = json_raw(values->document, item);
+    }
+}
+
+// Room for all runs; NULL if out of memory.
+static void *room_for_runs(struct values *values, size_t count, size_t size)
+{
+    void *room = arena_allocate_array(values->arena, count + 1, size);
+    values->is_out_of_memory = values->is_out_of_memory || room == NULL;
+    return room;
+}
+
 enum error_code answer_read_runs(const struct answer *answer, struct runs_answer *runs)
 {
     struct values values;
     values_init(&values, answer);
     *runs = (struct runs_answer){.now = values_time(&values, JSON_ROOT, "now")};
-    json_value array = values_array(&values, JSON_ROOT, "runs");
-    runs->runs = values_room(&values, array, sizeof *runs->runs);
-    runs->raw = values_room(&values, array, sizeof *runs->raw);
-    for (json_value item = FIRST(&values, array);
-         item != JSON_NONE && runs->runs != NULL && runs->raw != NULL; item = NEXT(&values, item)) {
-        read_run_fields(&values, item, &runs->runs[runs->count]);
-        runs->raw[runs->count++] = json_raw(answer->document, item);
-    }
+    json_value array = values_array(&values, JSON_ROOT, "runs"), direct = JSON_NONE;
+    if (json_get(answer->document, JSON_ROOT, SLICE("search")) != JSON_NONE)
+        direct = values_array(&values, JSON_ROOT, "direct");
+    size_t count = json_count(answer->document, array) + json_count(answer->document, direct);
+    runs->runs = room_for_runs(&values, count, sizeof *runs->runs);
+    runs->raw = room_for_runs(&values, count, sizeof *runs->raw);
+    read_runs_of(&values, direct, runs);
+    runs->direct_count = runs->count;
+    read_runs_of(&values, array, runs);
     runs->next = values_text(&values, JSON_ROOT, "next");
     runs->unreadable = values_count(&values, JSON_ROOT, "unreadable", NULL);
     return values_finish(&values, "/api/runs", answer);

@@ -403,10 +403,12 @@ static bool list_job(struct entry_loader *loader, const struct run_view *view,
         [OPEN_JOB_QUEUED] = RUNS_JOB_QUEUED,
         [OPEN_JOB_RUNNING] = RUNS_JOB_RUNNING,
     };
+    if (job->open_state == OPEN_JOB_NONE) // over, but its spans are not made yet
+        return true;
     return keep_entry(
         loader, view,
         (struct runs_entry){.job_id = job->job_id,
-                            .state = states[job->last_open.state],
+                            .state = states[job->open_state],
                             .since = job->last_open.since,
                             .workflow = job->workflow.len > 0 ? job->workflow : view->workflow,
                             .job_name = job->name,

@@ -165,6 +165,42 @@ class Search(harness.BlackBoxTest):
             with self.subTest(text=text):
                 self.assert_finds(str(text), state="open")
 
+    def command(self, *arguments):
+        """What `ghatrace runs` prints, from the store and from the daemon, which is the same."""
+        for _ in range(8):  # ages are in seconds
+            here = self.daemon.command("runs", *arguments, env={"LC_ALL": "C.UTF-8"})
+            there = harness.run_command("runs", *arguments, "--url", f"http://127.0.0.1:{self.daemon.admin_address[1]}",
+                                        env={"LC_ALL": "C.UTF-8"})
+            self.assertEqual([(shown.returncode, shown.stderr) for shown in (here, there)], [(0, "")] * 2, arguments)
+            if "--json" in arguments:
+                return [[run["run_id"] for run in json.loads(shown.stdout)["runs"]] for shown in (here, there)]
+            if here.stdout == there.stdout:
+                break
+        self.assertEqual(here.stdout, there.stdout)
+        return here.stdout
+
+    def test_the_command_finds_what_the_page_finds(self):
+        shop, site, elsewhere, opened = self.shop, self.site, self.elsewhere, self.opened
+        for text, *wanted in ((shop.url, shop), (shop.jobs[0].job_id, shop), (shop.run_id, shop), ("#3129", shop), (3129, shop),
+                              (expect.Ids(site.run_id).trace, site), (shop.head_sha[:9], shop), ("mona", shop), ("der Äpfel", shop),
+                              (opened.url, opened), (f"{opened.url}/job/{self.open_job.job_id}", opened), (self.open_job.job_id, opened),
+                              ("acme/shop", opened, elsewhere, shop), ("nightly ✓ mona timed_out", shop), ("no such thing",),
+                              (f"{shop.run_id}/2",)):
+            with self.subTest(text=text):
+                self.assertEqual(self.command("--search", text, "--json"), [[str(run.run_id) for run in wanted]] * 2)
+        shown = self.command("--search", "acme/shop")
+        self.assertRegex(shown, rf"running .* test .* {opened.run_id}/1")
+        for words in ("Nightly", "Elsewhere"):
+            self.assertIn(words, shown)
+        self.assertNotIn("Deploy", shown)
+        self.assertIn("No finished run matches", self.command("--search", "no such thing"))
+        for filters, *wanted in ((["--failed"], shop), (["--open"], opened), (["--limit", "1"], opened, elsewhere),
+                                 (["--workflow", "ELSE"], elsewhere), (["--since", "250s"], elsewhere)):
+            self.assertEqual(self.command("--search", "acme/shop", "--json", *filters), [[str(run.run_id) for run in wanted]] * 2)
+        long = harness.run_command("runs", "--search", "zz " * 700, "--url", f"http://127.0.0.1:{self.daemon.admin_address[1]}")
+        self.assertEqual((long.returncode, long.stdout), (2, ""))
+        self.assertIn("too long", long.stderr)
+
     def test_the_filters_take_githubs_words_for_results(self):
         for result in ("timed_out", "timeout"):
             runs = get_json(self.daemon, f"/api/runs?result={result}")["runs"]

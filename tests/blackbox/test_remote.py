@@ -150,6 +150,24 @@ class Remote(harness.BlackBoxTest):
         self.assertEqual(self.check_same(daemon, "runs", "--failed").count("failure"), 3)
         self.assertEqual(self.check_same(daemon, "runs", "--limit", "1000").count("success"), 227)
         self.assertIn("There are more", self.check_same(daemon, "runs", "--limit", "7"))
+        self.assertNotIn("There are more", self.check_same(daemon, "runs", "--since", "4800s", "--limit", "1000"))
+        url = url_of(daemon)
+        for flags in (("--limit", "1000"), ("--limit", "201"), ("--since", "4850s", "--limit", "500"), ("--failed", "--limit", "2")):
+            here, there = (json.loads(shown.stdout) for shown in (daemon.command("runs", "--json", *flags),
+                                                                  self.ask(url, "runs", "--json", *flags)))
+            self.assertEqual([run["run_id"] for run in here["runs"]], [run["run_id"] for run in there["runs"]], flags)
+            self.assertEqual(here["more"], there["more"], flags)
+
+    def test_a_job_that_is_over_is_not_open_although_its_spans_are_not_made(self):
+        daemon, run = self.new_daemon(), Run(age=300)
+        done, going = run.job("done"), run.job("going", duration=3000)
+        gate = run.job("gate", waited=100)  # of which the span waits for the events of its approval
+        daemon.accept(run.requested(), run.in_progress(), done.queued(), going.queued(), going.in_progress(), gate.completed(),
+                      done.completed())
+        shown = self.check_same(daemon, "runs", "--open")
+        self.assertIn("going", shown)
+        for name in ("gate", "done"):
+            self.assertNotIn(name, shown)
 
     # --- how it is reached ---
 

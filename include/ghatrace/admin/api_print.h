@@ -33,6 +33,19 @@ enum error_code api_print_run(const struct api_print *print, const struct run_se
                               struct error *error) MUST_CHECK;
 enum error_code api_print_commit(const struct api_print *print, struct slice text,
                                  struct error *error) MUST_CHECK;
+// Likewise /api/queue?limit=N, and a page of /api/runs.
+enum error_code api_print_queue(const struct api_print *print, size_t limit,
+                                struct error *error) MUST_CHECK;
+struct api_print_page {
+    bool open;                         // "state=open", else finished runs
+    struct slice repository, workflow; // as the parameters; empty: all
+    struct slice search;               // "q"
+    struct slice cursor;               // "next" of the page before; empty: the first
+    size_t limit;
+};
+enum error_code api_print_runs_page(const struct api_print *print,
+                                    const struct api_print_page *page,
+                                    struct error *error) MUST_CHECK;
 
 // Appends {"now", "runs", "more", "unreadable"}: open runs as GET /api/runs?state=open lists them, then finished ones, as
 // it lists these, but in the order of finished_view_load(); "more" says whether either were left out.

@@ -54,7 +54,8 @@ struct runs_answer {
     struct run_view *runs; // without jobs
     struct slice *raw;     // of each, its JSON
     size_t count;
-    struct slice next; // empty: this is the last page
+    size_t direct_count; // the first of them are those that a search names by an id
+    struct slice next;   // empty: this is the last page
     uint64_t unreadable;
 };
 enum error_code answer_read_runs(const struct answer *answer, struct runs_answer *runs) MUST_CHECK;
