@@ -44,27 +44,18 @@ static enum error_code fail_list_memory(const struct list *list)
 
 // --- paths ----------------------------------------------------------------------------------------
 
-static bool is_unreserved(char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           (c != '\0' && strchr("-._~", c) != NULL);
-}
-
 // "&name=value" in RFC 3986's encoding; nothing if there is no value. False, and nothing, if there is no room for it.
 static bool append_parameter(char path[PATH_MOST], const char *name, struct slice value)
 {
-    size_t before = strlen(path), len = before;
+    size_t before = strlen(path);
     if (value.len == 0)
         return true;
-    len += (size_t)snprintf(path + len, PATH_MOST - len, "&%s=", name);
-    for (size_t i = 0; i < value.len && len < PATH_MOST; i++) {
-        char c = value.data[i];
-        len += (size_t)snprintf(path + len, PATH_MOST - len, is_unreserved(c) ? "%c" : "%%%02x",
-                                (unsigned char)c);
-    }
-    if (len >= PATH_MOST)
-        path[before] = '\0';
-    return len < PATH_MOST;
+    int len = snprintf(path + before, PATH_MOST - before, "&%s=", name);
+    if (len > 0 && (size_t)len < PATH_MOST - before &&
+        remote_append_encoded(path, PATH_MOST, value))
+        return true;
+    path[before] = '\0';
+    return false;
 }
 
 // The filters only make the answers shorter: what is listed is chosen here. The search is the API's.
@@ -85,15 +76,6 @@ static enum error_code write_page_path(const struct list *list, const struct run
 }
 
 // --- answers --------------------------------------------------------------------------------------
-
-// Of what was printed into `json`, as a daemon's answer.
-static enum error_code keep_answer(const struct list *list, const struct buffer *json,
-                                   struct remote_answer *answer)
-{
-    if (!arena_copy_slice(list->arena, buffer_slice(json), &answer->text))
-        return fail_list_memory(list);
-    return json_parse(answer->text, list->arena, &answer->document, list->error);
-}
 
 // `page` NULL: the queue.
 static enum error_code make_answer(const struct list *list, const struct runs_page *page,
@@ -117,7 +99,7 @@ static enum error_code make_answer(const struct list *list, const struct runs_pa
         code = api_print_queue(&print, QUEUE_JOBS, list->error);
     }
     if (code == ERROR_NONE)
-        code = keep_answer(list, &json, answer);
+        code = remote_answer_of(buffer_slice(&json), list->arena, answer, list->error);
     buffer_release(&json);
     return code;
 }

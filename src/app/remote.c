@@ -367,6 +367,31 @@ void remote_stop_unless(struct remote *remote, bool (*is_wanted)(void *context),
 
 // --- for commands that print one text -------------------------------------------------------------
 
+enum error_code remote_answer_of(struct slice text, struct arena *arena,
+                                 struct remote_answer *answer, struct error *error)
+{
+    return arena_copy_slice(arena, text, &answer->text)
+               ? json_parse(answer->text, arena, &answer->document, error)
+               : error_set(error, ERROR_MEMORY, "read an answer: out of memory");
+}
+
+static bool is_unreserved(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           (c != '\0' && strchr("-_~", c) != NULL);
+}
+
+bool remote_append_encoded(char *path, size_t room, struct slice part)
+{
+    size_t len = strlen(path);
+    for (size_t i = 0; i < part.len && len < room; i++) {
+        char c = part.data[i];
+        len += (size_t)snprintf(path + len, room - len, is_unreserved(c) ? "%c" : "%%%02x",
+                                (unsigned char)c);
+    }
+    return len < room;
+}
+
 enum error_code remote_pass_on(const struct remote_answer *answer, struct buffer *text,
                                struct error *error)
 {

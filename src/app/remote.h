@@ -62,6 +62,11 @@ struct remote_answer {
 // ERROR_INVALID: another answer; ERROR_TIMEOUT, ERROR_NETWORK, ERROR_CLOSED, ERROR_MEMORY.
 enum error_code remote_get(struct remote *remote, const char *path, struct arena *arena,
                            struct remote_answer *answer, struct error *error) MUST_CHECK;
+// The same of an answer that was made from the store: it is copied. ERROR_MEMORY, ERROR_INVALID.
+enum error_code remote_answer_of(struct slice text, struct arena *arena,
+                                 struct remote_answer *answer, struct error *error) MUST_CHECK;
+// "api/..." and a part of a path, in RFC 3986's encoding. False if there is no room for it.
+bool remote_append_encoded(char *path, size_t room, struct slice part) MUST_CHECK;
 // Appends the answer as it is, for --json.
 enum error_code remote_pass_on(const struct remote_answer *answer, struct buffer *text,
                                struct error *error) MUST_CHECK;

@@ -196,6 +196,75 @@ enum error_code answer_read_open_jobs(const struct answer *answer, struct runs_l
     return values_finish(&values, "/api/queue", answer);
 }
 
+// --- one pool -------------------------------------------------------------------------------------
+
+static void read_open_waits(struct values *values, timestamp_ns now, struct pool_open_waits *waits)
+{
+    static const char *const names[POOL_WAIT_PERCENTS] = {"p50", "p90", "p99"};
+    json_value from = values_object(values, JSON_ROOT, "open_wait_seconds");
+    for (size_t i = 0; i < POOL_WAIT_PERCENTS; i++) {
+        bool is_known;
+        duration_ns wait = values_seconds(values, from, names[i], &is_known);
+        waits->since[i] = is_known ? now - wait : TIMESTAMP_UNKNOWN;
+    }
+}
+
+static struct pool_user *read_pool_users(struct values *values, bool by_workflow, size_t *count)
+{
+    json_value array =
+        values_array(values, JSON_ROOT, by_workflow ? "by_workflow" : "by_repository");
+    struct pool_user *users = values_room(values, array, sizeof *users);
+    *count = 0;
+    for (json_value item = FIRST(values, array); item != JSON_NONE && users != NULL;
+         item = NEXT(values, item)) {
+        struct pool_user *user = &users[(*count)++];
+        *user = (struct pool_user){.server = values_server(values, item),
+                                   .repository = values_text(values, item, "repository"),
+                                   .queued = values_count(values, item, "queued", NULL),
+                                   .running = values_count(values, item, "running", NULL)};
+        if (by_workflow)
+            user->workflow = values_text(values, item, "workflow");
+    }
+    return users;
+}
+
+enum error_code answer_read_pool(const struct answer *answer, struct pool_answer *pool)
+{
+    struct values values;
+    struct pools_answer all = {.now = TIMESTAMP_UNKNOWN};
+    struct one_pool *shown = &pool->shown;
+    values_init(&values, answer);
+    *pool = (struct pool_answer){.now = values_time(&values, JSON_ROOT, "now")};
+    read_pool_values(&values, JSON_ROOT, &shown->pool);
+    read_open_waits(&values, pool->now, &shown->pool.waits);
+    read_ceiling_list(&values, &all);
+    shown->ceilings = all.view;
+    shown->shares = all.shares;
+    json_value counted = values_object(&values, JSON_ROOT, "counted");
+    shown->users.queued = values_count(&values, counted, "queued", NULL);
+    shown->users.running = values_count(&values, counted, "running", NULL);
+    shown->users.repositories = read_pool_users(&values, false, &shown->users.repository_count);
+    shown->users.workflows = read_pool_users(&values, true, &shown->users.workflow_count);
+    pool->unreadable = values_count(&values, JSON_ROOT, "unreadable", NULL);
+    return values_finish(&values, "/api/pools/NAME", answer);
+}
+
+enum error_code answer_read_pool_jobs(const struct answer *answer, struct pool_answer *pool)
+{
+    struct values values;
+    struct one_pool *shown = &pool->shown;
+    values_init(&values, answer);
+    json_value jobs = values_array(&values, JSON_ROOT, "jobs");
+    shown->jobs = values_room(&values, jobs, sizeof *shown->jobs);
+    shown->job_count = 0;
+    for (json_value item = FIRST(&values, jobs); item != JSON_NONE && shown->jobs != NULL;
+         item = NEXT(&values, item))
+        read_top_job(&values, item, &shown->jobs[shown->job_count++]);
+    shown->total = values_count(&values, JSON_ROOT, "total", NULL);
+    pool->unreadable += values_count(&values, JSON_ROOT, "unreadable", NULL);
+    return values_finish(&values, "/api/pools/NAME/jobs", answer);
+}
+
 // --- the daemon's state ---------------------------------------------------------------------------
 
 enum error_code answer_read_status(const struct answer *answer, struct top *top)

@@ -113,6 +113,7 @@ class Remote(harness.BlackBoxTest):
         daemon = self.incident(pool_dead_after="20m")
         for columns in ({}, {"COLUMNS": "60"}, {"CLICOLOR_FORCE": "1", "COLUMNS": "200"}, {"LC_ALL": "C"}):
             for arguments in (("pools",), ("top",), ("top", "--once"), ("runs",), ("runs", "--open"), ("runs", "--failed"),
+                              ("pools", "gpu"), ("pools", "GPU", "--limit", "3"), ("pools", "ubuntu-latest"), ("pools", "odd\x1b]0;x\x07\u202e"),
                               ("runs", "--repo", "SITE"), ("runs", "--since", "1h", "--workflow", "night"), ("runs", "--workflow", "none"),
                               ("trace", str(self.run.run_id)), ("trace", f"{self.run.run_id}/1", "--steps")):
                 with self.subTest(arguments, **columns):
@@ -129,6 +130,32 @@ class Remote(harness.BlackBoxTest):
                                                                   self.ask(url_of(daemon), "runs", "--json", *flags)))
             here.pop("now"), there.pop("now")
             self.assertEqual(here, there)
+
+    def test_one_pool_is_shown_with_who_fills_it_and_its_jobs(self):
+        daemon = self.incident(pool_dead_after="20m", runner_ceiling="farm: 1: ubuntu-latest")
+        url = url_of(daemon)
+        shown = self.ask(url, "pools", "gpu", "--limit", "3", env={"LC_ALL": "C.UTF-8", "COLUMNS": "120"}).stdout
+        self.assertRegex(shown, r"^gpu is dead for \S+, since \d\d-\d\d \d\d:\d\d UTC\.\ndead: jobs wait, none runs")
+        self.assertRegex(shown, r"4 queued, the oldest for 33m\S* · half for at most \S+, 90 % for \S+, 99 % for \S+ · 0 running")
+        self.assertRegex(shown, r"QUEUED +RUNNING +REPOSITORY\n +3 +0 +acme/shop\n +1 +0 +acme/site\n")
+        self.assertRegex(shown, r"QUEUED +RUNNING +WORKFLOW +REPOSITORY\n +3 +0 +Build and test +acme/shop\n")
+        self.assertEqual(len([line for line in shown.splitlines() if " queued  build " in line]), 3)
+        self.assertTrue(shown.endswith("These are 3 of 4 open jobs: see --limit.\n"), shown)
+        held = self.ask(url, "pools", "ubuntu-latest").stdout
+        self.assertIn("ubuntu-latest is at the ceiling farm for ", held)
+        self.assertIn("ceiling farm: 1 of 1 run for ", held)
+        self.assertNotIn("\x1b", held)
+        narrow = self.ask(url, "pools", "ubuntu-latest", env={"COLUMNS": "40", "LC_ALL": "C.UTF-8"}).stdout
+        self.assertLessEqual(max(map(len, narrow.splitlines())), 40)
+        for arguments in (("pools", "gpu", "--json"), ("pools", "odd\x1b]0;x\x07\u202e", "--json")):
+            here, there = (json.loads(shown.stdout) for shown in (daemon.command(*arguments), self.ask(url, *arguments)))
+            self.assertEqual(here.keys(), there.keys())
+            self.assertEqual((here["pool"], here["by_workflow"]), (there["pool"], there["by_workflow"]))
+        for arguments, code, words in ((("none",), 1, "there is no such pool"), (("gpu", "--limit", "0"), 2, "--limit"), (("--limit", "3"), 2, "--limit"),
+                                       (("a", "b"), 2, "unexpected")):
+            self.refused(url, words, arguments=("pools", *arguments), code=code)
+            here = daemon.command("pools", *arguments)
+            self.assertEqual((here.returncode, here.stdout), (code, ""), here.stderr)
 
     def test_neither_a_store_nor_a_file_of_settings_is_needed(self):
         daemon = self.incident()

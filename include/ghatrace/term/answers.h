@@ -17,6 +17,7 @@
 #include "ghatrace/base/time.h"
 #include "ghatrace/json/read.h"
 #include "ghatrace/term/commit.h"
+#include "ghatrace/term/one_pool.h"
 #include "ghatrace/term/pools.h"
 #include "ghatrace/term/runs.h"
 #include "ghatrace/term/top.h"
@@ -38,6 +39,16 @@ struct pools_answer {
 };
 enum error_code answer_read_pools(const struct answer *answer,
                                   struct pools_answer *pools) MUST_CHECK;
+
+// GET /api/pools/NAME, and then /api/pools/NAME/jobs into the same `shown`.
+struct pool_answer {
+    timestamp_ns now;
+    struct one_pool shown;
+    uint64_t unreadable;
+};
+enum error_code answer_read_pool(const struct answer *answer, struct pool_answer *pool) MUST_CHECK;
+enum error_code answer_read_pool_jobs(const struct answer *answer,
+                                      struct pool_answer *pool) MUST_CHECK;
 
 // GET /api/queue, into a screen: its time, totals, jobs and `unreadable`.
 enum error_code answer_read_queue(const struct answer *answer, struct top *top) MUST_CHECK;

@@ -341,6 +341,26 @@ static void runs_of_a_commit_are_drawn_as_from_the_store(void **state)
     }
 }
 
+static enum error_code draw_one_pool_of_answer(struct fixture *f, const struct answer *answer)
+{
+    struct pool_answer pool;
+    const struct pools_options page = {wide, f->now};
+    enum error_code code = answer_read_pool(answer, &pool);
+    return code == ERROR_NONE
+               ? one_pool_render(&pool.shown, &page, &f->arena, &f->of_answer, &f->error)
+               : code;
+}
+
+static enum error_code draw_pool_jobs_of_answer(struct fixture *f, const struct answer *answer)
+{
+    struct pool_answer pool = {.now = f->now};
+    const struct pools_options page = {wide, f->now};
+    enum error_code code = answer_read_pool_jobs(answer, &pool);
+    return code == ERROR_NONE
+               ? one_pool_render(&pool.shown, &page, &f->arena, &f->of_answer, &f->error)
+               : code;
+}
+
 // --- answers that are none ------------------------------------------------------------------------
 
 static enum error_code draw_run_of_answer(struct fixture *f, const struct answer *answer)
@@ -351,6 +371,13 @@ static enum error_code draw_run_of_answer(struct fixture *f, const struct answer
     return code == ERROR_NONE
                ? waterfall_render(&found.view, &waterfall, &f->arena, &f->of_answer, &f->error)
                : code;
+}
+
+static enum error_code read_runs_of_answer(struct fixture *f, const struct answer *answer)
+{
+    struct runs_answer runs;
+    (void)f;
+    return answer_read_runs(answer, &runs);
 }
 
 typedef enum error_code draw_answer(struct fixture *f, const struct answer *answer);
@@ -408,6 +435,38 @@ static void answers_about_commits_that_are_cut_or_changed_are_refused_or_drawn(v
     cut_and_change(f, draw_commit_of_answer, 11);
     answer_commit(f, (struct slice){a_commit.data, 7});
     cut_and_change(f, draw_commit_of_answer, 12);
+}
+
+static void answers_about_a_pool_that_are_cut_or_changed_are_refused_or_drawn(void **state)
+{
+    const struct slice selected[] = {SLICE("linux")};
+    struct fixture *f = *state;
+    const struct ceiling_rule rules[] = {{SLICE("hosted"), 3, {selected, 1}}};
+    const struct api_pool_jobs_query query = {.limit = 10};
+    f->sources.pools.ceilings = (struct ceiling_rules){rules, 1};
+    fill(f, 13);
+    struct api_call call = begin_answer(f);
+    assert_int_equal(api_render_pool(&call, SLICE("linux,self-hosted")), ERROR_NONE);
+    cut_and_change(f, draw_one_pool_of_answer, 14);
+    call = begin_answer(f);
+    assert_int_equal(api_render_pool_jobs(&call, SLICE("linux,self-hosted"), &query), ERROR_NONE);
+    cut_and_change(f, draw_pool_jobs_of_answer, 15);
+}
+
+static void a_search_has_the_runs_that_it_names_first(void **state)
+{
+    struct fixture *f = *state;
+    struct runs_answer runs;
+    fill(f, 16);
+    const struct api_runs_query query = {.open = true, .limit = 100, .text = SLICE("1001")};
+    const struct api_call call = begin_answer(f);
+    assert_int_equal(api_render_runs(&call, &query), ERROR_NONE);
+    struct json_document document = parse(f);
+    const struct answer answer = {&document, &f->arena, &f->error};
+    assert_int_equal(answer_read_runs(&answer, &runs), ERROR_NONE);
+    assert_int_equal(runs.direct_count, 1);
+    assert_true(runs.count >= 1 && runs.runs[0].run_id == 1001);
+    cut_and_change(f, read_runs_of_answer, 17);
 }
 
 static void what_is_missing_is_named(void **state)
@@ -477,6 +536,8 @@ int main(void)
         TEST(runs_of_a_commit_are_drawn_as_from_the_store),
         TEST(answers_about_commits_that_are_cut_or_changed_are_refused_or_drawn),
         TEST(answers_that_are_cut_or_changed_are_refused_or_drawn),
+        TEST(answers_about_a_pool_that_are_cut_or_changed_are_refused_or_drawn),
+        TEST(a_search_has_the_runs_that_it_names_first),
         TEST(what_is_missing_is_named),
         TEST(more_servers_than_a_run_can_have_are_refused),
         TEST(times_in_the_wrong_order_give_intervals_without_length),
