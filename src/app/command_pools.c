@@ -6,6 +6,7 @@
 #include "cli.h"
 #include "ghatrace/admin/api_print.h"
 #include "ghatrace/term/answers.h"
+#include "ghatrace/term/one_pool.h"
 #include "ghatrace/term/pools.h"
 #include "ghatrace/view/pools_cache.h"
 #include "remote.h"

@@ -78,8 +78,8 @@ static enum error_code write_page_path(const struct list *list, const struct run
 // --- answers --------------------------------------------------------------------------------------
 
 // `page` NULL: the queue.
-static enum error_code make_answer(const struct list *list, const struct runs_page *page,
-                                   struct remote_answer *answer)
+static enum error_code make_listed_answer(const struct list *list, const struct runs_page *page,
+                                          struct remote_answer *answer)
 {
     const struct finished_filter *filter = &list->runs->selection->filter;
     struct api_print print = *list->runs->print;
@@ -109,7 +109,7 @@ static enum error_code get_page(const struct list *list, const struct runs_page 
 {
     char path[PATH_MOST];
     if (list->runs->call == NULL)
-        return make_answer(list, page, answer);
+        return make_listed_answer(list, page, answer);
     enum error_code code = write_page_path(list, page, path);
     return code == ERROR_NONE
                ? remote_get(list->runs->call->remote, path, list->arena, answer, list->error)
@@ -120,7 +120,7 @@ static enum error_code get_queue(const struct list *list, struct remote_answer *
 {
     char path[64];
     if (list->runs->call == NULL)
-        return make_answer(list, NULL, answer);
+        return make_listed_answer(list, NULL, answer);
     (void)snprintf(path, sizeof path, "api/queue?limit=%d", QUEUE_JOBS);
     return remote_get(list->runs->call->remote, path, list->arena, answer, list->error);
 }

@@ -25,7 +25,7 @@ static struct view_interval read_view_interval(struct values *values, json_value
 
 // --- the fields of a run --------------------------------------------------------------------------
 
-static void read_trace(struct values *values, json_value from, struct trace_id *trace)
+static void read_trace_hex(struct values *values, json_value from, struct trace_id *trace)
 {
     struct slice hex = values_text(values, from, "trace_id");
     if (hex.len != 2 * TRACE_ID_SIZE || !hex_decode(hex.data, hex.len, trace->bytes, TRACE_ID_SIZE))
@@ -58,7 +58,7 @@ static void read_run_fields(struct values *values, json_value from, struct run_v
     run->has_ended = run->end != TIMESTAMP_UNKNOWN;
     if (run->has_ended && run->end < run->start)
         run->end = run->start;
-    read_trace(values, from, &run->trace);
+    read_trace_hex(values, from, &run->trace);
 }
 
 // --- a page of runs -------------------------------------------------------------------------------
@@ -275,7 +275,7 @@ static void note_fault_in(struct values *values, const char *name)
     values->fault = values->fault != NULL ? values->fault : name;
 }
 
-static struct commit_id read_commit_id(struct values *values, json_value from)
+static struct commit_id read_sha(struct values *values, json_value from)
 {
     struct commit_id id = commit_id_of(values_text(values, from, "sha"));
     if (id.size == 0)
@@ -292,7 +292,7 @@ static void read_commit_choices(struct values *values, struct commit_choices *ch
     for (json_value item = FIRST(values, array);
          item != JSON_NONE && choices->count < COMMIT_VIEW_CHOICES; item = NEXT(values, item))
         choices->list[choices->count++] =
-            (struct commit_choice){.id = read_commit_id(values, item),
+            (struct commit_choice){.id = read_sha(values, item),
                                    .run = {.server = values_server(values, item),
                                            .repository = values_text(values, item, "repository"),
                                            .title = values_text(values, item, "title")}};
@@ -340,7 +340,7 @@ static enum error_code read_commit_view(struct values *values, json_value commit
     if (values->fault != NULL)
         return ERROR_NONE;
     enum error_code code = commit_view_assemble(of->runs, of->count, now, values->arena, view);
-    view->id = read_commit_id(values, commit);
+    view->id = read_sha(values, commit);
     view->has_more = values_bool(values, JSON_ROOT, "more");
     return code;
 }

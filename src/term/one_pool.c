@@ -7,14 +7,14 @@
 #include "ghatrace/term/text.h"
 #include "pools_rows.h"
 
-static bool clean_name(const struct pools_page *page, struct slice raw, struct slice *text)
+static bool clean_pool_text(const struct pools_page *page, struct slice raw, struct slice *text)
 {
     *text = SLICE("(none)");
     return raw.len == 0 || text_clean(page->scratch, raw, page->painter.terminal.unicode, text);
 }
 
 // "46m"; "?" if the time is not known.
-static bool format_time_since(const struct pools_page *page, timestamp_ns since, struct slice *text)
+static bool format_pool_age(const struct pools_page *page, timestamp_ns since, struct slice *text)
 {
     *text = SLICE("?");
     return since == TIMESTAMP_UNKNOWN ||
@@ -29,8 +29,8 @@ static bool format_verdict(const struct pools_page *page, const struct pools_vie
 {
     char time[TIMESTAMP_TEXT_SIZE];
     struct slice name, ceiling = SLICE_EMPTY, age;
-    if (!clean_name(page, pool->name, &name) || !format_time_since(page, pool->since, &age) ||
-        (pool->ceiling.len > 0 && !clean_name(page, pool->ceiling, &ceiling)))
+    if (!clean_pool_text(page, pool->name, &name) || !format_pool_age(page, pool->since, &age) ||
+        (pool->ceiling.len > 0 && !clean_pool_text(page, pool->ceiling, &ceiling)))
         return false;
     if (pool->state == POOL_OK)
         return arena_format(page->scratch, text, "%.*s keeps up.", SLICE_ARGS(name));
@@ -63,12 +63,12 @@ static bool format_queue(const struct pools_page *page, const struct pools_view_
     *waits = SLICE_EMPTY;
     if (queued == 0)
         return arena_format(page->scratch, queue, "none queued");
-    if (!format_time_since(page, pool->waits.oldest, &oldest) ||
+    if (!format_pool_age(page, pool->waits.oldest, &oldest) ||
         !arena_format(page->scratch, queue, "%" PRIu64 " queued, the oldest for %.*s", queued,
                       SLICE_ARGS(oldest)))
         return false;
     for (size_t i = 0; i < POOL_WAIT_PERCENTS; i++)
-        if (!format_time_since(page, pool->waits.since[i], &parts[i]))
+        if (!format_pool_age(page, pool->waits.since[i], &parts[i]))
             return false;
     return arena_format(page->scratch, waits,
                         "half for at most %.*s, 90 %% for %.*s, 99 %% for %.*s",
@@ -89,7 +89,7 @@ static bool format_runners(const struct pools_page *page, const struct pools_vie
     *start = SLICE_EMPTY;
     if (!is_formatted || recent->last_start == TIMESTAMP_UNKNOWN)
         return is_formatted;
-    return format_time_since(page, recent->last_start, &age) &&
+    return format_pool_age(page, recent->last_start, &age) &&
            arena_format(page->scratch, start, "last start %.*s ago", SLICE_ARGS(age));
 }
 
@@ -126,8 +126,8 @@ static bool format_user(const struct pools_page *page, const struct pool_user *u
     struct slice repository;
     size_t place = has_workflow ? USER_REPOSITORY : USER_NAME;
     return text_repository(page->scratch, user->server, user->repository, &repository) &&
-           clean_name(page, repository, &cells[place].clean) &&
-           (!has_workflow || clean_name(page, user->workflow, &cells[USER_NAME].clean)) &&
+           clean_pool_text(page, repository, &cells[place].clean) &&
+           (!has_workflow || clean_pool_text(page, user->workflow, &cells[USER_NAME].clean)) &&
            arena_format(page->scratch, &cells[USER_QUEUED].clean, "%" PRIu64, user->queued) &&
            arena_format(page->scratch, &cells[USER_RUNNING].clean, "%" PRIu64, user->running);
 }
@@ -230,11 +230,11 @@ static bool format_job_of_pool(const struct pools_page *page, const struct top_j
 {
     cells[JOB_STATE] = cell_of_state(job);
     cells[JOB_RUNNER].clean = SLICE_EMPTY;
-    return format_time_since(page, job->since, &cells[JOB_AGE].clean) &&
-           clean_name(page, job->name, &cells[JOB_NAME].clean) &&
-           clean_name(page, job->workflow, &cells[JOB_WORKFLOW].clean) &&
-           clean_name(page, job->repository, &cells[JOB_REPOSITORY].clean) &&
-           (job->runner.len == 0 || clean_name(page, job->runner, &cells[JOB_RUNNER].clean)) &&
+    return format_pool_age(page, job->since, &cells[JOB_AGE].clean) &&
+           clean_pool_text(page, job->name, &cells[JOB_NAME].clean) &&
+           clean_pool_text(page, job->workflow, &cells[JOB_WORKFLOW].clean) &&
+           clean_pool_text(page, job->repository, &cells[JOB_REPOSITORY].clean) &&
+           (job->runner.len == 0 || clean_pool_text(page, job->runner, &cells[JOB_RUNNER].clean)) &&
            arena_format(page->scratch, &cells[JOB_RUN].clean, "%" PRId64 "/%" PRId64, job->run_id,
                         job->run_attempt);
 }
