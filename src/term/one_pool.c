@@ -118,6 +118,8 @@ static bool paint_figures(struct pools_page *page, const struct pools_view_pool 
 
 // --- who has its jobs -----------------------------------------------------------------------------
 
+#define USERS_ON_SCREEN 7 // the rest are added up
+
 enum { USER_QUEUED, USER_RUNNING, USER_NAME, USER_REPOSITORY, USER_COLUMNS };
 
 static bool format_user(const struct pools_page *page, const struct pool_user *user,
@@ -144,6 +146,13 @@ static struct pool_user rest_of_users(const struct pool_users *of, const struct 
     return rest;
 }
 
+// On a screen the jobs have to be seen, too.
+static size_t count_users(const struct pools_page *page, size_t known)
+{
+    bool is_screen = page->painter.terminal.width != TERMINAL_WIDTH_UNLIMITED;
+    return is_screen && known > USERS_ON_SCREEN ? USERS_ON_SCREEN : known;
+}
+
 static bool paint_users(struct pools_page *page, const struct pool_users *of, bool by_workflow)
 {
     const struct table_column columns[USER_COLUMNS] = {
@@ -152,7 +161,7 @@ static bool paint_users(struct pools_page *page, const struct pool_users *of, bo
         [USER_NAME] = {by_workflow ? "WORKFLOW" : "REPOSITORY", false, 0, STYLE_PLAIN},
         [USER_REPOSITORY] = {"REPOSITORY", false, 2, STYLE_GREY}};
     const struct pool_user *users = by_workflow ? of->workflows : of->repositories;
-    size_t count = by_workflow ? of->workflow_count : of->repository_count;
+    size_t count = count_users(page, by_workflow ? of->workflow_count : of->repository_count);
     size_t width = by_workflow ? USER_COLUMNS : USER_REPOSITORY;
     const struct pool_user rest = rest_of_users(of, users, count);
     struct table_cell *cells =

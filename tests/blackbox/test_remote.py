@@ -157,6 +157,16 @@ class Remote(harness.BlackBoxTest):
             here = daemon.command("pools", *arguments)
             self.assertEqual((here.returncode, here.stdout), (code, ""), here.stderr)
 
+    def test_on_a_screen_the_users_of_a_pool_leave_room_for_its_jobs(self):
+        daemon = self.new_daemon()
+        for i in range(12):
+            self.queue(daemon, "gpu", 1800 + 60 * i, repository=f"acme/shop-{i}")
+        for env, rows in (({"COLUMNS": "80"}, 8), ({}, 12)):  # into a pipe, all that are known
+            shown = self.check_same(daemon, "pools", "gpu", "--limit", "1", env=env)
+            users = shown.split("\n\n")[1].splitlines()[1:]
+            self.assertEqual((len(users), sum(int(line.split()[0]) for line in users)), (rows, 12), shown)
+        self.assertNotIn("others", shown)
+
     def test_neither_a_store_nor_a_file_of_settings_is_needed(self):
         daemon = self.incident()
         shown = self.ask(url_of(daemon), "pools", env={"GHATRACE_CONFIG": "/none/at/all", "GHATRACE_DB": "/none", "HOME": "/none"})
