@@ -7,10 +7,16 @@
 #define FIRST(values, array) json_first_element((values)->document, array)
 #define NEXT(values, item) json_next_element((values)->document, item)
 
-// Twice as many as the API lists: jobs of one run; runs of a commit, and their jobs.
+// At least twice as many as the API lists: jobs of one run; runs of a commit, and their jobs; runs that a search names.
 #define JOBS_MOST 20000
 #define COMMIT_RUNS_MOST (2 * COMMIT_VIEW_RUNS)
 #define COMMIT_JOBS_MOST (2 * COMMIT_VIEW_JOBS)
+#define DIRECT_MOST (2 * FOUND_RUNS_MAX)
+
+static void note_fault_in(struct values *values, const char *name)
+{
+    values->fault = values->fault != NULL ? values->fault : name;
+}
 
 static struct view_interval read_view_interval(struct values *values, json_value from)
 {
@@ -29,7 +35,7 @@ static void read_trace_hex(struct values *values, json_value from, struct trace_
 {
     struct slice hex = values_text(values, from, "trace_id");
     if (hex.len != 2 * TRACE_ID_SIZE || !hex_decode(hex.data, hex.len, trace->bytes, TRACE_ID_SIZE))
-        values->fault = values->fault != NULL ? values->fault : "trace_id";
+        note_fault_in(values, "trace_id");
 }
 
 static void read_run_fields(struct values *values, json_value from, struct run_view *run)
@@ -88,6 +94,8 @@ enum error_code answer_read_runs(const struct answer *answer, struct runs_answer
     json_value array = values_array(&values, JSON_ROOT, "runs"), direct = JSON_NONE;
     if (json_get(answer->document, JSON_ROOT, SLICE("search")) != JSON_NONE)
         direct = values_array(&values, JSON_ROOT, "direct");
+    if (json_count(answer->document, direct) > DIRECT_MOST)
+        note_fault_in(&values, "direct");
     size_t count = json_count(answer->document, array) + json_count(answer->document, direct);
     runs->runs = room_for_runs(&values, count, sizeof *runs->runs);
     runs->raw = room_for_runs(&values, count, sizeof *runs->raw);
@@ -218,7 +226,7 @@ static void read_run_jobs(struct values *values, json_value from, timestamp_ns n
 {
     json_value array = values_array(values, from, "jobs");
     if (json_count(values->document, array) > JOBS_MOST)
-        values->fault = values->fault != NULL ? values->fault : "jobs";
+        note_fault_in(values, "jobs");
     run->jobs = values_room(values, array, sizeof *run->jobs);
     for (json_value item = FIRST(values, array); item != JSON_NONE && run->jobs != NULL;
          item = NEXT(values, item))
@@ -269,11 +277,6 @@ enum error_code answer_read_run(const struct answer *answer, struct run_answer *
 }
 
 // --- the runs of a commit -------------------------------------------------------------------------
-
-static void note_fault_in(struct values *values, const char *name)
-{
-    values->fault = values->fault != NULL ? values->fault : name;
-}
 
 static struct commit_id read_sha(struct values *values, json_value from)
 {
