@@ -74,7 +74,7 @@ class ACommit(test_page.PageTest):
         address = browser.run("return location.href")
         self.assertIn("?open=", address)
         browser.run("location.hash = '#/runs'")
-        browser.wait_for_text("Recent runs", "main")
+        browser.wait_for_text("Finished runs", "main")
         browser.run("history.back()")
         browser.wait("return document.querySelectorAll('.commit-job').length === 2")
         self.assertEqual([len(row) for row in self.rows(browser)], [1, 2, 2])

@@ -476,7 +476,7 @@ class Runs(PageTest):
         browser.command("Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"])
         browser.click("button[aria-label='Copy the trace ID']")
         browser.wait_for_text("copied", "button[aria-label='Copy the trace ID']")
-        self.assertEqual(browser.run("return navigator.clipboard.readText()"), browser.text("main code"))
+        self.assertEqual(browser.run("return navigator.clipboard.readText()"), browser.text("main code:has(+ button)"))
 
     def test_runner_latency_has_a_chart_for_each_pool(self):
         browser = self.page(self.daemon, "#/latency")

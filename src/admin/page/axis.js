@@ -5,9 +5,6 @@ const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14
 const LEAST = 1; // second that is shown
 const DRAG = 5;  // pixels from which on a movement is a choice
 
-// The page's head covers what is scrolled below it: the axis stays under it, and what gets the focus is not hidden.
-new ResizeObserver(([{target}]) => document.documentElement.style.setProperty("--under", `${target.offsetHeight}px`)).observe(document.querySelector("header"));
-
 const number = (text) => text === null || text === "" || !Number.isFinite(Number(text)) ? null : Number(text);
 
 // `changed()` is called when another part is shown. Parts are in seconds since the start of the run.

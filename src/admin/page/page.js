@@ -118,6 +118,8 @@ setInterval(() => {
   if (view.tick) view.tick();
   follow();
 }, 1000);
+// The page's head covers what is scrolled below it: an axis stays under it, and what gets the focus is not hidden.
+new ResizeObserver(([{target}]) => document.documentElement.style.setProperty("--under", `${target.offsetHeight}px`)).observe(document.querySelector("header"));
 keepUpToDate(show);
 showZone();
 watchPlace(main);

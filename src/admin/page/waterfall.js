@@ -58,8 +58,11 @@ export function fillTrack(track, job, scale) {
 
 export const openState = (job) => job.ended_unknown ? "ended, result unknown" : job.state;
 
+const LONG_NAME = 16; // characters, beyond which names and bars are not on one line on a phone
+
 export function fillRows(rows, run) {
   const scale = spanOf(run, run.jobs);
+  rows.classList.toggle("long-names", run.jobs.some((job) => (job.name || "").length > LONG_NAME));
   keyed(rows, run.jobs, (job) => job.job_id, (job) => el("div", {class: "row"}, name(job.name),
     el("div", {class: "track", role: "img"}), el("span", {class: "total"})), (row, job) => {
     const [title, track, time] = row.children;
