@@ -9,7 +9,7 @@ from payloads import Repository, Run, ping
 from proxies import PROGRAMS, HoldingProxy, Proxy, missing
 from sending import arc_spans, send
 from scenes import CEILING, HOSTILE, dead_pool, finished_run, flood, forty_runs, full_ceiling, hostile_run, incident, many_finished, quiet_day, set_pool, worked_off
-from webdriver import Browser
+from webdriver import borrow, give_back
 
 
 class PageTest(harness.BlackBoxTest):
@@ -17,8 +17,8 @@ class PageTest(harness.BlackBoxTest):
         return self.page_at(daemon.admin_address[1], path, **kinds)
 
     def page_at(self, port, path="", **kinds):
-        browser = Browser(**kinds)
-        self.addCleanup(browser.quit)
+        browser = borrow(**kinds)
+        self.addCleanup(give_back, browser)
         browser.open(f"http://127.0.0.1:{port}/{path}")
         browser.wait("return document.querySelector('#health').innerText !== ''", what="the first events")
         self.addCleanup(self.no_complaints, browser)
@@ -232,7 +232,7 @@ LAYOUT_SHIFT = """
     return new Promise((done) => {
         let sum = 0;
         new PerformanceObserver((list) => { for (const entry of list.getEntries()) sum += entry.value; }).observe({type: "layout-shift", buffered: true});
-        setTimeout(() => done(sum), 1500);
+        setTimeout(() => done(sum), 800);
     });"""
 
 
@@ -540,19 +540,6 @@ class OneRun(PageTest):
         good = Run(age=1000)
         good.job("build")
         self.assertEqual(self.open_run(good).run("return document.querySelectorAll('.failed-first:not([hidden])').length"), 0)
-
-    def test_every_view_is_readable_in_order_and_nothing_jumps_and_names_of_jobs_are_whole_on_a_phone(self):
-        run = Run(age=1000)
-        run.job("integration tests of the payment service (3.14, postgresql)")
-        self.open_run(run)
-        for path in ("", "#/runs", f"#/runs/{run.run_id}/1", "#/latency"):
-            for width, dark in ((1280, False), (390, True)):
-                with self.subTest(path=path, width=width):
-                    page = self.page(self.daemon, path, width=width, dark=dark)
-                    page.wait("return document.querySelector('article, tbody tr, .job-box, .empty:not([hidden])')")
-                    self.expect_readable(page, width)
-                    self.assertEqual(page.run("return [...document.querySelectorAll('.job-box .name')].filter((e) => e.scrollWidth > e.clientWidth + 1)"
-                                              ".map((e) => e.innerText)") if width == 390 else [], [])
 
 
 class Troubles(PageTest):

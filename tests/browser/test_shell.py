@@ -13,7 +13,7 @@ from webdriver import Browser
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 QUEUED = "return document.querySelector('[data-tile=queued] dd')?.innerText === arguments[0]"
 LIVE = "return document.querySelector('#health').innerText.startsWith('live · ')"
-SHIFT = test_page.LAYOUT_SHIFT.replace("1500", "300")  # when all is there
+SHIFT = test_page.LAYOUT_SHIFT.replace("800", "300")  # when all is there
 FIRST_LOAD_BYTES = 100_000  # compressed, with the heads of the responses
 NODES = 3000
 

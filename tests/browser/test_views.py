@@ -29,15 +29,17 @@ VIEWS = {
     "no view": ("#/nothing", "#main li a"),
 }
 SHOWN = "const found = document.querySelector(arguments[0]); return found && found.checkVisibility() && document.querySelector('#health').innerText !== ''"
-# Tables that are wider than their place; texts that are cut, but for names of jobs, which are shortened.
+# Tables that are wider than their place; texts that are cut.
 SIDEWAYS = "return [...document.querySelectorAll('.scroll')].filter((box) => box.scrollWidth > box.clientWidth + 1).map((box) => box.innerText.slice(0, 80))"
 CUT = """
     const pen = document.createElement("canvas").getContext("2d");
-    return [...document.querySelectorAll("input[placeholder]")].filter((input) => {
+    const cut = [...document.querySelectorAll(".row .name, .row .total, .row .queue-time")].filter((one) => one.checkVisibility() && (one.scrollWidth > one.clientWidth + 1 || one.scrollHeight > one.clientHeight + 1))
+        .map((one) => one.textContent);
+    return cut.concat([...document.querySelectorAll("input[placeholder]")].filter((input) => {
         const style = getComputedStyle(input);
         pen.font = style.font;
         return pen.measureText(input.placeholder).width > input.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
-    }).map((input) => input.placeholder);"""
+    }).map((input) => input.placeholder));"""
 # Of what can have the focus: what something else covers then.
 COVERED = """
     const covered = [], frame = () => new Promise(requestAnimationFrame);
@@ -91,7 +93,10 @@ class Views(test_page.PageTest):
 
             def check():
                 self.assertLessEqual(browser.run(test_shell.SHIFT), 0.1)
-                self.assertEqual(browser.run(test_page.PALE_TEXTS), [])
+                for theme in ("dark", "light"):
+                    browser.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
+                    self.assertEqual(browser.run(test_page.PALE_TEXTS), [], theme)
+                self.assertEqual(browser.run(test_page.SKIPPED_HEADINGS), [])
                 self.assertLessEqual(browser.run("return document.documentElement.scrollWidth"), width)
                 self.assertEqual(browser.run(SIDEWAYS), [])
                 self.assertEqual(browser.run(CUT), [])

@@ -1,4 +1,5 @@
 """A browser, driven by the WebDriver protocol (W3C) through Debian's chromedriver. As much of it as the tests need."""
+import atexit
 import base64
 import json
 import os
@@ -42,10 +43,12 @@ class Browser:
                     self.quit()
                     raise
                 time.sleep(0.1)
+        self.kind, self.is_altered = (width, height, dark), False
         # Windows have a least width; what a page sees has none.
         self.command("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
         if dark:
             self.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+        self.is_altered = False
 
     def _call(self, method, path, body=None):
         data = None if body is None else json.dumps(body).encode()
@@ -63,6 +66,7 @@ class Browser:
 
     def command(self, name, **parameters):
         """A command of Chromium's own protocol."""
+        self.is_altered = True
         return self._session("POST", "/goog/cdp/execute", {"cmd": name, "params": parameters})
 
     def open(self, url):
@@ -70,6 +74,7 @@ class Browser:
 
     def open_tab(self, url, kind="tab"):
         """A new tab, or a new window, which is shown; returns its handle."""
+        self.is_altered = True
         handle = self._session("POST", "/window/new", {"type": kind})["handle"]
         self.switch(handle)
         self.open(url)
@@ -171,3 +176,44 @@ class Browser:
             self.process.terminate()
             self.process.wait()
             shutil.rmtree(self.folder, True)
+
+
+# --- a browser takes a second to start: tests that alter nothing in it have one after another ---
+
+MOST_IDLE = 2
+idle = []
+
+
+def borrow(width=1280, height=900, dark=False):
+    """A browser with nothing open; give_back() takes it."""
+    kind = (width, height, dark)
+    for browser in idle:
+        if browser.kind == kind:
+            idle.remove(browser)
+            browser.may_complain = False
+            return browser
+    return Browser(width, height, dark)
+
+
+def give_back(browser):
+    """Quits it if commands have altered it, or if there are enough."""
+    if browser.process.poll() is not None:
+        return
+    try:
+        if not browser.is_altered:
+            browser.open("about:blank")
+            browser.complaints()
+            idle.append(browser)
+        if len(idle) > MOST_IDLE:
+            browser = idle.pop(0)
+        elif not browser.is_altered:
+            return
+    except (AssertionError, OSError):
+        pass
+    browser.quit()
+
+
+@atexit.register
+def quit_idle():
+    while idle:
+        idle.pop().quit()
