@@ -179,6 +179,13 @@ screenshots:
 	$(SUBMAKE) $(BINARY)
 	@GHATRACE=$(BINARY) tests/browser/screenshots.py build/screenshots $(PICTURES)
 
+# Each view by the rules of axe-core, which npm fetches: some minutes, by hand; AXE chooses views.
+.PHONY: axe
+axe:
+	@scripts/bootstrap --all
+	$(SUBMAKE) $(BINARY)
+	@GHATRACE=$(BINARY) tests/browser/axe.py $(AXE)
+
 incident:
 	$(SUBMAKE) $(BINARY)
 	@GHATRACE=$(BINARY) tests/browser/incidents.py --incident $(INCIDENT) $(if $(MINUTES),--minutes $(MINUTES))
