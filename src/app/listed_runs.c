@@ -65,11 +65,14 @@ static enum error_code write_page_path(const struct list *list, const struct run
     const struct finished_filter *filter = &list->runs->selection->filter;
     (void)snprintf(path, PATH_MOST, "api/runs?state=%s&limit=%d", page->open ? "open" : "finished",
                    PAGE_RUNS);
-    if (!append_parameter(path, "cursor", page->cursor) ||
-        !append_parameter(path, "q", list->runs->search))
+    if (!append_parameter(path, "cursor", page->cursor))
+        return error_set(list->error, ERROR_INVALID,
+                         "its answer to /api/runs has no usable `next`: it is another version of "
+                         "ghatrace, or something else");
+    if (!append_parameter(path, "q", list->runs->search))
         return error_set(list->error, ERROR_USAGE,
-                         "--search: \"%.40s...\" is too long to ask a daemon for it",
-                         list->runs->search.data);
+                         "--search: a text of %zu bytes is too long to ask a daemon for it",
+                         list->runs->search.len);
     (void)append_parameter(path, "repository", filter->repository);
     (void)append_parameter(path, "workflow", filter->workflow);
     return ERROR_NONE;

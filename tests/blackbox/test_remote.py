@@ -204,6 +204,10 @@ class Remote(harness.BlackBoxTest):
         self.assertIn("going", shown)
         self.assertNotIn("finished", shown)
 
+    def test_a_place_in_the_list_that_no_daemon_gives_is_refused(self):
+        page = {"now": "2026-11-30T02:14:00Z", "runs": [], "next": "x" * 5000, "unreadable": 0}
+        self.refused(self.serve(body=json.dumps(page).encode()), "no usable `next`", arguments=("runs", "--failed"))
+
     # --- how it is reached ---
 
     def test_a_token_is_read_from_a_file_and_never_shown(self):
