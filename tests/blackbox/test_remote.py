@@ -179,7 +179,7 @@ class Remote(harness.BlackBoxTest):
     def test_more_runs_than_a_page_has_are_listed(self):
         daemon, runs = self.new_daemon(), []
         for i in range(230):
-            run = Run(age=5000 - i, conclusion="success" if i % 100 else "failure")
+            run = Run(age=(5000 if i < 20 else 3000) - i, conclusion="success" if i % 100 else "failure")
             run.updated = run.created + 60
             runs.append(run)
             daemon.accept(run.requested(), run.completed())
@@ -187,13 +187,14 @@ class Remote(harness.BlackBoxTest):
         self.assertEqual(self.check_same(daemon, "runs", "--failed").count("failure"), 3)
         self.assertEqual(self.check_same(daemon, "runs", "--limit", "1000").count("success"), 227)
         self.assertIn("There are more", self.check_same(daemon, "runs", "--limit", "7"))
-        self.assertNotIn("There are more", self.check_same(daemon, "runs", "--since", "4800s", "--limit", "1000"))
+        self.assertNotIn("There are more", self.check_same(daemon, "runs", "--since", "4000s", "--limit", "1000"))
         url = url_of(daemon)
-        for flags in (("--limit", "1000"), ("--limit", "201"), ("--since", "4850s", "--limit", "500"), ("--failed", "--limit", "2")):
+        for flags in (("--limit", "1000"), ("--limit", "201"), ("--since", "4000s", "--limit", "500"), ("--failed", "--limit", "2")):
             here, there = (json.loads(shown.stdout) for shown in (daemon.command("runs", "--json", *flags),
                                                                   self.ask(url, "runs", "--json", *flags)))
             self.assertEqual([run["run_id"] for run in here["runs"]], [run["run_id"] for run in there["runs"]], flags)
             self.assertEqual(here["more"], there["more"], flags)
+            self.assertEqual(len(there["runs"]), {"1000": 230, "201": 201, "500": 210, "2": 2}[flags[-1]])
 
     def test_a_job_that_is_over_is_not_open_although_its_spans_are_not_made(self):
         daemon, run = self.new_daemon(root_grace="1h"), Run(age=300)
