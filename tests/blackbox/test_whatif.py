@@ -95,7 +95,7 @@ class WhatIf(harness.BlackBoxTest):
         self.assertRegex(text, r"^Pool gpu,linux: 45 jobs became ready since 20\d\d-")
         self.assertRegex(text, r"\nAs it was, with at most 3 busy at once: half of the jobs waited at most [^,]+, 90 % at most ")
         self.assertIn("\nWith 5 runners: half of the jobs waited at most ", text)
-        self.assertRegex(text, r"\nThe fewest runners with which 90 % wait at most 1m: \d+\.\n")
+        self.assertRegex(text, r"\nThe fewest runners with which 90 % wait at most 1m 0s: \d+\.\n")
         self.assertIn("\nThe model explains the recorded p90 within 0 %: replayed with 3 runners, ", text)
         # Also without the daemon, and without a number.
         daemon.stop()
