@@ -269,26 +269,36 @@ static const char *const advice[POOL_STATES] = {
                      "are offline, or paused.",
 };
 
-// "acme/shop has 34 of the 40 jobs that have waited longest: cancel runs ..."
+// After what is said of a repository that fills the pool.
+static const char filled_and_busy[] =
+    "As many jobs run as ever did in a week: more runners would help, too.";
+
+// "acme/shop has 28 of the 30 jobs that have waited longest here: cancel runs ..."
 static void put_filler_words(struct writer *writer, const struct pools_view_pool *pool)
 {
+    uint64_t jobs = pool->filler.running, of = pool->filler_of;
     put_name(writer, POOLS_PART_REPOSITORY, pool->filler.repository);
-    put_text(writer,
-             " has %" PRIu64 " of the %" PRIu64 " jobs that have waited longest here: cancel runs "
-             "that are not needed, or let fewer of its jobs run at once (concurrency groups, "
-             "max-parallel). ",
-             pool->filler.running, pool->filler_of);
+    if (jobs < of)
+        put_text(writer, " has %" PRIu64 " of the %" PRIu64 " jobs that have waited longest here",
+                 jobs, of);
+    else
+        put_text(writer, " has all of the %" PRIu64 " jobs that have waited longest here", of);
+    put_text(writer, ": cancel runs that are not needed, or let fewer of its jobs run at once "
+                     "(concurrency groups, max-parallel). ");
 }
 
 bool pools_advice_make(const struct pools_view_pool *pool, struct arena *arena,
                        struct pools_words *words)
 {
     struct writer writer = {.arena = arena, .words = words};
+    const char *what_to_do = advice[pool->state];
     *words = (struct pools_words){.count = 0};
-    if (advice[pool->state] == NULL)
+    if (what_to_do == NULL)
         return true;
-    if (pool->filler_of > 0 && pool->state != POOL_DEAD)
+    if (pool->filler_of > 0 && pool->state != POOL_DEAD) {
         put_filler_words(&writer, pool);
-    put_part(&writer, POOLS_PART_TEXT, slice_from_string(advice[pool->state]), TIMESTAMP_UNKNOWN);
+        what_to_do = pool->state == POOL_BUSY ? filled_and_busy : what_to_do;
+    }
+    put_part(&writer, POOLS_PART_TEXT, slice_from_string(what_to_do), TIMESTAMP_UNKNOWN);
     return !writer.is_out_of_memory;
 }

@@ -146,6 +146,7 @@ export function makePools(get, changed) {
     setText(more.firstElementChild, `${folded.length.toLocaleString()} more ${folded.length === 1 ? "pool" : "pools"} in trouble`);
     more.hidden = folded.length === 0;
     heading.hidden = key.hidden = troubled.length === 0;
+    heading.lastElementChild.hidden = troubled.length < 2;
     for (const row of [...list.children].slice(0, CHARTS)) {
       showChart(row);
       askHistory(row.dataset.pool);

@@ -191,6 +191,12 @@ static void the_advice_names_the_repository_that_fills_a_pool_unless_it_is_dead(
     pools[0].filler_of = 30;
     expect_advice(&pools[0],
                   "acme/shop has 28 of the 30 jobs that have waited longest here: cancel runs");
+    pools[0].filler.running = 30;
+    expect_advice(&pools[0],
+                  "acme/shop has all of the 30 jobs that have waited longest here: "
+                  "cancel runs that are not needed, or let fewer of its jobs run at once "
+                  "(concurrency groups, max-parallel). As many jobs run as ever did in a "
+                  "week: more runners would help, too.");
     pools[0].state = POOL_DEAD;
     expect_advice(&pools[0], "Jobs wait, none runs, and none has started for long");
     pools[0].state = POOL_OK;
