@@ -18,7 +18,7 @@ struct pools_options {
 };
 
 // Writes how many pools are in which state, each ceiling that is reached with the repositories that fill it (`shares`,
-// one for each ceiling), one row for each pool in the order of the view, and what each state asks for. Lines have at
+// one for each ceiling), one row for each pool in the order of the view, and for each state what to do. Lines have at
 // most options->terminal.width columns, without trailing blanks; columns that do not fit are omitted, the least
 // important first. Names are untrusted text and are cleaned (text_clean). Pure; `scratch` is for temporary data.
 // ERROR_MEMORY, ERROR_TOO_LARGE.
