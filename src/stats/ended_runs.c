@@ -12,7 +12,7 @@ static struct slice progress_key(void)
 struct recent_place recent_end_place(const struct recent_run *run)
 {
     struct recent_place place = run->place;
-    if (run->measure.end > 0)
+    if (run->measure.end > 0 && run->measure.end < place.at)
         place.at = run->measure.end;
     return place;
 }

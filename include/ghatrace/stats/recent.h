@@ -56,7 +56,8 @@ uint64_t recent_count(struct store_transaction *transaction);
 enum error_code recent_seek_older(struct store_transaction *transaction,
                                   const struct recent_place *place, struct recent_run *run,
                                   struct error *error) MUST_CHECK;
-// A position in the list by ends: `at` is the end.
+// A position in the list by ends: `at` is the end. An end after the run was sent is wrong, and would keep the run at the top of
+// the list: then, and if it is not known, `at` is when it was sent.
 struct recent_place recent_end_place(const struct recent_run *run);
 // As recent_seek_older(), but by ends: the place is that of recent_end_place(), and `run->place` still that of sending.
 // While runs end later than `place`, what follows it stays the same.

@@ -127,6 +127,17 @@ static void runs_are_listed_by_ends_whenever_they_were_sent(void **state)
     assert_ended(world, "4 3 2 1 ");
 }
 
+static void an_end_in_the_future_counts_as_when_the_run_was_sent(void **state)
+{
+    struct world *world = *state;
+    world_begin(world);
+    put_ended(world, 1, 100, 90);
+    put_ended(world, 2, 100, 1e9);
+    put_ended(world, 3, 120, 110);
+    world_commit(world);
+    assert_ended(world, "3 2 1 ");
+}
+
 static void a_corrected_end_moves_the_run_in_the_list_by_ends(void **state)
 {
     struct world *world = *state;
@@ -287,6 +298,7 @@ int main(void)
         TEST(a_root_that_is_sent_again_replaces_the_earlier_entry),
         TEST(old_runs_are_dropped_a_piece_at_a_time),
         TEST(runs_are_listed_by_ends_whenever_they_were_sent),
+        TEST(an_end_in_the_future_counts_as_when_the_run_was_sent),
         TEST(a_corrected_end_moves_the_run_in_the_list_by_ends),
         TEST(a_dropped_or_moved_run_is_dropped_or_moved_in_the_list_by_ends),
         TEST(a_summary_is_read_back_unchanged),
