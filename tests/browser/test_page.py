@@ -9,16 +9,22 @@ from payloads import Repository, Run, ping
 from proxies import PROGRAMS, HoldingProxy, Proxy, missing
 from sending import arc_spans, send
 from scenes import CEILING, HOSTILE, dead_pool, finished_run, flood, forty_runs, full_ceiling, hostile_run, incident, many_finished, quiet_day, set_pool, worked_off
-from webdriver import borrow, give_back
+from webdriver import Browser, borrow, give_back
 
 
 class PageTest(harness.BlackBoxTest):
     def page(self, daemon, path="", **kinds):
-        return self.page_at(daemon.admin_address[1], path, **kinds)
-
-    def page_at(self, port, path="", **kinds):
         browser = borrow(**kinds)
         self.addCleanup(give_back, browser)
+        return self.show(browser, daemon.admin_address[1], path)
+
+    def page_at(self, port, path="", **kinds):
+        """In a browser of its own, as some proxies do not stop while a browser is connected."""
+        browser = Browser(**kinds)
+        self.addCleanup(browser.quit)
+        return self.show(browser, port, path)
+
+    def show(self, browser, port, path):
         browser.open(f"http://127.0.0.1:{port}/{path}")
         browser.wait("return document.querySelector('#health').innerText !== ''", what="the first events")
         self.addCleanup(self.no_complaints, browser)
