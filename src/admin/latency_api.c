@@ -89,6 +89,11 @@ static void complete_request(const struct latency_api *api, struct admin_deferre
         admin_deferred_error(deferred, api->code == ERROR_USAGE ? 400 : 503, api->error.message);
         return;
     }
+    // Each client has a copy of its own: those for whom there is no room would only be cut off in the middle.
+    if (!admin_deferred_has_room(deferred)) {
+        admin_deferred_error(deferred, 503, "too many responses are not read yet, try again later");
+        return;
+    }
     if (copy_answer(&api->out, &copy))
         admin_deferred_send(deferred, 200, "application/json", &copy);
     else

@@ -342,6 +342,11 @@ static bool resume_response(struct admin_deferred *deferred, struct admin_respon
     return reply->conn != NULL;
 }
 
+bool admin_deferred_has_room(const struct admin_deferred *deferred)
+{
+    return deferred->conn == NULL || !http_conn_memory_is_full(deferred->conn->host);
+}
+
 void admin_deferred_send(struct admin_deferred *deferred, int status, const char *content_type,
                          struct buffer *body)
 {

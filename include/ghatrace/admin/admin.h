@@ -77,6 +77,8 @@ bool admin_stream_send(struct admin_stream *stream, struct slice bytes);
 // stopped. Only in routes that are slow. NULL: out of memory, and the response is complete.
 struct admin_deferred;
 struct admin_deferred *admin_response_defer(struct admin_response *reply);
+// False: clients have too much to read already, as in http_conn_memory_is_full(); no large response should be sent now.
+bool admin_deferred_has_room(const struct admin_deferred *deferred);
 void admin_deferred_send(struct admin_deferred *deferred, int status, const char *content_type,
                          struct buffer *body);
 void admin_deferred_error(struct admin_deferred *deferred, int status, const char *message);

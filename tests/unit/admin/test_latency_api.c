@@ -24,7 +24,10 @@ static struct {
     const atomic_bool *is_cancelled;
     enum error_code code;
     duration_ns work; // processor time of each
+    size_t blocks;    // behind each answer
 } fake;
+
+static const char block[64 << 10];
 
 enum error_code __wrap_api_render_latency(const struct api_call *call,
                                           const struct api_latency_query *query,
@@ -41,7 +44,10 @@ enum error_code __wrap_api_render_latency(const struct api_call *call,
                    atomic_fetch_add(&fake.count, 1) + 1);
     if (fake.code != ERROR_NONE)
         return error_set(call->error, fake.code, "it failed");
-    return buffer_append_string(call->out, text);
+    enum error_code code = buffer_append_string(call->out, text);
+    for (size_t i = 0; i < fake.blocks && code == ERROR_NONE; i++)
+        code = buffer_append(call->out, block, sizeof block);
+    return code;
 }
 
 struct fixture {
@@ -65,6 +71,7 @@ static int set_up(void **state)
     assert_non_null(f);
     fake.code = ERROR_NONE;
     fake.work = 0;
+    fake.blocks = 0;
     atomic_store(&fake.count, 0);
     assert_int_equal(sem_init(&fake.begun, 0, 0), 0);
     assert_int_equal(sem_init(&fake.go, 0, 0), 0);
@@ -162,6 +169,25 @@ static void too_many_requests_are_refused(void **state)
         admin_loop_expect(waiting[i], 200, "\"reading\":2}");
 }
 
+static void clients_for_whose_answers_there_is_no_memory_are_refused(void **state)
+{
+    const struct fixture *f = *state;
+    enum { CLIENTS = 12 };
+    int fds[CLIENTS], first = ask(f, "/api/latency?2");
+    sem_wait(&fake.begun);
+    for (int i = 0; i < CLIENTS; i++)
+        fds[i] = ask(f, "/api/latency?1");
+    expect_other_requests_to_be_answered(f);
+    sem_post(&fake.go);
+    expect(first, 200, "\"reading\":1}");
+    sem_wait(&fake.begun);
+    fake.blocks = 128;
+    sem_post(&fake.go);
+    expect(fds[CLIENTS - 1], 503, "too many responses are not read yet");
+    for (int i = 0; i < CLIENTS - 1; i++)
+        close(fds[i]);
+}
+
 static void a_reading_that_fails_is_answered_with_the_reason(void **state)
 {
     static const struct {
@@ -201,6 +227,7 @@ int main(void)
         TEST(requests_that_come_during_a_short_reading_share_the_next),
         TEST(an_answer_that_took_long_is_kept_and_one_that_did_not_is_not),
         TEST(too_many_requests_are_refused),
+        TEST(clients_for_whose_answers_there_is_no_memory_are_refused),
         TEST(a_reading_that_fails_is_answered_with_the_reason),
         TEST(a_stop_during_a_reading_waits_for_its_thread),
     };
