@@ -21,10 +21,10 @@ VIEWS = {
     "run in progress": ("#/runs/{going}/1", ".job-box .bar"),
     "dead pool": ("#/pools/gpu-a100", ".pool-page .time-chart path"),
     "pool at the ceiling": ("#/pools/ubuntu-latest", ".pool-page .time-chart path"),
-    "no pool": ("#/pools/none", "#main .empty strong"),
+    "no pool": ("#/pools/none", "#main .empty p"),
     "commit": ("#/commits/{commit}", ".commit-run"),
     "several commits": ("#/commits/abcdef1", "#main li code"),
-    "no commit": ("#/commits/0123456789", "#main [role=alert], #main .empty"),
+    "no commit": ("#/commits/0123456789", "#main .empty p"),
     "latency": ("#/latency", "article.pool .time-chart path"),
     "no view": ("#/nothing", "#main li a"),
 }
