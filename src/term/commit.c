@@ -83,7 +83,7 @@ static enum style style_of_outcome(enum view_outcome outcome)
     return STYLE_GREY;
 }
 
-// acme/rocket · commit 4f2c1a9b7e · success · 13m22s from the first start to the last end
+// acme/rocket · commit 4f2c1a9b7e · success · 13m 22s from the push to the last end
 static void paint_result_line(struct commit_picture *picture, const struct commit_group *group,
                               const struct commit_id *id)
 {
@@ -98,13 +98,17 @@ static void paint_result_line(struct commit_picture *picture, const struct commi
     if (group->is_open)
         add_clean(picture, STYLE_BLUE, SLICE("still running"));
     if (group->conclusion.len > 0)
-        add_clean(picture, style_of_outcome(outcome), group->conclusion);
+        add_clean(picture, style_of_outcome(outcome), view_conclusion_words(group->conclusion));
     else if (!group->is_open)
         add_clean(picture, STYLE_GREY, SLICE("no result"));
-    if (group->first != TIMESTAMP_UNKNOWN)
+    bool is_push = slice_equals(group->source->view.event_name, SLICE("push"));
+    if (group->first != TIMESTAMP_UNKNOWN && group->is_open)
         add_length(picture, STYLE_BOLD, "", group->last - group->first,
-                   group->is_open ? " since the first start"
-                                  : " from the first start to the last end");
+                   is_push ? " since the push" : " since the first start");
+    else if (group->first != TIMESTAMP_UNKNOWN)
+        add_length(picture, STYLE_BOLD, "", group->last - group->first,
+                   is_push ? " from the push to the last end"
+                           : " from the first start to the last end");
     end_line(picture, painter_separator(&picture->painter));
 }
 

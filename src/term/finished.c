@@ -48,7 +48,7 @@ static enum style outcome_style(enum view_outcome outcome)
     case OUTCOME_FAILURE:
         return STYLE_RED;
     case OUTCOME_CANCELLED:
-        return STYLE_YELLOW;
+        return STYLE_MAGENTA;
     case OUTCOME_UNKNOWN:
     case OUTCOME_SKIPPED:
     case OUTCOME_CARRIED_OVER:
@@ -67,7 +67,7 @@ static bool format_finished(struct page *page, const struct run_view *run,
     return text_repository(page->scratch, run->server, run->repository, &repository) &&
            text_seconds(page->scratch, page->now - run->end, " ago", &cells[COLUMN_ENDED].clean) &&
            text_seconds(page->scratch, run->end - run->start, "", &cells[COLUMN_TOOK].clean) &&
-           clean_finished(page, result, &cells[COLUMN_RESULT].clean) &&
+           clean_finished(page, view_conclusion_words(result), &cells[COLUMN_RESULT].clean) &&
            clean_finished(page, repository, &cells[COLUMN_REPOSITORY].clean) &&
            clean_finished(page, run->workflow, &cells[COLUMN_WORKFLOW].clean) &&
            clean_finished(page, run->branch, &cells[COLUMN_BRANCH].clean) &&

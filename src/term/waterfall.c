@@ -99,7 +99,7 @@ static void paint_run_line(struct waterfall_picture *picture)
     const struct run_view *view = waterfall->view;
     const struct waterfall_row *root = &waterfall->root;
     struct slice workflow = clean_text(picture, view->workflow);
-    struct slice conclusion = clean_text(picture, view->conclusion);
+    struct slice conclusion = clean_text(picture, view_conclusion_words(view->conclusion));
     struct paragraph paragraph = {.picture = picture};
     char text[TIMESTAMP_TEXT_SIZE];
 

@@ -52,28 +52,9 @@ static bool clean_name(struct row_builder *builder, struct slice name, struct wa
 static bool set_conclusion(struct row_builder *builder, struct slice word,
                            struct waterfall_row *row)
 {
-    switch (build_result_of_conclusion(word)) {
-    case RUN_RESULT_SUCCESS:
-    case RUN_RESULT_FAILURE:
-        return true;
-    case RUN_RESULT_CANCELLED:
-        row->note = SLICE("cancelled");
-        return true;
-    case RUN_RESULT_SKIPPED:
-        row->note = SLICE("skipped");
-        return true;
-    case RUN_RESULT_TIMED_OUT:
-        row->note = SLICE("timed out");
-        return true;
-    case RUN_RESULT_STARTUP_FAILURE:
-        row->note = SLICE("startup failure");
-        return true;
-    case RUN_RESULT_NONE:
-    case RUN_RESULT_NEUTRAL:
-    case RUN_RESULT_ACTION_REQUIRED:
-        break;
-    }
-    return word.len == 0 || text_clean(builder->arena, word, builder->unicode, &row->note);
+    enum run_result result = build_result_of_conclusion(word);
+    return word.len == 0 || result == RUN_RESULT_SUCCESS || result == RUN_RESULT_FAILURE ||
+           text_clean(builder->arena, view_conclusion_words(word), builder->unicode, &row->note);
 }
 
 static struct slice conclusion_or_result(struct slice conclusion, struct slice result)

@@ -72,6 +72,26 @@ enum view_outcome view_outcome_of(struct slice conclusion)
     return OUTCOME_UNKNOWN;
 }
 
+struct slice view_conclusion_words(struct slice conclusion)
+{
+    switch (build_result_of_conclusion(conclusion)) {
+    case RUN_RESULT_TIMED_OUT:
+        return SLICE("timed out");
+    case RUN_RESULT_STARTUP_FAILURE:
+        return SLICE("startup failure");
+    case RUN_RESULT_ACTION_REQUIRED:
+        return SLICE("action required");
+    case RUN_RESULT_NONE:
+    case RUN_RESULT_SUCCESS:
+    case RUN_RESULT_FAILURE:
+    case RUN_RESULT_CANCELLED:
+    case RUN_RESULT_SKIPPED:
+    case RUN_RESULT_NEUTRAL:
+        break;
+    }
+    return conclusion;
+}
+
 static enum view_outcome span_outcome(const struct span *span, struct slice conclusion,
                                       struct slice result)
 {

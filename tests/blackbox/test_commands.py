@@ -246,7 +246,10 @@ class Commands(harness.BlackBoxTest):
         daemon.accept(late.queued(), late.in_progress(), late.completed(), last.queued(), early.queued(), early.in_progress())
         shown = daemon.command("runs").stdout
         self.assertEqual([line.split()[0] for line in shown.splitlines()[:1]], ["for"])
-        lines = {line.split()[1] + (" last" if " last " in line else ""): line.split()[0] for line in shown.splitlines()[1:4]}
+        lines = {}
+        for line in shown.splitlines()[1:4]:
+            length, state = re.match(r"\s*((?:\d+[dhms] ?)+?) +([a-z]+)", line).groups()
+            lines[state + (" last" if " last " in line else "")] = length
         self.assertRegex(lines["open"], "^50m")  # as GitHub's clock has it, not since it was heard of
         self.assertRegex(lines["queued last"], "^30m|^29m")
         listed, = json.loads(daemon.admin("/api/runs?state=open").body)["runs"]

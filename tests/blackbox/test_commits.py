@@ -194,7 +194,7 @@ class CommitsInTheTerminal(harness.BlackBoxTest):
         shown = self.trace(daemon, SHA[:12])
         self.assertEqual((shown.returncode, shown.stderr), (0, ""))
         lines = shown.stdout.splitlines()
-        self.assertEqual(lines[0], "acme/rocket_engine · commit 4f2c1a9b7e · success · 13m 22s from the first start to the last end")
+        self.assertEqual(lines[0], "acme/rocket_engine · commit 4f2c1a9b7e · success · 13m 22s from the push to the last end")
         rows = [line[:10].rstrip() for line in lines if line.lstrip().startswith("✓")]
         self.assertEqual(rows, ["✓ CI", "  ✓ build", "  ✓ docs", "  ✓ test", "✓ Lint", "  ✓ lint", "✓ Deploy", "  ✓ deploy"])
         self.assertEqual(lines[-2:], [

@@ -179,6 +179,9 @@ class Search(harness.BlackBoxTest):
         self.assertEqual(here.stdout, there.stdout)
         return here.stdout
 
+    def test_the_command_has_github_s_words_for_results(self):
+        self.assertIn("timed out", self.command("--search", self.shop.head_sha))
+
     def test_the_command_finds_what_the_page_finds(self):
         shop, site, elsewhere, opened = self.shop, self.site, self.elsewhere, self.opened
         for text, *wanted in ((shop.url, shop), (shop.jobs[0].job_id, shop), (shop.run_id, shop), ("#3129", shop), (3129, shop),

@@ -134,6 +134,8 @@ struct run_view {
 
 // Maps GitHub's conclusion, or the result of the semantic conventions if they use the same word.
 enum view_outcome view_outcome_of(struct slice conclusion);
+// GitHub's words for a conclusion: "timed out" of "timed_out". An unknown one is returned unchanged.
+struct slice view_conclusion_words(struct slice conclusion);
 // True if the job took time in this attempt: it was neither skipped nor carried over.
 bool run_view_job_ran(const struct run_view_job *job);
 // Walks the chain of jobs that leads to the last end, backwards: returns the last to finish among those that began

@@ -179,7 +179,7 @@ static void a_run_without_jobs_is_a_root_alone(void **state)
     (void)state;
     sample_root(&run, 3, "startup_failure");
     assert_picture((struct view){.width = 60},
-                   "octo-org/shop · CI #1482 · attempt 1 · ✗ startup_failure\n"
+                   "octo-org/shop · CI #1482 · attempt 1 · ✗ startup failure\n"
                    "3s\n"
                    "Add a price to the list · push · main @ 4f2c1a9 · by octocat\n"
                    "2026-09-03T04:16:57Z\n"

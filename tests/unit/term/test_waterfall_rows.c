@@ -119,7 +119,7 @@ static void conclusions_of_any_kind_have_a_mark_and_a_note(void **state)
         {"cancelled", "\u2296 job       ███ cancelled"},
         {"skipped", "\u2298 job       "},
         {"stale", "? job       ███ stale"},
-        {"action_required", "? job       ███ action_required"},
+        {"action_required", "? job       ███ action required"},
         {"\x1b[2J", "? job       ███ \uFFFD[2J"},
         {NULL, "? job       ███"},
         {"startup_failure", "\u2717 job       ███ startup failure"},
