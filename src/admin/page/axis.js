@@ -7,6 +7,16 @@ const DRAG = 5;  // pixels from which on a movement is a choice
 
 const number = (text) => text === null || text === "" || !Number.isFinite(Number(text)) ? null : Number(text);
 
+// Places labels at round times of a part of a waterfall, which begins `from` seconds after its start.
+export function fillTicks(ticks, from, length) {
+  const most = innerWidth < 640 ? 2 : 7, marks = []; // labels that fit
+  const step = STEPS.find((candidate) => length / candidate <= most) || Math.ceil(length / most / 86400) * 86400;
+  for (let at = Math.ceil(from / step) * step; at < from + length * (1 - 0.4 / most); at += step) marks.push(at);
+  keyed(ticks, marks, (at) => at, (at) => el("span", null, at === 0 ? "0" : roundDuration(at)), (tick, at) => {
+    tick.style.left = `${(at - from) * 100 / length}%`;
+  });
+}
+
 // `changed()` is called when another part is shown. Parts are in seconds since the start of the run.
 export function makeAxis(parameters, changed) {
   const ticks = el("div", {class: "ticks"}), chosen = el("div", {class: "chosen-part", hidden: true});
@@ -70,12 +80,8 @@ export function makeAxis(parameters, changed) {
   // Shows the part that is chosen of `whole`; returns its scale.
   function fill(whole) {
     full = whole;
-    const now = part(), length = Math.max(LEAST, now.to - now.from), most = innerWidth < 640 ? 2 : 7; // labels that fit
-    const step = STEPS.find((candidate) => length / candidate <= most) || Math.ceil(length / most / 86400) * 86400, marks = [];
-    for (let at = Math.ceil(now.from / step) * step; at < now.from + length * (1 - 0.4 / most); at += step) marks.push(at);
-    keyed(ticks, marks, (at) => at, (at) => el("span", null, at === 0 ? "0" : roundDuration(at)), (tick, at) => {
-      tick.style.left = `${(at - now.from) * 100 / length}%`;
-    });
+    const now = part(), length = Math.max(LEAST, now.to - now.from);
+    fillTicks(ticks, now.from, length);
     const begin = full.from + now.from * 1000;
     setText(start, `${from === null ? "from" : "zoom from"} ${axisTime(begin, "seconds")}`);
     set(start, {title: clockTime(begin)});

@@ -1,14 +1,14 @@
 // A commit: all its workflow runs over one time, each with its jobs, and what the commit waited for.
-import {age, ageOf, clockTime, duration, el, keyed, link, name, replaceIfChanged, resultWord, roundDuration, serverNow, set, setText} from "./dom.js";
+import {age, ageOf, clockTime, duration, el, keyed, link, name, replaceIfChanged, resultWord, serverNow, set, setText} from "./dom.js";
 import {failure, get, missing} from "./model.js";
 import {commitPage, pageOf, remember, repository} from "./address.js";
+import {fillTicks} from "./axis.js";
 import {FAILED, MARKS, describe, fillTrack, legend, openState, place, sizeSwatches, total} from "./waterfall.js";
 
 const WAITS = {approval: "approval", queue: "in the queue", startup: "runner's start-up", execution: "execution", other: "between jobs"};
 const ASK_AGAIN_MS = 2000;       // at least, while runs are open
 const MAY_GROW_SECONDS = 600;    // after its last end another workflow may begin
 const MOST_JOBS = 60;            // of a run that is unfolded: its own page has all of them
-const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400];
 
 const keyOfRun = (run) => `${run.run_id}/${run.run_attempt}`;
 const isCommit = (sha) => /^([0-9a-f]{40}|[0-9a-f]{64})$/i.test(sha || "");
@@ -25,15 +25,6 @@ function scaleOf({first_at: first, ended_at: ended, state, runs}) {
   const ends = runs.flatMap((run) => run.jobs.map((job) => job.ended_at).concat(run.ended_at)).concat(ended).filter(Boolean).map(Date.parse);
   const to = state === "open" || runs.some((run) => run.state === "open") ? Math.max(serverNow(), ...ends) : Math.max(from, ...ends);
   return {from, length: Math.max(1000, to - from)};
-}
-
-function fillAxis(ticks, scale) {
-  const length = scale.length / 1000, most = innerWidth < 640 ? 2 : 7, marks = []; // labels that fit
-  const step = STEPS.find((candidate) => length / candidate <= most) || Math.ceil(length / most / 86400) * 86400;
-  for (let at = 0; at < length; at += step) marks.push(at);
-  keyed(ticks, marks, (at) => at, (at) => el("span", null, at === 0 ? "0" : roundDuration(at)), (tick, at) => {
-    tick.style.left = `${at * 100 / length}%`;
-  });
 }
 
 // --- rows ---
@@ -182,7 +173,7 @@ function makeGroup(heading, unfolded, onFold) {
 
   function fillRows(group) {
     const scale = scaleOf(group), onChain = new Set(group.waited_for ? group.waited_for.chain.map((step) => step.job_id) : []);
-    fillAxis(ticks, scale);
+    fillTicks(ticks, 0, scale.length / 1000);
     keyed(rows, group.runs, keyOfRun, (run) => makeRunRow(() => onFold(keyOfRun(run))), (box, run) => fillRunRow(box, run, scale, unfolded.has(keyOfRun(run)), onChain));
   }
 

@@ -60,6 +60,12 @@ export function keyed(parent, items, key, make, update) {
 
 // --- words ---
 
+// "1 job", "1,200 jobs"
+export const counted = (count, noun, nouns) => `${count.toLocaleString("en")} ${count === 1 ? noun : nouns || `${noun}s`}`;
+
+// "test (3.14)" and "test (3.13)" are legs of one matrix.
+export const matrixBase = (title) => (title || "").replace(/ \([^()]*\)$/, "");
+
 // "850ms", "2.4s", "45s", "1m 5s", "6m 0s", "2h 5m", "3d 4h": as GitHub has them, and as duration_format_short() in base/time.h. Each
 // step rounds, and goes to the next unit if that rounds up to it.
 export function duration(seconds) {

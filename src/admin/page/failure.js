@@ -1,5 +1,5 @@
 // What failed first in a run, or why it has no result of its own: its first line.
-import {duration, el, link, name, resultWord, seconds} from "./dom.js";
+import {counted, duration, el, link, name, resultWord, seconds} from "./dom.js";
 import {FAILED, FAULTS} from "./waterfall.js";
 
 // Of each failed job the step that the server names, if it names one: {job, step, end}. Jobs may have several steps of that name.
@@ -17,7 +17,6 @@ export function firstFailure({run, jobs}) {
   return first ? {...first, others: failures.length - 1} : null;
 }
 
-const counted = (count) => `${count} ${count === 1 ? "job" : "jobs"}`;
 
 // "✗ test (3.14) › Run tests, after 7s; 3 more jobs failed · step on GitHub". `addressOf(job, step)`: of the job, or of its step, on the
 // page; `open(job, step)` shows it.
@@ -46,6 +45,6 @@ export function resultWords(detail, addressOf, open) {
   if (run.result !== "cancellation") return [];
   const count = (test) => jobs.filter((job) => test(job.result)).length;
   const parts = [[count((result) => result === "cancellation"), resultWord("cancellation")], [count((result) => FAILED.has(result)), "failed"]]
-    .filter(([number]) => number > 0).map(([number, word]) => `${counted(number)} ${word}`);
+    .filter(([number]) => number > 0).map(([number, word]) => `${counted(number, "job")} ${word}`);
   return [el("span", {class: "mark"}, "⊘"), ` cancelled after ${duration(run.duration_seconds)}`, parts.length > 0 ? `: ${parts.join(", ")}` : ""];
 }

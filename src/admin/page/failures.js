@@ -1,12 +1,11 @@
 // Which workflows fail, since when, and on how many branches: the worst first.
-import {clock, el, keyed, name, setText} from "./dom.js";
+import {clock, counted, el, keyed, name, setText} from "./dom.js";
 import {failure, get} from "./model.js";
 import {pageOf, repository} from "./address.js";
 
 const WINDOWS = [["1h", "last hour"], ["24h", "last day"], ["7d", "last week"], ["35d", "last 35 days"]];
 const REFRESH_MS = 30000;
 const FAULTS = {runner_lost: ["lost its runner", "lost their runners"], not_started: ["never got a runner", "never got a runner"]};
-const many = (count, one, others) => `${count.toLocaleString("en")} ${count === 1 ? one : others || `${one}s`}`;
 
 export function makeFailures(parameters) {
   const chosen = (WINDOWS.find(([value]) => value === parameters.get("window")) || WINDOWS[1])[0], title = WINDOWS.find(([value]) => value === chosen)[1];
@@ -24,15 +23,15 @@ export function makeFailures(parameters) {
     const since = group.failing_since && [" since ", clock(group.failing_since)], others = group.branches - group.workflow_branches_failing;
     const success = group.last_success_at ? ["; last success ", clock(group.last_success_at)] : ["; no success in this time"];
     if (group.everywhere && group.branches_failing === group.branches)
-      return ["Fails on all ", many(group.branches, "branch", "branches"), ...since, ": all ", many(group.failed_since, "run"), ...success, ". Not one change: the workflow, a service or the runners."];
+      return ["Fails on all ", counted(group.branches, "branch", "branches"), ...since, ": all ", counted(group.failed_since, "run"), ...success, ". Not one change: the workflow, a service or the runners."];
     if (group.everywhere)
-      return ["Fails on ", String(group.branches_failing), " of ", many(group.branches, "branch", "branches"), ...since, ": ", many(group.failed_since, "run"), ", and the others fail elsewhere", ...success, "."];
+      return ["Fails on ", String(group.branches_failing), " of ", counted(group.branches, "branch", "branches"), ...since, ": ", counted(group.failed_since, "run"), ", and the others fail elsewhere", ...success, "."];
     if (group.branches_failing > 0) {
-      const where = group.branches_failing === 1 && group.recent.length > 0 ? ["Fails on ", name(branchOf(group), "no branch")] : ["Fails on ", String(group.branches_failing), " of ", many(group.branches, "branch", "branches")];
-      const pass = others > 0 ? `; ${many(others, "other branch passes", "other branches pass")}` : "";
+      const where = group.branches_failing === 1 && group.recent.length > 0 ? ["Fails on ", name(branchOf(group), "no branch")] : ["Fails on ", String(group.branches_failing), " of ", counted(group.branches, "branch", "branches")];
+      const pass = others > 0 ? `; ${counted(others, "other branch passes", "other branches pass")}` : "";
       // One run may have failed by chance.
       const guess = others > 0 && group.failed_since > 1 ? `, so ${group.branches_failing === 1 ? "that change" : "their changes"} may be the cause` : "";
-      return [...where, ...since, ": ", many(group.failed_since, "run"), ...success, pass, guess, "."];
+      return [...where, ...since, ": ", counted(group.failed_since, "run"), ...success, pass, guess, "."];
     }
     return ["Fails no more: ", group.last_success_at ? "the last success " : "", group.last_success_at ? clock(group.last_success_at) : "", " is later than the last failure ", clock(group.last_failure_at), "."];
   }
@@ -49,7 +48,7 @@ export function makeFailures(parameters) {
     const what = group.job ? [name(group.job), ...group.step ? [" › ", name(group.step)] : group.error_type ? [` ${FAULTS[group.error_type][0]}`] : []] : [el("span", {class: "dim"}, group.looked_up ? "no job failed, but the run" : "what failed was not looked up")];
     article.replaceChildren(el("h2", null, el("span", {class: "where"}, repository(group), " ", name(group.workflow, "workflow")), el("span", {class: "what"}, ...what)),
       el("p", {class: "verdict"}, ...verdict(group)),
-      el("p", {class: "small dim"}, `${many(group.failed, "run")} of ${group.workflow_runs.toLocaleString("en")} failed here in the ${title}. `, el("a", {href: `#/runs?${all}`}, "All failed runs of the workflow")),
+      el("p", {class: "small dim"}, `${counted(group.failed, "run")} of ${group.workflow_runs.toLocaleString("en")} failed here in the ${title}. `, el("a", {href: `#/runs?${all}`}, "All failed runs of the workflow")),
       runList(group.recent));
   }
 
@@ -57,14 +56,14 @@ export function makeFailures(parameters) {
     const content = JSON.stringify(fault);
     if (article.dataset.content === content) return;
     article.dataset.content = content;
-    article.replaceChildren(el("h2", null, many(fault.jobs, "job"), " ", FAULTS[fault.error_type][fault.jobs === 1 ? 0 : 1]),
-      el("p", {class: "verdict"}, `In ${many(fault.runs, "run")} of ${many(fault.workflows, "workflow")}; the first `, clock(fault.first_at), ", the last ", clock(fault.last_at), ". The runners, not the code."),
+    article.replaceChildren(el("h2", null, counted(fault.jobs, "job"), " ", FAULTS[fault.error_type][fault.jobs === 1 ? 0 : 1]),
+      el("p", {class: "verdict"}, `In ${counted(fault.runs, "run")} of ${counted(fault.workflows, "workflow")}; the first `, clock(fault.first_at), ", the last ", clock(fault.last_at), ". The runners, not the code."),
       runList(fault.recent));
   }
 
   function describe(answer) {
     const looked = answer.more ? ` The ${answer.runs.toLocaleString("en")} runs that ended last were looked at, back to ` : "";
-    sum.replaceChildren(`${many(answer.failed, "run")} of ${answer.runs.toLocaleString("en")} failed in the ${title}.${looked}`, answer.more ? clock(answer.from) : "",
+    sum.replaceChildren(`${counted(answer.failed, "run")} of ${answer.runs.toLocaleString("en")} failed in the ${title}.${looked}`, answer.more ? clock(answer.from) : "",
       answer.detailed < answer.failed ? ` What failed was looked up for the last ${answer.detailed}.` : "");
   }
 

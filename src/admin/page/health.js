@@ -1,9 +1,8 @@
 // The line beside the navigation, which says whether the page is live, and the problems of the export below it.
-import {age, bytes, clockTime, duration, el, name, setText} from "./dom.js";
+import {age, bytes, clockTime, counted, duration, el, name, setText} from "./dom.js";
 import {ASK_MS, state} from "./model.js";
 
 const opened = Date.now();
-const counted = (count, noun) => `${count.toLocaleString()} ${noun}${count === 1 ? "" : "s"}`;
 const words = (category) => category.replaceAll("_", " ");
 
 // Problems of the export, in whole sentences. (The words beside "live" are what a screen reader announces.)

@@ -1,6 +1,6 @@
 // The jobs of one run over time. Legs of a matrix are one row that unfolds, failed ones first; bars are drawn when they are
 // seen, and the steps of a job are asked for when it is unfolded: a run may have thousands.
-import {age, clockTime, duration, el, keyed, labels, link, name, replaceIfChanged, resultWord, seconds, set, setText} from "./dom.js";
+import {age, clockTime, duration, el, keyed, labels, link, matrixBase, name, replaceIfChanged, resultWord, seconds, set, setText} from "./dom.js";
 import {makeAxis} from "./axis.js";
 import {whenSeen} from "./seen.js";
 import {FAILED, FAULTS, MARKS, PHASES, describe, fillTrack, openState, place, spanOf, total} from "./waterfall.js";
@@ -12,9 +12,8 @@ const ORDER = {failure: 0, timeout: 0, error: 0, cancellation: 2, skip: 3}; // o
 
 // --- groups ---------------------------------------------------------------------------------------------------
 
-const baseOf = (title) => (title || "").replace(/ \([^()]*\)$/, "");
 const keyOfJob = (job) => `job ${job.job_id}`;
-const keyOfGroup = (job) => `group ${baseOf(job.name)}`;
+const keyOfGroup = (job) => `group ${matrixBase(job.name)}`;
 const rank = (job) => job.result in ORDER ? ORDER[job.result] : 1;
 
 // [{key, job} or {key, jobs}], in the order of their first jobs.
@@ -126,7 +125,7 @@ function fillTitle(button, job, words) {
 // Its name is what it shows, with words for the marks.
 function fillGroup(button, {jobs, summary}) {
   const [, , of] = button.children;
-  fillTitle(button, summary, baseOf(jobs[0].name) || "(no name)");
+  fillTitle(button, summary, matrixBase(jobs[0].name) || "(no name)");
   replaceIfChanged(of, [`× ${jobs.length}: `, ...counts(jobs).flatMap(([count, mark]) =>
     [`${count} `, el("span", {role: "img", "aria-label": MARK_WORDS[mark], class: `mark${mark === "✗" ? " failure" : ""}`}, mark), " "])]);
   set(button, {"aria-label": null, "aria-description": `${total(summary)}${summary.critical ? ", on the critical path" : ""}`});

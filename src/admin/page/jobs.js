@@ -1,12 +1,10 @@
 // The jobs that wait longest. Those that say the same are one row that unfolds.
 import {poolPage} from "./address.js";
-import {el, keyed, labels, link, name, replaceIfChanged, set, setSince, setText, tableHead} from "./dom.js";
+import {el, keyed, labels, link, matrixBase, name, replaceIfChanged, set, setSince, setText, tableHead} from "./dom.js";
 
 const SHOWN = 20;   // rows, apart from unfolded ones
 const MEMBERS = 50; // of an unfolded one; the page of its pool has all
 
-// "test (3.14)" and "test (3.13)" are legs of one matrix.
-const baseOf = (title) => (title || "").replace(/ \([^()]*\)$/, "");
 const common = (jobs, key) => jobs.every((job) => key(job) === key(jobs[0]));
 
 // [{key, jobs}], in the order of their first jobs. Jobs say the same if they have one state, labels, group, and name but for
@@ -14,7 +12,7 @@ const common = (jobs, key) => jobs.every((job) => key(job) === key(jobs[0]));
 function group(list) {
   const groups = new Map();
   for (const job of list) {
-    const key = JSON.stringify([job.state, baseOf(job.name), [...job.runner_labels].sort(), job.runner_group]);
+    const key = JSON.stringify([job.state, matrixBase(job.name), [...job.runner_labels].sort(), job.runner_group]);
     if (groups.has(key)) groups.get(key).jobs.push(job);
     else groups.set(key, {key, jobs: [job]});
   }
@@ -55,7 +53,7 @@ export function makeJobs(addresses) {
   const jobRow = (job, isMember) => ({job, isMember, key: `${isMember} ${job.server} ${job.job_id}${job.state}`});
 
   function makeGroup({key, jobs}) {
-    const title = baseOf(jobs[0].name), button = el("button", {class: "fold", type: "button", "aria-expanded": "false"},
+    const title = matrixBase(jobs[0].name), button = el("button", {class: "fold", type: "button", "aria-expanded": "false"},
       name(title), " ", el("strong"), el("span", {class: "dim small sources"}));
     button.addEventListener("click", () => {
       if (!unfolded.delete(key)) unfolded.add(key);

@@ -4,7 +4,7 @@ import {failure, get, missing} from "./model.js";
 import {poolAddress, remember, repository} from "./address.js";
 import {timeChart} from "./chart.js";
 import {makePoolJobs} from "./pool_jobs.js";
-import {busyWords, ceilingWords, counted, isReached, sentence, startWords, stateWords} from "./verdict.js";
+import {busyWords, ceilingWords, isReached, sentence, startWords, stateWords} from "./verdict.js";
 import {makeWhatIf} from "./whatif.js";
 
 const ASK_MS = 5000, HISTORY_MS = 60000; // least time between two requests for the pool; for its history

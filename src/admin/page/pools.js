@@ -1,8 +1,8 @@
 // Which pools are in trouble, worst first: the first thing that the page shows.
-import {age, duration, el, keyed, name, replaceIfChanged, serverNow, set, setSince, setText, tableHead} from "./dom.js";
+import {age, counted, duration, el, keyed, name, replaceIfChanged, serverNow, set, setSince, setText, tableHead} from "./dom.js";
 import {poolAddress, poolPage} from "./address.js";
 import {sparkline} from "./chart.js";
-import {busyWords, ceilingWords, counted, isReached, sentence, startWords, stateWords} from "./verdict.js";
+import {busyWords, ceilingWords, isReached, sentence, startWords, stateWords} from "./verdict.js";
 
 const ASK_MS = 5000;         // least time between two requests for pools
 const HISTORY_MS = 60000;    // and between two for the history of a pool: its slots are minutes

@@ -1,5 +1,5 @@
 // What the server says about pools, as nodes: the same words on the first screen, on the page of a pool and in the terminal.
-import {clock, el, name} from "./dom.js";
+import {clock, counted, el, name} from "./dom.js";
 import {poolPage} from "./address.js";
 
 // A sentence that the server sends in parts: names of pools become links, times are in the zone that the reader chose. `own`: the
@@ -12,7 +12,6 @@ export function sentence(parts, own) {
   });
 }
 
-export const counted = (count, noun) => `${count.toLocaleString()} ${noun}${count === 1 ? "" : "s"}`;
 export const isReached = (ceiling) => ceiling.since !== null;
 
 // "dead since 14:02", "held back by the ceiling hosted since 14:02"

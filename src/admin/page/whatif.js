@@ -1,9 +1,8 @@
 // How long the jobs of a pool would have waited with more runners: a table that is made on demand. The daemon replays one
 // question at a time, so they are asked one after the other.
-import {clock, duration, el, name, setText, tableHead} from "./dom.js";
+import {clock, counted, duration, el, name, setText, tableHead} from "./dom.js";
 import {poolAddress} from "./address.js";
 import {failure, get} from "./model.js";
-import {counted} from "./verdict.js";
 
 const BUSY = 503, TRIES = 60, PAUSE_MS = 1000; // while the daemon replays for somebody else
 const SINCE = "7d";

@@ -173,17 +173,17 @@ static void clients_for_whose_answers_there_is_no_memory_are_refused(void **stat
 {
     const struct fixture *f = *state;
     enum { CLIENTS = 12 };
-    int fds[CLIENTS], first = ask(f, "/api/latency?2");
+    int fds[CLIENTS], first = admin_loop_ask(&f->with, "GET", "/api/latency?2");
     sem_wait(&fake.begun);
     for (int i = 0; i < CLIENTS; i++)
-        fds[i] = ask(f, "/api/latency?1");
+        fds[i] = admin_loop_ask(&f->with, "GET", "/api/latency?1");
     expect_other_requests_to_be_answered(f);
     sem_post(&fake.go);
-    expect(first, 200, "\"reading\":1}");
+    admin_loop_expect(first, 200, "\"reading\":1}");
     sem_wait(&fake.begun);
     fake.blocks = 128;
     sem_post(&fake.go);
-    expect(fds[CLIENTS - 1], 503, "too many responses are not read yet");
+    admin_loop_expect(fds[CLIENTS - 1], 503, "too many responses are not read yet");
     for (int i = 0; i < CLIENTS - 1; i++)
         close(fds[i]);
 }
