@@ -45,13 +45,12 @@ struct troubled {
     size_t count;               // of them
     size_t active;              // pools with queued or running jobs
     size_t reached;             // ceilings
-    timestamp_ns since;         // the first; TIMESTAMP_UNKNOWN: not known
     const struct pools_view_pool *worst;
 };
 
 static struct troubled find_trouble(const struct pools_view *view, timestamp_ns now)
 {
-    struct troubled found = {.since = TIMESTAMP_UNKNOWN};
+    struct troubled found = {.count = 0};
     for (size_t i = 0; i < view->ceiling_count; i++)
         found.reached += view->ceilings[i].since != TIMESTAMP_UNKNOWN ? 1 : 0;
     for (size_t i = 0; i < view->count; i++) {
@@ -61,9 +60,6 @@ static struct troubled find_trouble(const struct pools_view *view, timestamp_ns 
             continue;
         found.states[pool->state]++;
         found.worst = found.count++ == 0 ? pool : found.worst;
-        if (pool->since != TIMESTAMP_UNKNOWN &&
-            (found.since == TIMESTAMP_UNKNOWN || pool->since < found.since))
-            found.since = pool->since;
     }
     return found;
 }
@@ -177,10 +173,37 @@ static struct slice list_states(struct writer *writer, const struct troubled *fo
     return text;
 }
 
-// "One pool is in trouble: gpu,linux is dead since 14:02 UTC."
+// "1 job waits", "13 jobs wait"
+static void put_waiting_jobs(struct writer *writer, const char *before, uint64_t queued,
+                             const char *after)
+{
+    put_text(writer, "%s%" PRIu64 " job%s wait%s%s", before, queued, queued == 1 ? "" : "s",
+             queued == 1 ? "s" : "", after);
+}
+
+// "gpu is dead: nothing has started there since 14:02 UTC, 13 jobs wait.": when it was recognized says less.
+static void describe_dead_pool(struct writer *writer, const struct pools_view_pool *pool)
+{
+    put_name(writer, POOLS_PART_POOL, pool->name);
+    if (pool->recent.last_start != TIMESTAMP_UNKNOWN) {
+        put_text(writer, " is dead: nothing has started there since ");
+        put_time(writer, pool->recent.last_start);
+    } else if (pool->recent.is_known) {
+        put_text(writer, " is dead: nothing has started there in 7 days");
+    } else {
+        put_text(writer, " is dead");
+        put_since(writer, " since ", pool->since);
+    }
+    put_waiting_jobs(writer, ", ", pool->pool.counts[OPEN_JOB_QUEUED], ".");
+}
+
+// "gpu is busy since 14:02 UTC: 13 jobs wait, 20 run."
 static void describe_pool(struct writer *writer, const struct pools_view_pool *pool)
 {
-    put_text(writer, "One pool is in trouble: ");
+    if (pool->state == POOL_DEAD) {
+        describe_dead_pool(writer, pool);
+        return;
+    }
     put_name(writer, POOLS_PART_POOL, pool->name);
     if (pool->state == POOL_CEILING) {
         put_text(writer, " is held back by %s",
@@ -191,23 +214,121 @@ static void describe_pool(struct writer *writer, const struct pools_view_pool *p
         put_text(writer, " is %s", pool_state_names[pool->state]);
     }
     put_since(writer, " since ", pool->since);
-    put_text(writer, ".");
+    put_waiting_jobs(writer, ": ", pool->pool.counts[OPEN_JOB_QUEUED], "");
+    put_text(writer, ", %" PRIu64 " run%s.", pool->running, pool->running == 1 ? "s" : "");
 }
 
-// "One repository fills the queue: acme/shop has 90 of 100 queued jobs."
-static void describe_repository(struct writer *writer, const struct pools_view_oldest *oldest)
+// Pools in trouble that have something in common.
+struct alike {
+    const struct pools_view_pool *first;
+    size_t count;
+    uint64_t queued;
+    timestamp_ns since; // the first; TIMESTAMP_UNKNOWN: not known
+};
+
+static void add_alike(struct alike *alike, const struct pools_view_pool *pool)
 {
-    put_text(writer, "One repository fills the queue: ");
+    if (alike->count++ == 0)
+        alike->first = pool;
+    alike->queued += pool->pool.counts[OPEN_JOB_QUEUED];
+    alike->since = timestamp_earliest_known(alike->since, pool->since);
+}
+
+// Those that this repository fills; if it is not known of any, all in trouble.
+static struct alike find_filled(const struct pools_view *view, timestamp_ns now)
+{
+    struct alike filled = {.since = TIMESTAMP_UNKNOWN}, all = filled;
+    for (size_t i = 0; i < view->count; i++) {
+        const struct pools_view_pool *pool = &view->pools[i];
+        if (!pools_view_is_in_trouble(pool, now))
+            continue;
+        add_alike(&all, pool);
+        if (pool->filler_of > 0 &&
+            slice_equals_ignoring_case(pool->filler.repository, view->oldest.most.repository))
+            add_alike(&filled, pool);
+    }
+    return filled.count > 0 ? filled : all;
+}
+
+// "acme/shop fills gpu,linux since 14:02 UTC: it has 90 of the 100 jobs that have waited longest."
+static void describe_repository(struct writer *writer, const struct pools_view *view)
+{
+    const struct pools_view_oldest *oldest = &view->oldest;
+    const struct alike filled = find_filled(view, writer->now);
     put_name(writer, POOLS_PART_REPOSITORY, oldest->most.repository);
-    put_text(writer, " has %" PRIu64 " of %s%" PRIu64 " %squeued jobs.", oldest->most.running,
-             oldest->has_more ? "the " : "", oldest->jobs, oldest->has_more ? "oldest " : "");
+    if (filled.count == 1) {
+        put_text(writer, " fills ");
+        put_name(writer, POOLS_PART_POOL, filled.first->name);
+    } else {
+        put_text(writer, " fills %zu pools", filled.count);
+    }
+    put_since(writer, filled.count == 1 ? " since " : ", the first since ", filled.since);
+    put_text(writer, ": it has %" PRIu64 " of the %" PRIu64 " %s.", oldest->most.running,
+             oldest->jobs, oldest->has_more ? "jobs that have waited longest" : "queued jobs");
 }
 
-static void describe_ceilings(struct writer *writer, const struct troubled *found)
+// "hosted (40 jobs at once)", "(Default) (about 40 jobs at once, inferred)"
+static void put_ceiling(struct writer *writer, const struct pools_view_ceiling *ceiling)
 {
-    put_text(writer, "%s back %zu pool%s; no other pool is in trouble.",
-             found->reached == 1 ? "A ceiling holds" : "Ceilings hold", found->count,
-             found->count == 1 ? "" : "s");
+    put_name(writer, POOLS_PART_CEILING, ceiling->name);
+    put_text(writer, " (%s%" PRIu64 " job%s at once%s)", ceiling->is_inferred ? "about " : "",
+             ceiling->limit, ceiling->limit == 1 ? "" : "s",
+             ceiling->is_inferred ? ", inferred" : "");
+}
+
+// The one that was reached first.
+static const struct pools_view_ceiling *first_reached(const struct pools_view *view)
+{
+    const struct pools_view_ceiling *first = NULL;
+    for (size_t i = 0; i < view->ceiling_count; i++) {
+        const struct pools_view_ceiling *ceiling = &view->ceilings[i];
+        if (ceiling->since != TIMESTAMP_UNKNOWN && (first == NULL || ceiling->since < first->since))
+            first = ceiling;
+    }
+    return first;
+}
+
+// "The ceiling hosted (40 jobs at once) is reached since 14:02 UTC: 346 jobs of 4 pools wait."
+static void describe_ceilings(struct writer *writer, const struct pools_view *view, size_t reached)
+{
+    struct alike held = {.since = TIMESTAMP_UNKNOWN};
+    const struct pools_view_ceiling *first = first_reached(view);
+    for (size_t i = 0; i < view->count; i++)
+        if (pools_view_is_in_trouble(&view->pools[i], writer->now))
+            add_alike(&held, &view->pools[i]);
+    if (reached == 1)
+        put_text(writer, "The ceiling ");
+    else
+        put_text(writer, "%zu ceilings are reached, the first, ", reached);
+    put_ceiling(writer, first);
+    put_since(writer, reached == 1 ? " is reached since " : ", since ", first->since);
+    if (held.count == 1) {
+        put_waiting_jobs(writer, ": ", held.queued, " in ");
+        put_name(writer, POOLS_PART_POOL, held.first->name);
+        put_text(writer, ".");
+    } else {
+        put_text(writer, ": %" PRIu64 " jobs of %zu pools wait.", held.queued, held.count);
+    }
+}
+
+// "; the worst is gpu, where nothing has started since 14:02 UTC."
+static void put_worst(struct writer *writer, const struct pools_view_pool *worst)
+{
+    put_text(writer, "; the worst is ");
+    put_name(writer, POOLS_PART_POOL, worst->name);
+    if (worst->state != POOL_DEAD) {
+        put_text(writer, ", %s",
+                 worst->state == POOL_CEILING ? "held back" : pool_state_names[worst->state]);
+        put_since(writer, " since ", worst->since);
+    } else if (worst->recent.last_start != TIMESTAMP_UNKNOWN) {
+        put_text(writer, ", where nothing has started since ");
+        put_time(writer, worst->recent.last_start);
+    } else if (worst->recent.is_known) {
+        put_text(writer, ", where nothing has started in 7 days");
+    } else {
+        put_since(writer, ", dead since ", worst->since);
+    }
+    put_text(writer, ".");
 }
 
 static void describe_many(struct writer *writer, const struct troubled *found,
@@ -220,8 +341,7 @@ static void describe_many(struct writer *writer, const struct troubled *found,
     else
         put_text(writer, "%zu of %zu pools with jobs are in trouble: %.*s", found->count,
                  found->active, SLICE_ARGS(states));
-    put_since(writer, "; the first since ", found->since);
-    put_text(writer, ".");
+    put_worst(writer, found->worst);
 }
 
 bool pools_summary_make(const struct pools_view *view, timestamp_ns now, struct arena *arena,
@@ -235,10 +355,10 @@ bool pools_summary_make(const struct pools_view *view, timestamp_ns now, struct 
         put_text(&writer, "No pool is in trouble.");
         break;
     case POOLS_SCOPE_REPOSITORY:
-        describe_repository(&writer, &view->oldest);
+        describe_repository(&writer, view);
         break;
     case POOLS_SCOPE_CEILING:
-        describe_ceilings(&writer, &found);
+        describe_ceilings(&writer, view, found.reached);
         break;
     case POOLS_SCOPE_POOL:
         describe_pool(&writer, found.worst);

@@ -59,7 +59,7 @@ class PoolStates(harness.BlackBoxTest):
         shown = daemon.command("top").stdout
         for pattern in ("gpu +busy +40m", "arm64 +dead +50m", "linux +waiting +10m", "quick +ok +1 "):
             self.assertRegex(shown, f"(?m)^{pattern}")
-        self.assertRegex(shown, r"^3 of 4 pools with jobs are in trouble: 1 dead, 1 busy, 1 waiting; the first since .* UTC\.\n")
+        self.assertRegex(shown, r"^3 of 4 pools with jobs are in trouble: 1 dead, 1 busy, 1 waiting; the worst is arm64, where nothing has started since .* UTC\.\n")
         daemon.settings["pool-dead-after"] = "2h"
         daemon.restart()
         self.check_pool(daemon, "arm64", "waiting", now - 3500)

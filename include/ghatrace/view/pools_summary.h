@@ -1,4 +1,5 @@
-// What is wrong with the pools, in one sentence: one pool, one repository that fills the queue, a ceiling, or everything.
+// What is wrong with the pools, in one sentence: one pool, one repository that fills the queue, a ceiling, or everything;
+// where, since when, and how many jobs wait. Of a dead pool the time is that of its last start.
 // The page, `ghatrace pools` and `ghatrace top` show it first. Pure.
 #ifndef GHATRACE_VIEW_POOLS_SUMMARY_H
 #define GHATRACE_VIEW_POOLS_SUMMARY_H

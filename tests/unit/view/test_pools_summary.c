@@ -23,7 +23,9 @@ static struct pools_view_pool make_pool(const char *name, enum pool_state state,
                                     .state = state,
                                     .since = state == POOL_OK ? TIMESTAMP_UNKNOWN : AGO(seconds),
                                     .waits.oldest = AGO(seconds),
-                                    .pool.counts[OPEN_JOB_QUEUED] = 1};
+                                    .pool.counts[OPEN_JOB_QUEUED] = 1,
+                                    .recent.is_known = true,
+                                    .ceiling_number = POOLS_VIEW_NO_CEILING};
 }
 
 static void expect_of(size_t pool_count, size_t ceiling_count,
@@ -54,7 +56,7 @@ static void no_pool_is_in_trouble_while_waits_are_short(void **state)
     pools[1] = make_pool("b", POOL_WAITING, 599);
     expect(2, POOLS_SCOPE_NONE, "No pool is in trouble.");
     pools[1] = make_pool("b", POOL_WAITING, 600);
-    expect(2, POOLS_SCOPE_POOL, "One pool is in trouble: b is waiting since 04:06 UTC.");
+    expect(2, POOLS_SCOPE_POOL, "b is waiting since 04:06 UTC: 1 job waits, 0 run.");
 }
 
 static void one_pool_in_trouble_is_named_with_its_state_and_since_when(void **state)
@@ -62,11 +64,20 @@ static void one_pool_in_trouble_is_named_with_its_state_and_since_when(void **st
     (void)state;
     pools[1] = make_pool("b", POOL_OK, 10);
     pools[0] = make_pool("gpu,linux", POOL_DEAD, 3600);
-    expect(2, POOLS_SCOPE_POOL, "One pool is in trouble: gpu,linux is dead since 03:16 UTC.");
+    pools[0].recent.last_start = AGO(4200);
+    pools[0].pool.counts[OPEN_JOB_QUEUED] = 13;
+    expect(2, POOLS_SCOPE_POOL,
+           "gpu,linux is dead: nothing has started there since 03:06 UTC, 13 jobs wait.");
+    pools[0].recent.last_start = TIMESTAMP_UNKNOWN;
+    expect(2, POOLS_SCOPE_POOL,
+           "gpu,linux is dead: nothing has started there in 7 days, 13 jobs wait.");
+    pools[0].recent.is_known = false;
+    expect(2, POOLS_SCOPE_POOL, "gpu,linux is dead since 03:16 UTC, 13 jobs wait.");
     pools[0] = make_pool("gpu", POOL_BUSY, 5 * 3600); // yesterday
-    expect(2, POOLS_SCOPE_POOL, "One pool is in trouble: gpu is busy since 09-02 23:16 UTC.");
+    pools[0].running = 20;
+    expect(2, POOLS_SCOPE_POOL, "gpu is busy since 09-02 23:16 UTC: 1 job waits, 20 run.");
     pools[0].since = TIMESTAMP_UNKNOWN;
-    expect(2, POOLS_SCOPE_POOL, "One pool is in trouble: gpu is busy.");
+    expect(2, POOLS_SCOPE_POOL, "gpu is busy: 1 job waits, 20 run.");
 }
 
 static void a_ceiling_is_the_cause_if_all_pools_in_trouble_are_at_one(void **state)
@@ -78,24 +89,31 @@ static void a_ceiling_is_the_cause_if_all_pools_in_trouble_are_at_one(void **sta
     pools[2] = make_pool("c", POOL_OK, 5);
     ceilings[0].since = AGO(900);
     ceilings[1].since = TIMESTAMP_UNKNOWN; // not reached
+    ceilings[0].name = SLICE("hosted");
+    ceilings[0].limit = 40;
     expect_of(3, 2, &few, POOLS_SCOPE_CEILING,
-              "A ceiling holds back 2 pools; no other pool is in trouble.");
+              "The ceiling hosted (40 jobs at once) is reached since 04:01 UTC: 2 jobs of 2 pools "
+              "wait.");
+    ceilings[0].is_inferred = true;
     expect_of(1, 2, &few, POOLS_SCOPE_CEILING,
-              "A ceiling holds back 1 pool; no other pool is in trouble.");
+              "The ceiling hosted (about 40 jobs at once, inferred) is reached since 04:01 UTC: 1 "
+              "job waits in a.");
+    ceilings[0].is_inferred = false;
     ceilings[1].since = AGO(10);
     expect_of(3, 2, &few, POOLS_SCOPE_CEILING,
-              "Ceilings hold back 2 pools; no other pool is in trouble.");
+              "2 ceilings are reached, the first, hosted (40 jobs at once), since 04:01 UTC: 2 "
+              "jobs of 2 pools wait.");
     pools[2] = make_pool("c", POOL_DEAD, 500);
     expect_of(3, 1, &few, POOLS_SCOPE_EVERYTHING,
               "Everything waits: all 3 pools with jobs are in trouble: 1 dead, 2 held back by a "
-              "ceiling; the "
-              "first since 04:03 UTC.");
+              "ceiling; the worst is a, held back since 04:05 UTC.");
 }
 
 static void several_pools_are_counted_by_their_states(void **state)
 {
     (void)state;
     pools[0] = make_pool("a", POOL_DEAD, 700);
+    pools[0].recent.last_start = AGO(3600);
     pools[1] = make_pool("b", POOL_BUSY, 3600);
     pools[2] = make_pool("c", POOL_OK, 10);
     pools[3] = make_pool("d", POOL_WAITING, 650);
@@ -103,11 +121,13 @@ static void several_pools_are_counted_by_their_states(void **state)
     pools[4].pool.counts[OPEN_JOB_QUEUED] = 0;
     expect(
         5, POOLS_SCOPE_POOLS,
-        "3 of 4 pools with jobs are in trouble: 1 dead, 1 busy, 1 waiting; the first since 03:16 "
-        "UTC.");
+        "3 of 4 pools with jobs are in trouble: 1 dead, 1 busy, 1 waiting; the worst is a, where "
+        "nothing has started since 03:16 UTC.");
     // Of two pools "everything" says nothing.
-    expect(2, POOLS_SCOPE_POOLS,
-           "2 of 2 pools with jobs are in trouble: 1 dead, 1 busy; the first since 03:16 UTC.");
+    expect(
+        2, POOLS_SCOPE_POOLS,
+        "2 of 2 pools with jobs are in trouble: 1 dead, 1 busy; the worst is a, where nothing has "
+        "started since 03:16 UTC.");
 }
 
 static void one_repository_with_two_thirds_of_the_oldest_jobs_fills_the_queue(void **state)
@@ -116,23 +136,37 @@ static void one_repository_with_two_thirds_of_the_oldest_jobs_fills_the_queue(vo
     (void)state;
     pools[0] = make_pool("a", POOL_BUSY, 700);
     pools[1] = make_pool("b", POOL_BUSY, 700);
-    expect_of(2, 0, &oldest, POOLS_SCOPE_REPOSITORY,
-              "One repository fills the queue: acme/shop has 8 of 12 queued jobs.");
+    expect_of(
+        2, 0, &oldest, POOLS_SCOPE_REPOSITORY,
+        "acme/shop fills 2 pools, the first since 04:05 UTC: it has 8 of the 12 queued jobs.");
     oldest.most.running = 90;
     oldest.jobs = 100;
     oldest.has_more = true;
+    expect_of(
+        2, 0, &oldest, POOLS_SCOPE_REPOSITORY,
+        "acme/shop fills 2 pools, the first since 04:05 UTC: it has 90 of the 100 jobs that have "
+        "waited longest.");
+    expect_of(1, 0, &oldest, POOLS_SCOPE_REPOSITORY,
+              "acme/shop fills a since 04:05 UTC: it has 90 of the 100 jobs that have waited "
+              "longest.");
+    pools[1].filler = (struct pools_view_share){SLICE("Acme/Shop"), 30};
+    pools[1].filler_of = 30;
     expect_of(2, 0, &oldest, POOLS_SCOPE_REPOSITORY,
-              "One repository fills the queue: acme/shop has 90 of the 100 oldest queued jobs.");
+              "acme/shop fills b since 04:05 UTC: it has 90 of the 100 jobs that have waited "
+              "longest.");
     const struct pools_view_oldest others[] = {
         {{SLICE("acme/shop"), 7}, 12, 3, false},  // less than two thirds
         {{SLICE("acme/shop"), 12}, 12, 1, false}, // there is no other
         {{SLICE("acme/shop"), 9}, 9, 2, false}};  // few
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         expect_of(2, 0, &others[i], POOLS_SCOPE_POOLS,
-                  "2 of 2 pools with jobs are in trouble: 2 busy; the first since 04:05 UTC.");
+                  "2 of 2 pools with jobs are in trouble: 2 busy; the worst is a, busy since 04:05 "
+                  "UTC.");
     pools[1] = make_pool("b", POOL_DEAD, 700); // whoever fills it, no runner takes its jobs
-    expect_of(2, 0, &oldest, POOLS_SCOPE_POOLS,
-              "2 of 2 pools with jobs are in trouble: 1 dead, 1 busy; the first since 04:05 UTC.");
+    expect_of(
+        2, 0, &oldest, POOLS_SCOPE_POOLS,
+        "2 of 2 pools with jobs are in trouble: 1 dead, 1 busy; the worst is a, busy since 04:05 "
+        "UTC.");
 }
 
 static void expect_part(const struct pools_words *words, size_t i, enum pools_part_kind kind,
@@ -155,15 +189,15 @@ static void names_and_times_of_the_sentence_are_parts_of_their_own(void **state)
     pools[0].ceiling = SLICE("hosted");
     assert_true(pools_summary_make(&view, NOW, &arena, &summary));
     assert_int_equal(summary.words.count, 7);
-    expect_part(&summary.words, 1, POOLS_PART_POOL, "a.b since 14:02");
-    expect_part(&summary.words, 2, POOLS_PART_TEXT, " is held back by the ceiling ");
-    expect_part(&summary.words, 3, POOLS_PART_CEILING, "hosted");
-    expect_part(&summary.words, 4, POOLS_PART_TEXT, " since ");
-    expect_part(&summary.words, 5, POOLS_PART_TIME, "04:15 UTC");
-    assert_true(summary.words.parts[5].time == AGO(60));
+    expect_part(&summary.words, 0, POOLS_PART_POOL, "a.b since 14:02");
+    expect_part(&summary.words, 1, POOLS_PART_TEXT, " is held back by the ceiling ");
+    expect_part(&summary.words, 2, POOLS_PART_CEILING, "hosted");
+    expect_part(&summary.words, 3, POOLS_PART_TEXT, " since ");
+    expect_part(&summary.words, 4, POOLS_PART_TIME, "04:15 UTC");
+    assert_true(summary.words.parts[4].time == AGO(60));
     assert_true(slice_equals(summary.text,
-                             SLICE("One pool is in trouble: a.b since 14:02 is held back by the "
-                                   "ceiling hosted since 04:15 UTC.")));
+                             SLICE("a.b since 14:02 is held back by the ceiling hosted since 04:15 "
+                                   "UTC: 1 job waits, 0 run.")));
     arena_release(&arena);
 }
 
