@@ -83,7 +83,7 @@ static bool format_runners(const struct pools_page *page, const struct pools_vie
     bool is_formatted =
         recent->is_known
             ? arena_format(page->scratch, running,
-                           "%" PRIu64 " running of %" PRIu64 " at most in 7 days", pool->running,
+                           "%" PRIu64 " running, the most in 7 days %" PRIu64, pool->running,
                            recent->busy_max_week)
             : arena_format(page->scratch, running, "%" PRIu64 " running", pool->running);
     *start = SLICE_EMPTY;
@@ -93,7 +93,7 @@ static bool format_runners(const struct pools_page *page, const struct pools_vie
            arena_format(page->scratch, start, "last start %.*s ago", SLICE_ARGS(age));
 }
 
-// 12 queued, the oldest for 46m · half for at most 20m, 90 % for 40m, 99 % for 46m · 3 running of 20 at most in 7 days
+// 12 queued, the oldest for 46m · half for at most 20m, 90 % for 40m, 99 % for 46m · 3 running, the most in 7 days 20
 static bool paint_figures(struct pools_page *page, const struct pools_view_pool *pool)
 {
     struct slice texts[6] = {SLICE_EMPTY};
@@ -285,6 +285,7 @@ enum error_code one_pool_render(const struct one_pool *shown, const struct pools
 {
     struct pools_page page = {.scratch = scratch, .now = options->now};
     painter_init(&page.painter, &options->terminal, out);
+    page.painter.shows_breaks = true;
     if (!paint_one_pool(&page, shown))
         painter_fail(&page.painter, ERROR_MEMORY);
     enum error_code code = painter_finish(&page.painter);

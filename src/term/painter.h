@@ -36,6 +36,7 @@ struct painter {
     size_t pending;       // blanks before it that are not yet written
     enum style current;   // the terminal's current style
     enum error_code code; // the first error
+    bool shows_breaks;    // a paragraph's separator is shown where a line ends, too, if there is room
 };
 
 // Clamps the terminal's width to TERMINAL_WIDTH_MIN..MAX.
@@ -78,7 +79,7 @@ void painter_paragraph(struct painter *painter, const struct painter_piece *piec
 // --- table ----------------------------------------------------------------------------------------
 // A table of text for a terminal: columns are narrowed or omitted if there is no room for all.
 
-#define TABLE_COLUMNS_MAX 9
+#define TABLE_COLUMNS_MAX 10
 
 struct table_column {
     const char *title;

@@ -14,6 +14,7 @@ enum column {
     COLUMN_QUEUED,
     COLUMN_OLDEST,
     COLUMN_RUNNING,
+    COLUMN_MOST,
     COLUMN_START,
     COLUMN_CEILING,
     COLUMN_COUNT
@@ -22,12 +23,13 @@ enum column {
 static const struct table_column columns[COLUMN_COUNT] = {
     [COLUMN_POOL] = {"POOL", false, 0, STYLE_PLAIN},
     [COLUMN_STATE] = {"STATE", false, 0, STYLE_PLAIN},
-    [COLUMN_AGE] = {"FOR", true, 1, STYLE_BOLD},
+    [COLUMN_AGE] = {"FOR", true, 2, STYLE_BOLD},
     [COLUMN_SINCE] = {"SINCE (UTC)", true, 6, STYLE_GREY},
     [COLUMN_QUEUED] = {"QUEUED", true, 0, STYLE_BOLD},
-    [COLUMN_OLDEST] = {"OLDEST", true, 3, STYLE_PLAIN},
-    [COLUMN_RUNNING] = {"RUNNING", true, 2, STYLE_PLAIN},
-    [COLUMN_START] = {"LAST START", true, 4, STYLE_PLAIN},
+    [COLUMN_OLDEST] = {"OLDEST", true, 4, STYLE_PLAIN},
+    [COLUMN_RUNNING] = {"RUNNING", true, 1, STYLE_PLAIN},
+    [COLUMN_MOST] = {"MOST", true, 3, STYLE_GREY},
+    [COLUMN_START] = {"LAST START", true, 7, STYLE_PLAIN},
     [COLUMN_CEILING] = {"CEILING", false, 5, STYLE_PLAIN},
 };
 
@@ -75,14 +77,13 @@ static bool format_since(struct pools_page *page, timestamp_ns since, struct sli
                         time + strlen("2026-11-30T"));
 }
 
-// "12 of 20": the second is the most that ran at once in the last week.
+// What runs, and the most that ran at once in the last week. In one cell, as "12 of 20", it is taken for a capacity.
 static bool format_running(struct pools_page *page, const struct pools_view_pool *pool,
-                           struct slice *text)
+                           struct table_cell cells[COLUMN_COUNT])
 {
-    if (!pool->recent.is_known)
-        return arena_format(page->scratch, text, "%" PRIu64, pool->running);
-    return arena_format(page->scratch, text, "%" PRIu64 " of %" PRIu64, pool->running,
-                        pool->recent.busy_max_week);
+    return arena_format(page->scratch, &cells[COLUMN_RUNNING].clean, "%" PRIu64, pool->running) &&
+           (!pool->recent.is_known || arena_format(page->scratch, &cells[COLUMN_MOST].clean,
+                                                   "%" PRIu64, pool->recent.busy_max_week));
 }
 
 static bool format_pool_row(struct pools_page *page, const struct pools_view_pool *pool,
@@ -97,7 +98,7 @@ static bool format_pool_row(struct pools_page *page, const struct pools_view_poo
            arena_format(page->scratch, &cells[COLUMN_QUEUED].clean, "%" PRIu64,
                         pool->pool.counts[OPEN_JOB_QUEUED]) &&
            format_age(page, pool->waits.oldest, "", &cells[COLUMN_OLDEST].clean) &&
-           format_running(page, pool, &cells[COLUMN_RUNNING].clean) &&
+           format_running(page, pool, cells) &&
            format_age(page, pool->recent.last_start, " ago", &cells[COLUMN_START].clean) &&
            clean_cell(page, pool->ceiling, &cells[COLUMN_CEILING].clean);
 }
@@ -117,6 +118,17 @@ bool pools_paint_rows(struct pools_page *page, const struct pools_view_pool *con
 }
 
 // --- above and below the rows ---------------------------------------------------------------------
+
+#define WIDTH_OF_TEXT 100 // into a pipe or a file
+
+// Text is broken there, too. Returns the width to be set afterwards.
+static size_t limit_width(struct pools_page *page)
+{
+    size_t width = page->painter.terminal.width;
+    if (width == TERMINAL_WIDTH_UNLIMITED)
+        page->painter.terminal.width = WIDTH_OF_TEXT;
+    return width;
+}
 
 struct totals {
     size_t states[POOL_STATES];
@@ -160,6 +172,28 @@ static bool paint_pool_totals(struct pools_page *page, const struct totals *tota
     return is_formatted;
 }
 
+// A repository is named if it has so large a part of the running jobs, or if there are not more.
+#define SHARES_ALWAYS_NAMED 3
+#define SHARE_OF_NOTE 4 // a quarter
+
+// Which repositories run jobs of a ceiling: octo/shop runs 12, octo/site runs 8; where none has a large part of them only that.
+static bool list_shares(struct pools_page *page, uint64_t running,
+                        const struct pools_view_shares *shares, struct painter_piece *pieces)
+{
+    struct slice name;
+    if (shares->count > SHARES_ALWAYS_NAMED && shares->items[0].running * SHARE_OF_NOTE < running)
+        return arena_format(page->scratch, &pieces[0].clean, "no repository has more than %" PRIu64,
+                            shares->items[0].running);
+    for (size_t i = 0; i < shares->count; i++) {
+        pieces[i].may_break = true;
+        if (!clean_cell(page, shares->items[i].repository, &name) ||
+            !arena_format(page->scratch, &pieces[i].clean, "%.*s runs %" PRIu64, SLICE_ARGS(name),
+                          shares->items[i].running))
+            return false;
+    }
+    return true;
+}
+
 // ceiling hosted: 20 of 20 run for 46m, 312 queued · octo/shop runs 12 · octo/site runs 8
 static bool paint_ceiling(struct pools_page *page, const struct pools_view_ceiling *ceiling,
                           const struct pools_view_shares *shares)
@@ -172,15 +206,14 @@ static bool paint_ceiling(struct pools_page *page, const struct pools_view_ceili
                       SLICE_ARGS(name), ceiling->running, ceiling->limit,
                       ceiling->is_inferred ? " (inferred)" : "", SLICE_ARGS(age), ceiling->queued))
         return false;
-    for (size_t i = 0; i < shares->count; i++) {
-        pieces[i + 1].may_break = true;
-        if (!clean_cell(page, shares->items[i].repository, &name) ||
-            !arena_format(page->scratch, &pieces[i + 1].clean, "%.*s runs %" PRIu64,
-                          SLICE_ARGS(name), shares->items[i].running))
-            return false;
-    }
-    painter_paragraph(&page->painter, pieces, shares->count + 1, painter_separator(&page->painter),
-                      0);
+    size_t count = 1;
+    if (!list_shares(page, ceiling->running, shares, pieces + 1))
+        return false;
+    while (count <= POOLS_VIEW_REPOSITORIES && pieces[count].clean.len > 0)
+        count++;
+    size_t width = limit_width(page);
+    painter_paragraph(&page->painter, pieces, count, painter_separator(&page->painter), 0);
+    page->painter.terminal.width = width;
     return true;
 }
 
@@ -192,6 +225,14 @@ bool pools_paint_ceilings(struct pools_page *page, const struct pools_view *view
             !paint_ceiling(page, &view->ceilings[i], &shares[i]))
             return false;
     return true;
+}
+
+bool pools_paint_text(struct pools_page *page, enum style style, struct slice clean)
+{
+    size_t width = limit_width(page);
+    bool is_painted = pools_paint_words(page, style, clean);
+    page->painter.terminal.width = width;
+    return is_painted;
 }
 
 bool pools_paint_words(struct pools_page *page, enum style style, struct slice clean)
@@ -238,7 +279,7 @@ bool pools_paint_advice(struct pools_page *page, const struct pools_view_pool *p
                is_filled ? " (" : "", SLICE_ARGS(name), is_filled ? ")" : "", SLICE_ARGS(text),
                pool->state == POOL_BUSY ? " How many runners, `ghatrace whatif --pool NAME` says."
                                         : "") &&
-           pools_paint_words(page, STYLE_GREY, whole);
+           pools_paint_text(page, STYLE_GREY, whole);
 }
 
 // Of this state the first that a repository fills; else the first. NULL: there is none.
@@ -258,15 +299,9 @@ static const struct pools_view_pool *choose_pool_of_state(const struct pools_vie
 // Once for each state.
 static bool paint_advice(struct pools_page *page, const struct pools_view *view)
 {
-    bool is_first = true;
     for (size_t state = POOL_STATES; state-- > 0;) {
         const struct pools_view_pool *pool = choose_pool_of_state(view, (enum pool_state)state);
-        if (pool == NULL || state == POOL_OK)
-            continue;
-        if (is_first)
-            painter_newline(&page->painter);
-        is_first = false;
-        if (!pools_paint_advice(page, pool))
+        if (pool != NULL && state != POOL_OK && !pools_paint_advice(page, pool))
             return false;
     }
     return true;
@@ -291,8 +326,9 @@ static bool paint_page(struct pools_page *page, const struct pools_shown *shown)
         return pools_paint_words(page, STYLE_PLAIN,
                                  SLICE("No pool is known: one shows up here with its first job."));
     return pools_paint_summary(page, &shown->summary) && paint_pool_totals(page, &totals) &&
+           paint_advice(page, shown->view) &&
            pools_paint_ceilings(page, shown->view, shown->shares) &&
-           paint_all_rows(page, shown->view) && paint_advice(page, shown->view);
+           paint_all_rows(page, shown->view);
 }
 
 enum error_code pools_render(const struct pools_shown *shown, const struct pools_options *options,
@@ -300,6 +336,7 @@ enum error_code pools_render(const struct pools_shown *shown, const struct pools
 {
     struct pools_page page = {.scratch = scratch, .now = options->now};
     painter_init(&page.painter, &options->terminal, out);
+    page.painter.shows_breaks = true;
     if (!paint_page(&page, shown))
         painter_fail(&page.painter, ERROR_MEMORY);
     enum error_code code = painter_finish(&page.painter);

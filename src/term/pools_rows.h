@@ -22,6 +22,8 @@ struct pools_page {
 enum style pools_state_style(enum pool_state state);
 // A text broken between words.
 bool pools_paint_words(struct pools_page *page, enum style style, struct slice clean);
+// Likewise, into a pipe or a file in lines of 100 columns.
+bool pools_paint_text(struct pools_page *page, enum style style, struct slice clean);
 // The sentence.
 bool pools_paint_summary(struct pools_page *page, const struct pools_summary *summary);
 // What to do about a pool; nothing if it keeps up.

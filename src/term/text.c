@@ -505,11 +505,15 @@ void painter_paragraph(struct painter *painter, const struct painter_piece *piec
                        const char *separator, size_t indent)
 {
     size_t gap = text_width(slice_from_string(separator));
+    // of a visible separator at the end of a line, before the blank
+    size_t end = painter->shows_breaks && gap > 1 ? gap - 1 : 0;
 
     painter_advance(painter, indent);
     for (size_t i = 0; i < count; i++) {
-        size_t width = text_width(pieces[i].clean);
+        size_t width = text_width(pieces[i].clean) + (i + 1 < count ? end : 0);
         if (painter->column > indent && gap + width > painter_room(painter)) {
+            if (end > 0 && end <= painter_room(painter))
+                painter_string(painter, STYLE_GREY, separator);
             painter_newline(painter);
             painter_advance(painter, indent);
         }

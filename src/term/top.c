@@ -435,6 +435,7 @@ enum error_code top_render(const struct top *top, const struct top_options *opti
                             .height = options->height,
                             .start = out->len};
     painter_init(&screen.page.painter, &options->terminal, out);
+    screen.page.painter.shows_breaks = true;
     if (!paint_screen(&screen))
         painter_fail(&screen.page.painter, ERROR_MEMORY);
     enum error_code code = painter_finish(&screen.page.painter);

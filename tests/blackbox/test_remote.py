@@ -135,7 +135,7 @@ class Remote(harness.BlackBoxTest):
         daemon = self.incident(pool_dead_after="20m", runner_ceiling="farm: 1: ubuntu-latest")
         url = url_of(daemon)
         shown = self.ask(url, "pools", "gpu", "--limit", "3", env={"LC_ALL": "C.UTF-8", "COLUMNS": "160"}).stdout
-        self.assertRegex(shown, r"^gpu is dead for \S+, since \d\d-\d\d \d\d:\d\d UTC\.\ndead: jobs wait, none runs")
+        self.assertRegex(shown, r"^gpu is dead for \S+, since \d\d-\d\d \d\d:\d\d UTC\.\ndead: Jobs wait, none runs")
         self.assertRegex(shown, r"4 queued, the oldest for 33m\S* · half for at most \S+, 90 % for \S+, 99 % for \S+ · 0 running")
         self.assertRegex(shown, r"QUEUED +RUNNING +REPOSITORY\n +3 +0 +acme/shop\n +1 +0 +acme/site\n")
         self.assertRegex(shown, r"QUEUED +RUNNING +WORKFLOW +REPOSITORY\n +3 +0 +Build and test +acme/shop\n")

@@ -19,7 +19,7 @@ class FirstSentence(test_page.PageTest):
 
     def test_a_dead_pool_is_named_with_what_to_look_at(self):
         words, all_words = self.first_sentence("dead")
-        self.assertRegex(words, r"gpu-a100 is dead since \d\d:\d\d")
+        self.assertRegex(words, r"gpu-a100 is dead: nothing has started there since \d\d:\d\d, \d+ jobs wait\.")
         self.assertIn("see whether its runners are online", all_words)
 
     def test_the_ceiling_is_named_and_that_runners_do_not_help(self):

@@ -33,7 +33,7 @@ class Words(test_page.PageTest):
         browser = self.page(daemon)
         browser.wait("return document.querySelector('.scope').innerText !== ''")
         text = json.loads(daemon.admin("/api/pools").body)["summary"]["text"]
-        self.assertEqual(browser.text(".scope"), text.replace(" UTC.", "."))
+        self.assertEqual(browser.text(".scope"), text.replace(" UTC", ""))
         self.assertEqual(browser.run("return document.querySelector('.scope a').hash"), "#/pools/gpu-a100")
         self.assertRegex(browser.run("return document.querySelector('.scope time').title"), r"UTC$")
         self.assertIn(text, self.terminal(daemon, "pools"))

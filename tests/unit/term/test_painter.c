@@ -162,6 +162,16 @@ static void paragraphs_break_between_pieces(void **state)
                            "  twelve chars - twelve chars\n"
                            "  and ten ..\n"
                            "\n");
+    open_canvas(&canvas, 40, false, false);
+    canvas.painter.shows_breaks = true;
+    painter_paragraph(&canvas.painter, pieces, 7, " - ", 0);
+    painter_paragraph(&canvas.painter, pieces, 3, " ", 0);
+    assert_canvas(&canvas, "twelve chars - twelve chars -\n"
+                           "and ten .. - the next line -\n"
+                           "a piece that is longer..e whole line is\n"
+                           "a piece that is longer than the whole li\n"
+                           "ne is - z\n"
+                           "twelve chars twelve chars and ten ..\n");
 }
 
 static void the_first_failure_is_kept(void **state)

@@ -84,17 +84,7 @@ static void eighty_columns_show_the_most_important_ones(void **state)
     expect(&view, (struct terminal){.width = 80, .unicode = true},
            "3 of 3 pools with jobs are in trouble.\n"
            "2026-09-03T04:16:57Z \u00b7 1 pool dead \u00b7 1 busy \u00b7 1 ceiling \u00b7 1 ok "
-           "\u00b7 50 jobs queued\n"
-           "32 running\n"
-           "ceiling hosted: 12 of 12 run for 5m 5s, 3 queued \u00b7 octo/shop runs 9\n"
-           "octo/site runs 3\n"
-           "\n"
-           "POOL                   STATE       FOR  QUEUED  OLDEST   RUNNING  LAST START\n"
-           "gpu                    dead     46m 0s      40  46m 1s    0 of 8  50m 0s ago\n"
-           "linux,self-hosted,x64  busy     10m 0s       7  10m 1s  20 of 20      4s ago\n"
-           "ubuntu-latest          ceiling   5m 0s       3   5m 1s        12\n"
-           "win\ufffd[2J                ok                    0                 0\n"
-           "\n"
+           "\u00b7\n50 jobs queued \u00b7 32 running\n"
            "dead: Jobs wait, none runs, and none has started for long: see whether its\n"
            "runners are online, whether the listener and the controller of ARC run, and\n"
            "whether the runners still have these labels.\n"
@@ -104,7 +94,15 @@ static void eighty_columns_show_the_most_important_ones(void **state)
            "ceiling: A limit that several pools share is reached: more runners would not\n"
            "help. Raise the limit at GitHub (another plan, a higher concurrency), run fewer\n"
            "jobs at once (concurrency groups, max-parallel), or move jobs to runners of\n"
-           "another kind.\n");
+           "another kind.\n"
+           "ceiling hosted: 12 of 12 run for 5m 5s, 3 queued \u00b7 octo/shop runs 9 \u00b7\n"
+           "octo/site runs 3\n"
+           "\n"
+           "POOL                   STATE       FOR  QUEUED  OLDEST  RUNNING  MOST  CEILING\n"
+           "gpu                    dead     46m 0s      40  46m 1s        0     8\n"
+           "linux,self-hosted,x64  busy     10m 0s       7  10m 1s       20    20\n"
+           "ubuntu-latest          ceiling   5m 0s       3   5m 1s       12        hosted\n"
+           "win\ufffd[2J                ok                    0                0\n");
 }
 
 static void into_a_pipe_nothing_is_shortened(void **state)
@@ -119,6 +117,8 @@ static void into_a_pipe_nothing_is_shortened(void **state)
     draw(&view, (struct terminal){.width = TERMINAL_WIDTH_UNLIMITED}, &text);
     assert_non_null(strstr(text.data, name));
     assert_non_null(strstr(text.data, "LAST START"));
+    // Sentences are, so that they can be read.
+    assert_non_null(strstr(text.data, "runners are online,\nwhether the listener"));
     buffer_release(&text);
 }
 
@@ -128,19 +128,9 @@ static void narrow_terminals_keep_state_queue_and_runners(void **state)
     (void)state;
     expect(&view, (struct terminal){.width = 40},
            "3 of 3 pools with jobs are in trouble.\n"
-           "2026-09-03T04:16:57Z - 1 pool dead\n"
-           "1 busy - 1 ceiling - 1 ok\n"
+           "2026-09-03T04:16:57Z - 1 pool dead -\n"
+           "1 busy - 1 ceiling - 1 ok -\n"
            "50 jobs queued - 32 running\n"
-           "ceiling hosted: 12 of 12 run for 5m 5s,\n"
-           "3 queued - octo/shop runs 9\n"
-           "octo/site runs 3\n"
-           "\n"
-           "POOL                   STATE    QUEUED\n"
-           "gpu                    dead         40\n"
-           "linux,self-hosted,x64  busy          7\n"
-           "ubuntu-latest          ceiling       3\n"
-           "win?[2J                ok            0\n"
-           "\n"
            "dead: Jobs wait, none runs, and none has\n"
            "started for long: see whether its\n"
            "runners are online, whether the listener\n"
@@ -158,7 +148,16 @@ static void narrow_terminals_keep_state_queue_and_runners(void **state)
            "plan, a higher concurrency), run fewer\n"
            "jobs at once (concurrency groups,\n"
            "max-parallel), or move jobs to runners\n"
-           "of another kind.\n");
+           "of another kind.\n"
+           "ceiling hosted: 12 of 12 run for 5m 5s,\n"
+           "3 queued - octo/shop runs 9 -\n"
+           "octo/site runs 3\n"
+           "\n"
+           "POOL                   STATE    QUEUED\n"
+           "gpu                    dead         40\n"
+           "linux,self-hosted,x64  busy          7\n"
+           "ubuntu-latest          ceiling       3\n"
+           "win?[2J                ok            0\n");
 }
 
 static void colours_are_used_only_where_the_terminal_has_them(void **state)
@@ -182,6 +181,26 @@ static void without_pools_it_is_said_when_there_will_be_some(void **state)
            "No pool is known: one shows up here with its first job.\n");
 }
 
+static void repositories_of_a_ceiling_are_named_if_one_has_a_quarter(void **state)
+{
+    struct pools_view view = make_view();
+    struct buffer text;
+    (void)state;
+    ceilings[0].running = 40;
+    shares[0].count = 0;
+    while (shares[0].count < 8)
+        shares[0].items[shares[0].count++] = (struct pools_view_share){SLICE("octo/many"), 9};
+    draw(&view, (struct terminal){.width = 120}, &text);
+    assert_non_null(strstr(text.data, " 3 queued - no repository has more than 9\n"));
+    assert_null(strstr(text.data, "octo/many"));
+    buffer_release(&text);
+    shares[0].items[0].running = 10;
+    draw(&view, (struct terminal){.width = 120}, &text);
+    assert_non_null(strstr(text.data, " 3 queued - octo/many runs 10 - octo/many runs 9"));
+    assert_null(strstr(text.data, "no repository"));
+    buffer_release(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,6 +209,7 @@ int main(void)
         cmocka_unit_test(narrow_terminals_keep_state_queue_and_runners),
         cmocka_unit_test(colours_are_used_only_where_the_terminal_has_them),
         cmocka_unit_test(without_pools_it_is_said_when_there_will_be_some),
+        cmocka_unit_test(repositories_of_a_ceiling_are_named_if_one_has_a_quarter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
