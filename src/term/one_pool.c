@@ -2,7 +2,6 @@
 #include "ghatrace/term/one_pool.h"
 
 #include <inttypes.h>
-#include <string.h>
 
 #include "ghatrace/term/text.h"
 #include "pools_rows.h"
@@ -23,32 +22,12 @@ static bool format_pool_age(const struct pools_page *page, timestamp_ns since, s
 
 // --- what is wrong --------------------------------------------------------------------------------
 
-// gpu is dead for 46m, since 11-30 02:14 UTC.
-static bool format_verdict(const struct pools_page *page, const struct pools_view_pool *pool,
-                           struct slice *text)
-{
-    char time[TIMESTAMP_TEXT_SIZE];
-    struct slice name, ceiling = SLICE_EMPTY, age;
-    if (!clean_pool_text(page, pool->name, &name) || !format_pool_age(page, pool->since, &age) ||
-        (pool->ceiling.len > 0 && !clean_pool_text(page, pool->ceiling, &ceiling)))
-        return false;
-    if (pool->state == POOL_OK)
-        return arena_format(page->scratch, text, "%.*s keeps up.", SLICE_ARGS(name));
-    const char *state =
-        pool->state == POOL_CEILING ? "at the ceiling" : pool_state_names[pool->state];
-    if (pool->since == TIMESTAMP_UNKNOWN)
-        return arena_format(page->scratch, text, "%.*s is %s%s%.*s.", SLICE_ARGS(name), state,
-                            ceiling.len > 0 ? " " : "", SLICE_ARGS(ceiling));
-    timestamp_format_rfc3339(pool->since, false, time);
-    return arena_format(page->scratch, text, "%.*s is %s%s%.*s for %.*s, since %.5s %.5s UTC.",
-                        SLICE_ARGS(name), state, ceiling.len > 0 ? " " : "", SLICE_ARGS(ceiling),
-                        SLICE_ARGS(age), time + strlen("2026-"), time + strlen("2026-11-30T"));
-}
-
 static bool paint_verdict(struct pools_page *page, const struct pools_view_pool *pool)
 {
+    struct pools_words words;
     struct slice text;
-    return format_verdict(page, pool, &text) &&
+    return pools_verdict_make(pool, page->now, page->scratch, &words) &&
+           pools_words_join(&words, page->scratch, &text) && clean_pool_text(page, text, &text) &&
            pools_paint_words(page, pools_state_style(pool->state), text) &&
            pools_paint_advice(page, pool);
 }

@@ -36,7 +36,7 @@ struct painter {
     size_t pending;       // blanks before it that are not yet written
     enum style current;   // the terminal's current style
     enum error_code code; // the first error
-    bool shows_breaks;    // a paragraph's separator is shown where a line ends, too, if there is room
+    bool shows_breaks; // a paragraph's separator is shown where a line ends, too, if there is room
 };
 
 // Clamps the terminal's width to TERMINAL_WIDTH_MIN..MAX.

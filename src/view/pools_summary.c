@@ -268,7 +268,7 @@ static void describe_repository(struct writer *writer, const struct pools_view *
 }
 
 // "hosted (40 jobs at once)", "(Default) (about 40 jobs at once, inferred)"
-static void put_ceiling(struct writer *writer, const struct pools_view_ceiling *ceiling)
+static void put_ceiling_words(struct writer *writer, const struct pools_view_ceiling *ceiling)
 {
     put_name(writer, POOLS_PART_CEILING, ceiling->name);
     put_text(writer, " (%s%" PRIu64 " job%s at once%s)", ceiling->is_inferred ? "about " : "",
@@ -300,7 +300,7 @@ static void describe_ceilings(struct writer *writer, const struct pools_view *vi
         put_text(writer, "The ceiling ");
     else
         put_text(writer, "%zu ceilings are reached, the first, ", reached);
-    put_ceiling(writer, first);
+    put_ceiling_words(writer, first);
     put_since(writer, reached == 1 ? " is reached since " : ", since ", first->since);
     if (held.count == 1) {
         put_waiting_jobs(writer, ": ", held.queued, " in ");
@@ -342,6 +342,20 @@ static void describe_many(struct writer *writer, const struct troubled *found,
         put_text(writer, "%zu of %zu pools with jobs are in trouble: %.*s", found->count,
                  found->active, SLICE_ARGS(states));
     put_worst(writer, found->worst);
+}
+
+bool pools_verdict_make(const struct pools_view_pool *pool, timestamp_ns now, struct arena *arena,
+                        struct pools_words *words)
+{
+    struct writer writer = {.arena = arena, .words = words, .now = now};
+    *words = (struct pools_words){.count = 0};
+    if (pool->state == POOL_OK) {
+        put_name(&writer, POOLS_PART_POOL, pool->name);
+        put_text(&writer, " keeps up.");
+    } else {
+        describe_pool(&writer, pool);
+    }
+    return !writer.is_out_of_memory;
 }
 
 bool pools_summary_make(const struct pools_view *view, timestamp_ns now, struct arena *arena,

@@ -67,6 +67,9 @@ bool pools_summary_needs_oldest(const struct pools_view *view, timestamp_ns now)
 bool pools_summary_make(const struct pools_view *view, timestamp_ns now, struct arena *arena,
                         struct pools_summary *summary) MUST_CHECK;
 
+// Of one pool: its state, since when, and how many jobs wait. False if out of memory.
+bool pools_verdict_make(const struct pools_view_pool *pool, timestamp_ns now, struct arena *arena,
+                        struct pools_words *words) MUST_CHECK;
 // What to do about a pool: what its state asks for, and which repository fills it. No parts for POOL_OK. False if out of
 // memory.
 bool pools_advice_make(const struct pools_view_pool *pool, struct arena *arena,
