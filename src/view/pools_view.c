@@ -236,22 +236,20 @@ static int rank_of_state(enum pool_state state)
     return ranks[state];
 }
 
-// Of those with one state a pool without a queue comes after those with one.
+// Rows keep their places from minute to minute: of one rank the longest in its state first. Only pools with the same time, as
+// those at one ceiling, and those that are ok change places with their queues.
 static int compare_pools(const void *left, const void *right)
 {
     const struct pools_view_pool *a = left, *b = right;
-    timestamp_ns x = a->waits.oldest, y = b->waits.oldest;
+    timestamp_ns x = a->since, y = b->since;
     if (rank_of_state(a->state) != rank_of_state(b->state))
         return rank_of_state(a->state) - rank_of_state(b->state);
     if (x != y)
         return x == TIMESTAMP_UNKNOWN ? 1 : y == TIMESTAMP_UNKNOWN ? -1 : x < y ? -1 : 1;
-    for (int state = OPEN_JOB_STATES - 1; state > 0; state--) {
-        int order = compare_counts(a->pool.counts[state], b->pool.counts[state]);
-        if (order != 0)
-            return order;
-    }
-    int names = slice_compare(a->name, b->name);
-    return names != 0 ? names : memcmp(&a->pool.id, &b->pool.id, sizeof a->pool.id);
+    int order = compare_counts(a->pool.counts[OPEN_JOB_QUEUED], b->pool.counts[OPEN_JOB_QUEUED]);
+    if (order == 0)
+        order = slice_compare(a->name, b->name);
+    return order != 0 ? order : memcmp(&a->pool.id, &b->pool.id, sizeof a->pool.id);
 }
 
 // Anyone who writes a workflow can invent labels. What may be read for all pools is read of those first that have most

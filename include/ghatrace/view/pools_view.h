@@ -92,7 +92,7 @@ struct pools_view_oldest {
 };
 
 struct pools_view {
-    // dead, busy or waiting, at a ceiling, ok; in each the longest wait first, then most open jobs, then by name
+    // dead, busy or waiting, at a ceiling, ok; in each by `since`, the earliest first, then most queued jobs, then by name
     struct pools_view_pool *pools;
     size_t count;
     // those of rules, whether they are reached or not, then inferred ones

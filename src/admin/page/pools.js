@@ -86,7 +86,7 @@ export function makePools(get, changed) {
   const title = el("p", {class: "scope"}), ceilings = el("div"), sent = el("p", {class: "sent"}), list = el("div", {class: "troubled"});
   const more = el("details", {class: "others", hidden: true, ontoggle: () => answer && fillFolded()}, el("summary"), el("div", null, el("div", {class: "troubled"}), el("p", {class: "dim small"})));
   const others = makeOthers(), key = el("p", {class: "dim small key"}, el("span", {class: "queued"}, "queued"), " ", el("span", {class: "running"}, "running"), " in the last hour");
-  const heading = el("h2", null, "Pools in trouble ", el("span", {class: "dim small"}, "the worst state first, then the longest wait"));
+  const heading = el("h2", null, "Pools in trouble ", el("span", {class: "dim small"}, "the worst state first, then the longest in it"));
   const root = el("section", {"aria-label": "Pools", class: "pools-now"}, el("div", {class: "summary"}, title, ceilings, sent), heading, list, more, key, others.root);
   const histories = new Map(); // by pool: {asked, chart}
   let answer = null, folded = [], failed = "", asked = 0, took = 0, isAsking = false;

@@ -199,6 +199,26 @@ static void a_job_that_ended_at_an_unknown_time_does_not_keep_a_pool_from_being_
 // --- more pools than can be read ------------------------------------------------------------------
 
 #define INVENTED 160
+// Waits of the oldest jobs change from minute to minute.
+static void pools_of_one_state_are_ordered_by_since_then_by_their_queues_then_by_name(void **state)
+{
+    static const struct job jobs[] = {
+        {1, "late", 40, -1, -1},                           // dead 15 minutes after that
+        {2, "early", 50, -1, -1},                          // before `late`
+        {3, "one", 0.4, -1, -1},  {4, "two", 0.2, -1, -1}, // ok
+        {5, "two", 0.1, -1, -1},  {6, "also", 0.1, -1, -1},
+    };
+    static const char *const order[] = {"early", "late", "two", "also", "one"};
+    struct world *world = *state;
+    struct pools_view view;
+    add_all(world, jobs, sizeof jobs / sizeof jobs[0]);
+    load(world, NULL, &view);
+    assert_int_equal(view.count, 5);
+    for (size_t i = 0; i < view.count; i++)
+        if (!slice_equals(view.pools[i].name, slice_from_string(order[i])))
+            fail_msg("%zu: %.*s", i, SLICE_ARGS(view.pools[i].name));
+}
+
 #define REAL 8 // some of them are behind invented ones in the order of ids
 
 // A pool whose jobs started in each minute of the day, a part of them within the last week.
@@ -264,6 +284,7 @@ static void what_is_known_of_real_pools_does_not_depend_on_invented_ones(void **
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(pools_of_one_state_are_ordered_by_since_then_by_their_queues_then_by_name),
         TEST(a_pool_is_dead_for_minutes_hours_or_days_since_the_same_time),
         TEST(a_pool_is_busy_for_minutes_or_hours_since_the_same_time),
         TEST(what_ran_before_the_last_hours_counts_for_the_most),
