@@ -26,7 +26,8 @@ static const struct flag flags[] = {
 static enum error_code draw_pools(const struct view_reader *reader,
                                   const struct pools_view_settings *settings, struct buffer *text)
 {
-    const struct pools_options page = {terminal_detect_list(STDOUT_FILENO), timestamp_now()};
+    const struct pools_options page = {terminal_detect_list(STDOUT_FILENO), timestamp_now(),
+                                       terminal_detect_height(STDOUT_FILENO)};
     struct pools_view view;
     struct pools_view_shares *shares;
     struct pools_shown shown = {.view = &view};
@@ -78,7 +79,8 @@ static enum error_code ask_pools(const struct remote_call *call, struct buffer *
         return code;
     if (call->cli_args->flags[FLAG_JSON] != NULL)
         return remote_pass_on(&reply, text, error);
-    const struct pools_options page = {terminal_detect_list(STDOUT_FILENO), pools.now};
+    const struct pools_options page = {terminal_detect_list(STDOUT_FILENO), pools.now,
+                                       terminal_detect_height(STDOUT_FILENO)};
     const struct pools_shown shown = {&pools.view, pools.shares, pools.summary};
     store_tool_report_unreadable(pools.unreadable);
     return pools_render(&shown, &page, arena, text, error);
@@ -120,7 +122,7 @@ static enum error_code draw_one_pool(const struct remote_answer *about,
         code = answer_read_pool_jobs(&of_jobs, &pool);
     if (code != ERROR_NONE)
         return code;
-    const struct pools_options page = {terminal_detect_list(STDOUT_FILENO), pool.now};
+    const struct pools_options page = {terminal_detect_list(STDOUT_FILENO), pool.now, 0};
     store_tool_report_unreadable(pool.unreadable);
     return one_pool_render(&pool.shown, &page, arena, text, error);
 }

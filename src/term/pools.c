@@ -2,6 +2,7 @@
 #include "ghatrace/term/pools.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "ghatrace/term/text.h"
 #include "pools_rows.h"
@@ -118,6 +119,39 @@ bool pools_paint_rows(struct pools_page *page, const struct pools_view_pool *con
 }
 
 // --- above and below the rows ---------------------------------------------------------------------
+
+size_t pools_count_rows(const struct pools_view_pool *const *pools, size_t count, size_t most)
+{
+    size_t not_ok = 0;
+    while (not_ok < count && pools[not_ok]->state != POOL_OK)
+        not_ok++;
+    if (count <= most)
+        return count;
+    if (not_ok == 0)
+        return most;
+    return not_ok < most ? not_ok : most > 1 ? most - 1 : 1;
+}
+
+bool pools_paint_rest(struct pools_page *page, const struct pools_view_pool *const *pools,
+                      size_t count)
+{
+    uint64_t queued = 0, running = 0;
+    size_t ok = 0;
+    char waiting[48] = "";
+    struct slice text;
+    for (size_t i = 0; i < count; i++) {
+        queued += pools[i]->pool.counts[OPEN_JOB_QUEUED];
+        running += pools[i]->running;
+        ok += pools[i]->state == POOL_OK ? 1 : 0;
+    }
+    if (queued > 0)
+        (void)snprintf(waiting, sizeof waiting, ", %" PRIu64 " queued", queued);
+    return count == 0 ||
+           (arena_format(page->scratch, &text, "%zu %spool%s%s%s, %" PRIu64 " running", count,
+                         ok == count ? "" : "more ", count == 1 ? "" : "s",
+                         ok == count ? " ok" : "", waiting, running) &&
+            pools_paint_words(page, STYLE_GREY, text));
+}
 
 #define WIDTH_OF_TEXT 100 // into a pipe or a file
 
@@ -307,19 +341,35 @@ static bool paint_advice(struct pools_page *page, const struct pools_view *view)
     return true;
 }
 
-static bool paint_all_rows(struct pools_page *page, const struct pools_view *view)
+// Lines of the screen that are left for rows: without a blank line, titles, and the next prompt.
+static size_t room_for_rows(const struct pools_page *page, size_t height)
 {
+    const struct buffer *out = page->painter.out;
+    size_t lines = 3;
+    for (size_t i = 0; i < out->len; i++)
+        lines += out->data[i] == '\n' ? 1 : 0;
+    return height == 0 ? SIZE_MAX : height > lines ? height - lines : 1;
+}
+
+// On a screen that is too low those that are not ok have a row each nevertheless: one can scroll.
+static bool paint_all_rows(struct pools_page *page, const struct pools_view *view, size_t height)
+{
+    size_t room = room_for_rows(page, height), count = view->count;
     const struct pools_view_pool **rows =
         arena_allocate_array(page->scratch, view->count + 1, sizeof *rows);
     if (rows == NULL)
         return false;
     for (size_t i = 0; i < view->count; i++)
         rows[i] = &view->pools[i];
+    if (count > room && rows[0]->state != POOL_OK)
+        while (count > 0 && rows[count - 1]->state == POOL_OK)
+            count--;
     painter_newline(&page->painter);
-    return pools_paint_rows(page, rows, view->count);
+    return pools_paint_rows(page, rows, count) &&
+           pools_paint_rest(page, rows + count, view->count - count);
 }
 
-static bool paint_page(struct pools_page *page, const struct pools_shown *shown)
+static bool paint_page(struct pools_page *page, const struct pools_shown *shown, size_t height)
 {
     struct totals totals = count_all(shown->view);
     if (shown->view->count == 0)
@@ -328,7 +378,7 @@ static bool paint_page(struct pools_page *page, const struct pools_shown *shown)
     return pools_paint_summary(page, &shown->summary) && paint_pool_totals(page, &totals) &&
            paint_advice(page, shown->view) &&
            pools_paint_ceilings(page, shown->view, shown->shares) &&
-           paint_all_rows(page, shown->view);
+           paint_all_rows(page, shown->view, height);
 }
 
 enum error_code pools_render(const struct pools_shown *shown, const struct pools_options *options,
@@ -337,7 +387,7 @@ enum error_code pools_render(const struct pools_shown *shown, const struct pools
     struct pools_page page = {.scratch = scratch, .now = options->now};
     painter_init(&page.painter, &options->terminal, out);
     page.painter.shows_breaks = true;
-    if (!paint_page(&page, shown))
+    if (!paint_page(&page, shown, options->height))
         painter_fail(&page.painter, ERROR_MEMORY);
     enum error_code code = painter_finish(&page.painter);
     if (code != ERROR_NONE)

@@ -31,6 +31,12 @@ bool pools_paint_advice(struct pools_page *page, const struct pools_view_pool *p
 // A line for each ceiling that is reached. `shares`: one for each ceiling.
 bool pools_paint_ceilings(struct pools_page *page, const struct pools_view *view,
                           const struct pools_view_shares *shares);
+// How many of `count` pools, those that are ok last, get a row if there are `most` lines: all if they fit or all are ok; else
+// those that are not ok, and a line less for pools_paint_rest().
+size_t pools_count_rows(const struct pools_view_pool *const *pools, size_t count, size_t most);
+// "11 pools ok, 54 running": pools without a row. Nothing for none.
+bool pools_paint_rest(struct pools_page *page, const struct pools_view_pool *const *pools,
+                      size_t count);
 // Titles, and a row for each pool.
 bool pools_paint_rows(struct pools_page *page, const struct pools_view_pool *const *pools,
                       size_t count);

@@ -122,6 +122,12 @@ struct terminal terminal_detect_list(int fd)
     return terminal_of_list(&environment);
 }
 
+size_t terminal_detect_height(int fd)
+{
+    struct winsize size = {0};
+    return isatty(fd) == 1 && ioctl(fd, TIOCGWINSZ, &size) == 0 ? size.ws_row : 0;
+}
+
 // --- columns per character ------------------------------------------------------------------------
 
 static const utf8proc_property_t *property_of(uint32_t code_point)

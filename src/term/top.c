@@ -405,7 +405,9 @@ static bool paint_screen(struct screen *screen)
         return true;
     size_t most = left == SIZE_MAX ? SIZE_MAX : left / 2 > 3 ? left / 2 - 2 : 1;
     painter_newline(&screen->page.painter);
-    if (!pools_paint_rows(&screen->page, pools, count < most ? count : most))
+    size_t rows = pools_count_rows(pools, count, most);
+    if (!pools_paint_rows(&screen->page, pools, rows) ||
+        !pools_paint_rest(&screen->page, pools + rows, count - rows))
         return false;
     left = lines_left(screen);
     if (top->job_count == 0 || left < 3)

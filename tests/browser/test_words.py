@@ -1,5 +1,6 @@
 """What the page says: the same words as the terminal and the API, durations in one form, and what is not there."""
 import json
+import re
 
 import test_page
 from payloads import Run
@@ -33,7 +34,7 @@ class Words(test_page.PageTest):
         browser = self.page(daemon)
         browser.wait("return document.querySelector('.scope').innerText !== ''")
         text = json.loads(daemon.admin("/api/pools").body)["summary"]["text"]
-        self.assertEqual(browser.text(".scope"), text.replace(" UTC", ""))
+        self.assertEqual(browser.text(".scope"), re.sub(r"(\d\d-\d\d )?(\d\d:\d\d) UTC", r"\2", text))
         self.assertEqual(browser.run("return document.querySelector('.scope a').hash"), "#/pools/gpu-a100")
         self.assertRegex(browser.run("return document.querySelector('.scope time').title"), r"UTC$")
         self.assertIn(text, self.terminal(daemon, "pools"))

@@ -15,6 +15,8 @@
 struct pools_options {
     struct terminal terminal; // from terminal_detect_list()
     timestamp_ns now;
+    size_t
+        height; // lines of the terminal: pools that are ok are one line if not all fit; 0: unlimited
 };
 
 // Writes how many pools are in which state, each ceiling that is reached with the repositories that fill it (`shares`,

@@ -48,6 +48,8 @@ struct terminal terminal_of_list(const struct terminal_environment *environment)
 // Reads the environment, and queries the kernel about the file descriptor `fd`.
 struct terminal terminal_detect(int fd);
 struct terminal terminal_detect_list(int fd);
+// Its lines; 0: it is not a terminal, or not known.
+size_t terminal_detect_height(int fd);
 
 // --- text -----------------------------------------------------------------------------------------
 // Untrusted text on a terminal: cleaned, measured in columns, cut between characters. Pure.

@@ -165,7 +165,7 @@ static enum error_code draw_pools_of_answer(struct fixture *f, const struct answ
     enum error_code code = answer_read_pools(answer, &pools);
     if (code != ERROR_NONE)
         return code;
-    const struct pools_options page = {wide, pools.now};
+    const struct pools_options page = {wide, pools.now, 0};
     const struct pools_shown shown = {&pools.view, pools.shares, pools.summary};
     return pools_render(&shown, &page, &f->arena, &f->of_answer, &f->error);
 }
@@ -185,7 +185,7 @@ static void pools_are_drawn_as_from_the_store(void **state)
     for (int has_ceiling = 0; has_ceiling <= 1; has_ceiling++) {
         f->sources.pools.ceilings = (struct ceiling_rules){rules, (size_t)has_ceiling};
         struct view_reader reader = {.arena = &f->arena, .error = &f->error};
-        const struct pools_options page = {wide, f->now};
+        const struct pools_options page = {wide, f->now, 0};
         struct pools_view view;
         struct pools_view_shares *shares;
         struct pools_shown shown = {.view = &view};
@@ -344,7 +344,7 @@ static void runs_of_a_commit_are_drawn_as_from_the_store(void **state)
 static enum error_code draw_one_pool_of_answer(struct fixture *f, const struct answer *answer)
 {
     struct pool_answer pool;
-    const struct pools_options page = {wide, f->now};
+    const struct pools_options page = {wide, f->now, 0};
     enum error_code code = answer_read_pool(answer, &pool);
     return code == ERROR_NONE
                ? one_pool_render(&pool.shown, &page, &f->arena, &f->of_answer, &f->error)
@@ -354,7 +354,7 @@ static enum error_code draw_one_pool_of_answer(struct fixture *f, const struct a
 static enum error_code draw_pool_jobs_of_answer(struct fixture *f, const struct answer *answer)
 {
     struct pool_answer pool = {.now = f->now};
-    const struct pools_options page = {wide, f->now};
+    const struct pools_options page = {wide, f->now, 0};
     enum error_code code = answer_read_pool_jobs(answer, &pool);
     return code == ERROR_NONE
                ? one_pool_render(&pool.shown, &page, &f->arena, &f->of_answer, &f->error)

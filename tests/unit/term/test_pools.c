@@ -53,9 +53,11 @@ static struct pools_view make_view(void)
         .pools = pools, .count = 4, .ceilings = ceilings, .ceiling_count = 2};
 }
 
+static size_t screen_height; // 0: unlimited
+
 static void draw(const struct pools_view *view, struct terminal terminal, struct buffer *text)
 {
-    const struct pools_options options = {terminal, NOW};
+    const struct pools_options options = {terminal, NOW, screen_height};
     const struct pools_shown shown = {
         view,
         shares,
@@ -201,6 +203,23 @@ static void repositories_of_a_ceiling_are_named_if_one_has_a_quarter(void **stat
     buffer_release(&text);
 }
 
+static void pools_that_are_ok_are_one_line_if_not_all_fit(void **state)
+{
+    struct pools_view view = make_view();
+    struct buffer text;
+    (void)state;
+    pools[3].running = 54;
+    for (screen_height = 13; screen_height <= 14; screen_height++) {
+        draw(&view, (struct terminal){.width = 200}, &text);
+        bool is_folded = strstr(text.data, "\n1 pool ok, 54 running\n") != NULL;
+        assert_true(is_folded == (screen_height == 13));
+        assert_true((strstr(text.data, "win?[2J") == NULL) == is_folded);
+        assert_non_null(strstr(text.data, "\nubuntu-latest "));
+        buffer_release(&text);
+    }
+    screen_height = 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -209,6 +228,7 @@ int main(void)
         cmocka_unit_test(narrow_terminals_keep_state_queue_and_runners),
         cmocka_unit_test(colours_are_used_only_where_the_terminal_has_them),
         cmocka_unit_test(without_pools_it_is_said_when_there_will_be_some),
+        cmocka_unit_test(pools_that_are_ok_are_one_line_if_not_all_fit),
         cmocka_unit_test(repositories_of_a_ceiling_are_named_if_one_has_a_quarter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

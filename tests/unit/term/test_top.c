@@ -259,6 +259,30 @@ static void on_a_low_screen_pools_are_more_important_than_totals(void **state)
     buffer_release(&text);
 }
 
+static void pools_that_are_ok_are_one_line_if_not_all_fit(void **state)
+{
+    struct pools_view_pool many[9];
+    struct top top = sample();
+    struct buffer text;
+    (void)state;
+    for (size_t i = 0; i < 9; i++)
+        many[i] = i == 0 ? pools[0] : pools[1];
+    top.pools = (struct pools_view){.pools = many, .count = 9};
+    draw(&top, 24, (struct terminal){.width = 80}, &text);
+    assert_non_null(strstr(text.data, "\n8 pools ok, 8 queued, 488 running\n"));
+    assert_null(strstr(text.data, "\nubuntu-latest "));
+    assert_non_null(strstr(text.data, "lint"));
+    buffer_release(&text);
+    for (size_t i = 1; i < 9; i++)
+        many[i].state = POOL_BUSY;
+    draw(&top, 24, (struct terminal){.width = 80}, &text);
+    assert_non_null(strstr(text.data, " more pools, "));
+    buffer_release(&text);
+    draw(&top, 40, (struct terminal){.width = 80}, &text);
+    assert_null(strstr(text.data, " more pools, "));
+    buffer_release(&text);
+}
+
 static void two_hundred_columns_show_everything(void **state)
 {
     struct top top = sample();
@@ -379,6 +403,7 @@ int main(void)
         cmocka_unit_test(a_picture_that_is_not_new_says_why_first),
         cmocka_unit_test(queued_jobs_that_say_the_same_are_one_row_on_a_screen),
         cmocka_unit_test(on_a_low_screen_pools_are_more_important_than_totals),
+        cmocka_unit_test(pools_that_are_ok_are_one_line_if_not_all_fit),
         cmocka_unit_test(two_hundred_columns_show_everything),
         cmocka_unit_test(no_line_is_wider_than_the_terminal_or_ends_in_blanks),
         cmocka_unit_test(no_more_lines_are_written_than_the_screen_has),
