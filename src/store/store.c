@@ -184,6 +184,9 @@ bool lmdb_has_database(const struct store *store, enum database database)
 
 // Deletions need pages, too (copy on write): the space above this share is reserved for them.
 #define FULL_PERCENT 90
+// At least this is reserved: a transaction that deletes writes a page or two of each table, however small the store is,
+// and those that the one before it freed cannot be used yet. So all shares of a small map are of less than the map.
+#define RESERVED_LEAST ((uint64_t)192 << 10)
 // Once full, the store stays full until this share is reached, so that a single freed page does not count as room.
 #define FULL_UNTIL_PERCENT 85
 // Above this share, exported traces are deleted before their time.
@@ -520,13 +523,20 @@ static enum error_code report_full(struct store_transaction *transaction, uint64
                      in_mebibytes(parts[3].bytes), parts[largest].advice);
 }
 
+static uint64_t share_of_map(uint64_t max, unsigned percent)
+{
+    uint64_t reserved = RESERVED_LEAST < max / 2 ? RESERVED_LEAST : max / 2;
+    uint64_t least = (max - reserved) / FULL_PERCENT * 100;
+    return (least < max ? least : max) / 100 * percent;
+}
+
 // Checked every time, since one large batch may fill a small store.
 enum error_code store_check_room(struct store_transaction *transaction, struct error *error)
 {
     struct store *store = transaction->store;
     uint64_t used, max;
     read_used_bytes(transaction, &used, &max);
-    store->is_full = used >= max / 100 * (store->is_full ? FULL_UNTIL_PERCENT : FULL_PERCENT);
+    store->is_full = used >= share_of_map(max, store->is_full ? FULL_UNTIL_PERCENT : FULL_PERCENT);
     return store->is_full ? report_full(transaction, used, max, error) : ERROR_NONE;
 }
 
@@ -534,7 +544,7 @@ static bool has_used_percent(struct store_transaction *transaction, unsigned per
 {
     uint64_t used, max;
     read_used_bytes(transaction, &used, &max);
-    return used >= max / 100 * percent;
+    return used >= share_of_map(max, percent);
 }
 
 bool store_is_tight(struct store_transaction *transaction)
@@ -556,7 +566,8 @@ bool store_must_shed(struct store_transaction *transaction)
 {
     uint64_t used, max;
     read_used_bytes(transaction, &used, &max);
-    return used >= max / 100 * SHED_PERCENT && note_bytes(transaction) > max / NOTES_KEPT_SHARE;
+    return used >= share_of_map(max, SHED_PERCENT) &&
+           note_bytes(transaction) > max / NOTES_KEPT_SHARE;
 }
 
 // --- dropped notes ---------------------------------------------------------------------------------------

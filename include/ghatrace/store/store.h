@@ -473,8 +473,8 @@ struct store_usage {
     uint64_t max_bytes;
 };
 // ERROR_FULL, with a message that says what takes the space, when 90 % of the map are in use, including changes of this
-// transaction, and from then on until less than 85 % are: the rest is reserved for deletions, which need pages, too. In
-// write transactions.
+// transaction, and from then on until less than 85 % are: the rest is reserved for deletions, which need pages, too. Of a
+// map below 2 MiB 192 KiB are: these shares, and those below, are of less than the map then. In write transactions.
 enum error_code store_check_room(struct store_transaction *transaction,
                                  struct error *error) MUST_CHECK;
 // True if 75 % are in use. Then finished traces should be deleted before `history` is over.

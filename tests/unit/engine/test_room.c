@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "ghatrace/base/log.h"
@@ -296,8 +297,33 @@ static void a_store_that_was_completely_full_recovers(void **state)
 #define BATCH 320
 #define ROUNDS 20
 
+static bool has_commits; // of five deliveries each is a run, of a commit that no other has
 static struct engine_task batch_tasks[BATCH];
 static struct scenario_delivery batch_deliveries[BATCH];
+
+// One of five deliveries of a run.
+static struct scenario_delivery part_of_run(int64_t id, size_t place)
+{
+    static char commits[BATCH][41];
+    int64_t number = id / 5;
+    struct scenario_delivery all[5] = {
+        scenario_run(GITHUB_RUN_REQUESTED, 0, ""),
+        scenario_job(number, GITHUB_JOB_QUEUED, 2, 2, 2, -1),
+        scenario_job(number, GITHUB_JOB_IN_PROGRESS, 6, 2, 6, -1),
+        scenario_job(number, GITHUB_JOB_COMPLETED, 60, 2, 6, 60),
+        scenario_run(GITHUB_RUN_COMPLETED, 62, "success"),
+    };
+    struct scenario_delivery part = all[id % 5];
+    (void)snprintf(commits[place], sizeof commits[place], "%08x%032llx",
+                   (unsigned)number * 2654435761u, (unsigned long long)number);
+    part.event.run.run_id += part.event.kind == GITHUB_EVENT_RUN ? number : 0;
+    part.event.job.run_id += part.event.kind == GITHUB_EVENT_JOB ? number : 0;
+    if (part.event.kind == GITHUB_EVENT_RUN)
+        part.event.run.head_sha = slice_from_string(commits[place]);
+    else
+        part.event.job.head_sha = slice_from_string(commits[place]);
+    return part;
+}
 
 // Delivers `count` jobs, some of them only queued, as one batch: true if one of them was accepted.
 static bool deliver_batch(struct engine_bench *bench, int64_t first, size_t count)
@@ -308,6 +334,8 @@ static bool deliver_batch(struct engine_bench *bench, int64_t first, size_t coun
         bool is_over = id % 3 != 0;
         batch_deliveries[i] =
             scenario_job(id, is_over ? GITHUB_JOB_COMPLETED : GITHUB_JOB_QUEUED, 60, 2, 6, 60);
+        if (has_commits)
+            batch_deliveries[i] = part_of_run(id, i);
         batch_tasks[i] = (struct engine_task){.type = ENGINE_APPLY_EVENT,
                                               .on_done = ignore,
                                               .event = &batch_deliveries[i].event,
@@ -334,9 +362,8 @@ static void settle_all(struct engine_bench *bench, uint64_t last, size_t at_a_ti
 }
 
 // Whatever the size of the batches that filled it, and of those that the collector accepts.
-static void a_store_filled_by_batches_of_any_size_recovers(void **state)
+static void fill_and_recover(void)
 {
-    (void)state;
     for (size_t count = 1; count <= BATCH; count += count < 270 ? count / 4 + 1 : 2) {
         struct engine_bench bench;
         struct error error = {0};
@@ -360,6 +387,20 @@ static void a_store_filled_by_batches_of_any_size_recovers(void **state)
         assert_true(deliver_batch(&bench, id + BATCH, 1));
         engine_bench_close(&bench);
     }
+}
+
+static void a_store_filled_by_batches_of_any_size_recovers(void **state)
+{
+    (void)state;
+    fill_and_recover();
+}
+
+static void a_store_filled_by_runs_of_many_commits_recovers(void **state)
+{
+    (void)state;
+    has_commits = true;
+    fill_and_recover();
+    has_commits = false;
 }
 
 // --- notes ---------------------------------------------------------------------------------------------------
@@ -516,6 +557,7 @@ int main(void)
         cmocka_unit_test(dead_letters_stay_within_their_limits),
         cmocka_unit_test(a_store_that_was_completely_full_recovers),
         cmocka_unit_test(a_store_filled_by_batches_of_any_size_recovers),
+        cmocka_unit_test(a_store_filled_by_runs_of_many_commits_recovers),
         cmocka_unit_test(notes_are_deleted_before_a_delivery_is_refused),
         cmocka_unit_test(notes_are_kept_if_other_data_fill_the_store),
         cmocka_unit_test(a_store_that_is_full_of_notes_at_the_start_sheds_them_in_pieces),
