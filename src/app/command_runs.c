@@ -1,4 +1,4 @@
-// ghatrace runs: open runs and jobs, oldest first, then finished runs, the newest end first.
+// ghatrace runs: open runs and jobs, oldest first, those that wait for an approval last; then finished runs, the newest end first.
 #include <unistd.h>
 
 #include "cli.h"
@@ -184,7 +184,11 @@ const struct command command_runs = {
     .details =
         "The column \"for\" shows, by GitHub's clock, how long a job has waited for its approval, "
         "been\n"
-        "queued or run, and how long a run has been open. --failed and --since show only finished "
+        "queued or run, and how long a run has been open. Jobs that wait for an approval come "
+        "last, "
+        "and on a\n"
+        "screen jobs of a run that differ only in their matrix are one row. --failed and --since "
+        "show only finished "
         "runs.\n"
         "--search takes what the search field of the page takes, such as a URL that is pasted.\n"
         "Into a file or a pipe nothing is shortened, unless COLUMNS is set.\n" REMOTE_DETAILS,

@@ -198,11 +198,11 @@ static const struct table_column pool_job_columns[JOB_COLUMNS] = {
     [JOB_RUNNER] = {"RUNNER", false, 4, STYLE_GREY},
     [JOB_RUN] = {"RUN", true, 1, STYLE_GREY}};
 
-static struct table_cell cell_of_state(const struct top_job *job)
+static struct table_cell cell_of_state(const struct pools_page *page, const struct top_job *job)
 {
     switch (job->state) {
     case OPEN_JOB_WAITING:
-        return (struct table_cell){SLICE("waiting"), STYLE_GREY};
+        return (struct table_cell){text_state_of_approval(&page->painter.terminal), STYLE_GREY};
     case OPEN_JOB_QUEUED:
         return (struct table_cell){SLICE("queued"), STYLE_YELLOW};
     case OPEN_JOB_RUNNING:
@@ -216,7 +216,7 @@ static struct table_cell cell_of_state(const struct top_job *job)
 static bool format_job_of_pool(const struct pools_page *page, const struct top_job *job,
                                struct table_cell cells[JOB_COLUMNS])
 {
-    cells[JOB_STATE] = cell_of_state(job);
+    cells[JOB_STATE] = cell_of_state(page, job);
     cells[JOB_RUNNER].clean = SLICE_EMPTY;
     return format_pool_age(page, job->since, &cells[JOB_AGE].clean) &&
            clean_pool_text(page, job->name, &cells[JOB_NAME].clean) &&

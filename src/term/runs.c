@@ -33,11 +33,19 @@ static const char *const titles[COLUMN_COUNT] = {"for", "state",  "repository", 
 
 struct row {
     const struct runs_entry *entry;
+    size_t count;                     // entries that it is for
+    bool is_matrix;                   // their names differ in what is in parentheses at the end
     struct slice cells[COLUMN_COUNT]; // clean
+};
+
+struct stats {
+    size_t states[RUNS_RUN_OPEN + 1];
+    struct slice oldest_queued; // its age
 };
 
 struct list {
     struct painter painter;
+    struct stats stats; // of all entries
     struct row *rows;
     size_t count;
     size_t widths[COLUMN_COUNT];
@@ -45,17 +53,17 @@ struct list {
     struct arena *scratch;
 };
 
-static const char *state_text(enum runs_state state)
+static const char *name_of_state(enum runs_state state)
 {
     switch (state) {
-    case RUNS_JOB_WAITING:
-        return "waiting";
     case RUNS_JOB_QUEUED:
         return "queued";
     case RUNS_JOB_RUNNING:
         return "running";
     case RUNS_RUN_OPEN:
         return "open";
+    case RUNS_JOB_WAITING:
+        break;
     }
     return "?";
 }
@@ -75,11 +83,15 @@ static enum style state_style(enum runs_state state)
     return STYLE_MAGENTA;
 }
 
-// Oldest first; entries of unknown age come last. A run comes before its jobs.
+// Oldest first; entries of unknown age come after them. A run comes before its jobs. Jobs that wait for an approval are last: as
+// long as they may wait, no runner is missing.
 static int compare_entries(const void *a, const void *b)
 {
     const struct runs_entry *x = ((const struct row *)a)->entry;
     const struct runs_entry *y = ((const struct row *)b)->entry;
+    bool is_x_held = x->state == RUNS_JOB_WAITING, is_y_held = y->state == RUNS_JOB_WAITING;
+    if (is_x_held != is_y_held)
+        return is_x_held ? 1 : -1;
     bool is_x_known = x->since > TIMESTAMP_UNKNOWN;
     bool is_y_known = y->since > TIMESTAMP_UNKNOWN;
 
@@ -120,7 +132,9 @@ static bool format_row(struct list *list, struct row *row)
     const struct runs_entry *entry = row->entry;
     bool unicode = list->painter.terminal.unicode;
 
-    row->cells[COLUMN_STATE] = slice_from_string(state_text(entry->state));
+    row->cells[COLUMN_STATE] = entry->state == RUNS_JOB_WAITING
+                                   ? text_state_of_approval(&list->painter.terminal)
+                                   : slice_from_string(name_of_state(entry->state));
     return format_entry_age(list, row) && format_labels(list, row) &&
            text_clean(list->scratch, entry->repository, unicode, &row->cells[COLUMN_REPOSITORY]) &&
            text_clean(list->scratch, entry->workflow, unicode, &row->cells[COLUMN_WORKFLOW]) &&
@@ -129,19 +143,86 @@ static bool format_row(struct list *list, struct row *row)
                         (long long)entry->run_id, (long long)entry->run_attempt);
 }
 
+static struct stats count_states(const struct list *list)
+{
+    struct stats stats = {0};
+    for (size_t i = 0; i < list->count; i++) {
+        enum runs_state state = list->rows[i].entry->state;
+        stats.states[state]++;
+        if (state == RUNS_JOB_QUEUED && stats.oldest_queued.len == 0)
+            stats.oldest_queued = list->rows[i].cells[COLUMN_AGE];
+    }
+    return stats;
+}
+
+// Jobs of a run that wait and say the same are one row on a screen, that of the oldest.
+static bool say_the_same_of_a_run(const struct runs_entry *a, const struct runs_entry *b,
+                                  struct slice labels_of_a, struct slice labels_of_b)
+{
+    return a->job_id != 0 && b->job_id != 0 && a->state == b->state &&
+           a->state != RUNS_JOB_RUNNING && a->run_id == b->run_id &&
+           a->run_attempt == b->run_attempt &&
+           slice_equals(text_without_matrix(a->job_name), text_without_matrix(b->job_name)) &&
+           slice_equals(labels_of_a, labels_of_b);
+}
+
+#define LOOKED_BACK 64 // rows, to find one that says the same
+
+static bool name_folded(struct list *list, struct row *row)
+{
+    bool unicode = list->painter.terminal.unicode;
+    struct slice name;
+    return row->count == 1 ||
+           (text_clean(list->scratch,
+                       row->is_matrix ? text_without_matrix(row->entry->job_name)
+                                      : row->entry->job_name,
+                       unicode, &name) &&
+            arena_format(
+                list->scratch, &row->cells[COLUMN_JOB], "%.*s%s%.*s%s %s %zu", SLICE_ARGS(name),
+                row->is_matrix ? " (" : "",
+                SLICE_ARGS(row->is_matrix ? painter_ellipsis(&list->painter) : SLICE_EMPTY),
+                row->is_matrix ? ")" : "", unicode ? "\u00d7" : "x", row->count));
+}
+
+static bool fold_rows(struct list *list)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        struct row *row = &list->rows[i];
+        size_t at = kept > LOOKED_BACK ? kept - LOOKED_BACK : 0;
+        while (at < kept && !say_the_same_of_a_run(list->rows[at].entry, row->entry,
+                                                   list->rows[at].cells[COLUMN_LABELS],
+                                                   row->cells[COLUMN_LABELS]))
+            at++;
+        if (at == kept) {
+            list->rows[kept++] = *row;
+            continue;
+        }
+        list->rows[at].count++;
+        list->rows[at].is_matrix |=
+            !slice_equals(list->rows[at].entry->job_name, row->entry->job_name);
+    }
+    list->count = kept;
+    bool is_named = true;
+    for (size_t i = 0; i < kept && is_named; i++)
+        is_named = name_folded(list, &list->rows[i]);
+    return is_named;
+}
+
 static bool format_rows(struct list *list, const struct runs_entry *entries)
 {
     list->rows = arena_allocate_array(list->scratch, list->count, sizeof(*list->rows));
     if (list->rows == NULL)
         return false;
     for (size_t i = 0; i < list->count; i++) {
-        list->rows[i].entry = &entries[i];
+        list->rows[i] = (struct row){.entry = &entries[i], .count = 1};
         if (!format_row(list, &list->rows[i]))
             return false;
     }
     if (list->count > 1)
         qsort(list->rows, list->count, sizeof(*list->rows), compare_entries);
-    return true;
+    list->stats = count_states(list);
+    return list->painter.terminal.width == TERMINAL_WIDTH_UNLIMITED || fold_rows(list);
 }
 
 // The width that each column needs: that of its title or its widest cell. A column that is always empty is omitted.
@@ -249,39 +330,22 @@ static void paint_narrow_row(struct list *list, const struct row *row)
     painter_paragraph(painter, pieces, count, painter_separator(&list->painter), NARROW_INDENT);
 }
 
-struct stats {
-    size_t states[RUNS_RUN_OPEN + 1];
-    const struct row *oldest_queued;
-};
-
-static struct stats count_states(const struct list *list)
-{
-    struct stats stats = {0};
-    for (size_t i = 0; i < list->count; i++) {
-        enum runs_state state = list->rows[i].entry->state;
-        stats.states[state]++;
-        if (state == RUNS_JOB_QUEUED && stats.oldest_queued == NULL)
-            stats.oldest_queued = &list->rows[i];
-    }
-    return stats;
-}
-
-// 3 runs open · 2 jobs waiting · 4 queued (the oldest for 48m) · 3 running
+// 3 runs open · 2 jobs waiting for approval · 4 queued (the oldest for 48m) · 3 running
 static bool paint_summary(struct list *list)
 {
-    struct stats stats = count_states(list);
+    struct stats stats = list->stats;
     struct slice oldest = SLICE_EMPTY;
     struct painter_piece pieces[4] = {{.style = STYLE_PLAIN}};
     size_t runs = stats.states[RUNS_RUN_OPEN];
     size_t waiting = stats.states[RUNS_JOB_WAITING];
 
-    if (stats.oldest_queued != NULL &&
+    if (stats.oldest_queued.len > 0 &&
         !arena_format(list->scratch, &oldest, " (the oldest for %.*s)",
-                      SLICE_ARGS(stats.oldest_queued->cells[COLUMN_AGE])))
+                      SLICE_ARGS(stats.oldest_queued)))
         return false;
     if (!arena_format(list->scratch, &pieces[0].clean, "%zu run%s open", runs,
                       runs == 1 ? "" : "s") ||
-        !arena_format(list->scratch, &pieces[1].clean, "%zu job%s waiting", waiting,
+        !arena_format(list->scratch, &pieces[1].clean, "%zu job%s waiting for approval", waiting,
                       waiting == 1 ? "" : "s") ||
         !arena_format(list->scratch, &pieces[2].clean, "%zu queued%.*s",
                       stats.states[RUNS_JOB_QUEUED], SLICE_ARGS(oldest)) ||

@@ -128,6 +128,19 @@ size_t terminal_detect_height(int fd)
     return isatty(fd) == 1 && ioctl(fd, TIOCGWINSZ, &size) == 0 ? size.ws_row : 0;
 }
 
+#define ROOM_FOR_WORDS 100 // columns
+
+struct slice text_state_of_approval(const struct terminal *terminal)
+{
+    return terminal->width < ROOM_FOR_WORDS ? SLICE("approval") : SLICE("waiting for approval");
+}
+
+struct slice text_without_matrix(struct slice name)
+{
+    ptrdiff_t at = slice_ends_with(name, SLICE(")")) ? slice_find(name, SLICE(" (")) : -1;
+    return at > 0 ? (struct slice){name.data, (size_t)at} : name;
+}
+
 // --- columns per character ------------------------------------------------------------------------
 
 static const utf8proc_property_t *property_of(uint32_t code_point)

@@ -94,7 +94,7 @@ static bool paint_ended(struct screen *screen)
     return true;
 }
 
-// 2026-11-21T08:24:11Z · 5 queued (the oldest for 4m09s) · 261 running · 1 waiting · 40 runs open
+// 2026-11-21T08:24:11Z · 5 queued (the oldest for 4m09s) · 261 running · 1 waiting for approval · 40 runs open
 static bool paint_totals(struct screen *screen)
 {
     const struct top *top = screen->top;
@@ -111,7 +111,7 @@ static bool paint_totals(struct screen *screen)
                       SLICE_ARGS(age), age.len > 0 ? ")" : "") ||
         !arena_format(screen->page.scratch, &pieces[2].clean, "%" PRIu64 " running",
                       top->totals[OPEN_JOB_RUNNING]) ||
-        !arena_format(screen->page.scratch, &pieces[3].clean, "%" PRIu64 " waiting",
+        !arena_format(screen->page.scratch, &pieces[3].clean, "%" PRIu64 " waiting for approval",
                       top->totals[OPEN_JOB_WAITING]) ||
         !arena_format(screen->page.scratch, &pieces[4].clean, "%" PRIu64 " run%s open",
                       top->open_runs, top->open_runs == 1 ? "" : "s") ||
@@ -216,14 +216,16 @@ static const struct pools_view_pool **choose_pools(struct screen *screen, size_t
 
 // --- jobs -----------------------------------------------------------------------------------------
 
-static void set_state_cell(const struct top_job *job, struct table_cell *cell)
+static void set_state_cell(const struct screen *screen, const struct top_job *job,
+                           struct table_cell *cell)
 {
     switch (job->state) {
     case OPEN_JOB_QUEUED:
         *cell = (struct table_cell){SLICE("queued"), STYLE_YELLOW};
         break;
     case OPEN_JOB_WAITING:
-        *cell = (struct table_cell){SLICE("waiting"), STYLE_MAGENTA};
+        *cell = (struct table_cell){text_state_of_approval(&screen->page.painter.terminal),
+                                    STYLE_MAGENTA};
         break;
     case OPEN_JOB_RUNNING:
         *cell = job->is_ended_unknown
@@ -242,17 +244,10 @@ struct job_row {
     bool is_matrix; // their names differ in what is in parentheses at the end
 };
 
-// The name without what a matrix adds: "test" of "test (3.12)".
-static struct slice name_without_matrix(struct slice name)
-{
-    ptrdiff_t at = slice_ends_with(name, SLICE(")")) ? slice_find(name, SLICE(" (")) : -1;
-    return at > 0 ? (struct slice){name.data, (size_t)at} : name;
-}
-
 static bool say_the_same(const struct top_job *a, const struct top_job *b)
 {
     return a->state == b->state && a->state != OPEN_JOB_RUNNING &&
-           slice_equals(name_without_matrix(a->name), name_without_matrix(b->name)) &&
+           slice_equals(text_without_matrix(a->name), text_without_matrix(b->name)) &&
            slice_equals(a->repository, b->repository) && slice_equals(a->workflow, b->workflow) &&
            slice_equals(a->labels, b->labels);
 }
@@ -289,7 +284,7 @@ static bool format_name(struct screen *screen, const struct job_row *row, struct
     struct slice name = row->job->name;
     if (!row->is_matrix)
         return clean(screen, name, text);
-    return clean(screen, name_without_matrix(name), text) &&
+    return clean(screen, text_without_matrix(name), text) &&
            arena_format(screen->page.scratch, text, "%.*s (%.*s)", SLICE_ARGS(*text),
                         SLICE_ARGS(painter_ellipsis(&screen->page.painter)));
 }
@@ -298,7 +293,7 @@ static bool format_job(struct screen *screen, const struct job_row *row,
                        struct table_cell cells[JOB_COLUMNS])
 {
     const struct top_job *job = row->job;
-    set_state_cell(job, &cells[JOB_STATE]);
+    set_state_cell(screen, job, &cells[JOB_STATE]);
     if (job->state == OPEN_JOB_QUEUED)
         cells[JOB_AGE].style = age_style(screen, job->since);
     return format_time_since(screen, job->since, &cells[JOB_AGE].clean) &&

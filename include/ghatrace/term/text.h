@@ -51,6 +51,14 @@ struct terminal terminal_detect_list(int fd);
 // Its lines; 0: it is not a terminal, or not known.
 size_t terminal_detect_height(int fd);
 
+// The state of a job that waits for an approval: "waiting for approval", on a narrow terminal "approval".
+struct slice text_state_of_approval(const struct terminal *terminal);
+
+// --- names ----------------------------------------------------------------------------------------
+
+// The name without what a matrix adds: "test" of "test (3.12)".
+struct slice text_without_matrix(struct slice name);
+
 // --- text -----------------------------------------------------------------------------------------
 // Untrusted text on a terminal: cleaned, measured in columns, cut between characters. Pure.
 

@@ -77,57 +77,90 @@ static void assert_list(struct runs_entry *some, size_t count, struct terminal t
     arena_release(&arena);
 }
 
-static void open_runs_and_jobs_are_listed_oldest_first(void **state)
+static void open_runs_and_jobs_are_listed_oldest_first_then_what_waits_for_an_approval(void **state)
 {
     (void)state;
     assert_list(entries, ENTRY_COUNT, (struct terminal){.width = 120, .unicode = true},
-                "  for  state    repository     workflow  job          labels                 run\n"
-                "8h 2m  open     octo-org/site  Deploy                                        "
-                "33714470000/2\n"
-                "8h 1m  waiting  octo-org/site  Deploy    deploy       ubuntu-latest          "
-                "33714470000/2\n"
-                "5m 0s  open     octo-org/shop  CI                                            "
-                "33714470481/1\n"
-                "2m 5s  queued   octo-org/shop  CI        test (3.12)  gpu,linux,self-hosted  "
-                "33714470481/1\n"
-                "  25s  running  octo-org/shop  CI        lint         ubuntu-latest          "
-                "33714470481/1\n"
-                "    ?  open     octo-org/x     �[2J                                          "
-                "33714470001/1\n"
+                "  for  state                 repository     workflow  job          labels         "
+                "        run\n"
+                "8h 2m  open                  octo-org/site  Deploy                                "
+                "        33714470000/2\n"
+                "5m 0s  open                  octo-org/shop  CI                                    "
+                "        33714470481/1\n"
+                "2m 5s  queued                octo-org/shop  CI        test (3.12)  "
+                "gpu,linux,self-hosted  33714470481/1\n"
+                "  25s  running               octo-org/shop  CI        lint         ubuntu-latest  "
+                "        33714470481/1\n"
+                "    ?  open                  octo-org/x     \ufffd[2J                             "
+                "             33714470001/1\n"
+                "8h 1m  waiting for approval  octo-org/site  Deploy    deploy       ubuntu-latest  "
+                "        33714470000/2\n"
                 "\n"
-                "3 runs open · 1 job waiting · 1 queued (the oldest for 2m 5s) · 1 running\n");
+                "3 runs open \u00b7 1 job waiting for approval \u00b7 1 queued (the oldest for 2m "
+                "5s) \u00b7 1 running\n");
 }
 
 static void a_narrow_terminal_gets_two_lines_an_entry(void **state)
 {
     (void)state;
     assert_list(entries, 4, (struct terminal){.width = 50, .unicode = true},
-                "8h 1m  waiting  octo-org/site\n"
-                "  Deploy · deploy · ubuntu-latest · 33714470000/2\n"
                 "5m 0s  open     octo-org/shop\n"
-                "  CI · 33714470481/1\n"
+                "  CI \u00b7 33714470481/1\n"
                 "2m 5s  queued   octo-org/shop\n"
-                "  CI · test (3.12) · gpu,linux,self-hosted\n"
+                "  CI \u00b7 test (3.12) \u00b7 gpu,linux,self-hosted\n"
                 "  33714470481/1\n"
                 "  25s  running  octo-org/shop\n"
-                "  CI · lint · ubuntu-latest · 33714470481/1\n"
+                "  CI \u00b7 lint \u00b7 ubuntu-latest \u00b7 33714470481/1\n"
+                "8h 1m  approval octo-org/site\n"
+                "  Deploy \u00b7 deploy \u00b7 ubuntu-latest \u00b7 33714470000/2\n"
                 "\n"
-                "1 run open · 1 job waiting\n"
-                "1 queued (the oldest for 2m 5s) · 1 running\n");
+                "1 run open \u00b7 1 job waiting for approval\n"
+                "1 queued (the oldest for 2m 5s) \u00b7 1 running\n");
 }
 
 static void columns_shrink_before_lines_are_broken(void **state)
 {
     (void)state;
     assert_list(
-        entries, 4, (struct terminal){.width = 87, .unicode = false},
-        "  for  state    repository     workflow  job          labels              run\n"
-        "8h 1m  waiting  octo-org/site  Deploy    deploy       ubuntu-latest       33714470000/2\n"
-        "5m 0s  open     octo-org/shop  CI                                         33714470481/1\n"
-        "2m 5s  queued   octo-org/shop  CI        test (3.12)  gpu,lin..lf-hosted  33714470481/1\n"
-        "  25s  running  octo-org/shop  CI        lint         ubuntu-latest       33714470481/1\n"
+        entries, 4, (struct terminal){.width = 88, .unicode = false},
+        "  for  state     repository     workflow  job          labels              run\n"
+        "5m 0s  open      octo-org/shop  CI                                         33714470481/1\n"
+        "2m 5s  queued    octo-org/shop  CI        test (3.12)  gpu,lin..lf-hosted  33714470481/1\n"
+        "  25s  running   octo-org/shop  CI        lint         ubuntu-latest       33714470481/1\n"
+        "8h 1m  approval  octo-org/site  Deploy    deploy       ubuntu-latest       33714470000/2\n"
         "\n"
-        "1 run open - 1 job waiting - 1 queued (the oldest for 2m 5s) - 1 running\n");
+        "1 run open - 1 job waiting for approval - 1 queued (the oldest for 2m 5s) - 1 running\n");
+}
+
+static void jobs_of_a_run_that_say_the_same_are_one_row_on_a_screen(void **state)
+{
+    struct runs_entry same[4] = {entries[1], entries[1], entries[1], entries[1]};
+    (void)state;
+    same[1].job_id = 8;
+    same[1].job_name = SLICE("test (3.13)");
+    same[1].since = AGO(100);
+    same[2].run_id = 1; // another run
+    same[3].state = RUNS_JOB_RUNNING;
+    assert_list(
+        same, 4, (struct terminal){.width = 120, .unicode = false},
+        "  for  state    repository     workflow  job            labels                 run\n"
+        "2m 5s  queued   octo-org/shop  CI        test (3.12)    gpu,linux,self-hosted  1/1\n"
+        "2m 5s  queued   octo-org/shop  CI        test (..) x 2  gpu,linux,self-hosted  "
+        "33714470481/1\n"
+        "2m 5s  running  octo-org/shop  CI        test (3.12)    gpu,linux,self-hosted  "
+        "33714470481/1\n"
+        "\n"
+        "0 runs open - 0 jobs waiting for approval - 3 queued (the oldest for 2m 5s) - 1 "
+        "running\n");
+    assert_list(same, 2, (struct terminal){.width = TERMINAL_WIDTH_UNLIMITED},
+                "   for  state   repository     workflow  job          labels                 run\n"
+                " 2m 5s  queued  octo-org/shop  CI        test (3.12)  gpu,linux,self-hosted  "
+                "33714470481/1\n"
+                "1m 40s  queued  octo-org/shop  CI        test (3.13)  gpu,linux,self-hosted  "
+                "33714470481/1\n"
+                "\n"
+                "0 runs open - 0 jobs waiting for approval - 2 queued (the oldest for 2m 5s) - 0 "
+                "running\n");
 }
 
 static void empty_columns_are_left_out(void **state)
@@ -137,7 +170,7 @@ static void empty_columns_are_left_out(void **state)
                 "  for  state  repository     workflow  run\n"
                 "5m 0s  open   octo-org/shop  CI        33714470481/1\n"
                 "\n"
-                "1 run open · 0 jobs waiting · 0 queued · 0 running\n");
+                "1 run open · 0 jobs waiting for approval · 0 queued · 0 running\n");
 }
 
 static void an_empty_list_has_a_message_and_advice(void **state)
@@ -162,7 +195,7 @@ static void a_time_ahead_of_our_clock_has_no_age(void **state)
                 "for  state  repository     workflow  run\n"
                 " 0s  open   octo-org/shop  CI        33714470481/1\n"
                 "\n"
-                "1 run open · 0 jobs waiting · 0 queued · 0 running\n");
+                "1 run open · 0 jobs waiting for approval · 0 queued · 0 running\n");
 }
 
 static void ages_are_in_whole_seconds(void **state)
@@ -174,7 +207,7 @@ static void ages_are_in_whole_seconds(void **state)
                 "for  state  repository     workflow  run\n"
                 " 2s  open   octo-org/shop  CI        33714470481/1\n"
                 "\n"
-                "1 run open · 0 jobs waiting · 0 queued · 0 running\n");
+                "1 run open · 0 jobs waiting for approval · 0 queued · 0 running\n");
 }
 
 static void states_have_colours(void **state)
@@ -186,7 +219,8 @@ static void states_have_colours(void **state)
                 "\x1b[0;1m2m 5s  \x1b[0;33mqueued  \x1b[0mocto-org/shop  CI        test (3.12)  "
                 "\x1b[0;90mgpu,linux,self-hosted  33714470481/1\x1b[0m\n"
                 "\n"
-                "0 runs open \x1b[0;90m· \x1b[0m0 jobs waiting \x1b[0;90m· \x1b[0m1 queued (the "
+                "0 runs open \x1b[0;90m· \x1b[0m0 jobs waiting for approval \x1b[0;90m· \x1b[0m1 "
+                "queued (the "
                 "oldest for 2m 5s) \x1b[0;90m· \x1b[0m0 running\n");
 }
 
@@ -214,7 +248,9 @@ static void allocation_faults_are_reported_and_leak_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(open_runs_and_jobs_are_listed_oldest_first),
+        cmocka_unit_test(
+            open_runs_and_jobs_are_listed_oldest_first_then_what_waits_for_an_approval),
+        cmocka_unit_test(jobs_of_a_run_that_say_the_same_are_one_row_on_a_screen),
         cmocka_unit_test(a_narrow_terminal_gets_two_lines_an_entry),
         cmocka_unit_test(columns_shrink_before_lines_are_broken),
         cmocka_unit_test(empty_columns_are_left_out),

@@ -114,17 +114,17 @@ static void eighty_columns_show_the_most_important_ones(void **state)
            "whether the runners still have these labels.\n"
            "2026-09-03T04:16:57Z \u00b7 3 queued (the oldest for 22m 5s) \u00b7 61 running "
            "\u00b7\n"
-           "1 waiting \u00b7 12 runs open\n"
+           "1 waiting for approval \u00b7 12 runs open\n"
            "\n"
            "POOL                   STATE      FOR  SINCE (UTC)  QUEUED  OLDEST  RUNNING\n"
            "gpu,linux,self-hosted  dead   21m 40s  09-03 03:55       2  22m 5s        0\n"
            "ubuntu-latest          ok                                1     25s       61\n"
            "\n"
-           "   FOR  STATE    REPOSITORY     JOB                        LABELS\n"
-           "22m 5s  queued   octo-org/shop  test (ubuntu\u2026atest, 3.12)  self-hosted,linux,gpu\n"
-           "   25s  queued   octo-org/site  \ufffd[2J<b>                    ubuntu-latest\n"
-           " 3h 0m  waiting  octo-org/site  deploy                     ubuntu-latest\n"
-           " 1m 1s  running  octo-org/shop  lint                       ubuntu-latest\n");
+           "   FOR  STATE     REPOSITORY     JOB                       LABELS\n"
+           "22m 5s  queued    octo-org/shop  test (ubuntu\u2026test, 3.12)  self-hosted,linux,gpu\n"
+           "   25s  queued    octo-org/site  \ufffd[2J<b>                   ubuntu-latest\n"
+           " 3h 0m  approval  octo-org/site  deploy                    ubuntu-latest\n"
+           " 1m 1s  running   octo-org/shop  lint                      ubuntu-latest\n");
 }
 
 static void records_that_wait_for_the_collector_are_shown(void **state)
