@@ -187,9 +187,8 @@ const struct command command_runs = {
         "queued or run, and how long a run has been open. Jobs that wait for an approval come "
         "last, "
         "and on a\n"
-        "screen jobs of a run that differ only in their matrix are one row. --failed and --since "
-        "show only finished "
-        "runs.\n"
+        "screen jobs of a run that differ only in their matrix are one row.\n"
+        "--failed and --since show only finished runs.\n"
         "--search takes what the search field of the page takes, such as a URL that is pasted.\n"
         "Into a file or a pipe nothing is shortened, unless COLUMNS is set.\n" REMOTE_DETAILS,
     .settings = OPTION_SET(STORE_TOOL_SETTINGS, [OPTION_ID_JOB_GRACE] = true,
