@@ -192,7 +192,7 @@ static void put_recent_of_pool(struct json_out *json, const struct pools_view_po
     json_out_time(json, "last_start_at", recent->last_start);
 }
 
-// [{"pool": "gpu,linux"}, {"text": " is dead: nothing has started there since "}, {"time": "..."}, ...]
+// [{"pool": "gpu,linux"}, {"text": " is dead: 13 jobs wait, the last start was at "}, {"time": "..."}, ...]
 static void put_pool_words(struct json_out *json, const char *name, const struct pools_words *words)
 {
     json_out_open_array(json, name);

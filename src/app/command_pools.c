@@ -197,7 +197,7 @@ const struct command command_pools = {
     .name = "pools",
     .operands = "[NAME]",
     .operands_max = 1,
-    .summary = "the pools of runners and their states, the worst first; one pool",
+    .summary = "what is wrong with the runners, in one sentence, and each pool; one pool",
     .details =
         "What is wrong, in one sentence, and one row for each pool: its state, for how long it has "
         "been in\n"

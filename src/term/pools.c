@@ -216,8 +216,8 @@ static bool list_shares(struct pools_page *page, uint64_t running,
 {
     struct slice name;
     if (shares->count > SHARES_ALWAYS_NAMED && shares->items[0].running * SHARE_OF_NOTE < running)
-        return arena_format(page->scratch, &pieces[0].clean, "no repository has more than %" PRIu64,
-                            shares->items[0].running);
+        return arena_format(page->scratch, &pieces[0].clean,
+                            "no repository runs more than %" PRIu64, shares->items[0].running);
     for (size_t i = 0; i < shares->count; i++) {
         pieces[i].may_break = true;
         if (!clean_cell(page, shares->items[i].repository, &name) ||
@@ -296,7 +296,7 @@ bool pools_paint_summary(struct pools_page *page, const struct pools_summary *su
                              text);
 }
 
-// "busy: it needs more runners ..."; where a repository fills the pool: "busy (gpu,linux): acme/shop has ...".
+// "busy: It needs more runners ..."; where a repository fills the pool: "busy (gpu,linux): Cancel runs of acme/shop ...".
 bool pools_paint_advice(struct pools_page *page, const struct pools_view_pool *pool)
 {
     bool is_filled = pool->filler_of > 0;
@@ -308,11 +308,12 @@ bool pools_paint_advice(struct pools_page *page, const struct pools_view_pool *p
         return true;
     return pools_words_join(&words, page->scratch, &text) && clean_cell(page, text, &text) &&
            clean_cell(page, is_filled ? pool->name : SLICE_EMPTY, &name) &&
-           arena_format(
-               page->scratch, &whole, "%s%s%.*s%s: %.*s%s", pool_state_names[pool->state],
-               is_filled ? " (" : "", SLICE_ARGS(name), is_filled ? ")" : "", SLICE_ARGS(text),
-               pool->state == POOL_BUSY ? " How many runners, `ghatrace whatif --pool NAME` says."
-                                        : "") &&
+           arena_format(page->scratch, &whole, "%s%s%.*s%s: %.*s%s", pool_state_names[pool->state],
+                        is_filled ? " (" : "", SLICE_ARGS(name), is_filled ? ")" : "",
+                        SLICE_ARGS(text),
+                        pool->state == POOL_BUSY
+                            ? " How many runners, `ghatrace whatif --pool NAME` on its host says."
+                            : "") &&
            pools_paint_text(page, STYLE_GREY, whole);
 }
 

@@ -181,20 +181,20 @@ static void put_waiting_jobs(struct writer *writer, const char *before, uint64_t
              queued == 1 ? "s" : "", after);
 }
 
-// "gpu is dead: nothing has started there since 14:02 UTC, 13 jobs wait.": when it was recognized says less.
+// "gpu is dead: 13 jobs wait, the last start was at 14:02 UTC.": when it was recognized says less.
 static void describe_dead_pool(struct writer *writer, const struct pools_view_pool *pool)
 {
     put_name(writer, POOLS_PART_POOL, pool->name);
+    put_waiting_jobs(writer, " is dead: ", pool->pool.counts[OPEN_JOB_QUEUED], "");
     if (pool->recent.last_start != TIMESTAMP_UNKNOWN) {
-        put_text(writer, " is dead: nothing has started there since ");
+        put_text(writer, ", the last start was at ");
         put_time(writer, pool->recent.last_start);
     } else if (pool->recent.is_known) {
-        put_text(writer, " is dead: nothing has started there in 7 days");
+        put_text(writer, ", none has started in 7 days");
     } else {
-        put_text(writer, " is dead");
-        put_since(writer, " since ", pool->since);
+        put_since(writer, ", since ", pool->since);
     }
-    put_waiting_jobs(writer, ", ", pool->pool.counts[OPEN_JOB_QUEUED], ".");
+    put_text(writer, ".");
 }
 
 // "gpu is busy since 14:02 UTC: 13 jobs wait, 20 run."
@@ -388,37 +388,32 @@ bool pools_summary_make(const struct pools_view *view, timestamp_ns now, struct 
 
 // --- what to do -----------------------------------------------------------------------------------
 
+// What to do comes first: why is in the sentence before it.
 static const char *const advice[POOL_STATES] = {
-    [POOL_DEAD] =
-        "Jobs wait, none runs, and none has started for long: see whether its runners are online, "
-        "whether the listener and the controller of ARC run, and whether the runners still have "
-        "these labels.",
-    [POOL_BUSY] = "As many jobs run as ever did in a week: it needs more runners, or fewer jobs at "
-                  "once (concurrency groups, max-parallel).",
-    [POOL_CEILING] =
-        "A limit that several pools share is reached: more runners would not help. Raise the limit "
-        "at GitHub (another plan, a higher concurrency), run fewer jobs at once (concurrency "
-        "groups, max-parallel), or move jobs to runners of another kind.",
-    [POOL_WAITING] = "Jobs wait though fewer run than once did in the week: see whether runners "
-                     "are offline, or paused.",
+    [POOL_DEAD] = "See whether its runners are online, whether ARC's listener and controller run, "
+                  "and whether the runners still have these labels.",
+    [POOL_BUSY] = "It needs more runners, or fewer jobs at once (concurrency groups, "
+                  "max-parallel): as many run as ever did in a week.",
+    [POOL_CEILING] = "Run fewer jobs at once (cancel runs, concurrency groups, max-parallel), move "
+                     "jobs to runners of another kind, or raise the limit at GitHub: more runners "
+                     "of these pools would not help.",
+    [POOL_WAITING] = "See whether runners are offline, or paused: fewer jobs run than once did in "
+                     "the week.",
 };
 
-// After what is said of a repository that fills the pool.
-static const char filled_and_busy[] =
-    "As many jobs run as ever did in a week: more runners would help, too.";
-
-// "acme/shop has 28 of the 30 jobs that have waited longest here: cancel runs ..."
+// "Cancel runs of acme/shop that are not needed, ...: it has 28 of the 30 jobs that have waited longest here."
 static void put_filler_words(struct writer *writer, const struct pools_view_pool *pool)
 {
     uint64_t jobs = pool->filler.running, of = pool->filler_of;
+    put_text(writer, "Cancel runs of ");
     put_name(writer, POOLS_PART_REPOSITORY, pool->filler.repository);
+    put_text(writer, " that are not needed, or let fewer of its jobs run at once (concurrency "
+                     "groups, max-parallel): it has ");
     if (jobs < of)
-        put_text(writer, " has %" PRIu64 " of the %" PRIu64 " jobs that have waited longest here",
-                 jobs, of);
+        put_text(writer, "%" PRIu64 " of the %" PRIu64 " jobs that have waited longest here.", jobs,
+                 of);
     else
-        put_text(writer, " has all of the %" PRIu64 " jobs that have waited longest here", of);
-    put_text(writer, ": cancel runs that are not needed, or let fewer of its jobs run at once "
-                     "(concurrency groups, max-parallel). ");
+        put_text(writer, "all of the %" PRIu64 " jobs that have waited longest here.", of);
 }
 
 bool pools_advice_make(const struct pools_view_pool *pool, struct arena *arena,
@@ -431,7 +426,9 @@ bool pools_advice_make(const struct pools_view_pool *pool, struct arena *arena,
         return true;
     if (pool->filler_of > 0 && pool->state != POOL_DEAD) {
         put_filler_words(&writer, pool);
-        what_to_do = pool->state == POOL_BUSY ? filled_and_busy : what_to_do;
+        if (pool->state == POOL_BUSY)
+            return !writer.is_out_of_memory;
+        put_text(&writer, " ");
     }
     put_part(&writer, POOLS_PART_TEXT, slice_from_string(what_to_do), TIMESTAMP_UNKNOWN);
     return !writer.is_out_of_memory;

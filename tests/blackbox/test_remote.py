@@ -135,7 +135,7 @@ class Remote(harness.BlackBoxTest):
         daemon = self.incident(pool_dead_after="20m", runner_ceiling="farm: 1: ubuntu-latest")
         url = url_of(daemon)
         shown = self.ask(url, "pools", "gpu", "--limit", "3", env={"LC_ALL": "C.UTF-8", "COLUMNS": "160"}).stdout
-        self.assertRegex(shown, r"^gpu is dead: nothing has started there in 7 days, 4 jobs wait\.\ndead: Jobs wait, none runs")
+        self.assertRegex(shown, r"^gpu is dead: 4 jobs wait, none has started in 7 days\.\ndead: See whether its runners")
         self.assertRegex(shown, r"4 queued, the oldest for 33m[^·]* · half for at most [^·]+, 90 % for [^·]+, 99 % for [^·]+ · 0 running")
         self.assertRegex(shown, r"QUEUED +RUNNING +REPOSITORY\n +3 +0 +acme/shop\n +1 +0 +acme/site\n")
         self.assertRegex(shown, r"QUEUED +RUNNING +WORKFLOW +REPOSITORY\n +3 +0 +Build and test +acme/shop\n")

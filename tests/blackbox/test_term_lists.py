@@ -82,7 +82,7 @@ class TerminalLists(harness.BlackBoxTest):
         self.assertIn("1 pool dead", lines[1])
         self.assertIn("4 jobs queued", lines[1])
         head = next(i for i, line in enumerate(lines) if line.startswith("POOL "))
-        self.assertRegex("\n".join(lines[2:head]), r"^dead: Jobs wait, none runs[^|]*\nbusy: ")
+        self.assertRegex("\n".join(lines[2:head]), r"^dead: See whether[^|]*\nbusy: ")
         rows = [line.split() for line in lines[head + 1:head + 4]]
         self.assertEqual([row[:2] for row in rows[:2]], [["gpu", "dead"], [self.long, "busy"]])
         self.assertIn("RUNNING  MOST", lines[head])

@@ -47,7 +47,7 @@ class PoolPage(test_page.PageTest):
         daemon = self.with_scene(*dead_pool(), *queued(3, "gpu-a100", 600, "acme/shop", "CI"))
         browser = self.pool(daemon, "gpu-a100")
         self.assertEqual(browser.text("h1"), "gpu-a100")
-        self.assertRegex(browser.text(".summary"), r"^dead since \d\d:\d\d\s+Jobs wait, none runs, and none has started for long: see whether its runners are online, .*labels\.$")
+        self.assertRegex(browser.text(".summary"), r"^dead since \d\d:\d\d\s+See whether its runners are online, .*labels\.$")
         found = self.figures(browser)
         self.assertEqual(found["queued"], "42")
         self.assertRegex(found["oldest"], r"^(39|40)m \d+s$")
@@ -125,7 +125,7 @@ class PoolPage(test_page.PageTest):
     def test_a_pool_at_a_ceiling_says_that_more_runners_would_not_help(self):
         daemon = self.with_scene(*full_ceiling())
         browser = self.pool(daemon, "ubuntu-latest")
-        self.assertRegex(browser.text(".summary"), r"^held back by the ceiling hosted since \d\d:\d\d\s+A limit that several pools share is reached: more runners would not help\. Raise the limit at GitHub .*\s+The ceiling hosted has been reached since \d\d:\d\d: 12 of 12 run, ")
+        self.assertRegex(browser.text(".summary"), r"^held back by the ceiling hosted since \d\d:\d\d\s+Run fewer jobs at once .*more runners of these pools would not help\.\s+The ceiling hosted has been reached since \d\d:\d\d: 12 of 12 run, ")
         browser.click("section[aria-label='What if'] button")
         browser.wait_for_text("More runners would not help now: the pool is at a ceiling.", "section[aria-label='What if']")
         browser.wait_for_text("Its jobs count towards the limit hosted of 12 running jobs", "section[aria-label='What if']")

@@ -41,8 +41,8 @@ export function makeJobs(addresses) {
     tableHead(["job"], ["state"], ["for", "number"], ["runner labels", "optional"]), rows)));
   let queue = null;
 
-  const cells = (job, first) => el("tr", null, el("td", null, ...first), el("td", null, el("span", {class: `state ${job.state}`}, job.state)),
-    el("td", {class: "number"}, el("span", {"data-since": "", "data-warn": ""})), el("td", {class: "optional"}, ...labelsOf(job)));
+  const cells = (job, first) => el("tr", null, el("td", null, ...first), el("td", null, el("span", {class: `state ${job.state}`}, job.state === "waiting" ? "waiting for approval" : job.state)),
+    el("td", {class: "number"}, el("span", {"data-since": "", "data-warn": job.state === "queued" ? "" : null})), el("td", {class: "optional"}, ...labelsOf(job)));
 
   function makeJob({job, isMember}) {
     const row = cells(job, jobWords(job, addresses));

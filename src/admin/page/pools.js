@@ -35,6 +35,16 @@ function fillRow(row, pool) {
   replaceIfChanged(value("start"), startWords(pool));
 }
 
+// Rows that follow each other say what to do once.
+function hideRepeatedAdvice(rows) {
+  let last = "";
+  for (const row of rows) {
+    const advice = row.firstElementChild.lastElementChild;
+    set(advice, {hidden: advice.textContent === last});
+    last = advice.textContent;
+  }
+}
+
 // "and 1,900 more: 300 queued, 12 running"
 function andMore(all, shown) {
   const sum = (key) => all.slice(shown.length).reduce((total, pool) => total + pool[key], 0);
@@ -128,7 +138,10 @@ export function makePools(get, changed) {
     if (row.lastElementChild.firstElementChild !== chart) row.lastElementChild.replaceChildren(...chart ? [chart] : []);
   }
 
-  const fillList = (parent, pools) => keyed(parent, pools, (pool) => pool.pool, makeRow, fillRow);
+  function fillList(parent, pools) {
+    keyed(parent, pools, (pool) => pool.pool, makeRow, fillRow);
+    hideRepeatedAdvice(parent.children);
+  }
 
   // Only while they are unfolded.
   function fillFolded() {

@@ -26,7 +26,9 @@ export const startWords = (pool) => pool.last_start_at ? [clock(pool.last_start_
 
 // "The ceiling hosted has been reached since 14:02: 60 of 60 run, 31 by acme/shop. 77 jobs are queued behind it."
 export function ceilingWords(ceiling) {
-  const shares = ceiling.by_repository.slice(0, 3).flatMap((share) => [`, ${share.running.toLocaleString()} by `, name(share.repository, "?")]);
+  const users = ceiling.by_repository, isSpread = users.length > 3 && users[0].running * 4 < ceiling.running; // none has a quarter
+  const shares = isSpread ? [`, no repository runs more than ${users[0].running.toLocaleString()}`]
+    : users.slice(0, 3).flatMap((share) => [`, ${share.running.toLocaleString()} by `, name(share.repository, "?")]);
   return ["The ceiling ", el("strong", null, name(ceiling.ceiling)), " has been reached since ", clock(ceiling.since), `: ${ceiling.running.toLocaleString()} of ${ceiling.limit.toLocaleString()} run`, ...shares,
     `. ${counted(ceiling.queued, "job")} ${ceiling.queued === 1 ? "is" : "are"} queued behind it.${ceiling.inferred ? " (The limit is inferred.)" : ""}`];
 }

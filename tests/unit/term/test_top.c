@@ -109,9 +109,8 @@ static void eighty_columns_show_the_most_important_ones(void **state)
     (void)state;
     expect(&top, 0, (struct terminal){.width = 80, .unicode = true},
            "One pool is in trouble.\n"
-           "dead: Jobs wait, none runs, and none has started for long: see whether its\n"
-           "runners are online, whether the listener and the controller of ARC run, and\n"
-           "whether the runners still have these labels.\n"
+           "dead: See whether its runners are online, whether ARC's listener and controller\n"
+           "run, and whether the runners still have these labels.\n"
            "2026-09-03T04:16:57Z \u00b7 3 queued (the oldest for 22m 5s) \u00b7 61 running "
            "\u00b7\n"
            "1 waiting for approval \u00b7 12 runs open\n"

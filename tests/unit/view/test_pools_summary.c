@@ -67,12 +67,11 @@ static void one_pool_in_trouble_is_named_with_its_state_and_since_when(void **st
     pools[0].recent.last_start = AGO(4200);
     pools[0].pool.counts[OPEN_JOB_QUEUED] = 13;
     expect(2, POOLS_SCOPE_POOL,
-           "gpu,linux is dead: nothing has started there since 03:06 UTC, 13 jobs wait.");
+           "gpu,linux is dead: 13 jobs wait, the last start was at 03:06 UTC.");
     pools[0].recent.last_start = TIMESTAMP_UNKNOWN;
-    expect(2, POOLS_SCOPE_POOL,
-           "gpu,linux is dead: nothing has started there in 7 days, 13 jobs wait.");
+    expect(2, POOLS_SCOPE_POOL, "gpu,linux is dead: 13 jobs wait, none has started in 7 days.");
     pools[0].recent.is_known = false;
-    expect(2, POOLS_SCOPE_POOL, "gpu,linux is dead since 03:16 UTC, 13 jobs wait.");
+    expect(2, POOLS_SCOPE_POOL, "gpu,linux is dead: 13 jobs wait, since 03:16 UTC.");
     pools[0] = make_pool("gpu", POOL_BUSY, 5 * 3600); // yesterday
     pools[0].running = 20;
     expect(2, POOLS_SCOPE_POOL, "gpu is busy since 09-02 23:16 UTC: 1 job waits, 20 run.");
@@ -219,20 +218,21 @@ static void the_advice_names_the_repository_that_fills_a_pool_unless_it_is_dead(
 {
     (void)state;
     pools[0] = make_pool("a", POOL_BUSY, 700);
-    expect_advice(&pools[0], "As many jobs run as ever did in a week: it needs more runners, or "
-                             "fewer jobs at once");
+    expect_advice(&pools[0], "It needs more runners, or fewer jobs at once");
     pools[0].filler = (struct pools_view_share){SLICE("acme/shop"), 28};
     pools[0].filler_of = 30;
     expect_advice(&pools[0],
-                  "acme/shop has 28 of the 30 jobs that have waited longest here: cancel runs");
+                  "Cancel runs of acme/shop that are not needed, or let fewer of its jobs run at "
+                  "once (concurrency groups, max-parallel): it has 28 of the 30 jobs that have "
+                  "waited longest here.");
     pools[0].filler.running = 30;
+    pools[0].state = POOL_CEILING;
     expect_advice(&pools[0],
-                  "acme/shop has all of the 30 jobs that have waited longest here: "
-                  "cancel runs that are not needed, or let fewer of its jobs run at once "
-                  "(concurrency groups, max-parallel). As many jobs run as ever did in a "
-                  "week: more runners would help, too.");
+                  "Cancel runs of acme/shop that are not needed, or let fewer of its jobs run at "
+                  "once (concurrency groups, max-parallel): it has all of the 30 jobs that have "
+                  "waited longest here. Run fewer jobs at once");
     pools[0].state = POOL_DEAD;
-    expect_advice(&pools[0], "Jobs wait, none runs, and none has started for long");
+    expect_advice(&pools[0], "See whether its runners are online");
     pools[0].state = POOL_OK;
     expect_advice(&pools[0], "");
 }
