@@ -3,17 +3,25 @@
 
     run.py [NAME…]     all tests, or those whose module, class or sentence contains a NAME
 
+Several modules run at the same time, each in a process of its own, since most tests wait: TEST_JOBS of them (one more
+than there are processors; 1 shows each test as it ends). A module that sets RUNS_ALONE = True runs beside no other.
 GHATRACE names the binary, by default build/dev-gcc/ghatrace. CRASH_ROUNDS sets how often kill -9 strikes.
 """
+import collections
+import concurrent.futures
 import os
 import pathlib
+import re
 import signal
+import subprocess
 import sys
 import time
 import traceback
 import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
+ONE_MODULE = "GHATRACE_TEST_MODULE"    # in the environment of a process that runs one module for another
+LONGEST = ("test_notify", "test_old_store", "test_lifecycle", "test_export_refusals", "test_grpc", "test_faults")
 sys.path.insert(0, str(HERE))
 sys.dont_write_bytecode = True
 
@@ -76,16 +84,9 @@ def flatten(suite):
             yield item
 
 
-def main(names, folder=HERE):
-    """Runs the tests of `folder`."""
+def run_here(tests):
+    """Runs the tests in this process, one after the other."""
     import harness
-    if not os.access(harness.BINARY, os.X_OK):
-        print(f"{harness.BINARY} is not there: run `make` first, or name one in GHATRACE", file=sys.stderr)
-        return 2
-    tests = list(flatten(unittest.defaultTestLoader.discover(str(folder), "test_*.py", str(folder))))
-    if names:
-        tests = [test for test in tests if any(name in f"{test.id()} {sentence(test)}" for name in names)]
-    print(f"{len(tests)} tests", flush=True)
     result = Result()
     # A time limit that ends the suite must not leave its daemons behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -96,11 +97,92 @@ def main(names, folder=HERE):
         result.failed += 1
     finally:
         harness.end_all()
-    if result.passed + result.failed == 0:
+    return result.passed, result.failed
+
+
+class Modules:
+    """Runs modules in processes of their own, several at a time."""
+
+    def __init__(self, names, jobs):
+        self.names, self.jobs = names, jobs
+        self.passed, self.failed = 0, 0
+        self.running = set()
+
+    def run_one(self, module):
+        command = [sys.executable, sys.argv[0], *self.names]
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                   text=True, errors="replace", env={**os.environ, ONE_MODULE: module})
+        self.running.add(process)
+        output = process.communicate()[0]
+        self.running.discard(process)
+        return process.returncode, output
+
+    def take(self, module, status, output):
+        """Prints what a module printed, when it has ended, and adds up its tests."""
+        counts = re.search(r"^(\d+) passed, (\d+) failed\n\Z", output, re.M)
+        print(output[:counts.start()] if counts else output, end="", flush=True)
+        passed, failed = map(int, counts.groups()) if counts else (0, 0)
+        if status != 0 and failed == 0:
+            print(f"FAIL {module.removeprefix('test_')}: the module ends with exit status {status} (0.0 s)", flush=True)
+            failed = 1
+        self.passed, self.failed = self.passed + passed, self.failed + failed
+
+    def run(self, modules, jobs):
+        with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+            waiting = {pool.submit(self.run_one, module): module for module in modules}
+            try:
+                for future in concurrent.futures.as_completed(waiting):
+                    self.take(waiting[future], *future.result())
+            except KeyboardInterrupt:
+                for future in waiting:
+                    future.cancel()
+                for process in self.running.copy():
+                    process.terminate()
+                raise
+
+    def run_all(self, modules):
+        """The longest first, then those that run alone."""
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        alone = [module for module in modules if getattr(sys.modules[module], "RUNS_ALONE", False)]
+        beside = [module for module in modules if module not in alone]
+        try:
+            self.run(beside, self.jobs)
+            self.run(alone, 1)
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            self.failed += 1
+        return self.passed, self.failed
+
+
+def sort_modules(tests):
+    """The modules of the tests: the longest first, then those with the most tests."""
+    sizes = collections.Counter(test.id().split(".")[0] for test in tests)
+    return sorted(sizes, key=lambda name: (LONGEST.index(name) if name in LONGEST else len(LONGEST), -sizes[name]))
+
+
+def main(names, folder=HERE):
+    """Runs the tests of `folder`."""
+    import harness
+    if not os.access(harness.BINARY, os.X_OK):
+        print(f"{harness.BINARY} is not there: run `make` first, or name one in GHATRACE", file=sys.stderr)
+        return 2
+    one = os.environ.pop(ONE_MODULE, None)
+    tests = list(flatten(unittest.defaultTestLoader.discover(str(folder), f"{one or 'test_*'}.py", str(folder))))
+    if names:
+        tests = [test for test in tests if any(name in f"{test.id()} {sentence(test)}" for name in names)]
+    if not one:
+        print(f"{len(tests)} tests", flush=True)
+    modules = sort_modules(tests)
+    jobs = int(os.environ.get("TEST_JOBS") or (os.cpu_count() or 1) + 1)
+    if jobs > 1 and len(modules) > 1 and all(module in sys.modules for module in modules):
+        passed, failed = Modules(names, jobs).run_all(modules)
+    else:
+        passed, failed = run_here(tests)
+    if passed + failed == 0 and not one:
         print("no test has run", file=sys.stderr)
         return 1
-    print(f"{result.passed} passed, {result.failed} failed")
-    return 1 if result.failed else 0
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
