@@ -21,6 +21,7 @@ import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
 ONE_MODULE = "GHATRACE_TEST_MODULE"    # in the environment of a process that runs one module for another
+PORTS, PORTS_EACH = (20000, 32000), 400    # that the tests' servers listen on, of all modules and of one
 LONGEST = ("test_notify", "test_old_store", "test_lifecycle", "test_export_refusals", "test_grpc", "test_faults")
 sys.path.insert(0, str(HERE))
 sys.dont_write_bytecode = True
@@ -107,11 +108,18 @@ class Modules:
         self.names, self.jobs = names, jobs
         self.passed, self.failed = 0, 0
         self.running = set()
+        self.first_port = PORTS[0]
 
-    def run_one(self, module):
+    def next_ports(self):
+        """A range that no module has that runs at the same time."""
+        first = self.first_port if self.first_port + PORTS_EACH <= PORTS[1] else PORTS[0]
+        self.first_port = first + PORTS_EACH
+        return f"{first}-{first + PORTS_EACH - 1}"
+
+    def run_one(self, module, ports):
         command = [sys.executable, sys.argv[0], *self.names]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                   text=True, errors="replace", env={**os.environ, ONE_MODULE: module})
+                                   text=True, errors="replace", env={**os.environ, ONE_MODULE: module, "TEST_PORTS": ports})
         self.running.add(process)
         output = process.communicate()[0]
         self.running.discard(process)
@@ -129,7 +137,7 @@ class Modules:
 
     def run(self, modules, jobs):
         with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-            waiting = {pool.submit(self.run_one, module): module for module in modules}
+            waiting = {pool.submit(self.run_one, module, self.next_ports()): module for module in modules}
             try:
                 for future in concurrent.futures.as_completed(waiting):
                     self.take(waiting[future], *future.result())
