@@ -70,9 +70,11 @@ const isOutdated = (status) => status.page !== VERSION;
 // How fresh the page is; empty while that is not known yet.
 function freshness() {
   if (state.isLive) return "live · ";
-  if (state.hasEnded) return "ended, not updated · ";
   return state.hasWorker || !state.wantsEvents ? "" : `asking every ${ASK_MS / 1000} s, as this browser has no shared workers · `;
 }
+
+const storeWords = (store) => `${bytes(store.used_bytes)} of ${bytes(store.max_bytes)}`;
+const isFilling = (store) => store.used_bytes * 2 > store.max_bytes; // until then it is said at the end of the page
 
 export function showHealth() {
   const health = document.getElementById("health"), status = state.status;
@@ -82,7 +84,7 @@ export function showHealth() {
   if (troubles.length > 0) setText(health, troubles.map(([, text]) => text).join(" · "));
   else if (status) {
     const last = status.last_delivery_at ? `last delivery ${duration(Math.floor(age(status.last_delivery_at)))} ago` : refusedWords(status.deliveries) || "no delivery since the start";
-    setText(health, `${isOutdated(status) ? "load the page again, there is a new version · " : ""}${freshness()}${state.wantsEvents ? `${last} · ` : ""}store ${bytes(status.store.used_bytes)} of ${bytes(status.store.max_bytes)}`);
+    setText(health, `${isOutdated(status) ? "load the page again, there is a new version · " : ""}${freshness()}${state.hasEnded ? "ended, not updated" : state.wantsEvents ? last : ""}${isFilling(status.store) ? ` · store ${storeWords(status.store)}` : ""}`);
   }
-  if (status) setText(document.getElementById("version"), `ghatrace ${status.version}`);
+  if (status) setText(document.getElementById("version"), `ghatrace ${status.version} · store ${storeWords(status.store)}`);
 }
