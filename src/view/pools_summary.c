@@ -422,7 +422,7 @@ bool pools_verdict_make(const struct pools_view_pool *pool, timestamp_ns now, st
 static const char *const first_advice[POOL_STATES] = {
     [POOL_DEAD] = "See whether its runners are online (GitHub: Settings, Actions, Runners).",
     [POOL_BUSY] = "Add runners, or cancel runs that are not needed.",
-    [POOL_CEILING] = "Cancel queued runs that are not needed, or raise the limit at GitHub.",
+    [POOL_CEILING] = "Cancel unneeded runs, or raise the limit at GitHub.",
     [POOL_WAITING] = "See whether runners are offline or paused.",
 };
 static const char *const more_advice[POOL_STATES] = {
@@ -484,16 +484,17 @@ static void put_action_of_pool(struct writer *writer, const struct pools_view_po
         put_text(writer, "%s", first_advice[pool->state]);
 }
 
-// "Cancel queued runs of workflow "Rebuild", or raise the limit at GitHub."
+// "Cancel unneeded runs (138 of 344 jobs: workflow "Rebuild"), or raise the limit at GitHub."
 static void put_action_of_ceiling(struct writer *writer, const struct pools_view_ceiling *ceiling)
 {
     if (ceiling == NULL || ceiling->common.of == 0) {
         put_text(writer, "%s", first_advice[POOL_CEILING]);
         return;
     }
-    put_text(writer, "Cancel queued runs of workflow ");
+    put_text(writer, "Cancel unneeded runs (%" PRIu64 " of %" PRIu64 " jobs: workflow ",
+             ceiling->common.queued, ceiling->common.of);
     put_quoted(writer, POOLS_PART_WORKFLOW, ceiling->common.workflow);
-    put_text(writer, ", or raise the limit at GitHub.");
+    put_text(writer, "), or raise the limit at GitHub.");
 }
 
 // The first in trouble that the repository fills; NULL: none is known.

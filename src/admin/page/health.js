@@ -74,7 +74,12 @@ function freshness() {
 }
 
 const storeWords = (store) => `${bytes(store.used_bytes)} of ${bytes(store.max_bytes)}`;
-const isFilling = (store) => store.used_bytes * 2 > store.max_bytes; // until then it is said at the end of the page
+
+// Beside what is live only if it fills: it is at the end of the page, too.
+function storeAtTop(store) {
+  if (!state.wantsEvents) return `store ${storeWords(store)}`;
+  return store.used_bytes * 2 > store.max_bytes ? ` · store ${storeWords(store)}` : "";
+}
 
 export function showHealth() {
   const health = document.getElementById("health"), status = state.status;
@@ -84,7 +89,7 @@ export function showHealth() {
   if (troubles.length > 0) setText(health, troubles.map(([, text]) => text).join(" · "));
   else if (status) {
     const last = status.last_delivery_at ? `last delivery ${duration(Math.floor(age(status.last_delivery_at)))} ago` : refusedWords(status.deliveries) || "no delivery since the start";
-    setText(health, `${isOutdated(status) ? "load the page again, there is a new version · " : ""}${freshness()}${state.hasEnded ? "ended, not updated" : state.wantsEvents ? last : ""}${isFilling(status.store) ? ` · store ${storeWords(status.store)}` : ""}`);
+    setText(health, `${isOutdated(status) ? "load the page again, there is a new version · " : ""}${freshness()}${state.hasEnded ? "ended, not updated · " : state.wantsEvents ? last : ""}${storeAtTop(status.store)}`);
   }
   if (status) setText(document.getElementById("version"), `ghatrace ${status.version} · store ${storeWords(status.store)}`);
 }

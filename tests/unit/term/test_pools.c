@@ -98,9 +98,9 @@ static void eighty_columns_show_the_most_important_ones(void **state)
            "the runners still have these labels.\n"
            "busy: Add runners, or cancel runs that are not needed. As many run as ever did\n"
            "in a week; concurrency groups and max-parallel let fewer run at once.\n"
-           "ceiling: Cancel queued runs that are not needed, or raise the limit at GitHub.\n"
-           "More runners of these pools would not help; concurrency groups, max-parallel and\n"
-           "runners of another kind would.\n"
+           "ceiling: Cancel unneeded runs, or raise the limit at GitHub. More runners of\n"
+           "these pools would not help; concurrency groups, max-parallel and runners of\n"
+           "another kind would.\n"
            "\n"
            "POOL                   STATE       FOR  QUEUED  OLDEST  RUNNING  MOST  CEILING\n"
            "gpu                    dead     50m 0s      40  46m 1s        0     8\n"
@@ -122,7 +122,7 @@ static void into_a_pipe_nothing_is_shortened(void **state)
     assert_non_null(strstr(text.data, name));
     assert_non_null(strstr(text.data, "LAST START"));
     // Sentences are broken into lines of a hundred columns, so that they can be read.
-    const char *advice = strstr(text.data, "\nceiling: Cancel queued runs");
+    const char *advice = strstr(text.data, "\nceiling: Cancel unneeded runs");
     assert_non_null(advice);
     assert_true(strchr(advice + 1, '\n') - advice <= 101);
     assert_non_null(strstr(advice, "of another kind would.\n"));
@@ -150,11 +150,11 @@ static void narrow_terminals_keep_state_queue_and_runners(void **state)
            "are not needed. As many run as ever did\n"
            "in a week; concurrency groups and\n"
            "max-parallel let fewer run at once.\n"
-           "ceiling: Cancel queued runs that are not\n"
-           "needed, or raise the limit at GitHub.\n"
-           "More runners of these pools would not\n"
-           "help; concurrency groups, max-parallel\n"
-           "and runners of another kind would.\n"
+           "ceiling: Cancel unneeded runs, or raise\n"
+           "the limit at GitHub. More runners of\n"
+           "these pools would not help; concurrency\n"
+           "groups, max-parallel and runners of\n"
+           "another kind would.\n"
            "\n"
            "POOL                   STATE    QUEUED\n"
            "gpu                    dead         40\n"

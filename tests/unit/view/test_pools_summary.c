@@ -266,10 +266,12 @@ static void what_to_do_first_depends_on_what_is_wrong(void **state)
     ceilings[0] = (struct pools_view_ceiling){
         .name = SLICE("hosted"), .limit = 40, .since = AGO(900), .pool_count = 1};
     view.count = view.ceiling_count = 1;
-    expect_action(&view, "Cancel queued runs that are not needed, or raise the limit at GitHub.");
+    expect_action(&view, "Cancel unneeded runs, or raise the limit at GitHub.");
     ceilings[0].common = (struct pools_view_common){SLICE("Rebuild"), 150, 221, 38, false};
-    expect_action(&view,
-                  "Cancel queued runs of workflow \"Rebuild\", or raise the limit at GitHub.");
+    expect_action(
+        &view,
+        "Cancel unneeded runs (150 of 221 jobs: workflow \"Rebuild\"), or raise the limit at "
+        "GitHub.");
     pools[0] = make_pool("a", POOL_BUSY, 700);
     pools[0].filler = monorepo;
     view.oldest = (struct pools_view_oldest){{monorepo.repository, 94}, 100, 2, true};
