@@ -121,6 +121,15 @@ class TerminalLists(harness.BlackBoxTest):
         self.assertRegex(shown, r'\nceiling "all" \(configured\): 1 of 1 run, 1 queued . acme/rocket_engine runs 1\n')
         self.assertIn("ceiling", shown)
 
+    def test_where_there_is_no_store_a_daemon_can_be_asked_if_the_command_can(self):
+        nowhere = self.new_folder() + "/nothing"
+        for command, can in ((["pools"], True), (["top"], True), (["inspect", "1"], False)):
+            with self.subTest(command=command):
+                refused = harness.run_command(*command, "--db", nowhere)
+                self.assertEqual(refused.returncode, 1)
+                self.assertIn(f"there is no store in {nowhere}: name it with --db", refused.stderr)
+                self.assertEqual(", or ask a running daemon with --url URL" in refused.stderr, can)
+
     def test_without_pools_it_is_said_when_there_will_be_some(self):
         shown = self.new_daemon().command("pools")
         self.assertEqual((shown.returncode, shown.stdout), (0, "No pool is known: one shows up here with its first job.\n"))
