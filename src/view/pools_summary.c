@@ -127,7 +127,7 @@ static void put_name(struct writer *writer, enum pools_part_kind kind, struct sl
 }
 
 // Texts that follow each other are one part.
-static void add_text(struct writer *writer, struct slice text)
+static void put_words(struct writer *writer, struct slice text)
 {
     struct pools_words *words = writer->words;
     struct pools_part *last = words->count > 0 ? &words->parts[words->count - 1] : NULL;
@@ -143,7 +143,7 @@ static void add_text(struct writer *writer, struct slice text)
         struct slice formatted = SLICE_EMPTY;                                                      \
         if (!arena_format((writer)->arena, &formatted, __VA_ARGS__))                               \
             (writer)->is_out_of_memory = true;                                                     \
-        add_text(writer, formatted);                                                               \
+        put_words(writer, formatted);                                                              \
     } while (0)
 
 // "14:02 UTC"; on another day "11-29 14:02 UTC".
