@@ -484,17 +484,17 @@ static void put_action_of_pool(struct writer *writer, const struct pools_view_po
         put_text(writer, "%s", first_advice[pool->state]);
 }
 
-// "Cancel unneeded runs (138 of 344 jobs: workflow "Rebuild"), or raise the limit at GitHub."
+// "Cancel unneeded runs (138 of 344: workflow "Rebuild"), or raise GitHub's limit."
 static void put_action_of_ceiling(struct writer *writer, const struct pools_view_ceiling *ceiling)
 {
     if (ceiling == NULL || ceiling->common.of == 0) {
         put_text(writer, "%s", first_advice[POOL_CEILING]);
         return;
     }
-    put_text(writer, "Cancel unneeded runs (%" PRIu64 " of %" PRIu64 " jobs: workflow ",
+    put_text(writer, "Cancel unneeded runs (%" PRIu64 " of %" PRIu64 ": workflow ",
              ceiling->common.queued, ceiling->common.of);
     put_quoted(writer, POOLS_PART_WORKFLOW, ceiling->common.workflow);
-    put_text(writer, "), or raise the limit at GitHub.");
+    put_text(writer, "), or raise GitHub's limit.");
 }
 
 // The first in trouble that the repository fills; NULL: none is known.

@@ -269,9 +269,7 @@ static void what_to_do_first_depends_on_what_is_wrong(void **state)
     expect_action(&view, "Cancel unneeded runs, or raise the limit at GitHub.");
     ceilings[0].common = (struct pools_view_common){SLICE("Rebuild"), 150, 221, 38, false};
     expect_action(
-        &view,
-        "Cancel unneeded runs (150 of 221 jobs: workflow \"Rebuild\"), or raise the limit at "
-        "GitHub.");
+        &view, "Cancel unneeded runs (150 of 221: workflow \"Rebuild\"), or raise GitHub's limit.");
     pools[0] = make_pool("a", POOL_BUSY, 700);
     pools[0].filler = monorepo;
     view.oldest = (struct pools_view_oldest){{monorepo.repository, 94}, 100, 2, true};
