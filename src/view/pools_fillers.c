@@ -106,7 +106,7 @@ static void find_common_workflow(const struct held_jobs *held, struct pools_view
              end < held->count && slice_equals(held->jobs[end].workflow, first->workflow); end++)
             repositories += order_held_jobs(&held->jobs[end - 1], &held->jobs[end]) != 0 ? 1 : 0;
         if (first->workflow.len > 0 && end - i >= POOLS_VIEW_FILLED_LEAST &&
-            (end - i) * 3 >= held->count && end - i > common->queued)
+            (end - i) * 2 >= held->count && end - i > common->queued)
             *common = (struct pools_view_common){.workflow = first->workflow,
                                                  .queued = end - i,
                                                  .of = held->count,

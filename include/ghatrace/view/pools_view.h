@@ -68,7 +68,7 @@ struct pools_view_filler {
     bool has_more;                // queued jobs that were not looked at: these are the oldest
 };
 
-// The workflow, by its name in all repositories, with most of the queued jobs of a ceiling, if it has at least a third.
+// The workflow, by its name in all repositories, with most of the queued jobs of a ceiling, if it has at least half.
 struct pools_view_common {
     struct slice workflow;
     uint64_t queued, of; // of so many that were looked at; 0: there is no such workflow
