@@ -192,7 +192,7 @@ static void put_recent_of_pool(struct json_out *json, const struct pools_view_po
     json_out_time(json, "last_start_at", recent->last_start);
 }
 
-// [{"pool": "gpu,linux"}, {"text": " is dead: 13 jobs wait, the last start was at "}, {"time": "..."}, ...]
+// [{"pool": "gpu,linux"}, {"text": " is dead: 13 jobs wait, nothing has started since "}, {"time": "..."}, ...]
 static void put_pool_words(struct json_out *json, const char *name, const struct pools_words *words)
 {
     json_out_open_array(json, name);
@@ -210,23 +210,31 @@ static void put_pool_words(struct json_out *json, const char *name, const struct
 
 static void put_filled_by(struct json_out *json, const struct pools_view_pool *row)
 {
-    if (row->filler_of == 0) {
+    const struct pools_view_filler *filler = &row->filler;
+    if (filler->of == 0) {
         json_out_null(json, "filled_by");
         return;
     }
     json_out_open_object(json, "filled_by");
-    json_out_text(json, "repository", row->filler.repository);
-    json_out_count(json, "queued", row->filler.running);
-    json_out_count(json, "of", row->filler_of);
+    json_out_text(json, "server", github_server_name(filler->server));
+    json_out_text(json, "repository", filler->repository);
+    json_out_count(json, "queued", filler->queued);
+    json_out_count(json, "of", filler->of);
+    json_out_count(json, "running", filler->running);
+    json_out_count(json, "of_running", filler->of_running);
+    json_out_bool(json, "more", filler->has_more);
+    json_out_text(json, "workflow", filler->workflow);
+    json_out_count(json, "workflow_queued", filler->workflow_queued);
     json_out_close_object(json);
 }
 
 static enum error_code put_advice(struct api_object *object, const struct pools_view_pool *row)
 {
-    struct pools_words words;
-    if (!pools_advice_make(row, object->call->arena, &words))
+    struct pools_advice advice;
+    if (!pools_advice_make(row, object->call->arena, &advice))
         return error_set(object->call->error, ERROR_MEMORY, "list pools: out of memory");
-    put_pool_words(&object->json, "advice", &words);
+    put_pool_words(&object->json, "action", &advice.action);
+    put_pool_words(&object->json, "advice", &advice.more);
     return ERROR_NONE;
 }
 
@@ -246,6 +254,7 @@ enum error_code api_put_pool(struct api_object *object, const struct pools_view_
     put_recent_of_pool(json, row);
     json_out_text(json, "state", slice_from_string(pool_state_names[row->state]));
     json_out_time(json, "since", row->since);
+    json_out_time(json, "trouble_since", pools_view_trouble_since(row));
     json_out_text(json, "ceiling", row->ceiling);
     json_out_count(json, "ended_unknown", row->ended_unknown);
     json_out_bool(json, "in_trouble", pools_view_is_in_trouble(row, now));
@@ -265,6 +274,21 @@ static void put_shares(struct json_out *json, const struct pools_view_shares *sh
     json_out_close_array(json);
 }
 
+static void put_common_workflow(struct json_out *json, const struct pools_view_common *common)
+{
+    if (common->of == 0) {
+        json_out_null(json, "filled_by");
+        return;
+    }
+    json_out_open_object(json, "filled_by");
+    json_out_text(json, "workflow", common->workflow);
+    json_out_count(json, "queued", common->queued);
+    json_out_count(json, "of", common->of);
+    json_out_count(json, "repositories", common->repositories);
+    json_out_bool(json, "more", common->has_more);
+    json_out_close_object(json);
+}
+
 static void put_ceiling(struct json_out *json, const struct pools_view_ceiling *ceiling,
                         const struct pools_view_shares *shares)
 {
@@ -276,6 +300,7 @@ static void put_ceiling(struct json_out *json, const struct pools_view_ceiling *
     json_out_count(json, "queued", ceiling->queued);
     json_out_time(json, "since", ceiling->since);
     json_out_bool(json, "inferred", ceiling->is_inferred);
+    put_common_workflow(json, &ceiling->common);
     put_shares(json, shares);
     json_out_close_object(json);
 }
@@ -305,6 +330,8 @@ static enum error_code put_summary(struct api_object *object, const struct pools
     json_out_text(json, "kind", slice_from_string(pools_scope_names[summary.scope]));
     json_out_text(json, "text", summary.text);
     put_pool_words(json, "parts", &summary.words);
+    json_out_text(json, "action_text", summary.action_text);
+    put_pool_words(json, "action", &summary.action);
     json_out_close_object(json);
     return ERROR_NONE;
 }

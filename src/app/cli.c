@@ -398,6 +398,14 @@ bool run_reference_parse(struct slice text, struct run_reference *reference)
 
 // --- opening the store for a tool -----------------------------------------------------------------
 
+static bool can_ask_daemon(const struct command *command)
+{
+    for (size_t i = 0; i < command->flag_count; i++)
+        if (strcmp(command->flags[i].name, "url") == 0)
+            return true;
+    return false;
+}
+
 static int open_configured(struct cli_args *cli_args, enum store_mode mode, struct config *config,
                            struct store **store)
 {
@@ -406,9 +414,14 @@ static int open_configured(struct cli_args *cli_args, enum store_mode mode, stru
     int status = cli_args_configure(cli_args, config);
     if (status != EXIT_OK)
         return status;
-    if (store_open(config->db, mode, config->db_max_size, store, &error) != ERROR_NONE)
-        return command_fail(&error);
-    return EXIT_OK;
+    if (store_open(config->db, mode, config->db_max_size, store, &error) == ERROR_NONE)
+        return EXIT_OK;
+    if (error.code == ERROR_NOT_FOUND && can_ask_daemon(cli_args->command)) {
+        const struct error without = error;
+        (void)error_set(&error, ERROR_NOT_FOUND, "%s, or ask a running daemon with --url URL",
+                        without.message);
+    }
+    return command_fail(&error);
 }
 
 int store_tool_open(struct cli_args *cli_args, struct config *config, struct store **store)

@@ -17,9 +17,19 @@ static void read_filler(struct values *values, json_value from, struct pools_vie
     json_value filler = json_get(values->document, from, SLICE("filled_by"));
     if (filler == JSON_NONE || json_type_of(values->document, filler) != JSON_OBJECT)
         return;
-    pool->filler.repository = values_text(values, filler, "repository");
-    pool->filler.running = values_count(values, filler, "queued", NULL);
-    pool->filler_of = values_count(values, filler, "of", NULL);
+    bool is_new = json_get(values->document, filler, SLICE("of_running")) != JSON_NONE;
+    pool->filler =
+        (struct pools_view_filler){.repository = values_text(values, filler, "repository"),
+                                   .queued = values_count(values, filler, "queued", NULL),
+                                   .of = values_count(values, filler, "of", NULL),
+                                   .has_more = !is_new || values_bool(values, filler, "more")};
+    if (!is_new)
+        return;
+    pool->filler.server = values_server(values, filler);
+    pool->filler.running = values_count(values, filler, "running", NULL);
+    pool->filler.of_running = values_count(values, filler, "of_running", NULL);
+    pool->filler.workflow = values_text(values, filler, "workflow");
+    pool->filler.workflow_queued = values_count(values, filler, "workflow_queued", NULL);
 }
 
 static void read_pool_values(struct values *values, json_value from, struct pools_view_pool *pool)
@@ -53,6 +63,20 @@ static void read_shares(struct values *values, json_value from, struct pools_vie
             values_text(values, item, "repository"), values_count(values, item, "running", NULL)};
 }
 
+// Likewise.
+static void read_common(struct values *values, json_value from, struct pools_view_common *common)
+{
+    json_value filler = json_get(values->document, from, SLICE("filled_by"));
+    if (filler == JSON_NONE || json_type_of(values->document, filler) != JSON_OBJECT)
+        return;
+    *common = (struct pools_view_common){.workflow = values_text(values, filler, "workflow"),
+                                         .queued = values_count(values, filler, "queued", NULL),
+                                         .of = values_count(values, filler, "of", NULL),
+                                         .repositories =
+                                             values_count(values, filler, "repositories", NULL),
+                                         .has_more = values_bool(values, filler, "more")};
+}
+
 static void read_ceiling_values(struct values *values, json_value from,
                                 struct pools_view_ceiling *ceiling)
 {
@@ -62,6 +86,7 @@ static void read_ceiling_values(struct values *values, json_value from,
     ceiling->queued = values_count(values, from, "queued", NULL);
     ceiling->since = values_time(values, from, "since");
     ceiling->is_inferred = values_bool(values, from, "inferred");
+    read_common(values, from, &ceiling->common);
     ceiling->pools = values_texts(values, from, "pools", &ceiling->pool_count);
 }
 
@@ -94,6 +119,9 @@ enum error_code answer_read_pools(const struct answer *answer, struct pools_answ
     pools->summary.scope =
         (enum pools_scope)values_choice(&values, summary, "kind", pools_scope_names, POOLS_SCOPES);
     pools->summary.text = values_text(&values, summary, "text");
+    if (json_get(values.document, summary, SLICE("action_text")) !=
+        JSON_NONE) // not of older versions
+        pools->summary.action_text = values_text(&values, summary, "action_text");
     pools->unreadable = values_count(&values, JSON_ROOT, "unreadable", NULL);
     return values_finish(&values, "/api/pools", answer);
 }

@@ -29,7 +29,7 @@ static bool paint_verdict(struct pools_page *page, const struct pools_view_pool 
     return pools_verdict_make(pool, page->now, page->scratch, &words) &&
            pools_words_join(&words, page->scratch, &text) && clean_pool_text(page, text, &text) &&
            pools_paint_words(page, pools_state_style(pool->state), text) &&
-           pools_paint_advice(page, pool);
+           pools_paint_advice(page, pool, NULL);
 }
 
 // --- figures --------------------------------------------------------------------------------------

@@ -78,24 +78,27 @@ static bool format_since(struct pools_page *page, timestamp_ns since, struct sli
                         time + strlen("2026-11-30T"));
 }
 
-// What runs, and the most that ran at once in the last week. In one cell, as "12 of 20", it is taken for a capacity.
+// What runs, and the most that ran at once in the last week. In one cell, as "12 of 20", it is taken for a capacity; of a pool
+// at a ceiling the most says nothing.
 static bool format_running(struct pools_page *page, const struct pools_view_pool *pool,
                            struct table_cell cells[COLUMN_COUNT])
 {
     return arena_format(page->scratch, &cells[COLUMN_RUNNING].clean, "%" PRIu64, pool->running) &&
-           (!pool->recent.is_known || arena_format(page->scratch, &cells[COLUMN_MOST].clean,
-                                                   "%" PRIu64, pool->recent.busy_max_week));
+           (!pool->recent.is_known || pool->state == POOL_CEILING ||
+            arena_format(page->scratch, &cells[COLUMN_MOST].clean, "%" PRIu64,
+                         pool->recent.busy_max_week));
 }
 
 static bool format_pool_row(struct pools_page *page, const struct pools_view_pool *pool,
                             struct table_cell cells[COLUMN_COUNT])
 {
+    timestamp_ns since = pools_view_trouble_since(pool);
     cells[COLUMN_STATE] = (struct table_cell){slice_from_string(pool_state_names[pool->state]),
                                               pools_state_style(pool->state)};
     return clean_cell(page, pool->name.len > 0 ? pool->name : SLICE("(none)"),
                       &cells[COLUMN_POOL].clean) &&
-           format_age(page, pool->since, "", &cells[COLUMN_AGE].clean) &&
-           format_since(page, pool->since, &cells[COLUMN_SINCE].clean) &&
+           format_age(page, since, "", &cells[COLUMN_AGE].clean) &&
+           format_since(page, since, &cells[COLUMN_SINCE].clean) &&
            arena_format(page->scratch, &cells[COLUMN_QUEUED].clean, "%" PRIu64,
                         pool->pool.counts[OPEN_JOB_QUEUED]) &&
            format_age(page, pool->waits.oldest, "", &cells[COLUMN_OLDEST].clean) &&
@@ -228,22 +231,39 @@ static bool list_shares(struct pools_page *page, uint64_t running,
     return true;
 }
 
-// ceiling hosted: 20 of 20 run for 46m, 312 queued · octo/shop runs 12 · octo/site runs 8
+// workflow "Rebuild" of 38 repositories has 150 of the 221 queued jobs
+static bool format_common(struct pools_page *page, const struct pools_view_common *common,
+                          struct painter_piece *piece)
+{
+    struct slice name;
+    piece->may_break = true;
+    return clean_cell(page, common->workflow, &name) &&
+           arena_format(page->scratch, &piece->clean,
+                        "workflow \"%.*s\" of %" PRIu64 " repositor%s has %" PRIu64
+                        " of the %s%" PRIu64 " queued jobs",
+                        SLICE_ARGS(name), common->repositories,
+                        common->repositories == 1 ? "y" : "ies", common->queued,
+                        common->has_more ? "oldest " : "", common->of);
+}
+
+// ceiling "hosted" (configured): 20 of 20 run, 312 queued · octo/shop runs 12 · octo/site runs 8
 static bool paint_ceiling(struct pools_page *page, const struct pools_view_ceiling *ceiling,
                           const struct pools_view_shares *shares)
 {
-    struct painter_piece pieces[POOLS_VIEW_REPOSITORIES + 1] = {{STYLE_MAGENTA, SLICE_EMPTY, true}};
-    struct slice name, age;
-    if (!clean_cell(page, ceiling->name, &name) || !format_age(page, ceiling->since, "", &age) ||
-        !arena_format(page->scratch, &pieces[0].clean,
-                      "ceiling %.*s: %" PRIu64 " of %" PRIu64 "%s run for %.*s, %" PRIu64 " queued",
-                      SLICE_ARGS(name), ceiling->running, ceiling->limit,
-                      ceiling->is_inferred ? " (inferred)" : "", SLICE_ARGS(age), ceiling->queued))
-        return false;
+    struct painter_piece pieces[POOLS_VIEW_REPOSITORIES + 2] = {{STYLE_MAGENTA, SLICE_EMPTY, true}};
+    struct slice name;
     size_t count = 1;
-    if (!list_shares(page, ceiling->running, shares, pieces + 1))
+    if (!clean_cell(page, ceiling->name, &name) ||
+        !arena_format(page->scratch, &pieces[0].clean,
+                      "ceiling \"%.*s\" (%s): %" PRIu64 " of %" PRIu64 " run, %" PRIu64 " queued",
+                      SLICE_ARGS(name), ceiling->is_inferred ? "inferred" : "configured",
+                      ceiling->running, ceiling->limit, ceiling->queued))
         return false;
-    while (count <= POOLS_VIEW_REPOSITORIES && pieces[count].clean.len > 0)
+    if (ceiling->common.of > 0 && !format_common(page, &ceiling->common, &pieces[count++]))
+        return false;
+    if (!list_shares(page, ceiling->running, shares, pieces + count))
+        return false;
+    while (count <= POOLS_VIEW_REPOSITORIES + 1 && pieces[count].clean.len > 0)
         count++;
     size_t width = limit_width(page);
     painter_paragraph(&page->painter, pieces, count, painter_separator(&page->painter), 0);
@@ -290,30 +310,45 @@ bool pools_paint_words(struct pools_page *page, enum style style, struct slice c
 
 bool pools_paint_summary(struct pools_page *page, const struct pools_summary *summary)
 {
-    struct slice text;
+    struct slice text, action;
     return clean_cell(page, summary->text, &text) &&
+           clean_cell(page, summary->action_text, &action) &&
            pools_paint_words(page, summary->scope == POOLS_SCOPE_NONE ? STYLE_GREEN : STYLE_RED,
-                             text);
+                             text) &&
+           (action.len == 0 || pools_paint_words(page, STYLE_BOLD, action));
 }
 
-// "busy: It needs more runners ..."; where a repository fills the pool: "busy (gpu,linux): Cancel runs of acme/shop ...".
-bool pools_paint_advice(struct pools_page *page, const struct pools_view_pool *pool)
+// Whether the summary has said what to do about the pool first.
+static bool is_action_said(const struct pools_view_pool *pool, const struct pools_summary *said,
+                           struct slice action)
 {
-    bool is_filled = pool->filler_of > 0;
-    struct pools_words words;
-    struct slice text, name, whole;
-    if (!pools_advice_make(pool, page->scratch, &words))
+    if (said == NULL || said->action_text.len == 0)
         return false;
-    if (words.count == 0)
+    return slice_ends_with(said->action_text, action) ||
+           (said->scope == POOLS_SCOPE_CEILING && pool->state == POOL_CEILING);
+}
+
+// "busy: Add runners ..."; where a repository fills the pool: "busy (gpu,linux): Cancel unneeded runs of acme/shop ...".
+bool pools_paint_advice(struct pools_page *page, const struct pools_view_pool *pool,
+                        const struct pools_summary *said)
+{
+    bool is_filled = pool->filler.of > 0;
+    struct pools_advice advice;
+    struct slice action, more, name, whole;
+    if (!pools_advice_make(pool, page->scratch, &advice) ||
+        !pools_words_join(&advice.action, page->scratch, &action) ||
+        !pools_words_join(&advice.more, page->scratch, &more))
+        return false;
+    if (action.len == 0)
         return true;
-    return pools_words_join(&words, page->scratch, &text) && clean_cell(page, text, &text) &&
+    if (is_action_said(pool, said, action))
+        action = SLICE_EMPTY;
+    return clean_cell(page, action, &action) && clean_cell(page, more, &more) &&
            clean_cell(page, is_filled ? pool->name : SLICE_EMPTY, &name) &&
-           arena_format(page->scratch, &whole, "%s%s%.*s%s: %.*s%s", pool_state_names[pool->state],
-                        is_filled ? " (" : "", SLICE_ARGS(name), is_filled ? ")" : "",
-                        SLICE_ARGS(text),
-                        pool->state == POOL_BUSY
-                            ? " How many runners, `ghatrace whatif --pool NAME` on its host says."
-                            : "") &&
+           arena_format(page->scratch, &whole, "%s%s%.*s%s: %.*s%s%.*s",
+                        pool_state_names[pool->state], is_filled ? " (" : "", SLICE_ARGS(name),
+                        is_filled ? ")" : "", SLICE_ARGS(action), action.len > 0 ? " " : "",
+                        SLICE_ARGS(more)) &&
            pools_paint_text(page, STYLE_GREY, whole);
 }
 
@@ -325,18 +360,19 @@ static const struct pools_view_pool *choose_pool_of_state(const struct pools_vie
     for (size_t i = 0; i < view->count; i++) {
         const struct pools_view_pool *pool = &view->pools[i];
         if (pool->state == state &&
-            (chosen == NULL || (chosen->filler_of == 0 && pool->filler_of > 0)))
+            (chosen == NULL || (chosen->filler.of == 0 && pool->filler.of > 0)))
             chosen = pool;
     }
     return chosen;
 }
 
 // Once for each state.
-static bool paint_advice(struct pools_page *page, const struct pools_view *view)
+static bool paint_advice(struct pools_page *page, const struct pools_shown *shown)
 {
+    const struct pools_view *view = shown->view;
     for (size_t state = POOL_STATES; state-- > 0;) {
         const struct pools_view_pool *pool = choose_pool_of_state(view, (enum pool_state)state);
-        if (pool != NULL && state != POOL_OK && !pools_paint_advice(page, pool))
+        if (pool != NULL && state != POOL_OK && !pools_paint_advice(page, pool, &shown->summary))
             return false;
     }
     return true;
@@ -377,8 +413,7 @@ static bool paint_page(struct pools_page *page, const struct pools_shown *shown,
         return pools_paint_words(page, STYLE_PLAIN,
                                  SLICE("No pool is known: one shows up here with its first job."));
     return pools_paint_summary(page, &shown->summary) && paint_pool_totals(page, &totals) &&
-           paint_advice(page, shown->view) &&
-           pools_paint_ceilings(page, shown->view, shown->shares) &&
+           pools_paint_ceilings(page, shown->view, shown->shares) && paint_advice(page, shown) &&
            paint_all_rows(page, shown->view, height);
 }
 

@@ -24,10 +24,12 @@ enum style pools_state_style(enum pool_state state);
 bool pools_paint_words(struct pools_page *page, enum style style, struct slice clean);
 // Likewise, into a pipe or a file in lines of 100 columns.
 bool pools_paint_text(struct pools_page *page, enum style style, struct slice clean);
-// The sentence.
+// The sentence, and what to do first.
 bool pools_paint_summary(struct pools_page *page, const struct pools_summary *summary);
-// What to do about a pool; nothing if it keeps up.
-bool pools_paint_advice(struct pools_page *page, const struct pools_view_pool *pool);
+// What to do about a pool; nothing if it keeps up. `said`: the summary that has been painted, whose action is not
+// repeated; NULL: none.
+bool pools_paint_advice(struct pools_page *page, const struct pools_view_pool *pool,
+                        const struct pools_summary *said);
 // A line for each ceiling that is reached. `shares`: one for each ceiling.
 bool pools_paint_ceilings(struct pools_page *page, const struct pools_view *view,
                           const struct pools_view_shares *shares);

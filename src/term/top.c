@@ -359,15 +359,16 @@ static bool paint_worst_advice(struct screen *screen)
     for (size_t i = 0; i < view->count; i++) {
         const struct pools_view_pool *pool = &view->pools[i];
         if (pools_view_is_in_trouble(pool, screen->page.now) &&
-            (chosen == NULL || (is_flood && chosen->filler_of == 0 && pool->filler_of > 0)))
+            (chosen == NULL || (is_flood && chosen->filler.of == 0 && pool->filler.of > 0)))
             chosen = pool;
     }
-    return chosen == NULL || pools_paint_advice(&screen->page, chosen);
+    return chosen == NULL || pools_paint_advice(&screen->page, chosen, &screen->top->summary);
 }
 
-#define LOW_SCREEN 16 // lines; with fewer, pools are more important than what explains them
+#define LOW_SCREEN 16    // lines; with fewer, pools are more important than what explains them
+#define MIDDLE_SCREEN 30 // with fewer, more important than what to do after the first action
 
-// What is wrong comes first.
+// What is wrong comes first, then what to do.
 static bool paint_lines(struct screen *screen)
 {
     const struct top *top = screen->top;
@@ -376,12 +377,30 @@ static bool paint_lines(struct screen *screen)
         return false;
     if (screen->height != 0 && screen->height < LOW_SCREEN)
         return true;
-    return paint_worst_advice(screen) &&
-           pools_paint_ceilings(&screen->page, &top->pools, top->shares) && paint_totals(screen) &&
-           paint_export(screen);
+    return paint_totals(screen) && paint_export(screen) &&
+           pools_paint_ceilings(&screen->page, &top->pools, top->shares) &&
+           ((screen->height != 0 && screen->height < MIDDLE_SCREEN) || paint_worst_advice(screen));
 }
 
-// Pools get up to half of the lines that are left; jobs get the rest. Each has a blank line and its titles.
+#define JOBS_LEAST                                                                                 \
+    6 // lines that are left for a few jobs: two blank ones, titles of both lists, two jobs
+
+// Half of the lines, without a blank one and titles; more if pools in trouble and the line for the others need them.
+static size_t lines_for_pools(const struct screen *screen,
+                              const struct pools_view_pool *const *pools, size_t count, size_t left)
+{
+    size_t half = left / 2 > 3 ? left / 2 - 2 : 1, most = left - JOBS_LEAST, needed = 1;
+    if (left == SIZE_MAX)
+        return SIZE_MAX;
+    for (size_t i = 0; i < count && pools_view_is_in_trouble(pools[i], screen->page.now); i++)
+        needed++;
+    if (needed <= half || left < JOBS_LEAST + half)
+        return half;
+    return needed < most ? needed : most;
+}
+
+// Pools get up to half of the lines that are left, or what those in trouble need; jobs get the rest. Each has a blank line
+// and its titles.
 static bool paint_screen(struct screen *screen)
 {
     const struct top *top = screen->top;
@@ -398,7 +417,7 @@ static bool paint_screen(struct screen *screen)
     }
     if (left < 3)
         return true;
-    size_t most = left == SIZE_MAX ? SIZE_MAX : left / 2 > 3 ? left / 2 - 2 : 1;
+    size_t most = lines_for_pools(screen, pools, count, left);
     painter_newline(&screen->page.painter);
     size_t rows = pools_count_rows(pools, count, most);
     if (!pools_paint_rows(&screen->page, pools, rows) ||

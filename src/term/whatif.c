@@ -79,7 +79,8 @@ static void put_limit_above(struct page *page)
     const struct ceiling_rule *ceiling = page->answer->ceiling;
     if (ceiling != NULL)
         PUT(page,
-            "Its jobs count towards the limit %.*s of %" PRIu64 " running jobs: while that is "
+            "Its jobs count towards the ceiling \"%.*s\" of %" PRIu64
+            " running jobs: while that is "
             "reached, more runners of this pool do not help.\n",
             SLICE_ARGS(ceiling->name), ceiling->limit);
 }

@@ -1,6 +1,7 @@
 // Keeps pools that took long to read.
 #include "ghatrace/view/pools_cache.h"
 
+#include "ghatrace/stats/ended_jobs.h"
 #include "ghatrace/view/pools_summary.h"
 
 #define ARENA_BLOCK_BYTES ((size_t)64 * 1024)
@@ -28,10 +29,13 @@ static enum error_code load_all(const struct view_reader *reader,
                                 const struct pools_view_settings *settings, timestamp_ns now,
                                 struct pools_view *view)
 {
+    const struct ended_rule rule = {now, settings->job_grace};
     enum error_code code = pools_view_load(reader, settings, now, view);
     if (code == ERROR_NONE && pools_summary_needs_oldest(view, now))
         code = pools_view_count_oldest(reader, view);
-    return code == ERROR_NONE ? pools_view_find_fillers(reader, view) : code;
+    if (code == ERROR_NONE)
+        code = pools_view_find_fillers(reader, view);
+    return code == ERROR_NONE ? pools_view_count_fillers(reader, &rule, view) : code;
 }
 
 enum error_code pools_cache_read(struct pools_cache *cache, const struct view_reader *reader,

@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "ghatrace/github/server.h"
+
 const char *const pools_scope_names[POOLS_SCOPES] = {
     [POOLS_SCOPE_NONE] = "none",
     [POOLS_SCOPE_REPOSITORY] = "repository",
@@ -20,7 +22,17 @@ const char *const pools_part_names[POOLS_PART_KINDS] = {
     [POOLS_PART_REPOSITORY] = "repository",
     [POOLS_PART_CEILING] = "ceiling",
     [POOLS_PART_TIME] = "time",
+    [POOLS_PART_WORKFLOW] = "workflow",
+    [POOLS_PART_URL] = "url",
 };
+
+timestamp_ns pools_view_trouble_since(const struct pools_view_pool *pool)
+{
+    timestamp_ns start = pool->recent.last_start, oldest = pool->waits.oldest;
+    if (pool->state != POOL_DEAD || start == TIMESTAMP_UNKNOWN)
+        return pool->since;
+    return oldest != TIMESTAMP_UNKNOWN && oldest - start > POOLS_IDLE ? oldest : start;
+}
 
 bool pools_view_is_in_trouble(const struct pools_view_pool *pool, timestamp_ns now)
 {
@@ -114,12 +126,24 @@ static void put_name(struct writer *writer, enum pools_part_kind kind, struct sl
     put_part(writer, kind, name.len > 0 ? name : SLICE("?"), TIMESTAMP_UNKNOWN);
 }
 
+// Texts that follow each other are one part.
+static void put_words(struct writer *writer, struct slice text)
+{
+    struct pools_words *words = writer->words;
+    struct pools_part *last = words->count > 0 ? &words->parts[words->count - 1] : NULL;
+    if (last == NULL || last->kind != POOLS_PART_TEXT)
+        put_part(writer, POOLS_PART_TEXT, text, TIMESTAMP_UNKNOWN);
+    else if (!arena_format(writer->arena, &last->text, "%.*s%.*s", SLICE_ARGS(last->text),
+                           SLICE_ARGS(text)))
+        writer->is_out_of_memory = true;
+}
+
 #define put_text(writer, ...)                                                                      \
     do {                                                                                           \
         struct slice formatted = SLICE_EMPTY;                                                      \
         if (!arena_format((writer)->arena, &formatted, __VA_ARGS__))                               \
             (writer)->is_out_of_memory = true;                                                     \
-        put_part(writer, POOLS_PART_TEXT, formatted, TIMESTAMP_UNKNOWN);                           \
+        put_words(writer, formatted);                                                              \
     } while (0)
 
 // "14:02 UTC"; on another day "11-29 14:02 UTC".
@@ -181,20 +205,27 @@ static void put_waiting_jobs(struct writer *writer, const char *before, uint64_t
              queued == 1 ? "s" : "", after);
 }
 
-// "gpu is dead: 13 jobs wait, the last start was at 14:02 UTC.": when it was recognized says less.
+// "gpu is dead: 13 jobs wait, nothing has started since 14:02 UTC."
 static void describe_dead_pool(struct writer *writer, const struct pools_view_pool *pool)
 {
     put_name(writer, POOLS_PART_POOL, pool->name);
     put_waiting_jobs(writer, " is dead: ", pool->pool.counts[OPEN_JOB_QUEUED], "");
     if (pool->recent.last_start != TIMESTAMP_UNKNOWN) {
-        put_text(writer, ", the last start was at ");
-        put_time(writer, pool->recent.last_start);
+        put_text(writer, ", nothing has started since ");
+        put_time(writer, pools_view_trouble_since(pool));
     } else if (pool->recent.is_known) {
         put_text(writer, ", none has started in 7 days");
     } else {
         put_since(writer, ", since ", pool->since);
     }
     put_text(writer, ".");
+}
+
+static void put_quoted(struct writer *writer, enum pools_part_kind kind, struct slice name)
+{
+    put_text(writer, "\"");
+    put_name(writer, kind, name);
+    put_text(writer, "\"");
 }
 
 // "gpu is busy since 14:02 UTC: 13 jobs wait, 20 run."
@@ -209,7 +240,7 @@ static void describe_pool(struct writer *writer, const struct pools_view_pool *p
         put_text(writer, " is held back by %s",
                  pool->ceiling.len > 0 ? "the ceiling " : "a ceiling");
         if (pool->ceiling.len > 0)
-            put_name(writer, POOLS_PART_CEILING, pool->ceiling);
+            put_quoted(writer, POOLS_PART_CEILING, pool->ceiling);
     } else {
         put_text(writer, " is %s", pool_state_names[pool->state]);
     }
@@ -224,6 +255,7 @@ struct alike {
     size_t count;
     uint64_t queued;
     timestamp_ns since; // the first; TIMESTAMP_UNKNOWN: not known
+    struct pools_view_filler sums;
 };
 
 static void add_alike(struct alike *alike, const struct pools_view_pool *pool)
@@ -232,6 +264,16 @@ static void add_alike(struct alike *alike, const struct pools_view_pool *pool)
         alike->first = pool;
     alike->queued += pool->pool.counts[OPEN_JOB_QUEUED];
     alike->since = timestamp_earliest_known(alike->since, pool->since);
+    alike->sums.queued += pool->filler.queued;
+    alike->sums.of += pool->filler.of;
+    alike->sums.running += pool->filler.running;
+    alike->sums.of_running += pool->filler.of_running;
+    alike->sums.has_more |= pool->filler.has_more;
+}
+
+static bool is_filled_by(const struct pools_view_pool *pool, struct slice repository)
+{
+    return pool->filler.of > 0 && slice_equals_ignoring_case(pool->filler.repository, repository);
 }
 
 // Those that this repository fills; if it is not known of any, all in trouble.
@@ -243,14 +285,24 @@ static struct alike find_filled(const struct pools_view *view, timestamp_ns now)
         if (!pools_view_is_in_trouble(pool, now))
             continue;
         add_alike(&all, pool);
-        if (pool->filler_of > 0 &&
-            slice_equals_ignoring_case(pool->filler.repository, view->oldest.most.repository))
+        if (is_filled_by(pool, view->oldest.most.repository))
             add_alike(&filled, pool);
     }
+    all.sums.of = 0;
     return filled.count > 0 ? filled : all;
 }
 
-// "acme/shop fills gpu,linux since 14:02 UTC: it has 90 of the 100 jobs that have waited longest."
+// "24 of 24 running and 174 of 258 queued jobs"
+static void put_shares_of(struct writer *writer, const struct pools_view_filler *share)
+{
+    if (share->of_running > 0)
+        put_text(writer, "%" PRIu64 " of %" PRIu64 " running and ", share->running,
+                 share->of_running);
+    put_text(writer, "%" PRIu64 " of %s%" PRIu64 " queued jobs", share->queued,
+             share->has_more ? "the oldest " : "", share->of);
+}
+
+// "acme/shop fills gpu,linux since 14:02 UTC: 24 of 24 running and 174 of 258 queued jobs are its."
 static void describe_repository(struct writer *writer, const struct pools_view *view)
 {
     const struct pools_view_oldest *oldest = &view->oldest;
@@ -263,14 +315,20 @@ static void describe_repository(struct writer *writer, const struct pools_view *
         put_text(writer, " fills %zu pools", filled.count);
     }
     put_since(writer, filled.count == 1 ? " since " : ", the first since ", filled.since);
+    if (filled.sums.of > 0) {
+        put_text(writer, ": ");
+        put_shares_of(writer, &filled.sums);
+        put_text(writer, " are its.");
+        return;
+    }
     put_text(writer, ": it has %" PRIu64 " of the %" PRIu64 " %s.", oldest->most.running,
              oldest->jobs, oldest->has_more ? "jobs that have waited longest" : "queued jobs");
 }
 
-// "hosted (40 jobs at once)", "(Default) (about 40 jobs at once, inferred)"
+// "\"hosted\" (40 jobs at once)", "\"(Default)\" (about 40 jobs at once, inferred)"
 static void put_ceiling_words(struct writer *writer, const struct pools_view_ceiling *ceiling)
 {
-    put_name(writer, POOLS_PART_CEILING, ceiling->name);
+    put_quoted(writer, POOLS_PART_CEILING, ceiling->name);
     put_text(writer, " (%s%" PRIu64 " job%s at once%s)", ceiling->is_inferred ? "about " : "",
              ceiling->limit, ceiling->limit == 1 ? "" : "s",
              ceiling->is_inferred ? ", inferred" : "");
@@ -288,7 +346,7 @@ static const struct pools_view_ceiling *first_reached(const struct pools_view *v
     return first;
 }
 
-// "The ceiling hosted (40 jobs at once) is reached since 14:02 UTC: 346 jobs of 4 pools wait."
+// "The ceiling "hosted" (40 jobs at once) is reached since 14:02 UTC: 346 jobs of 4 pools wait."
 static void describe_ceilings(struct writer *writer, const struct pools_view *view, size_t reached)
 {
     struct alike held = {.since = TIMESTAMP_UNKNOWN};
@@ -322,7 +380,7 @@ static void put_worst(struct writer *writer, const struct pools_view_pool *worst
         put_since(writer, " since ", worst->since);
     } else if (worst->recent.last_start != TIMESTAMP_UNKNOWN) {
         put_text(writer, ", where nothing has started since ");
-        put_time(writer, worst->recent.last_start);
+        put_time(writer, pools_view_trouble_since(worst));
     } else if (worst->recent.is_known) {
         put_text(writer, ", where nothing has started in 7 days");
     } else {
@@ -358,6 +416,141 @@ bool pools_verdict_make(const struct pools_view_pool *pool, timestamp_ns now, st
     return !writer.is_out_of_memory;
 }
 
+// --- what to do -----------------------------------------------------------------------------------
+
+// First, and then: why is in the sentence before it.
+static const char *const first_advice[POOL_STATES] = {
+    [POOL_DEAD] = "See whether its runners are online (GitHub: Settings, Actions, Runners).",
+    [POOL_BUSY] = "Add runners, or cancel runs that are not needed.",
+    [POOL_CEILING] = "Cancel unneeded runs, or raise the limit at GitHub.",
+    [POOL_WAITING] = "See whether runners are offline or paused.",
+};
+static const char *const more_advice[POOL_STATES] = {
+    [POOL_DEAD] = "If they are, see whether ARC's listener and controller run, and whether the "
+                  "runners still have these labels.",
+    [POOL_BUSY] = "As many run as ever did in a week; concurrency groups and max-parallel let "
+                  "fewer run at once.",
+    [POOL_CEILING] = "More runners of these pools would not help; concurrency groups, max-parallel "
+                     "and runners of another kind would.",
+    [POOL_WAITING] = "Fewer jobs run than once did in the week.",
+};
+
+static bool is_plain_name(struct slice text, const char *also)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.data[i];
+        bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!is_letter && (c == '\0' || strchr(also, c) == NULL))
+            return false;
+    }
+    return text.len > 0;
+}
+
+// The repository's queued runs at GitHub; nothing if a name is not what GitHub allows.
+static void put_queued_runs(struct writer *writer, const struct pools_view_filler *filler)
+{
+    struct slice url = SLICE_EMPTY, server = github_server_name(filler->server);
+    ptrdiff_t slash = slice_find(filler->repository, SLICE("/"));
+    if (slash <= 0 || !is_plain_name(filler->repository, "/-_.") || !is_plain_name(server, "-.")) {
+        put_text(writer, ".");
+        return;
+    }
+    if (!arena_format(writer->arena, &url, "https://%.*s/%.*s/actions?query=is%%3Aqueued",
+                      SLICE_ARGS(server), SLICE_ARGS(filler->repository)))
+        writer->is_out_of_memory = true;
+    put_text(writer, ": ");
+    put_part(writer, POOLS_PART_URL, url, TIMESTAMP_UNKNOWN);
+}
+
+// "Cancel unneeded runs of acme/shop, workflow "Rebuild" (158 queued jobs): https://..."
+static void put_cancel_words(struct writer *writer, const struct pools_view_filler *filler)
+{
+    put_text(writer, "Cancel unneeded runs of ");
+    put_name(writer, POOLS_PART_REPOSITORY, filler->repository);
+    if (filler->workflow.len > 0) {
+        put_text(writer, ", workflow ");
+        put_quoted(writer, POOLS_PART_WORKFLOW, filler->workflow);
+        put_text(writer, " (%" PRIu64 " queued job%s)", filler->workflow_queued,
+                 filler->workflow_queued == 1 ? "" : "s");
+    }
+    put_queued_runs(writer, filler);
+}
+
+static void put_action_of_pool(struct writer *writer, const struct pools_view_pool *pool)
+{
+    if (pool->filler.of > 0 && pool->state != POOL_DEAD && pool->state != POOL_OK)
+        put_cancel_words(writer, &pool->filler);
+    else if (first_advice[pool->state] != NULL)
+        put_text(writer, "%s", first_advice[pool->state]);
+}
+
+// "Cancel unneeded runs (138 of 344: workflow "Rebuild"), or raise GitHub's limit."
+static void put_action_of_ceiling(struct writer *writer, const struct pools_view_ceiling *ceiling)
+{
+    if (ceiling == NULL || ceiling->common.of == 0) {
+        put_text(writer, "%s", first_advice[POOL_CEILING]);
+        return;
+    }
+    put_text(writer, "Cancel unneeded runs (%" PRIu64 " of %" PRIu64 ": workflow ",
+             ceiling->common.queued, ceiling->common.of);
+    put_quoted(writer, POOLS_PART_WORKFLOW, ceiling->common.workflow);
+    put_text(writer, "), or raise GitHub's limit.");
+}
+
+// The first in trouble that the repository fills; NULL: none is known.
+static const struct pools_view_pool *first_filled(const struct pools_view *view, timestamp_ns now)
+{
+    for (size_t i = 0; i < view->count; i++)
+        if (pools_view_is_in_trouble(&view->pools[i], now) &&
+            is_filled_by(&view->pools[i], view->oldest.most.repository))
+            return &view->pools[i];
+    return NULL;
+}
+
+static void put_action(struct writer *writer, const struct pools_view *view,
+                       const struct troubled *found, enum pools_scope scope)
+{
+    const struct pools_view_pool *filled = first_filled(view, writer->now);
+    switch (scope) {
+    case POOLS_SCOPE_NONE:
+        break;
+    case POOLS_SCOPE_REPOSITORY: {
+        const struct pools_view_filler unknown = {.repository = view->oldest.most.repository};
+        put_cancel_words(writer, filled != NULL ? &filled->filler : &unknown);
+        break;
+    }
+    case POOLS_SCOPE_CEILING:
+        put_action_of_ceiling(writer, first_reached(view));
+        break;
+    case POOLS_SCOPE_POOL:
+        put_action_of_pool(writer, found->worst);
+        break;
+    case POOLS_SCOPE_EVERYTHING:
+    case POOLS_SCOPE_POOLS:
+    case POOLS_SCOPES:
+        put_name(writer, POOLS_PART_POOL, found->worst->name);
+        put_text(writer, ": ");
+        put_action_of_pool(writer, found->worst);
+        break;
+    }
+}
+
+bool pools_advice_make(const struct pools_view_pool *pool, struct arena *arena,
+                       struct pools_advice *advice)
+{
+    struct writer action = {.arena = arena, .words = &advice->action};
+    struct writer more = {.arena = arena, .words = &advice->more};
+    *advice = (struct pools_advice){.action.count = 0};
+    put_action_of_pool(&action, pool);
+    if (pool->filler.of > 0 && pool->state != POOL_DEAD && pool->state != POOL_OK)
+        put_text(&more, "Concurrency groups and max-parallel let fewer of its jobs run at once.");
+    else if (more_advice[pool->state] != NULL)
+        put_text(&more, "%s", more_advice[pool->state]);
+    return !action.is_out_of_memory && !more.is_out_of_memory;
+}
+
+// --- both -----------------------------------------------------------------------------------------
+
 bool pools_summary_make(const struct pools_view *view, timestamp_ns now, struct arena *arena,
                         struct pools_summary *summary)
 {
@@ -383,53 +576,8 @@ bool pools_summary_make(const struct pools_view *view, timestamp_ns now, struct 
         describe_many(&writer, &found, summary->scope);
         break;
     }
-    return !writer.is_out_of_memory && pools_words_join(&summary->words, arena, &summary->text);
-}
-
-// --- what to do -----------------------------------------------------------------------------------
-
-// What to do comes first: why is in the sentence before it.
-static const char *const advice[POOL_STATES] = {
-    [POOL_DEAD] = "See whether its runners are online, whether ARC's listener and controller run, "
-                  "and whether the runners still have these labels.",
-    [POOL_BUSY] = "It needs more runners, or fewer jobs at once (concurrency groups, "
-                  "max-parallel): as many run as ever did in a week.",
-    [POOL_CEILING] = "Run fewer jobs at once (cancel runs, concurrency groups, max-parallel), move "
-                     "jobs to runners of another kind, or raise the limit at GitHub: more runners "
-                     "of these pools would not help.",
-    [POOL_WAITING] = "See whether runners are offline, or paused: fewer jobs run than once did in "
-                     "the week.",
-};
-
-// "Cancel runs of acme/shop that are not needed, ...: it has 28 of the 30 jobs that have waited longest here."
-static void put_filler_words(struct writer *writer, const struct pools_view_pool *pool)
-{
-    uint64_t jobs = pool->filler.running, of = pool->filler_of;
-    put_text(writer, "Cancel runs of ");
-    put_name(writer, POOLS_PART_REPOSITORY, pool->filler.repository);
-    put_text(writer, " that are not needed, or let fewer of its jobs run at once (concurrency "
-                     "groups, max-parallel): it has ");
-    if (jobs < of)
-        put_text(writer, "%" PRIu64 " of the %" PRIu64 " jobs that have waited longest here.", jobs,
-                 of);
-    else
-        put_text(writer, "all of the %" PRIu64 " jobs that have waited longest here.", of);
-}
-
-bool pools_advice_make(const struct pools_view_pool *pool, struct arena *arena,
-                       struct pools_words *words)
-{
-    struct writer writer = {.arena = arena, .words = words};
-    const char *what_to_do = advice[pool->state];
-    *words = (struct pools_words){.count = 0};
-    if (what_to_do == NULL)
-        return true;
-    if (pool->filler_of > 0 && pool->state != POOL_DEAD) {
-        put_filler_words(&writer, pool);
-        if (pool->state == POOL_BUSY)
-            return !writer.is_out_of_memory;
-        put_text(&writer, " ");
-    }
-    put_part(&writer, POOLS_PART_TEXT, slice_from_string(what_to_do), TIMESTAMP_UNKNOWN);
-    return !writer.is_out_of_memory;
+    writer.words = &summary->action;
+    put_action(&writer, view, &found, summary->scope);
+    return !writer.is_out_of_memory && pools_words_join(&summary->words, arena, &summary->text) &&
+           pools_words_join(&summary->action, arena, &summary->action_text);
 }

@@ -537,9 +537,13 @@ static enum error_code find_filler(struct sharing *sharing, struct pools_view_po
     uint64_t jobs = 0;
     enum error_code code = ERROR_NONE;
     sharing->count = 0;
-    while (code == ERROR_NONE && jobs < POOLS_VIEW_FILLED_JOBS) {
+    bool has_more = false;
+    while (code == ERROR_NONE) {
         code = seek_queued(sharing->reader, &pool->pool, &place);
         if (code != ERROR_NONE || place.since == INT64_MAX)
+            break;
+        has_more = jobs == POOLS_VIEW_FILLED_JOBS;
+        if (has_more)
             break;
         jobs++;
         code = add_share_of(sharing, &place);
@@ -548,8 +552,10 @@ static enum error_code find_filler(struct sharing *sharing, struct pools_view_po
     qsort(sharing->all, sharing->count, sizeof *sharing->all, compare_shares);
     if (code == ERROR_NONE && jobs >= POOLS_VIEW_FILLED_LEAST && sharing->count > 0 &&
         sharing->all[0].running * 3 >= jobs * 2) {
-        pool->filler = sharing->all[0];
-        pool->filler_of = jobs;
+        pool->filler = (struct pools_view_filler){.repository = sharing->all[0].repository,
+                                                  .queued = sharing->all[0].running,
+                                                  .of = jobs,
+                                                  .has_more = has_more};
     }
     return code;
 }

@@ -142,8 +142,8 @@ class Remote(harness.BlackBoxTest):
         self.assertEqual(len([line for line in shown.splitlines() if " queued  build " in line]), 3)
         self.assertTrue(shown.endswith("These are 3 of 4 open jobs: see --limit.\n"), shown)
         held = self.ask(url, "pools", "ubuntu-latest").stdout
-        self.assertRegex(held, r"^ubuntu-latest is held back by the ceiling farm since .* UTC: \d+ jobs? waits?, 1 runs\.\n")
-        self.assertIn("ceiling farm: 1 of 1 run for ", held)
+        self.assertRegex(held, r"^ubuntu-latest is held back by the ceiling \"farm\" since .* UTC: \d+ jobs? waits?, 1 runs\.\n")
+        self.assertIn('ceiling "farm" (configured): 1 of 1 run, ', held)
         self.assertNotIn("\x1b", held)
         narrow = self.ask(url, "pools", "ubuntu-latest", env={"COLUMNS": "40", "LC_ALL": "C.UTF-8"}).stdout
         self.assertLessEqual(max(map(len, narrow.splitlines())), 40)

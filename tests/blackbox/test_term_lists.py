@@ -79,10 +79,11 @@ class TerminalLists(harness.BlackBoxTest):
         self.assertEqual((shown.returncode, shown.stderr), (0, ""))
         lines = shown.stdout.splitlines()
         self.assertRegex(lines[0], r"^2 of 3 pools with jobs are in trouble: 1 dead, 1 busy; the worst is gpu, where nothing has started in 7 days\.$")
-        self.assertIn("1 pool dead", lines[1])
-        self.assertIn("4 jobs queued", lines[1])
+        self.assertEqual(lines[1], "gpu: See whether its runners are online (GitHub: Settings, Actions, Runners).")
+        self.assertIn("1 pool dead", lines[2])
+        self.assertIn("4 jobs queued", lines[2])
         head = next(i for i, line in enumerate(lines) if line.startswith("POOL "))
-        self.assertRegex("\n".join(lines[2:head]), r"^dead: See whether[^|]*\nbusy: ")
+        self.assertRegex("\n".join(lines[3:head]), r"^dead: If they are, see whether[^|]*\nbusy: Add runners, or cancel runs that are not needed\. As many")
         rows = [line.split() for line in lines[head + 1:head + 4]]
         self.assertEqual([row[:2] for row in rows[:2]], [["gpu", "dead"], [self.long, "busy"]])
         self.assertIn("RUNNING  MOST", lines[head])
@@ -117,8 +118,17 @@ class TerminalLists(harness.BlackBoxTest):
                                     json.loads(daemon.command("pools", "--json", *settings).stdout)["pools"]}
         self.assertEqual(states("--pool-dead-after", "2h")["gpu"], "waiting")
         shown = daemon.command("pools", "--runner-ceiling", "all: 1: self-hosted*").stdout
-        self.assertRegex(shown, r"\nceiling all: 1 of 1 run for .*, 1 queued . acme/rocket_engine runs 1\n")
+        self.assertRegex(shown, r'\nceiling "all" \(configured\): 1 of 1 run, 1 queued . acme/rocket_engine runs 1\n')
         self.assertIn("ceiling", shown)
+
+    def test_where_there_is_no_store_a_daemon_can_be_asked_if_the_command_can(self):
+        nowhere = self.new_folder() + "/nothing"
+        for command, can in ((["pools"], True), (["top"], True), (["inspect", "1"], False)):
+            with self.subTest(command=command):
+                refused = harness.run_command(*command, "--db", nowhere)
+                self.assertEqual(refused.returncode, 1)
+                self.assertIn(f"there is no store in {nowhere}: name it with --db", refused.stderr)
+                self.assertEqual(", or ask a running daemon with --url URL" in refused.stderr, can)
 
     def test_without_pools_it_is_said_when_there_will_be_some(self):
         shown = self.new_daemon().command("pools")

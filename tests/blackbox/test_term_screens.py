@@ -25,7 +25,7 @@ def load_scenes():
 scenes = load_scenes()
 
 FIRST = {"quiet_day": "No pool is in trouble.", "dead_pool": "gpu-a100 is dead: ", "flood": "acme/monorepo fills ",
-         "full_ceiling": "The ceiling hosted (", "incident": ""}
+         "full_ceiling": 'The ceiling "hosted" (', "incident": ""}
 USUAL = ("quiet_day", "flood", "incident")  # the others only for pictures
 SIZES = ((40, 24), (60, 24), (80, 24), (200, 50))
 

@@ -173,7 +173,7 @@ class WhatIf(harness.BlackBoxTest):
             for answer in (self.ask_json(daemon, "--pool", pool, "--runner-ceiling", rule),
                            get_json(daemon, f"/api/pools/{pool}/whatif")):
                 self.assertEqual((answer["ceiling"], answer["ceiling_limit"]), ceiling)
-        self.assertIn("the limit hosted of 60 running jobs",
+        self.assertIn('the ceiling "hosted" of 60 running jobs',
                       self.ask(daemon, "--pool", "ubuntu-latest", "--runner-ceiling", rule).stdout)
 
     def test_odd_questions_are_answered_in_a_sentence(self):

@@ -263,13 +263,15 @@ class Pools(PageTest):
         rows = self.rows(browser)
         self.assertEqual(list(rows), [pool["pool"] for pool in answer["pools"] if pool["state"] != "ok"])
         self.assertEqual(list(rows)[:2], ["gpu-a100", "linux,self-hosted,x64"])
-        self.assertRegex(rows["gpu-a100"], r"dead since \d\d:\d\d\s+See whether its runners are online")
+        self.assertRegex(rows["gpu-a100"], r"dead: nothing has started since \d\d:\d\d\s+See whether its runners are online")
         self.assertRegex(rows["gpu-a100"], r"queued\s+39\s+oldest\s+(39m|40m) \d+s\s+running / most\s+0 / 1\s+last start\s+\d\d:\d\d")
         self.assertRegex(rows["linux,self-hosted,x64"], r"busy since \d\d:\d\d")
-        self.assertRegex(rows["ubuntu-latest"], r"held back by the ceiling hosted since \d\d:\d\d\s+Run fewer jobs at once .*more runners of these pools would not help")
-        self.assertRegex(browser.text(".ceiling"), r"^The ceiling hosted has been reached since \d\d:\d\d: 12 of 12 run, \d+ by acme/shop, \d+ by acme/\w+, \d+ by acme/\w+\. 77 jobs are queued behind it\.$")
+        self.assertRegex(rows["ubuntu-latest"], r'held back by the ceiling "hosted" since \d\d:\d\d\s+Cancel unneeded runs, or .*More runners of these pools would not help')
+        self.assertRegex(browser.text(".ceiling"), r'^Ceiling "hosted" \(configured\): 12 of 12 run, \d+ by acme/shop, \d+ by acme/\w+, \d+ by acme/\w+\. (Workflow "[^"]+" of \d+ repositor(y|ies) has \d+ of the 77 queued jobs|77 jobs are queued behind it)\.$')
         self.assertRegex(self.scope(browser)[1], r"^5 of 6 pools with jobs are in trouble: 1 dead, 1 busy, 3 held back by a ceiling; the worst is gpu-a100, where nothing has started since \d\d:\d\d\.$")
-        self.assertRegex(browser.text(".sent"), r"^GitHub is sending: the last delivery was \d+s ago\.$")
+        self.assertRegex(browser.text("#health"), r"^live · last delivery \d+s ago$")  # and not twice
+        self.assertFalse(browser.run("return document.querySelector('.sent').checkVisibility()"))
+        self.assertRegex(browser.text(".summary .action"), r"^gpu-a100: See whether its runners are online")
         self.assertLess(browser.run("return [...document.querySelectorAll('.trouble')].at(-1).getBoundingClientRect().bottom"), 900)
         self.assertIn("queued at most 39, last 39", browser.run("return document.querySelector('svg.spark').getAttribute('aria-label')"))
 
@@ -287,8 +289,8 @@ class Pools(PageTest):
     def test_it_is_one_pool_one_repository_the_ceiling_or_everything(self):
         three = [event for label in ("one", "two", "three") for event in worked_off([[label]], 2, range(60, 2000, 100), stops=3000)]
         for kind, words, events in (("pool", "gpu-a100 is dead: ", dead_pool()),
-                                    ("repository", ": it has 34 of the 42 queued jobs.", flood()),
-                                    ("ceiling", "The ceiling hosted (12 jobs at once) is reached since ", full_ceiling()),
+                                    ("repository", ": 6 of 6 running and 34 of 42 queued jobs are its.", flood()),
+                                    ("ceiling", 'The ceiling "hosted" (12 jobs at once) is reached since ', full_ceiling()),
                                     ("everything", "Everything waits: all 3 pools with jobs are in trouble: 3 dead", three)):
             with self.subTest(kind=kind):
                 browser = self.page(self.with_scene(*events))
@@ -299,7 +301,7 @@ class Pools(PageTest):
     def test_it_is_said_when_github_has_sent_nothing_for_long_although_jobs_are_open(self):
         daemon = self.with_scene(*dead_pool())
         browser = self.page(daemon)
-        browser.wait_for_text("GitHub is sending", ".sent")
+        browser.wait_for_text("gpu-a100 is dead", ".scope")
         browser.run("""
             const parse = JSON.parse;
             JSON.parse = (text) => {

@@ -47,7 +47,7 @@ class PoolPage(test_page.PageTest):
         daemon = self.with_scene(*dead_pool(), *queued(3, "gpu-a100", 600, "acme/shop", "CI"))
         browser = self.pool(daemon, "gpu-a100")
         self.assertEqual(browser.text("h1"), "gpu-a100")
-        self.assertRegex(browser.text(".summary"), r"^dead since \d\d:\d\d\s+See whether its runners are online, .*labels\.$")
+        self.assertRegex(browser.text(".summary"), r"^dead: nothing has started since \d\d:\d\d\s+See whether its runners are online .*Runners\)\.\s+If they are, .*labels\.$")
         found = self.figures(browser)
         self.assertEqual(found["queued"], "42")
         self.assertRegex(found["oldest"], r"^(39|40)m \d+s$")
@@ -79,7 +79,7 @@ class PoolPage(test_page.PageTest):
         self.assertEqual(set(browser.run("return [...document.querySelectorAll('.others tbody a')].map((a) => decodeURIComponent(a.hash))")),
                          {"#/pools/linux,self-hosted,x64", "#/pools/macos-15", "#/pools/ubuntu-latest"})
         browser.click(".trouble h3 a")
-        browser.wait_for_text("dead since", ".pool-page .summary")
+        browser.wait_for_text("dead: nothing has started since", ".pool-page .summary")
 
     def test_all_jobs_are_listed_page_by_page_and_stay_up_to_date(self):
         daemon = self.with_scene(*queued(120))
@@ -125,10 +125,10 @@ class PoolPage(test_page.PageTest):
     def test_a_pool_at_a_ceiling_says_that_more_runners_would_not_help(self):
         daemon = self.with_scene(*full_ceiling())
         browser = self.pool(daemon, "ubuntu-latest")
-        self.assertRegex(browser.text(".summary"), r"^held back by the ceiling hosted since \d\d:\d\d\s+Run fewer jobs at once .*more runners of these pools would not help\.\s+The ceiling hosted has been reached since \d\d:\d\d: 12 of 12 run, ")
+        self.assertRegex(browser.text(".summary"), r'^held back by the ceiling "hosted" since \d\d:\d\d\s+Cancel unneeded runs, or .*\s+More runners of these pools would not help; .*\s+Ceiling "hosted" \(configured\): 12 of 12 run, ')
         browser.click("section[aria-label='What if'] button")
         browser.wait_for_text("More runners would not help now: the pool is at a ceiling.", "section[aria-label='What if']")
-        browser.wait_for_text("Its jobs count towards the limit hosted of 12 running jobs", "section[aria-label='What if']")
+        browser.wait_for_text('Its jobs count towards the ceiling "hosted" of 12 running jobs', "section[aria-label='What if']")
 
     def test_what_if_is_a_table_that_is_made_on_demand_and_agrees_with_the_api(self):
         daemon = self.with_scene(*worked_off([["gpu"]], 4, range(400, 3600, 20), length=90))

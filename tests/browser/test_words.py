@@ -41,17 +41,20 @@ class Words(test_page.PageTest):
 
     def test_in_a_flood_page_and_terminal_name_the_repository_and_what_can_be_done(self):
         daemon = self.with_scene(*flood())
-        advice = r"Cancel runs of acme/monorepo that are not needed, or let fewer of its jobs run at once \(concurrency groups, " \
-                 r"max-parallel\): it has (\d+|all) of the 30 jobs that have waited longest here\."
+        action = r'Cancel unneeded runs of acme/monorepo, workflow "[^"]+" \(\d+ queued jobs\): '
+        at_github = "https://github.com/acme/monorepo/actions?query=is%3Aqueued"
         browser = self.page(daemon)
         browser.wait("return document.querySelector('.trouble') !== null")
-        self.assertRegex(browser.text(".scope"), r"^acme/monorepo fills .*: it has \d+ of the \d+ ")
-        self.assertRegex(browser.text(".trouble"), advice)
+        self.assertRegex(browser.text(".scope"), r"^acme/monorepo fills .*: 6 of 6 running and 34 of 42 queued jobs are its\.$")
+        self.assertRegex(browser.text(".action"), f"^{action}its queued runs on GitHub$")
+        self.assertEqual(browser.run("return document.querySelector('.action a').href"), at_github)
+        self.assertNotRegex(browser.text(".trouble"), action)  # said once
+        self.assertIn("Concurrency groups and max-parallel let fewer of its jobs run at once.", browser.text(".trouble"))
         browser.click(".trouble h3 a")
-        browser.wait_for_text("jobs that have waited longest here", ".pool-page .summary")
-        self.assertRegex(browser.text(".pool-page .summary"), advice)
+        browser.wait_for_text("Concurrency groups", ".pool-page .summary")
+        self.assertRegex(browser.text(".pool-page .action"), action)
         for command in ("pools", "top"):
-            self.assertRegex(self.terminal(daemon, command), advice)
+            self.assertRegex(self.terminal(daemon, command), rf"queued jobs are its\. {action}{re.escape(at_github)} 20")  # and then the time
 
     def test_idle_pools_are_counted_and_listed_last(self):
         daemon = self.with_scene(*dead_pool(), *worked_off([["ubuntu-latest"], ["macos-15"]], 20, range(1000, 3500, 200)))

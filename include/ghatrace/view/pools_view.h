@@ -32,6 +32,12 @@
 #define POOLS_VIEW_FILLED_JOBS 30
 #define POOLS_VIEW_FILLED_POOLS 20
 #define POOLS_VIEW_FILLED_LEAST 10 // with fewer none fills it
+// Of so many of the filled pools the shares are counted exactly, up to so many jobs in all; of so many ceilings, and
+// of so many queued jobs of each, the workflow with most of them.
+#define POOLS_VIEW_COUNTED_POOLS 4
+#define POOLS_VIEW_COUNTED_JOBS 4000
+#define POOLS_VIEW_COUNTED_CEILINGS 2
+#define POOLS_VIEW_CEILING_JOBS 1000
 #define POOLS_VIEW_INFERRED_MAX 16
 #define POOLS_VIEW_NO_CEILING SIZE_MAX
 
@@ -52,6 +58,24 @@ struct pools_view_share {
     uint64_t running;
 };
 
+// The repository that has most of the jobs of a pool.
+struct pools_view_filler {
+    struct slice server, repository;
+    struct slice workflow; // that with most of its queued jobs; empty: not known
+    uint64_t workflow_queued;
+    uint64_t queued, of; // of so many queued jobs that were looked at; 0: none fills the pool
+    uint64_t running, of_running; // likewise of running ones; 0: they were not looked at
+    bool has_more;                // queued jobs that were not looked at: these are the oldest
+};
+
+// The workflow, by its name in all repositories, with most of the queued jobs of a ceiling, if it has at least half.
+struct pools_view_common {
+    struct slice workflow;
+    uint64_t queued, of; // of so many that were looked at; 0: there is no such workflow
+    uint64_t repositories;
+    bool has_more; // queued jobs that were not looked at
+};
+
 struct pools_view_pool {
     struct pool pool;
     struct slice name; // pool_name()
@@ -64,10 +88,8 @@ struct pools_view_pool {
     timestamp_ns since; // when the state began (pool_state.h); TIMESTAMP_UNKNOWN: POOL_OK
     // the name of the ceiling that holds the pool back: of POOL_CEILING; else empty
     struct slice ceiling;
-    // The repository that has two thirds of the oldest `filler_of` queued jobs (queued instead of running), by
-    // pools_cache_read(). 0: none has, or it was not looked for.
-    struct pools_view_share filler;
-    uint64_t filler_of;
+    // The repository that has two thirds of the oldest queued jobs, by pools_cache_read().
+    struct pools_view_filler filler;
     // the place of the ceiling that it belongs to; POOLS_VIEW_NO_CEILING: none
     size_t ceiling_number;
 };
@@ -81,6 +103,7 @@ struct pools_view_ceiling {
     const struct slice *pools; // their names
     size_t pool_count;
     bool is_inferred;
+    struct pools_view_common common; // of a ceiling that is reached, by pools_cache_read()
 };
 
 // Of the queued jobs that have waited longest, in all pools: the repository with most of them.
@@ -145,6 +168,12 @@ enum error_code pools_view_count_oldest(const struct view_reader *reader,
 // Sets which repository fills a pool, of pools that are busy, at a ceiling or waiting. Likewise.
 enum error_code pools_view_find_fillers(const struct view_reader *reader,
                                         struct pools_view *view) MUST_CHECK;
+
+// Counts the shares of these repositories exactly, and finds the workflow that fills a ceiling. Likewise.
+struct ended_rule;
+enum error_code pools_view_count_fillers(const struct view_reader *reader,
+                                         const struct ended_rule *rule,
+                                         struct pools_view *view) MUST_CHECK;
 
 // How long a job has waited that waits since then; 0 if it begins later, as by another clock.
 duration_ns pools_view_wait(timestamp_ns since, timestamp_ns now);

@@ -70,8 +70,15 @@ const isOutdated = (status) => status.page !== VERSION;
 // How fresh the page is; empty while that is not known yet.
 function freshness() {
   if (state.isLive) return "live · ";
-  if (state.hasEnded) return "ended, not updated · ";
   return state.hasWorker || !state.wantsEvents ? "" : `asking every ${ASK_MS / 1000} s, as this browser has no shared workers · `;
+}
+
+const storeWords = (store) => `${bytes(store.used_bytes)} of ${bytes(store.max_bytes)}`;
+
+// Beside what is live only if it fills: it is at the end of the page, too.
+function storeAtTop(store) {
+  if (!state.wantsEvents) return `store ${storeWords(store)}`;
+  return store.used_bytes * 2 > store.max_bytes ? ` · store ${storeWords(store)}` : "";
 }
 
 export function showHealth() {
@@ -82,7 +89,7 @@ export function showHealth() {
   if (troubles.length > 0) setText(health, troubles.map(([, text]) => text).join(" · "));
   else if (status) {
     const last = status.last_delivery_at ? `last delivery ${duration(Math.floor(age(status.last_delivery_at)))} ago` : refusedWords(status.deliveries) || "no delivery since the start";
-    setText(health, `${isOutdated(status) ? "load the page again, there is a new version · " : ""}${freshness()}${state.wantsEvents ? `${last} · ` : ""}store ${bytes(status.store.used_bytes)} of ${bytes(status.store.max_bytes)}`);
+    setText(health, `${isOutdated(status) ? "load the page again, there is a new version · " : ""}${freshness()}${state.hasEnded ? "ended, not updated · " : state.wantsEvents ? last : ""}${storeAtTop(status.store)}`);
   }
-  if (status) setText(document.getElementById("version"), `ghatrace ${status.version}`);
+  if (status) setText(document.getElementById("version"), `ghatrace ${status.version} · store ${storeWords(status.store)}`);
 }

@@ -1,4 +1,4 @@
-// The jobs that wait longest. Those that say the same are one row that unfolds.
+// The jobs that wait longest for a runner. Those that say the same are one row that unfolds.
 import {poolPage} from "./address.js";
 import {el, keyed, labels, link, matrixBase, name, replaceIfChanged, set, setSince, setText, tableHead} from "./dom.js";
 
@@ -87,8 +87,8 @@ export function makeJobs(addresses) {
 
   function update(found) {
     queue = found;
-    const waiting = queue.jobs.filter((job) => job.state !== "running"), groups = group(waiting).slice(0, SHOWN);
-    const total = queue.totals.queued + queue.totals.waiting;
+    const waiting = queue.jobs.filter((job) => job.state === "queued"), groups = group(waiting).slice(0, SHOWN);
+    const total = queue.totals.queued;
     for (const key of unfolded) if (!groups.some((one) => one.key === key)) unfolded.delete(key);
     const list = groups.flatMap((one) => one.jobs.length === 1 ? [jobRow(one.jobs[0], false)]
       : [one, ...unfolded.has(one.key) ? membersOf(one, total > waiting.length) : []]);

@@ -31,7 +31,7 @@ export function makeNow() {
   const pools = makePools(get, () => update());
   // Hidden until all of it is known, so that nothing moves.
   const content = el("div", {hidden: true}, pools.root, tiles, none, parts.jobs, parts.runs, parts.reports);
-  const root = el("div", null, el("h1", null, "Now"), content);
+  const root = el("div", null, el("h1", {class: "only-read"}, "Now"), content);
   sizeSwatches(root);
 
   function updateTiles({totals, oldest_queued_since: oldest}) {

@@ -4,7 +4,7 @@ import {failure, get, missing} from "./model.js";
 import {poolAddress, remember, repository} from "./address.js";
 import {timeChart} from "./chart.js";
 import {makePoolJobs} from "./pool_jobs.js";
-import {busyWords, ceilingWords, isReached, sentence, startWords, stateWords} from "./verdict.js";
+import {busyTitle, busyWords, ceilingWords, isReached, sentence, startWords, stateWords} from "./verdict.js";
 import {makeWhatIf} from "./whatif.js";
 
 const ASK_MS = 5000, HISTORY_MS = 60000; // least time between two requests for the pool; for its history
@@ -95,6 +95,7 @@ function makeFigures() {
     setText(value("queued"), pool.queued.toLocaleString());
     setSince(value("oldest").firstElementChild, pool.oldest_wait_seconds === null ? null : new Date(serverNow() - 1000 * pool.oldest_wait_seconds).toISOString());
     setText(value("waits"), pool.queued === 0 ? "–" : [p50, p90, p99].map((seconds) => duration(seconds === null ? null : Math.floor(seconds))).join(" / "));
+    setText(value("running").previousElementSibling, busyTitle(pool));
     setText(value("running"), busyWords(pool));
     replaceIfChanged(value("start"), startWords(pool));
     setText(value("waiting"), pool.waiting.toLocaleString());
@@ -103,15 +104,17 @@ function makeFigures() {
 
 function ceilingLine(ceiling) {
   if (isReached(ceiling)) return ceilingWords(ceiling);
-  return ["Its jobs count towards the ceiling ", name(ceiling.ceiling), `: ${ceiling.running.toLocaleString()} of ${ceiling.limit.toLocaleString()} run.`];
+  return ['Its jobs count towards the ceiling "', name(ceiling.ceiling), `": ${ceiling.running.toLocaleString()} of ${ceiling.limit.toLocaleString()} run.`];
 }
 
 function makeVerdict() {
-  const state = el("p", {class: "scope"}), meaning = el("p"), ceilings = el("div");
-  const root = el("div", {class: "summary"}, state, meaning, ceilings);
+  const state = el("p", {class: "scope"}), action = el("p", {class: "action"}), meaning = el("p"), ceilings = el("div");
+  const root = el("div", {class: "summary"}, state, action, meaning, ceilings);
   return {root, fill(pool) {
     set(root, {"data-state": pool.state});
     replaceIfChanged(state, pool.state === "ok" ? ["The pool keeps up"] : stateWords(pool));
+    replaceIfChanged(action, sentence(pool.action, pool.pool));
+    action.hidden = pool.action.length === 0;
     replaceIfChanged(meaning, pool.advice.length > 0 ? sentence(pool.advice, pool.pool) : [pool.queued > 0 ? "No job has waited for more than a minute." : "No job is queued."]);
     keyed(ceilings, pool.ceilings, (ceiling) => ceiling.ceiling, () => el("p"), (line, ceiling) => replaceIfChanged(line, ceilingLine(ceiling)));
   }};

@@ -2,7 +2,7 @@
 import {age, counted, duration, el, keyed, name, replaceIfChanged, serverNow, set, setSince, setText, tableHead} from "./dom.js";
 import {poolAddress, poolPage} from "./address.js";
 import {sparkline} from "./chart.js";
-import {busyWords, ceilingWords, isReached, sentence, startWords, stateWords} from "./verdict.js";
+import {adviceOf, busyTitle, busyWords, ceilingWords, isReached, sentence, startWords, stateWords} from "./verdict.js";
 
 const ASK_MS = 5000;         // least time between two requests for pools
 const HISTORY_MS = 60000;    // and between two for the history of a pool: its slots are minutes
@@ -23,14 +23,17 @@ function makeRow(pool) {
     el("div", {class: "spark"}));
 }
 
-function fillRow(row, pool) {
+// `said`: the answer's summary, whose action is not repeated.
+function fillRow(row, pool, said) {
   const [, state, meaning] = row.firstElementChild.children;
   const value = (key) => row.querySelector(`[data-figure=${key}] dd`);
   set(state, {class: `verdict is-${pool.state}`});
   replaceIfChanged(state, stateWords(pool));
-  replaceIfChanged(meaning, sentence(pool.advice, pool.pool));
+  const isSaid = JSON.stringify(pool.action) === JSON.stringify(said.action) || (said.kind === "ceiling" && pool.state === "ceiling");
+  replaceIfChanged(meaning, adviceOf(pool, !isSaid));
   setText(value("queued"), pool.queued.toLocaleString());
   setSince(value("oldest").firstElementChild, pool.oldest_since);
+  setText(value("running").previousElementSibling, busyTitle(pool));
   setText(value("running"), busyWords(pool));
   replaceIfChanged(value("start"), startWords(pool));
 }
@@ -93,11 +96,11 @@ function makeOthers() {
 
 // `get(path)` requests. `changed()` is called when an answer has arrived. `update(state)` shows what is known.
 export function makePools(get, changed) {
-  const title = el("p", {class: "scope"}), ceilings = el("div"), sent = el("p", {class: "sent"}), list = el("div", {class: "troubled"});
+  const title = el("p", {class: "scope"}), action = el("p", {class: "action"}), ceilings = el("div"), sent = el("p", {class: "sent"}), list = el("div", {class: "troubled"});
   const more = el("details", {class: "others", hidden: true, ontoggle: () => answer && fillFolded()}, el("summary"), el("div", null, el("div", {class: "troubled"}), el("p", {class: "dim small"})));
   const others = makeOthers(), key = el("p", {class: "dim small key"}, el("span", {class: "queued"}, "queued"), " ", el("span", {class: "running"}, "running"), " in the last hour");
   const heading = el("h2", null, "Pools in trouble ", el("span", {class: "dim small"}, "the worst state first, then the longest in it"));
-  const root = el("section", {"aria-label": "Pools", class: "pools-now"}, el("div", {class: "summary"}, title, ceilings, sent), heading, list, more, key, others.root);
+  const root = el("section", {"aria-label": "Pools", class: "pools-now"}, el("div", {class: "summary"}, title, action, ceilings, sent), heading, list, more, key, others.root);
   const histories = new Map(); // by pool: {asked, chart}
   let answer = null, folded = [], failed = "", asked = 0, took = 0, isAsking = false;
 
@@ -139,7 +142,7 @@ export function makePools(get, changed) {
   }
 
   function fillList(parent, pools) {
-    keyed(parent, pools, (pool) => pool.pool, makeRow, fillRow);
+    keyed(parent, pools, (pool) => pool.pool, makeRow, (row, pool) => fillRow(row, pool, answer.summary));
     hideRepeatedAdvice(parent.children);
   }
 
@@ -166,15 +169,14 @@ export function makePools(get, changed) {
     }
   }
 
-  // Whether GitHub is still sending. A long job alone causes no deliveries; a queue should.
+  // Only if GitHub has sent less than what is open explains: the line beside the navigation says when it did. A long job alone causes no deliveries; a queue should.
   function fillSent({status, queue: {totals}}) {
     const last = status.last_delivery_at, silence = last === null ? null : Math.max(0, Math.floor(age(last)));
     const patience = totals.queued > 0 ? SILENCE : totals.running > 0 ? 6 * SILENCE : Infinity;
     set(sent, {class: silence > patience ? "sent bad" : "sent"});
     setText(sent, last === null ? "No delivery from GitHub was received since the start."
-      : silence > patience ? `GitHub has sent nothing for ${duration(silence)}, though jobs are open: what is shown may be out of date.`
-        : silence > SILENCE ? `The last delivery from GitHub was ${duration(silence)} ago.`
-          : `GitHub is sending: the last delivery was ${duration(silence)} ago.`);
+      : silence > patience ? `GitHub has sent nothing for ${duration(silence)}, though jobs are open: what is shown may be out of date.` : "");
+    sent.hidden = sent.textContent === "";
   }
 
   return {
@@ -189,6 +191,8 @@ export function makePools(get, changed) {
       const troubled = answer.pools.filter((pool) => pool.in_trouble), reached = answer.ceilings.filter(isReached);
       set(root, {"data-scope": answer.summary.kind});
       replaceIfChanged(title, sentence(answer.summary.parts));
+      replaceIfChanged(action, sentence(answer.summary.action));
+      action.hidden = answer.summary.action.length === 0;
       keyed(ceilings, reached, (ceiling) => ceiling.ceiling, () => el("p", {class: "ceiling"}), (part, ceiling) => replaceIfChanged(part, ceilingWords(ceiling)));
       fillSent(state);
       fillTroubled(troubled);

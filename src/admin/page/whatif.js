@@ -61,7 +61,7 @@ export function makeWhatIf(pool, isAtCeiling) {
     const lines = [el("p", null, `${counted(first.jobs, "job")} became ready since `, clock(first.from), ". ",
       first.jobs > 0 ? `The fewest runners with which 90 % wait at most ${duration(first.target_seconds)}: ${first.fewest_runners.toLocaleString()}.` : "There is nothing to replay.")];
     if (isAtCeiling()) lines.unshift(el("p", null, el("strong", null, "More runners would not help now: "), "the pool is at a ceiling."));
-    if (first.ceiling) lines.push(el("p", null, "Its jobs count towards the limit ", name(first.ceiling), ` of ${first.ceiling_limit.toLocaleString()} running jobs: while that is reached, more runners of this pool do not help.`));
+    if (first.ceiling) lines.push(el("p", null, 'Its jobs count towards the ceiling "', name(first.ceiling), `" of ${first.ceiling_limit.toLocaleString()} running jobs: while that is reached, more runners of this pool do not help.`));
     if (first.jobs > 0) lines.push(el("p", {class: "dim"}, trustWords(first)), ...reasons(first).map((reason) => el("p", {class: "dim"}, ...reason)));
     words.replaceChildren(...lines);
   }

@@ -554,11 +554,11 @@ static void pools_are_listed_with_their_open_waits_the_longest_first(void **stat
     (void)state;
     open_fixture(&f);
     assert_int_equal(api_render_pools(call_at(&f, scenario_at(63))), ERROR_NONE);
-    assert_string_equal(
-        text_of(&f),
-        "{\"now\":\"2026-09-03T04:18:00.000Z\",\"pools\":[],\"ceilings\":[],"
-        "\"summary\":{\"kind\":\"none\",\"text\":\"No pool is in "
-        "trouble.\",\"parts\":[{\"text\":\"No pool is in trouble.\"}]},\"unreadable\":0}\n");
+    assert_string_equal(text_of(&f),
+                        "{\"now\":\"2026-09-03T04:18:00.000Z\",\"pools\":[],\"ceilings\":[],"
+                        "\"summary\":{\"kind\":\"none\",\"text\":\"No pool is in "
+                        "trouble.\",\"parts\":[{\"text\":\"No pool is in "
+                        "trouble.\"}],\"action_text\":null,\"action\":[]},\"unreadable\":0}\n");
     buffer_clear(&f.out);
     other.event.job.labels = gpu;
     other.event.job.label_count = 1;

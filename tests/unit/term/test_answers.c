@@ -206,7 +206,7 @@ static void pools_are_drawn_as_from_the_store(void **state)
         const struct answer answer = {&document, &f->arena, &f->error};
         assert_int_equal(draw_pools_of_answer(f, &answer), ERROR_NONE);
         expect_same(f);
-        assert_true((slice_find(buffer_slice(&f->of_store), SLICE("ceiling hosted: ")) >= 0) ==
+        assert_true((slice_find(buffer_slice(&f->of_store), SLICE("ceiling \"hosted\" (")) >= 0) ==
                     (has_ceiling == 1));
     }
 }

@@ -61,7 +61,10 @@ static void draw(const struct pools_view *view, struct terminal terminal, struct
     const struct pools_shown shown = {
         view,
         shares,
-        {.scope = POOLS_SCOPE_POOLS, .text = SLICE("3 of 3 pools with jobs are in trouble.")}};
+        {.scope = POOLS_SCOPE_POOLS,
+         .text = SLICE("3 of 3 pools with jobs are in trouble."),
+         .action_text = SLICE("gpu: See whether its runners are online (GitHub: Settings, Actions, "
+                              "Runners).")}};
     struct error error;
     struct arena arena;
     arena_init(&arena, 4096);
@@ -85,21 +88,22 @@ static void eighty_columns_show_the_most_important_ones(void **state)
     (void)state;
     expect(&view, (struct terminal){.width = 80, .unicode = true},
            "3 of 3 pools with jobs are in trouble.\n"
+           "gpu: See whether its runners are online (GitHub: Settings, Actions, Runners).\n"
            "2026-09-03T04:16:57Z \u00b7 1 pool dead \u00b7 1 busy \u00b7 1 ceiling \u00b7 1 ok "
            "\u00b7\n50 jobs queued \u00b7 32 running\n"
-           "dead: See whether its runners are online, whether ARC's listener and controller\n"
-           "run, and whether the runners still have these labels.\n"
-           "busy: It needs more runners, or fewer jobs at once (concurrency groups,\n"
-           "max-parallel): as many run as ever did in a week. How many runners, `ghatrace\n"
-           "whatif --pool NAME` on its host says.\n"
-           "ceiling: Run fewer jobs at once (cancel runs, concurrency groups, max-parallel),\n"
-           "move jobs to runners of another kind, or raise the limit at GitHub: more runners\n"
-           "of these pools would not help.\n"
-           "ceiling hosted: 12 of 12 run for 5m 5s, 3 queued \u00b7 octo/shop runs 9 \u00b7\n"
+           "ceiling \"hosted\" (configured): 12 of 12 run, 3 queued \u00b7 octo/shop runs 9 "
+           "\u00b7\n"
            "octo/site runs 3\n"
+           "dead: If they are, see whether ARC's listener and controller run, and whether\n"
+           "the runners still have these labels.\n"
+           "busy: Add runners, or cancel runs that are not needed. As many run as ever did\n"
+           "in a week; concurrency groups and max-parallel let fewer run at once.\n"
+           "ceiling: Cancel unneeded runs, or raise the limit at GitHub. More runners of\n"
+           "these pools would not help; concurrency groups, max-parallel and runners of\n"
+           "another kind would.\n"
            "\n"
            "POOL                   STATE       FOR  QUEUED  OLDEST  RUNNING  MOST  CEILING\n"
-           "gpu                    dead     46m 0s      40  46m 1s        0     8\n"
+           "gpu                    dead     50m 0s      40  46m 1s        0     8\n"
            "linux,self-hosted,x64  busy     10m 0s       7  10m 1s       20    20\n"
            "ubuntu-latest          ceiling   5m 0s       3   5m 1s       12        hosted\n"
            "win\ufffd[2J                ok                    0                0\n");
@@ -117,8 +121,11 @@ static void into_a_pipe_nothing_is_shortened(void **state)
     draw(&view, (struct terminal){.width = TERMINAL_WIDTH_UNLIMITED}, &text);
     assert_non_null(strstr(text.data, name));
     assert_non_null(strstr(text.data, "LAST START"));
-    // Sentences are, so that they can be read.
-    assert_non_null(strstr(text.data, "controller run, and whether the\nrunners still"));
+    // Sentences are broken into lines of a hundred columns, so that they can be read.
+    const char *advice = strstr(text.data, "\nceiling: Cancel unneeded runs");
+    assert_non_null(advice);
+    assert_true(strchr(advice + 1, '\n') - advice <= 101);
+    assert_non_null(strstr(advice, "of another kind would.\n"));
     buffer_release(&text);
 }
 
@@ -128,26 +135,26 @@ static void narrow_terminals_keep_state_queue_and_runners(void **state)
     (void)state;
     expect(&view, (struct terminal){.width = 40},
            "3 of 3 pools with jobs are in trouble.\n"
+           "gpu: See whether its runners are online\n"
+           "(GitHub: Settings, Actions, Runners).\n"
            "2026-09-03T04:16:57Z - 1 pool dead -\n"
            "1 busy - 1 ceiling - 1 ok -\n"
            "50 jobs queued - 32 running\n"
-           "dead: See whether its runners are\n"
-           "online, whether ARC's listener and\n"
-           "controller run, and whether the runners\n"
-           "still have these labels.\n"
-           "busy: It needs more runners, or fewer\n"
-           "jobs at once (concurrency groups,\n"
-           "max-parallel): as many run as ever did\n"
-           "in a week. How many runners, `ghatrace\n"
-           "whatif --pool NAME` on its host says.\n"
-           "ceiling: Run fewer jobs at once (cancel\n"
-           "runs, concurrency groups, max-parallel),\n"
-           "move jobs to runners of another kind, or\n"
-           "raise the limit at GitHub: more runners\n"
-           "of these pools would not help.\n"
-           "ceiling hosted: 12 of 12 run for 5m 5s,\n"
-           "3 queued - octo/shop runs 9 -\n"
+           "ceiling \"hosted\" (configured): 12 of 12\n"
+           "run, 3 queued - octo/shop runs 9 -\n"
            "octo/site runs 3\n"
+           "dead: If they are, see whether ARC's\n"
+           "listener and controller run, and whether\n"
+           "the runners still have these labels.\n"
+           "busy: Add runners, or cancel runs that\n"
+           "are not needed. As many run as ever did\n"
+           "in a week; concurrency groups and\n"
+           "max-parallel let fewer run at once.\n"
+           "ceiling: Cancel unneeded runs, or raise\n"
+           "the limit at GitHub. More runners of\n"
+           "these pools would not help; concurrency\n"
+           "groups, max-parallel and runners of\n"
+           "another kind would.\n"
            "\n"
            "POOL                   STATE    QUEUED\n"
            "gpu                    dead         40\n"
@@ -195,6 +202,14 @@ static void repositories_of_a_ceiling_are_named_if_one_has_a_quarter(void **stat
     assert_non_null(strstr(text.data, " 3 queued - octo/many runs 10 - octo/many runs 9"));
     assert_null(strstr(text.data, "no repository"));
     buffer_release(&text);
+    ceilings[0].common = (struct pools_view_common){SLICE("Rebuild\x1b[2J"), 150, 221, 38, true};
+    ceilings[0].is_inferred = true;
+    draw(&view, (struct terminal){.width = 200}, &text);
+    assert_non_null(strstr(text.data,
+                           "ceiling \"hosted\" (inferred): 40 of 12 run, 3 queued - workflow "
+                           "\"Rebuild?[2J\" of 38 repositories has 150 of the oldest 221 "
+                           "queued jobs - octo/many runs 10"));
+    buffer_release(&text);
 }
 
 static void pools_that_are_ok_are_one_line_if_not_all_fit(void **state)
@@ -203,10 +218,10 @@ static void pools_that_are_ok_are_one_line_if_not_all_fit(void **state)
     struct buffer text;
     (void)state;
     pools[3].running = 54;
-    for (screen_height = 12; screen_height <= 13; screen_height++) {
+    for (screen_height = 13; screen_height <= 14; screen_height++) {
         draw(&view, (struct terminal){.width = 200}, &text);
         bool is_folded = strstr(text.data, "\n1 pool ok, 54 running\n") != NULL;
-        assert_true(is_folded == (screen_height == 12));
+        assert_true(is_folded == (screen_height == 13));
         assert_true((strstr(text.data, "win?[2J") == NULL) == is_folded);
         assert_non_null(strstr(text.data, "\nubuntu-latest "));
         buffer_release(&text);

@@ -109,11 +109,12 @@ static void eighty_columns_show_the_most_important_ones(void **state)
     (void)state;
     expect(&top, 0, (struct terminal){.width = 80, .unicode = true},
            "One pool is in trouble.\n"
-           "dead: See whether its runners are online, whether ARC's listener and controller\n"
-           "run, and whether the runners still have these labels.\n"
            "2026-09-03T04:16:57Z \u00b7 3 queued (the oldest for 22m 5s) \u00b7 61 running "
            "\u00b7\n"
            "1 waiting for approval \u00b7 12 runs open\n"
+           "dead: See whether its runners are online (GitHub: Settings, Actions, Runners).\n"
+           "If they are, see whether ARC's listener and controller run, and whether the\n"
+           "runners still have these labels.\n"
            "\n"
            "POOL                   STATE      FOR  SINCE (UTC)  QUEUED  OLDEST  RUNNING\n"
            "gpu,linux,self-hosted  dead   21m 40s  09-03 03:55       2  22m 5s        0\n"
@@ -274,10 +275,10 @@ static void pools_that_are_ok_are_one_line_if_not_all_fit(void **state)
     buffer_release(&text);
     for (size_t i = 1; i < 9; i++)
         many[i].state = POOL_BUSY;
-    draw(&top, 24, (struct terminal){.width = 80}, &text);
+    draw(&top, 16, (struct terminal){.width = 80}, &text);
     assert_non_null(strstr(text.data, " more pools, "));
     buffer_release(&text);
-    draw(&top, 40, (struct terminal){.width = 80}, &text);
+    draw(&top, 24, (struct terminal){.width = 80}, &text);
     assert_null(strstr(text.data, " more pools, "));
     buffer_release(&text);
 }

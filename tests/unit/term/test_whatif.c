@@ -124,14 +124,15 @@ static void a_limit_above_the_pool_is_named_first(void **state)
     answer.ceiling = &hosted;
     answer.question.has_runners = false;
     answer.recorded.waiting = 0;
-    assert_text(&answer, "Pool GPU: 1243 jobs became ready since 2026-08-27T04:16:57Z.\n"
-                         "Its jobs count towards the limit hosted of 60 running jobs: while that "
-                         "is reached, more runners of this pool do not help.\n"
-                         "As it was, with at most 7 busy at once: half of the jobs waited at most "
-                         "25s, 90 % at most 4m 10s, 99 % at most 31m 0s.\n"
-                         "The fewest runners with which 90 % wait at most 1m 0s: 10.\n"
-                         "The model explains the recorded p90 within 8 %: replayed with 7 runners, "
-                         "90 % wait at most 4m 29s instead of 4m 10s.\n");
+    assert_text(&answer,
+                "Pool GPU: 1243 jobs became ready since 2026-08-27T04:16:57Z.\n"
+                "Its jobs count towards the ceiling \"hosted\" of 60 running jobs: while that "
+                "is reached, more runners of this pool do not help.\n"
+                "As it was, with at most 7 busy at once: half of the jobs waited at most "
+                "25s, 90 % at most 4m 10s, 99 % at most 31m 0s.\n"
+                "The fewest runners with which 90 % wait at most 1m 0s: 10.\n"
+                "The model explains the recorded p90 within 8 %: replayed with 7 runners, "
+                "90 % wait at most 4m 29s instead of 4m 10s.\n");
 }
 
 static void a_difference_within_the_precision_of_times_is_named_as_such(void **state)
