@@ -25,7 +25,6 @@
 #include "ghatrace/stats/recent.h"
 #include "ghatrace/stats/stats.h"
 #include "ghatrace/store/store.h"
-#include "ghatrace/trace/commit_id.h"
 #include "ghatrace/trace/ids.h"
 
 // Adding a run that is there already, or removing one that is not, is no error. Nothing is done for no commit.
