@@ -323,35 +323,4 @@ enum error_code series_note_start(struct stats *stats, struct error *error) MUST
 // `row` has its kind, and zeroed histograms. Labels point into `bytes`. False: damaged.
 bool series_decode(struct slice bytes, struct series_row *row) MUST_CHECK;
 
-// --- encoding (stats.c) ---
-
-// Reading: after the first failure all results are zero.
-struct byte_reader {
-    const uint8_t *next;
-    const uint8_t *end;
-    bool failed;
-};
-
-struct byte_reader bytes_reader(struct slice bytes);
-uint64_t bytes_read_varint(struct byte_reader *reader);
-// A signed number, as protobuf encodes sint64.
-int64_t bytes_read_zigzag(struct byte_reader *reader);
-uint64_t bytes_read_be(struct byte_reader *reader, size_t size);
-struct slice bytes_read(struct byte_reader *reader, size_t len);
-struct slice bytes_read_text(struct byte_reader *reader); // prefixed with its length
-// True if everything was read without failure, to the last byte.
-bool bytes_is_done(const struct byte_reader *reader);
-
-// Writing: after the first failure nothing more is written, and `code` has the error.
-struct byte_writer {
-    struct buffer *out;
-    enum error_code code;
-};
-
-void bytes_write_varint(struct byte_writer *writer, uint64_t value);
-void bytes_write_zigzag(struct byte_writer *writer, int64_t value);
-void bytes_write_be(struct byte_writer *writer, uint64_t value, size_t size);
-void bytes_write(struct byte_writer *writer, const void *data, size_t len);
-void bytes_write_text(struct byte_writer *writer, struct slice text);
-
 #endif
