@@ -3,7 +3,7 @@
 #include "ghatrace/stats/job_history.h"
 #include "ghatrace/stats/latency.h"
 #include "ghatrace/stats/pool.h"
-#include "ghatrace/stats/recent.h"
+#include "ghatrace/stats/runs.h"
 #include "ghatrace/stats/spelling.h"
 #include "ghatrace/store/codec.h"
 #include "ghatrace/store/table.h"

@@ -1,7 +1,7 @@
-// The list of finished runs by their ends (recent.h).
+// The list of finished runs by their ends (runs.h).
 #include <string.h>
 
-#include "ghatrace/stats/recent.h"
+#include "ghatrace/stats/runs.h"
 #include "private.h"
 
 static struct slice progress_key(void)

@@ -145,7 +145,7 @@ struct stats {
     struct store_key cursor;
     bool counts_waits;    // it counts waits that have ended, of jobs that are not completed
     struct arena scratch; // one state, or two series
-    // Hashes of servers that are known to be in the store (stats.c).
+    // Hashes of servers that are known to be in the store (runs.c).
     uint8_t known_servers[KNOWN_SERVERS][HASH_SIZE];
     size_t next_server;  // the next one to be replaced
     bool has_new_server; // this transaction added one to the store
@@ -172,7 +172,7 @@ void stats_note_folded(struct stats *stats, struct slice labels);
 enum error_code stats_set_aside(struct stats *stats, enum store_table table, struct slice key,
                                 struct error *error) MUST_CHECK;
 
-// --- finished runs (recent.c, ended_runs.c) ---
+// --- finished runs (runs.c, ended_runs.c) ---
 
 struct recent_place;
 struct recent_run;

@@ -1,5 +1,5 @@
-// The list of finished runs: what is stored of each, in the order of sending. By their ends: ended_runs.c.
-#include "ghatrace/stats/recent.h"
+// The lists of runs: finished ones, in the order of sending (by their ends: ended_runs.c), and open ones; and the servers of all.
+#include "ghatrace/stats/runs.h"
 
 #include <assert.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "ghatrace/stats/commits.h"
 #include "private.h"
 
-// --- summary --------------------------------------------------------------------------------------
+// --- finished runs: what is stored of each --------------------------------------------------------
 // Encoding of a finished run's summary: varints of its numbers, its trace ID, its texts prefixed with their length.
 // The fields are listed once, for both directions. The server is last, and only present if it is not github.com, or if
 // the bytes of the commit's id follow it: older summaries have none.
@@ -87,7 +87,7 @@ static bool summary_decode(struct slice bytes, struct run_sample *measure)
     return bytes_is_done(&reader);
 }
 
-// --- the list ------------------------------------------------------------------------------------------
+// --- finished runs in the order of sending --------------------------------------------------------
 
 void recent_write_key(uint8_t key[RECENT_KEY_SIZE], const struct recent_place *place)
 {
@@ -328,4 +328,190 @@ enum error_code recent_find(struct store_transaction *transaction, const struct 
         return ERROR_NOT_FOUND;
     }
     return code;
+}
+
+// --- open runs: those whose root was not sent -----------------------------------------------------
+
+#define USUAL_KEY_SIZE 16
+#define RUN_KEY_SIZE (USUAL_KEY_SIZE + TRACE_ID_SIZE)
+
+// Returns the key's length.
+static size_t put_run_key(uint8_t bytes[RUN_KEY_SIZE], const struct stored_run *run)
+{
+    bytes_put_be64(bytes, (uint64_t)run->run_id);
+    bytes_put_be64(bytes + 8, (uint64_t)run->run_attempt);
+    memcpy(bytes + USUAL_KEY_SIZE, run->trace.bytes, TRACE_ID_SIZE);
+    return stored_run_is_usual(run) ? USUAL_KEY_SIZE : RUN_KEY_SIZE;
+}
+
+static bool read_run_key(struct slice key, struct stored_run *run)
+{
+    if (key.len != USUAL_KEY_SIZE && key.len != RUN_KEY_SIZE)
+        return false;
+    *run = stored_run_of(SLICE_EMPTY, (int64_t)bytes_get_be64(key.data),
+                         (int64_t)bytes_get_be64(key.data + 8));
+    if (key.len == RUN_KEY_SIZE)
+        memcpy(run->trace.bytes, key.data + USUAL_KEY_SIZE, TRACE_ID_SIZE);
+    return true;
+}
+
+static bool is_covered(const struct stats *stats, const struct stored_run *run)
+{
+    const struct store_key key = {
+        .trace = run->trace, .span = span_id_of_run(ID_SCHEME_ARC, run->run_id, run->run_attempt)};
+    return stats_covers(stats, &key);
+}
+
+enum error_code open_runs_put(struct stats *stats, const struct stored_run *run,
+                              struct error *error)
+{
+    uint8_t key[RUN_KEY_SIZE];
+    if (!is_covered(stats, run))
+        return ERROR_NONE;
+    size_t len = put_run_key(key, run);
+    return store_table_put(stats->transaction, STORE_TABLE_OPEN_RUNS, slice_of_bytes(key, len),
+                           SLICE_EMPTY, error);
+}
+
+enum error_code open_runs_delete(struct stats *stats, const struct stored_run *run,
+                                 struct error *error)
+{
+    uint8_t key[RUN_KEY_SIZE];
+    if (!is_covered(stats, run))
+        return ERROR_NONE;
+    size_t len = put_run_key(key, run);
+    enum error_code code = store_table_delete(stats->transaction, STORE_TABLE_OPEN_RUNS,
+                                              slice_of_bytes(key, len), error);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+// A run has at most a hundred attempts, and few servers share its id.
+static enum error_code find_listed(struct store_walk *walk, struct slice prefix,
+                                   struct stored_run *run, struct error *error)
+{
+    struct trace_id trace = run->trace;
+    for (;;) {
+        struct store_entry entry;
+        enum error_code code = store_table_next(walk, &entry, error);
+        if (code == ERROR_NONE && !slice_starts_with(entry.key, prefix))
+            return ERROR_NOT_FOUND;
+        if (code != ERROR_NONE)
+            return code;
+        if (read_run_key(entry.key, run) && trace_id_equals(&run->trace, &trace))
+            return ERROR_NONE;
+    }
+}
+
+enum error_code open_runs_remove_unreadable(struct stats *stats, const struct stored_run *run,
+                                            struct error *error)
+{
+    uint8_t prefix[8];
+    struct store_walk *walk;
+    struct stored_run listed = *run;
+    bytes_put_be64(prefix, (uint64_t)run->run_id);
+    struct slice from = slice_of_bytes(prefix, sizeof prefix);
+    enum error_code code =
+        store_table_walk(stats->transaction, STORE_TABLE_OPEN_RUNS, from, &walk, error);
+    if (code != ERROR_NONE)
+        return code;
+    code = find_listed(walk, from, &listed, error);
+    store_table_end_walk(walk);
+    if (code == ERROR_NONE)
+        code = open_runs_delete(stats, &listed, error);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+uint64_t open_runs_count(struct store_transaction *transaction)
+{
+    return store_table_count(transaction, STORE_TABLE_OPEN_RUNS);
+}
+
+enum error_code open_runs_seek_older(struct store_transaction *transaction, struct stored_run *run,
+                                     struct error *error)
+{
+    uint8_t bytes[RUN_KEY_SIZE];
+    struct store_entry entry;
+    bool is_first = run->run_id == 0 && run->run_attempt == 0;
+    size_t len = put_run_key(bytes, run);
+    entry.key = slice_of_bytes(bytes, is_first ? 0 : len);
+    for (;;) {
+        enum error_code code =
+            store_table_seek_before(transaction, STORE_TABLE_OPEN_RUNS, entry.key, &entry, error);
+        if (code != ERROR_NONE)
+            return code;
+        if (read_run_key(entry.key, run))
+            return ERROR_NONE;
+        store_note_unreadable(transaction);
+    }
+}
+
+// --- servers --------------------------------------------------------------------------------------
+
+#define SERVER_PREFIX SLICE("server:")
+#define SERVER_KEY_MAX 511
+
+static bool is_known_server(const struct stats *stats, const uint8_t hash[HASH_SIZE])
+{
+    for (size_t i = 0; i < KNOWN_SERVERS; i++)
+        if (memcmp(stats->known_servers[i], hash, HASH_SIZE) == 0)
+            return true;
+    return false;
+}
+
+static void add_known_server(struct stats *stats, const uint8_t hash[HASH_SIZE])
+{
+    memcpy(stats->known_servers[stats->next_server], hash, HASH_SIZE);
+    stats->next_server = (stats->next_server + 1) % KNOWN_SERVERS;
+}
+
+enum error_code servers_note(struct stats *stats, struct slice server, struct error *error)
+{
+    char bytes[SERVER_KEY_MAX];
+    uint8_t hash[HASH_SIZE];
+    struct slice found;
+    if (server.len == 0 || server.len > sizeof bytes - SERVER_PREFIX.len)
+        return ERROR_NONE;
+    stats_hash(server, hash);
+    if (is_known_server(stats, hash))
+        return ERROR_NONE;
+    memcpy(bytes, SERVER_PREFIX.data, SERVER_PREFIX.len);
+    memcpy(bytes + SERVER_PREFIX.len, server.data, server.len);
+    struct slice key = {bytes, SERVER_PREFIX.len + server.len};
+    enum error_code code =
+        store_table_get(stats->transaction, STORE_TABLE_STATS, key, &found, error);
+    // If the transaction is aborted, a server that it added is removed again.
+    if (code == ERROR_NONE && !stats->has_new_server)
+        add_known_server(stats, hash);
+    if (code != ERROR_NOT_FOUND)
+        return code;
+    if (store_table_count(stats->transaction, STORE_TABLE_STATS) >= SERVERS_MAX + STATS_OWN_KEYS) {
+        add_known_server(stats, hash);
+        return ERROR_NONE;
+    }
+    stats->has_new_server = true;
+    return store_table_put(stats->transaction, STORE_TABLE_STATS, key, SLICE_EMPTY, error);
+}
+
+enum error_code servers_list(struct store_transaction *transaction, struct arena *arena,
+                             struct slice servers[SERVERS_MAX], size_t *count, struct error *error)
+{
+    struct store_walk *walk;
+    struct store_entry entry;
+    *count = 0;
+    enum error_code code =
+        store_table_walk(transaction, STORE_TABLE_STATS, SERVER_PREFIX, &walk, error);
+    if (code != ERROR_NONE)
+        return code;
+    while (*count < SERVERS_MAX && (code = store_table_next(walk, &entry, error)) == ERROR_NONE) {
+        if (!slice_starts_with(entry.key, SERVER_PREFIX))
+            continue;
+        struct slice name = {entry.key.data + SERVER_PREFIX.len, entry.key.len - SERVER_PREFIX.len};
+        if (!arena_copy_slice(arena, name, &servers[*count])) {
+            code = error_set(error, ERROR_MEMORY, "list servers: out of memory");
+            break;
+        }
+        (*count)++;
+    }
+    store_table_end_walk(walk);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
