@@ -172,7 +172,7 @@ void stats_note_folded(struct stats *stats, struct slice labels);
 enum error_code stats_set_aside(struct stats *stats, enum store_table table, struct slice key,
                                 struct error *error) MUST_CHECK;
 
-// --- finished runs (runs.c, ended_runs.c) ---
+// --- finished runs (runs.c) ---
 
 struct recent_place;
 struct recent_run;
@@ -181,14 +181,6 @@ struct recent_run;
 #define RECENT_KEY_SIZE (8 + TRACE_ID_SIZE)
 void recent_write_key(uint8_t key[RECENT_KEY_SIZE], const struct recent_place *place);
 struct recent_place recent_place_of(const void *key);
-// Decodes an entry of the table recent. ERROR_CORRUPT.
-enum error_code recent_read_entry(const struct store_entry *entry, struct recent_run *run,
-                                  struct error *error) MUST_CHECK;
-// `entry`: the run's in the table recent, which is added or removed in this transaction, too.
-enum error_code ended_runs_add(struct store_transaction *transaction,
-                               const struct store_entry *entry, struct error *error) MUST_CHECK;
-enum error_code ended_runs_remove(struct store_transaction *transaction,
-                                  const struct store_entry *entry, struct error *error) MUST_CHECK;
 // Adds up to `max` runs that an older version stored. `*is_done`: all have been added.
 enum error_code ended_runs_continue(struct stats *stats, size_t max, bool *is_done,
                                     struct error *error) MUST_CHECK;
