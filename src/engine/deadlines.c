@@ -4,7 +4,7 @@
 #include "ghatrace/stats/latency.h"
 #include "ghatrace/stats/pool.h"
 #include "ghatrace/stats/runs.h"
-#include "ghatrace/stats/spelling.h"
+#include "ghatrace/stats/stats.h"
 #include "ghatrace/store/codec.h"
 #include "ghatrace/store/table.h"
 #include "private.h"

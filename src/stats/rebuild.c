@@ -8,7 +8,6 @@
 #include "ghatrace/stats/pool_minutes.h"
 #include "ghatrace/stats/runs.h"
 #include "ghatrace/stats/series.h"
-#include "ghatrace/stats/spelling.h"
 #include "ghatrace/store/codec.h"
 #include "ghatrace/store/versions.h"
 #include "ghatrace/trace/labels.h"
