@@ -17,7 +17,6 @@
 #include "ghatrace/export/exporter.h"
 #include "plan.h"
 #include "request.h"
-#include "response.h"
 
 // See inflight.c for the allowed transitions.
 enum inflight_state {

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "ghatrace/base/log.h"
-#include "response.h"
 
 #define STATUS_UNAUTHORIZED 401
 #define HTTP_STATUS_LEAST 100

@@ -9,7 +9,6 @@
 #include "ghatrace/client/http_client.h"
 #include "push_pace.h"
 #include "request.h"
-#include "response.h"
 #include "snapshot.h"
 
 #define ARENA_BLOCK 1024

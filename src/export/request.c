@@ -10,7 +10,6 @@
 #include "ghatrace/otlp/encode.h"
 #include "ghatrace/otlp/json.h"
 #include "grpc.h"
-#include "response.h"
 
 #define USER_AGENT "ghatrace/" GHATRACE_VERSION
 #define OWN_FIELDS_MAX 6
