@@ -12,6 +12,7 @@
 #include "grpc.h"
 
 #define ANSWER_ARENA_BLOCK 1024
+#define STATUS_BAD_REQUEST 400
 #define STATUS_PROXY_AUTHENTICATION 407
 
 // --- what it means --------------------------------------------------------------------------------
@@ -480,7 +481,7 @@ struct export_facts answer_facts(const struct export_answer *answer,
         .transport = transport,
         .status = answer->status,
         .content_type = answer->content_type,
-        .has_status_message = answer_has_status(answer),
+        .has_status_message = answer->status == STATUS_BAD_REQUEST && answer_has_status(answer),
         .is_grpc = answer->is_grpc,
         .grpc_code = answer->grpc_code,
         .has_retry_info = answer->has_retry_info,

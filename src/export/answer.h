@@ -74,7 +74,7 @@ struct export_facts {
     enum export_transport transport;
     int status;                // of HTTP
     struct slice content_type; // the field's value or empty
-    // the body is a google.rpc.Status of its content type with a code or a message
+    // of status 400: the body is a google.rpc.Status of its content type with a code or a message
     bool has_status_message;
     bool is_grpc;  // the request was a gRPC call
     int grpc_code; // EXPORT_NO_GRPC_CODE: none
