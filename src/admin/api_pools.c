@@ -7,7 +7,7 @@
 #include "api_pools.h"
 #include "ghatrace/github/server.h"
 #include "ghatrace/stats/ended_jobs.h"
-#include "ghatrace/stats/histogram.h"
+#include "ghatrace/stats/latency.h"
 #include "ghatrace/stats/pool.h"
 #include "ghatrace/stats/pool_history.h"
 #include "ghatrace/stats/pool_minutes.h"

@@ -10,8 +10,7 @@
 #include "ghatrace/base/bytes.h"
 #include "ghatrace/github/server.h"
 #include "ghatrace/otlp/json.h"
-#include "ghatrace/stats/open_runs.h"
-#include "ghatrace/stats/recent.h"
+#include "ghatrace/stats/runs.h"
 #include "ghatrace/view/run_search.h"
 
 // --- runs and jobs as JSON ------------------------------------------------------------------------

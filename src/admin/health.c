@@ -8,8 +8,7 @@
 #include <unistd.h>
 
 #include "ghatrace/base/log.h"
-#include "ghatrace/stats/open_runs.h"
-#include "ghatrace/stats/recent.h"
+#include "ghatrace/stats/runs.h"
 
 // --- reading the figures --------------------------------------------------------------------------
 

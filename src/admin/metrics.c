@@ -9,9 +9,9 @@
 #include "ghatrace/http/accept.h"
 #include "ghatrace/http/server.h"
 #include "ghatrace/stats/latency.h"
-#include "ghatrace/stats/open_runs.h"
 #include "ghatrace/stats/pool.h"
 #include "ghatrace/stats/pool_minutes.h"
+#include "ghatrace/stats/runs.h"
 #include "ghatrace/view/pools_cache.h"
 #include "health.h"
 

@@ -428,11 +428,11 @@ static void run_route(const struct admin_route *route, const struct http_head *h
 }
 
 // True: it is not answered yet, since it is of a slow route: these get it when it is complete.
-static bool handle_admin_request(struct http_conn *conn, const struct http_head *head)
+static bool handle_admin_request(struct http_conn *conn, const struct http_head *head,
+                                 const struct admin_route *route)
 {
     struct admin *admin = conn->host->context;
     struct admin_response reply = {.conn = conn};
-    const struct admin_route *route = find_route(admin, head->path);
     bool is_read =
         slice_equals(head->method, SLICE("GET")) || slice_equals(head->method, SLICE("HEAD"));
     struct http_response answer;
@@ -457,10 +457,11 @@ static bool handle_admin_request(struct http_conn *conn, const struct http_head 
 static bool on_admin_head(struct http_conn *conn, const struct http_head *head)
 {
     const struct admin *admin = conn->host->context;
+    const struct admin_route *route = find_route(admin, head->path);
     struct http_response answer;
 
-    if (!health_respond(admin->engine, admin->options.ingress, head, &answer))
-        return handle_admin_request(conn, head);
+    if (route != NULL || !health_respond(admin->engine, admin->options.ingress, head, &answer))
+        return handle_admin_request(conn, head, route);
     http_conn_respond(conn, &answer);
     return false;
 }

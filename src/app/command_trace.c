@@ -8,7 +8,7 @@
 #include "ghatrace/term/answers.h"
 #include "ghatrace/term/commit.h"
 #include "ghatrace/term/waterfall.h"
-#include "ghatrace/trace/commit_id.h"
+#include "ghatrace/trace/ids.h"
 #include "remote.h"
 
 #define PATH_SIZE 512

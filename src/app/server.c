@@ -561,20 +561,11 @@ static void end_watcher(struct server *server)
 
 // --- parts -------------------------------------------------------------------------------------
 
-static void wake_exporter(void *context)
-{
-    const struct server *server = context;
-    if (server->exporter != NULL)
-        exporter_wake(server->exporter);
-}
-
 static enum error_code make_engine(struct server *server, struct error *error)
 {
     struct engine_options engine = server->config->engine;
     engine.queue_max = ENGINE_QUEUE_MAX;
     engine.batch_max = ENGINE_BATCH_MAX;
-    engine.on_outbox = wake_exporter;
-    engine.on_outbox_context = server;
     return engine_create(server->store, &engine, &server->engine, error);
 }
 
@@ -605,12 +596,14 @@ static enum error_code make_exporter(struct server *server, struct error *error)
         header_reader_open(&server->headers, server->config->otlp_header_file, &export, error);
     if (code == ERROR_NONE)
         code = exporter_create(&export, &server->exporter, error);
+    if (code == ERROR_NONE)
+        engine_on_outbox(server->engine, exporter_wake, server->exporter);
     if (code == ERROR_NONE && server->headers.file != NULL)
         export_header_file_on_change(server->headers.file, use_headers, server);
     return code;
 }
 
-// The engine's thread reads `exporter`, so it starts once that is set.
+// The engine's thread wakes the exporter, so it starts once that is there.
 static enum error_code start_engine(struct server *server, struct error *error)
 {
     assert(!server->engine_is_running);

@@ -324,8 +324,8 @@ static enum error_code commit_batch(struct engine *engine, struct engine_task *t
     engine_note_overflow(engine);
     engine_log_series_change(engine);
     engine_report_drops(engine);
-    if (work->counted.records > 0 && engine->options.on_outbox != NULL)
-        engine->options.on_outbox(engine->options.on_outbox_context);
+    if (work->counted.records > 0 && engine->on_outbox != NULL)
+        engine->on_outbox(engine->on_outbox_context);
     return ERROR_NONE;
 }
 
@@ -701,6 +701,13 @@ enum error_code engine_create(struct store *store, const struct engine_options *
     prepare_figures(made);
     *engine = made;
     return ERROR_NONE;
+}
+
+void engine_on_outbox(struct engine *engine, void (*callback)(void *context), void *context)
+{
+    assert(!engine->has_thread);
+    engine->on_outbox = callback;
+    engine->on_outbox_context = context;
 }
 
 enum error_code engine_start(struct engine *engine, struct error *error)

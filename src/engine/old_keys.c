@@ -2,8 +2,7 @@
 // they belong to. The first access to one of them, or to its key, moves everything stored for its run to the keys of
 // its server. Skipped for a store that never held such states (store_has_old_keys).
 #include "ghatrace/github/server.h"
-#include "ghatrace/stats/open_runs.h"
-#include "ghatrace/stats/recent.h"
+#include "ghatrace/stats/runs.h"
 #include "ghatrace/store/codec.h"
 #include "ghatrace/trace/ids.h"
 #include "private.h"

@@ -74,6 +74,8 @@ struct live_counters {
 struct engine {
     struct engine_work work;
     struct engine_options options;
+    void (*on_outbox)(void *context); // may be NULL
+    void *on_outbox_context;
 
     pthread_t thread;
     bool has_thread;

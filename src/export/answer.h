@@ -1,5 +1,5 @@
-// What a collector's response means, and what of it may be shown. The only place that decides this. Private to this
-// room. Pure.
+// The response to an export request: what the HTTP client reports of it, what it means, and what of it may be shown. The only
+// place that decides this. Private to this room. Pure, but for a Retry-After that is a date, which is compared with the clock.
 #ifndef GHATRACE_SRC_EXPORT_ANSWER_H
 #define GHATRACE_SRC_EXPORT_ANSWER_H
 
@@ -11,6 +11,7 @@
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/slice.h"
 #include "ghatrace/base/time.h"
+#include "ghatrace/client/http_client.h"
 #include "ghatrace/export/endpoint.h"
 #include "ghatrace/export/exporter.h"
 #include "ghatrace/http/parse.h"
@@ -73,7 +74,7 @@ struct export_facts {
     enum export_transport transport;
     int status;                // of HTTP
     struct slice content_type; // the field's value or empty
-    // the body is a google.rpc.Status of its content type with a code or a message
+    // of status 400: the body is a google.rpc.Status of its content type with a code or a message
     bool has_status_message;
     bool is_grpc;  // the request was a gRPC call
     int grpc_code; // EXPORT_NO_GRPC_CODE: none
@@ -156,5 +157,28 @@ bool answer_is_unexpected(const struct export_answer *answer, bool is_json);
 // Reads the partial success of a 2xx. False if there is none to report, or the body cannot be read.
 bool answer_read_partial(const struct export_answer *answer, const struct mask_list *masks,
                          int64_t *rejected_spans, char text[ANSWER_TEXT_SIZE]);
+
+// --- from the HTTP client -------------------------------------------------------------------------
+
+// OTLP lets a client limit how much of a response it reads; the Collector's own exporter has the same limit.
+#define EXPORT_ANSWER_MAX ((size_t)64 << 10)
+// Bytes of a longer gRPC answer that are read for the status after them.
+#define EXPORT_SKIP_MAX ((size_t)4 << 20)
+
+// Texts point into the response or the arena.
+struct export_answer response_read(const struct http_client_response *response,
+                                   enum export_protocol protocol, struct arena *arena);
+// What the response means; `answer` is of response_read().
+struct export_class response_classify(const struct http_client_response *response,
+                                      const struct export_answer *answer);
+// True for a local error, as opposed to one of the endpoint.
+bool response_error_is_local(const struct error *error);
+// What is reported as the trouble, of which export_classify() knows only the answer.
+enum export_trouble response_trouble(enum export_trouble classified, const struct error *error);
+// The reason for a failure in one line: as answer_describe() says, or why there is no complete response, with a hint,
+// secrets masked.
+void response_describe(const struct http_client_response *response,
+                       const struct export_answer *answer, const struct mask_list *masks,
+                       char reason[EXPORT_MESSAGE_SIZE]);
 
 #endif

@@ -263,8 +263,9 @@ static void pump_soon(struct exporter *exporter)
     net_timer_set(exporter->pump_timer, 0);
 }
 
-void exporter_wake(struct exporter *exporter)
+void exporter_wake(void *context)
 {
+    struct exporter *exporter = context;
     if (!atomic_exchange(&exporter->is_wake_posted, true))
         net_loop_post(exporter->loop, &exporter->wake);
 }

@@ -17,7 +17,6 @@
 #include "ghatrace/export/exporter.h"
 #include "plan.h"
 #include "request.h"
-#include "response.h"
 
 // See inflight.c for the allowed transitions.
 enum inflight_state {
@@ -127,10 +126,8 @@ bool exporter_reap(struct exporter *exporter);
 void exporter_settle_later(struct exporter *exporter);
 uint64_t exporter_random(struct exporter *exporter);
 
-static inline bool inflight_is_forwarded(const struct inflight_request *inflight)
-{
-    return inflight->plan == &inflight->exporter->forwarded_plan;
-}
+// True if it is the one of other programs' records.
+bool inflight_is_forwarded(const struct inflight_request *inflight);
 void inflight_init(struct inflight_request *inflight, struct exporter *exporter, size_t index);
 void inflight_init_forwarded(struct inflight_request *inflight, struct exporter *exporter);
 // Ends the request; data that the engine may still read is kept.

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "ghatrace/base/log.h"
-#include "response.h"
 
 #define STATUS_UNAUTHORIZED 401
 #define HTTP_STATUS_LEAST 100
@@ -16,6 +15,11 @@
 static struct plan_request *request_of(const struct inflight_request *inflight)
 {
     return &inflight->plan->requests[inflight->index];
+}
+
+bool inflight_is_forwarded(const struct inflight_request *inflight)
+{
+    return inflight->plan == &inflight->exporter->forwarded_plan;
 }
 
 // --- states -----------------------------------------------------------------------------------
@@ -284,9 +288,8 @@ static void send_planned(struct inflight_request *inflight)
 {
     struct exporter *exporter = inflight->exporter;
     struct error error;
-    char url[EXPORT_URL_SIZE];
-    const struct http_client_request request = request_with_body(
-        &exporter->made.form, buffer_slice(&inflight->body), exporter->timeout, url);
+    const struct http_client_request request =
+        request_with_body(&exporter->made.form, buffer_slice(&inflight->body), exporter->timeout);
     if (request_of(inflight)->needs_new_connection)
         http_client_renew(inflight->client, HTTP_CLIENT_RENEW_ALWAYS);
     if (!inflight_is_forwarded(inflight))

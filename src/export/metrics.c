@@ -9,7 +9,6 @@
 #include "ghatrace/client/http_client.h"
 #include "push_pace.h"
 #include "request.h"
-#include "response.h"
 #include "snapshot.h"
 
 #define ARENA_BLOCK 1024
@@ -229,9 +228,8 @@ static duration_ns time_left(const struct metrics_push *push)
 
 static enum error_code send_body(struct metrics_push *push)
 {
-    char url[EXPORT_URL_SIZE];
     const struct http_client_request request =
-        request_with_body(&push->made.form, buffer_slice(&push->body), time_left(push), url);
+        request_with_body(&push->made.form, buffer_slice(&push->body), time_left(push));
     return http_client_send(push->client, &request, on_push_response, push, &push->transfer);
 }
 

@@ -10,7 +10,6 @@
 #include "ghatrace/otlp/encode.h"
 #include "ghatrace/otlp/json.h"
 #include "grpc.h"
-#include "response.h"
 
 #define USER_AGENT "ghatrace/" GHATRACE_VERSION
 #define OWN_FIELDS_MAX 6
@@ -113,6 +112,7 @@ enum error_code request_form_init(struct request_form *form, const struct export
 {
     *form = (struct request_form){
         .endpoint = endpoint, .protocol = options->protocol, .gzip = options->gzip};
+    export_endpoint_url(endpoint, form->url);
     form->fields = arena_allocate_array(arena, options->header_count + OWN_FIELDS_MAX,
                                         sizeof(struct http_header));
     form->secrets =
@@ -200,13 +200,13 @@ void made_form_release(struct made_form *made)
 }
 
 struct http_client_request request_with_body(const struct request_form *form, struct slice body,
-                                             duration_ns timeout, char url[EXPORT_URL_SIZE])
+                                             duration_ns timeout)
 {
     const struct export_endpoint *endpoint = form->endpoint;
     bool is_grpc = form->protocol == EXPORT_GRPC;
     return (struct http_client_request){
         .method = "POST",
-        .url = export_endpoint_url(endpoint, url),
+        .url = form->url,
         .userinfo = endpoint->userinfo,
         .headers = form->fields,
         .header_count = form->field_count,

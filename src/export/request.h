@@ -20,6 +20,7 @@
 // The common part of all requests. Built once.
 struct request_form {
     const struct export_endpoint *endpoint; // not owned
+    char url[EXPORT_URL_SIZE];              // the endpoint's
     enum export_protocol protocol;
     bool gzip;
     struct http_header *fields; // in the arena given to request_form_init
@@ -55,9 +56,9 @@ enum error_code made_form_change(struct made_form *made, const struct export_opt
                                  bool *is_changed, struct error *error) MUST_CHECK;
 void made_form_release(struct made_form *made);
 
-// The HTTP request with this body, as the form and its endpoint say. `url` is used as long as the request is.
+// The HTTP request with this body, as the form and its endpoint say; its texts are theirs.
 struct http_client_request request_with_body(const struct request_form *form, struct slice body,
-                                             duration_ns timeout, char url[EXPORT_URL_SIZE]);
+                                             duration_ns timeout);
 
 // The records of a request.
 struct request_records {

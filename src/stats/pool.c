@@ -3,7 +3,6 @@
 
 #include "ghatrace/base/utf8.h"
 #include "ghatrace/stats/latency.h"
-#include "ghatrace/stats/spelling.h"
 #include "ghatrace/store/versions.h"
 #include "ghatrace/trace/labels.h"
 #include "ghatrace/trace/spans.h"

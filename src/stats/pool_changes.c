@@ -2,7 +2,7 @@
 #include "ghatrace/stats/pool_changes.h"
 
 #include "ghatrace/base/memory.h"
-#include "ghatrace/stats/histogram.h"
+#include "ghatrace/stats/latency.h"
 #include "pool_rows.h"
 #include "private.h"
 

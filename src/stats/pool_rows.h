@@ -1,4 +1,4 @@
-// Rows of minutes and hours of pools: shared by pool_minutes.c, pool_hours.c, pool_history.c and pool_changes.c.
+// Rows of minutes and hours of pools: shared by pool_minutes.c, pool_history.c, pool_waits.c and pool_changes.c.
 #ifndef GHATRACE_STATS_POOL_ROWS_H
 #define GHATRACE_STATS_POOL_ROWS_H
 
@@ -72,7 +72,7 @@ timestamp_ns pool_minutes_kept_from(timestamp_ns now);
 enum error_code pool_level_before(const struct pool_rows *minutes, const struct pool_reader *reader,
                                   timestamp_ns from, struct pool_level *level) MUST_CHECK;
 
-// --- sums of minutes, and hours (pool_hours.c) ---
+// --- sums of minutes, and hours (pool_minutes.c) ---
 
 // What is known of one minute or hour, or of a part of it.
 struct slot_sum {

@@ -145,7 +145,7 @@ struct stats {
     struct store_key cursor;
     bool counts_waits;    // it counts waits that have ended, of jobs that are not completed
     struct arena scratch; // one state, or two series
-    // Hashes of servers that are known to be in the store (stats.c).
+    // Hashes of servers that are known to be in the store (runs.c).
     uint8_t known_servers[KNOWN_SERVERS][HASH_SIZE];
     size_t next_server;  // the next one to be replaced
     bool has_new_server; // this transaction added one to the store
@@ -172,7 +172,7 @@ void stats_note_folded(struct stats *stats, struct slice labels);
 enum error_code stats_set_aside(struct stats *stats, enum store_table table, struct slice key,
                                 struct error *error) MUST_CHECK;
 
-// --- finished runs (recent.c, ended_runs.c) ---
+// --- finished runs (runs.c) ---
 
 struct recent_place;
 struct recent_run;
@@ -181,14 +181,6 @@ struct recent_run;
 #define RECENT_KEY_SIZE (8 + TRACE_ID_SIZE)
 void recent_write_key(uint8_t key[RECENT_KEY_SIZE], const struct recent_place *place);
 struct recent_place recent_place_of(const void *key);
-// Decodes an entry of the table recent. ERROR_CORRUPT.
-enum error_code recent_read_entry(const struct store_entry *entry, struct recent_run *run,
-                                  struct error *error) MUST_CHECK;
-// `entry`: the run's in the table recent, which is added or removed in this transaction, too.
-enum error_code ended_runs_add(struct store_transaction *transaction,
-                               const struct store_entry *entry, struct error *error) MUST_CHECK;
-enum error_code ended_runs_remove(struct store_transaction *transaction,
-                                  const struct store_entry *entry, struct error *error) MUST_CHECK;
 // Adds up to `max` runs that an older version stored. `*is_done`: all have been added.
 enum error_code ended_runs_continue(struct stats *stats, size_t max, bool *is_done,
                                     struct error *error) MUST_CHECK;
@@ -322,36 +314,5 @@ enum error_code series_are_adopted(const struct stats *stats, struct store_trans
 enum error_code series_note_start(struct stats *stats, struct error *error) MUST_CHECK;
 // `row` has its kind, and zeroed histograms. Labels point into `bytes`. False: damaged.
 bool series_decode(struct slice bytes, struct series_row *row) MUST_CHECK;
-
-// --- encoding (stats.c) ---
-
-// Reading: after the first failure all results are zero.
-struct byte_reader {
-    const uint8_t *next;
-    const uint8_t *end;
-    bool failed;
-};
-
-struct byte_reader bytes_reader(struct slice bytes);
-uint64_t bytes_read_varint(struct byte_reader *reader);
-// A signed number, as protobuf encodes sint64.
-int64_t bytes_read_zigzag(struct byte_reader *reader);
-uint64_t bytes_read_be(struct byte_reader *reader, size_t size);
-struct slice bytes_read(struct byte_reader *reader, size_t len);
-struct slice bytes_read_text(struct byte_reader *reader); // prefixed with its length
-// True if everything was read without failure, to the last byte.
-bool bytes_is_done(const struct byte_reader *reader);
-
-// Writing: after the first failure nothing more is written, and `code` has the error.
-struct byte_writer {
-    struct buffer *out;
-    enum error_code code;
-};
-
-void bytes_write_varint(struct byte_writer *writer, uint64_t value);
-void bytes_write_zigzag(struct byte_writer *writer, int64_t value);
-void bytes_write_be(struct byte_writer *writer, uint64_t value, size_t size);
-void bytes_write(struct byte_writer *writer, const void *data, size_t len);
-void bytes_write_text(struct byte_writer *writer, struct slice text);
 
 #endif

@@ -4,12 +4,10 @@
 #include <stdlib.h>
 
 #include "ghatrace/stats/commits.h"
-#include "ghatrace/stats/open_runs.h"
 #include "ghatrace/stats/pool.h"
 #include "ghatrace/stats/pool_minutes.h"
-#include "ghatrace/stats/recent.h"
+#include "ghatrace/stats/runs.h"
 #include "ghatrace/stats/series.h"
-#include "ghatrace/stats/spelling.h"
 #include "ghatrace/store/codec.h"
 #include "ghatrace/store/versions.h"
 #include "ghatrace/trace/labels.h"

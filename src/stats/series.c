@@ -5,7 +5,6 @@
 
 #include "ghatrace/base/memory.h"
 #include "ghatrace/stats/pool.h"
-#include "ghatrace/stats/spelling.h"
 #include "ghatrace/trace/labels.h"
 #include "private.h"
 

@@ -1,113 +1,12 @@
-// Statistics: rows that a transaction changes, and the list of open runs.
+// Statistics: the writer, with the rows that a transaction changes, kept in memory until they are written, and the
+// spelling of labels in them.
 #include <assert.h>
+#include <stdlib.h>
 
 #include "ghatrace/base/digest.h"
 #include "ghatrace/base/memory.h"
 #include "ghatrace/base/utf8.h"
-#include "ghatrace/stats/open_runs.h"
-#include "ghatrace/trace/ids.h"
 #include "private.h"
-
-// --- bytes ----------------------------------------------------------------------------------------
-// Encoding: big-endian numbers, varints (LEB128), texts prefixed with their length.
-
-#define VARINT_BYTES_MAX 10
-
-struct byte_reader bytes_reader(struct slice bytes)
-{
-    const uint8_t *start = (const uint8_t *)(bytes.len > 0 ? bytes.data : "");
-    return (struct byte_reader){.next = start, .end = start + bytes.len};
-}
-
-uint64_t bytes_read_varint(struct byte_reader *reader)
-{
-    uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64 && !reader->failed && reader->next < reader->end;
-         shift += 7) {
-        uint8_t byte = *reader->next++;
-        value |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80)
-            return value;
-    }
-    reader->failed = true;
-    return 0;
-}
-
-struct slice bytes_read(struct byte_reader *reader, size_t len)
-{
-    if (reader->failed || (size_t)(reader->end - reader->next) < len) {
-        reader->failed = true;
-        return SLICE_EMPTY;
-    }
-    struct slice bytes = slice_of_bytes(reader->next, len);
-    reader->next += len;
-    return bytes;
-}
-
-int64_t bytes_read_zigzag(struct byte_reader *reader)
-{
-    uint64_t value = bytes_read_varint(reader);
-    int64_t half = (int64_t)(value / 2);
-    return value % 2 == 1 ? -half - 1 : half;
-}
-
-uint64_t bytes_read_be(struct byte_reader *reader, size_t size)
-{
-    struct slice bytes = bytes_read(reader, size);
-    uint64_t value = 0;
-    for (size_t i = 0; i < bytes.len; i++)
-        value = value << 8 | (uint8_t)bytes.data[i];
-    return value;
-}
-
-struct slice bytes_read_text(struct byte_reader *reader)
-{
-    return bytes_read(reader, bytes_read_varint(reader));
-}
-
-bool bytes_is_done(const struct byte_reader *reader)
-{
-    return !reader->failed && reader->next == reader->end;
-}
-
-void bytes_write(struct byte_writer *writer, const void *data, size_t len)
-{
-    if (writer->code == ERROR_NONE && len > 0)
-        writer->code = buffer_append(writer->out, data, len);
-}
-
-void bytes_write_varint(struct byte_writer *writer, uint64_t value)
-{
-    uint8_t bytes[VARINT_BYTES_MAX];
-    size_t len = 0;
-    while (value >= 0x80) {
-        bytes[len++] = (uint8_t)(value | 0x80);
-        value >>= 7;
-    }
-    bytes[len++] = (uint8_t)value;
-    bytes_write(writer, bytes, len);
-}
-
-void bytes_write_zigzag(struct byte_writer *writer, int64_t value)
-{
-    bytes_write_varint(writer, value < 0 ? (uint64_t)(-(value + 1)) * 2 + 1 : (uint64_t)value * 2);
-}
-
-void bytes_write_be(struct byte_writer *writer, uint64_t value, size_t size)
-{
-    uint8_t bytes[8];
-    bytes_put_be(bytes, value, size);
-    bytes_write(writer, bytes, size);
-}
-
-void bytes_write_text(struct byte_writer *writer, struct slice text)
-{
-    bytes_write_varint(writer, text.len);
-    bytes_write(writer, text.data, text.len);
-}
-
-// --- stats ----------------------------------------------------------------------------------------
-// The writer: the rows that a transaction changes, kept in memory until they are written.
 
 #define ARENA_BLOCK_BYTES ((size_t)64 * 1024)
 #define ROW_BYTES_MAX ((size_t)64 * 1024)
@@ -366,187 +265,175 @@ void stats_hash(struct slice data, uint8_t hash[HASH_SIZE])
     memcpy(hash, digest, HASH_SIZE);
 }
 
-// --- runs whose root was not sent -----------------------------------------------------------------
+// --- spelling of sets of labels --------------------------------------------------------------------
 
-#define USUAL_KEY_SIZE 16
-#define RUN_KEY_SIZE (USUAL_KEY_SIZE + TRACE_ID_SIZE)
+// Pools and series of jobs have at most so many sets each. At twice that number, at least half of the spellings are
+// unused.
+#define SPELLINGS_PER_SET 2
 
-// Returns the key's length.
-static size_t put_run_key(uint8_t bytes[RUN_KEY_SIZE], const struct stored_run *run)
+struct set_id {
+    uint8_t bytes[HASH_SIZE];
+};
+
+static struct set_id id_of(struct slice labels)
 {
-    bytes_put_be64(bytes, (uint64_t)run->run_id);
-    bytes_put_be64(bytes + 8, (uint64_t)run->run_attempt);
-    memcpy(bytes + USUAL_KEY_SIZE, run->trace.bytes, TRACE_ID_SIZE);
-    return stored_run_is_usual(run) ? USUAL_KEY_SIZE : RUN_KEY_SIZE;
+    char room[LABELS_TEXT_MAX];
+    struct set_id id;
+    stats_hash(labels_identity(labels, room), id.bytes);
+    return id;
 }
 
-static bool read_run_key(struct slice key, struct stored_run *run)
+static struct slice key_of(const struct set_id *id)
 {
-    if (key.len != USUAL_KEY_SIZE && key.len != RUN_KEY_SIZE)
-        return false;
-    *run = stored_run_of(SLICE_EMPTY, (int64_t)bytes_get_be64(key.data),
-                         (int64_t)bytes_get_be64(key.data + 8));
-    if (key.len == RUN_KEY_SIZE)
-        memcpy(run->trace.bytes, key.data + USUAL_KEY_SIZE, TRACE_ID_SIZE);
-    return true;
+    return slice_of_bytes(id->bytes, sizeof id->bytes);
 }
 
-static bool is_covered(const struct stats *stats, const struct stored_run *run)
-{
-    const struct store_key key = {
-        .trace = run->trace, .span = span_id_of_run(ID_SCHEME_ARC, run->run_id, run->run_attempt)};
-    return stats_covers(stats, &key);
-}
+// --- spelling of sets of labels: choosing ----------------------------------------------------------
 
-enum error_code open_runs_put(struct stats *stats, const struct stored_run *run,
-                              struct error *error)
+// ERROR_NOT_FOUND, also for a damaged one, which is set aside.
+static enum error_code find_spelling(struct stats *stats, const struct set_id *id,
+                                     struct slice *found, struct error *error)
 {
-    uint8_t key[RUN_KEY_SIZE];
-    if (!is_covered(stats, run))
-        return ERROR_NONE;
-    size_t len = put_run_key(key, run);
-    return store_table_put(stats->transaction, STORE_TABLE_OPEN_RUNS, slice_of_bytes(key, len),
-                           SLICE_EMPTY, error);
-}
-
-enum error_code open_runs_delete(struct stats *stats, const struct stored_run *run,
-                                 struct error *error)
-{
-    uint8_t key[RUN_KEY_SIZE];
-    if (!is_covered(stats, run))
-        return ERROR_NONE;
-    size_t len = put_run_key(key, run);
-    enum error_code code = store_table_delete(stats->transaction, STORE_TABLE_OPEN_RUNS,
-                                              slice_of_bytes(key, len), error);
-    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
-}
-
-// A run has at most a hundred attempts, and few servers share its id.
-static enum error_code find_listed(struct store_walk *walk, struct slice prefix,
-                                   struct stored_run *run, struct error *error)
-{
-    struct trace_id trace = run->trace;
-    for (;;) {
-        struct store_entry entry;
-        enum error_code code = store_table_next(walk, &entry, error);
-        if (code == ERROR_NONE && !slice_starts_with(entry.key, prefix))
-            return ERROR_NOT_FOUND;
-        if (code != ERROR_NONE)
-            return code;
-        if (read_run_key(entry.key, run) && trace_id_equals(&run->trace, &trace))
-            return ERROR_NONE;
-    }
-}
-
-enum error_code open_runs_remove_unreadable(struct stats *stats, const struct stored_run *run,
-                                            struct error *error)
-{
-    uint8_t prefix[8];
-    struct store_walk *walk;
-    struct stored_run listed = *run;
-    bytes_put_be64(prefix, (uint64_t)run->run_id);
-    struct slice from = slice_of_bytes(prefix, sizeof prefix);
     enum error_code code =
-        store_table_walk(stats->transaction, STORE_TABLE_OPEN_RUNS, from, &walk, error);
+        store_table_get(stats->transaction, STORE_TABLE_SPELLINGS, key_of(id), found, error);
     if (code != ERROR_NONE)
         return code;
-    code = find_listed(walk, from, &listed, error);
-    store_table_end_walk(walk);
-    if (code == ERROR_NONE)
-        code = open_runs_delete(stats, &listed, error);
-    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+    struct set_id actual = id_of(*found);
+    if (memcmp(&actual, id, sizeof actual) != 0)
+        return stats_set_aside(stats, STORE_TABLE_SPELLINGS, key_of(id), error);
+    return ERROR_NONE;
 }
 
-uint64_t open_runs_count(struct store_transaction *transaction)
+static enum error_code put_spelling(struct stats *stats, const struct set_id *id,
+                                    struct slice labels, struct error *error)
 {
-    return store_table_count(transaction, STORE_TABLE_OPEN_RUNS);
+    return store_table_put(stats->transaction, STORE_TABLE_SPELLINGS, key_of(id), labels, error);
 }
 
-enum error_code open_runs_seek_older(struct store_transaction *transaction, struct stored_run *run,
-                                     struct error *error)
+// "other" keeps its spelling, even if a runner has a label that differs from it only in case.
+enum error_code spelling_choose(struct stats *stats, struct slice labels, struct slice *shown,
+                                struct error *error)
 {
-    uint8_t bytes[RUN_KEY_SIZE];
-    struct store_entry entry;
-    bool is_first = run->run_id == 0 && run->run_attempt == 0;
-    size_t len = put_run_key(bytes, run);
-    entry.key = slice_of_bytes(bytes, is_first ? 0 : len);
-    for (;;) {
-        enum error_code code =
-            store_table_seek_before(transaction, STORE_TABLE_OPEN_RUNS, entry.key, &entry, error);
-        if (code != ERROR_NONE)
-            return code;
-        if (read_run_key(entry.key, run))
-            return ERROR_NONE;
-        store_note_unreadable(transaction);
+    struct set_id id = id_of(labels);
+    if (slice_equals_ignoring_case(labels, STATS_OTHER)) {
+        *shown = STATS_OTHER;
+        return ERROR_NONE;
     }
+    enum error_code code = find_spelling(stats, &id, shown, error);
+    if (code == ERROR_NOT_FOUND) {
+        *shown = labels;
+        code = put_spelling(stats, &id, labels, error);
+    }
+    if (code == ERROR_NONE && !arena_copy_slice(&stats->arena, *shown, shown))
+        code = error_set(error, ERROR_MEMORY, "choose a spelling: out of memory");
+    return code;
 }
 
-// --- servers --------------------------------------------------------------------------------------
-
-#define PREFIX SLICE("server:")
-#define KEY_MAX 511
-
-static bool is_known_server(const struct stats *stats, const uint8_t hash[HASH_SIZE])
+enum error_code spelling_keep_first(struct stats *stats, struct slice labels, struct error *error)
 {
-    for (size_t i = 0; i < KNOWN_SERVERS; i++)
-        if (memcmp(stats->known_servers[i], hash, HASH_SIZE) == 0)
-            return true;
-    return false;
-}
-
-static void add_known_server(struct stats *stats, const uint8_t hash[HASH_SIZE])
-{
-    memcpy(stats->known_servers[stats->next_server], hash, HASH_SIZE);
-    stats->next_server = (stats->next_server + 1) % KNOWN_SERVERS;
-}
-
-enum error_code servers_note(struct stats *stats, struct slice server, struct error *error)
-{
-    char bytes[KEY_MAX];
-    uint8_t hash[HASH_SIZE];
+    struct set_id id = id_of(labels);
     struct slice found;
-    if (server.len == 0 || server.len > sizeof bytes - PREFIX.len)
+    enum error_code code = find_spelling(stats, &id, &found, error);
+    if (code == ERROR_NONE && slice_compare(found, labels) <= 0)
         return ERROR_NONE;
-    stats_hash(server, hash);
-    if (is_known_server(stats, hash))
-        return ERROR_NONE;
-    memcpy(bytes, PREFIX.data, PREFIX.len);
-    memcpy(bytes + PREFIX.len, server.data, server.len);
-    struct slice key = {bytes, PREFIX.len + server.len};
-    enum error_code code =
-        store_table_get(stats->transaction, STORE_TABLE_STATS, key, &found, error);
-    // If the transaction is aborted, a server that it added is removed again.
-    if (code == ERROR_NONE && !stats->has_new_server)
-        add_known_server(stats, hash);
-    if (code != ERROR_NOT_FOUND)
-        return code;
-    if (store_table_count(stats->transaction, STORE_TABLE_STATS) >= SERVERS_MAX + STATS_OWN_KEYS) {
-        add_known_server(stats, hash);
-        return ERROR_NONE;
-    }
-    stats->has_new_server = true;
-    return store_table_put(stats->transaction, STORE_TABLE_STATS, key, SLICE_EMPTY, error);
+    return code == ERROR_NONE || code == ERROR_NOT_FOUND ? put_spelling(stats, &id, labels, error)
+                                                         : code;
 }
 
-enum error_code servers_list(struct store_transaction *transaction, struct arena *arena,
-                             struct slice servers[SERVERS_MAX], size_t *count, struct error *error)
+// --- spelling of sets of labels: expiry ------------------------------------------------------------
+
+struct sets {
+    struct set_id *list;
+    size_t count, capacity;
+};
+
+static enum error_code make_room_for_sets(struct sets *sets, uint64_t capacity, struct error *error)
+{
+    sets->capacity = (size_t)capacity;
+    sets->list = memory_allocate_array(sets->capacity + 1, sizeof *sets->list);
+    return sets->list != NULL ? ERROR_NONE
+                              : error_set(error, ERROR_MEMORY, "expire spellings: out of memory");
+}
+
+static int compare_sets(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct set_id));
+}
+
+static void add_set(struct sets *sets, const struct set_id *id)
+{
+    if (sets->count < sets->capacity)
+        sets->list[sets->count++] = *id;
+}
+
+static enum error_code collect_used(struct stats *stats, struct sets *used, struct error *error)
+{
+    struct series_id series_id = {{0}};
+    struct series series;
+    struct pool *pools;
+    size_t count;
+    enum error_code code = pool_list(stats->transaction, &stats->arena, &pools, &count, error);
+    for (size_t i = 0; code == ERROR_NONE && i < count; i++) {
+        struct set_id id = id_of(pools[i].labels);
+        add_set(used, &id);
+    }
+    while (code == ERROR_NONE && (code = series_seek(stats->transaction, SERIES_JOB, &series_id,
+                                                     &series, error)) == ERROR_NONE) {
+        struct set_id id = id_of(series.labels[SERIES_RUNNER_LABELS]);
+        add_set(used, &id);
+        series_id_increment(&series_id);
+    }
+    if (used->count > 1)
+        qsort(used->list, used->count, sizeof *used->list, compare_sets);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+static bool is_used(const struct sets *used, struct slice key)
+{
+    return key.len == sizeof(struct set_id) && used->count > 0 &&
+           bsearch(key.data, used->list, used->count, sizeof *used->list, compare_sets) != NULL;
+}
+
+static enum error_code collect_unused(struct store_transaction *transaction,
+                                      const struct sets *used, struct sets *unused,
+                                      struct error *error)
 {
     struct store_walk *walk;
     struct store_entry entry;
-    *count = 0;
-    enum error_code code = store_table_walk(transaction, STORE_TABLE_STATS, PREFIX, &walk, error);
+    enum error_code code =
+        store_table_walk(transaction, STORE_TABLE_SPELLINGS, SLICE_EMPTY, &walk, error);
     if (code != ERROR_NONE)
         return code;
-    while (*count < SERVERS_MAX && (code = store_table_next(walk, &entry, error)) == ERROR_NONE) {
-        if (!slice_starts_with(entry.key, PREFIX))
+    while ((code = store_table_next(walk, &entry, error)) == ERROR_NONE) {
+        struct set_id id;
+        if (entry.key.len != sizeof id || is_used(used, entry.key))
             continue;
-        struct slice name = {entry.key.data + PREFIX.len, entry.key.len - PREFIX.len};
-        if (!arena_copy_slice(arena, name, &servers[*count])) {
-            code = error_set(error, ERROR_MEMORY, "list servers: out of memory");
-            break;
-        }
-        (*count)++;
+        memcpy(&id, entry.key.data, sizeof id);
+        add_set(unused, &id);
     }
     store_table_end_walk(walk);
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+enum error_code spelling_expire(struct stats *stats, struct error *error)
+{
+    struct store_transaction *transaction = stats->transaction;
+    struct sets used = {0}, unused = {0};
+    uint64_t count = store_table_count(transaction, STORE_TABLE_SPELLINGS);
+    if (count / SPELLINGS_PER_SET <= stats->max_series + stats->max_pools)
+        return ERROR_NONE;
+    enum error_code code = make_room_for_sets(
+        &used, pool_count(transaction) + series_count(transaction, SERIES_JOB), error);
+    if (code == ERROR_NONE)
+        code = make_room_for_sets(&unused, count, error);
+    if (code == ERROR_NONE)
+        code = collect_used(stats, &used, error);
+    if (code == ERROR_NONE)
+        code = collect_unused(transaction, &used, &unused, error);
+    for (size_t i = 0; i < unused.count && code == ERROR_NONE; i++)
+        code =
+            store_table_delete(transaction, STORE_TABLE_SPELLINGS, key_of(&unused.list[i]), error);
+    memory_free(used.list);
+    memory_free(unused.list);
+    return code;
 }

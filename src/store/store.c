@@ -813,7 +813,7 @@ static enum error_code prepare_databases(struct store *store, struct error *erro
         code = look_for_old_keys(transaction, error);
     if (code == ERROR_NONE)
         code = verify_ends(transaction, store->data_file, error);
-    if (code == ERROR_NONE)
+    if (code == ERROR_NONE && mode == STORE_DAEMON)
         code = deliveries_load(transaction, error);
     if (code == ERROR_NONE && mode == STORE_DAEMON)
         code = count_outbox(transaction, error);

@@ -4,7 +4,7 @@
 #include <assert.h>
 
 #include "failures_tally.h"
-#include "ghatrace/stats/recent.h"
+#include "ghatrace/stats/runs.h"
 #include "ghatrace/view/pools_cache.h"
 
 #define FAILURES_ARENA_BYTES ((size_t)256 * 1024)

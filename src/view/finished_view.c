@@ -3,7 +3,7 @@
 
 #include <assert.h>
 
-#include "ghatrace/stats/recent.h"
+#include "ghatrace/stats/runs.h"
 
 bool finished_filter_has(const struct finished_filter *filter, struct slice repository,
                          struct slice workflow)

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ghatrace/stats/histogram.h"
 #include "ghatrace/stats/latency.h"
 #include "ghatrace/stats/pool_waits.h"
 #include "short_reads.h"

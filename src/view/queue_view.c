@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ghatrace/stats/open_runs.h"
+#include "ghatrace/stats/runs.h"
 #include "ghatrace/store/codec.h"
 #include "ghatrace/trace/labels.h"
 #include "ghatrace/view/run_view.h"

@@ -1,5 +1,5 @@
 // What a search needs from the store: jobs and root spans of runs, and runs by their ids.
-#include "ghatrace/stats/recent.h"
+#include "ghatrace/stats/runs.h"
 #include "ghatrace/trace/ids.h"
 #include "ghatrace/trace/spans.h"
 #include "ghatrace/view/run_search.h"

@@ -10,7 +10,7 @@
 #include "ghatrace/github/server.h"
 #include "ghatrace/otlp/decode.h"
 #include "ghatrace/stats/ended_jobs.h"
-#include "ghatrace/stats/recent.h"
+#include "ghatrace/stats/runs.h"
 #include "ghatrace/store/codec.h"
 #include "ghatrace/trace/spans.h"
 

@@ -13,10 +13,9 @@
 
 #include "ghatrace/base/arena.h"
 #include "ghatrace/stats/latency.h"
-#include "ghatrace/stats/open_runs.h"
 #include "ghatrace/stats/pool.h"
 #include "ghatrace/stats/rebuild.h"
-#include "ghatrace/stats/recent.h"
+#include "ghatrace/stats/runs.h"
 #include "ghatrace/stats/series.h"
 #include "ghatrace/store/codec.h"
 #include "ghatrace/store/table.h"

@@ -126,9 +126,6 @@ struct engine_options {
     // Time limit of engine_create() for computing figures that an older store lacks; the rest is computed alongside
     // deliveries. 0: 2 s, negative: compute none at startup.
     duration_ns figures_limit;
-    // Called in the engine's thread after a commit that put records into the outbox. May be NULL.
-    void (*on_outbox)(void *context);
-    void *on_outbox_context;
 };
 
 // Inclusive upper bounds of the buckets; one more bucket takes larger values.
@@ -190,6 +187,8 @@ struct engine_overflow {
 
 enum error_code engine_create(struct store *store, const struct engine_options *options,
                               struct engine **engine, struct error *error) MUST_CHECK;
+// `callback` is called in the engine's thread after a commit that put records into the outbox. Before engine_start().
+void engine_on_outbox(struct engine *engine, void (*callback)(void *context), void *context);
 // Starts the thread.
 enum error_code engine_start(struct engine *engine, struct error *error) MUST_CHECK;
 // Thread-safe. Never blocks. on_done is called exactly once, also if the task is refused (then in the caller's

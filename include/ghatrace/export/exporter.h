@@ -77,8 +77,8 @@ void exporter_renew_connections(struct exporter *exporter, struct net_tls_client
 // On failure (ERROR_MEMORY; ERROR_USAGE: they make no valid request) the old ones are kept.
 enum error_code exporter_use_headers(struct exporter *exporter, const struct http_header *headers,
                                      size_t count, struct error *error) MUST_CHECK;
-// Reports new records in the outbox. Thread-safe.
-void exporter_wake(struct exporter *exporter);
+// Reports new records in the outbox. Thread-safe. A callback: `context` is the exporter.
+void exporter_wake(void *context);
 // Makes one more attempt to empty the outbox, for at most `grace`, then calls back (also if there is nothing to do).
 // Records of other programs stay in it.
 // No new batches are read after that.

@@ -1,5 +1,5 @@
 // The runs of a commit: all attempts, of all servers and repositories, as long as they are open or in the list of
-// finished runs (recent.h). Table commits:
+// finished runs (runs.h). Table commits:
 //
 //   size ‖ commit ‖ be64 run id ‖ be64 attempt ‖ trace → empty
 //
@@ -22,10 +22,9 @@
 #include <stdint.h>
 
 #include "ghatrace/base/error.h"
-#include "ghatrace/stats/recent.h"
+#include "ghatrace/stats/runs.h"
 #include "ghatrace/stats/stats.h"
 #include "ghatrace/store/store.h"
-#include "ghatrace/trace/commit_id.h"
 #include "ghatrace/trace/ids.h"
 
 // Adding a run that is there already, or removing one that is not, is no error. Nothing is done for no commit.

@@ -9,7 +9,7 @@
 //              pool that the job would be in
 //
 // where id is the first half of SHA-256 of the pool's name in lower case (pool_name), and the labels have the spelling
-// that was seen first (spelling.h).
+// that was seen first (stats.h).
 //
 // Anyone who writes a workflow can invent labels, so there are at most `max_pools` pools (stats.h). Beyond it the sets
 // of labels that no rule names are folded into the pool "(one-off)", those with the fewest started jobs first: jobs

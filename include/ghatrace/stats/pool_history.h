@@ -10,7 +10,7 @@
 #include "ghatrace/base/arena.h"
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/time.h"
-#include "ghatrace/stats/histogram.h"
+#include "ghatrace/stats/latency.h"
 #include "ghatrace/stats/pool_minutes.h"
 
 // What is asked for. TIMESTAMP_UNKNOWN: not given.

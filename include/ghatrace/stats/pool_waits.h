@@ -7,7 +7,7 @@
 
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/time.h"
-#include "ghatrace/stats/histogram.h"
+#include "ghatrace/stats/latency.h"
 #include "ghatrace/stats/pool.h"
 #include "ghatrace/stats/pool_history.h"
 #include "ghatrace/store/store.h"

@@ -8,8 +8,8 @@
 // events are received, and after a crash. Table tally: "version" → be32 · "rules" → a hash of the rules for pools ·
 // "cursor" → trace ‖ span ‖ 1 if it also counts waits of running jobs, else 0, during the rebuild · "since" → be64, since
 // when series are counted (series.h), which is missing in older stores · "series" → the labels and bounds of series
-// (series_options.c) · "ended" → recent.h, while finished runs are listed by their ends, after the rest · "commits" → the
-// same for the runs of commits, after these (commits.h); and the servers (open_runs.h). The version is that of the figures
+// (series_options.c) · "ended" → runs.h, while finished runs are listed by their ends, after the rest · "commits" → the
+// same for the runs of commits, after these (commits.h); and the servers (runs.h). The version is that of the figures
 // in store/versions.h.
 #ifndef GHATRACE_STATS_REBUILD_H
 #define GHATRACE_STATS_REBUILD_H

@@ -13,7 +13,7 @@
 // two jobs have started lately.
 //
 // Key: the first half of SHA-256 of which labels there are and of the labels, each followed by 00; of the runner labels
-// their identity (labels.h), while the spelling that was seen first is shown (spelling.h). Value: layout in series.c.
+// their identity (labels.h), while the spelling that was seen first is shown (stats.h). Value: layout in series.c.
 //
 // A set ends in two ways. When the maximum number of sets of a kind is reached, the one that was unused for longest is
 // added to the set whose labels are all "other"; if no set can be removed, because all were used in the same

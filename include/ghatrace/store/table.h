@@ -15,9 +15,9 @@ enum store_table {
     STORE_TABLE_STATS,           // stats/rebuild.h
     STORE_TABLE_POOLS,           // stats/pool.h
     STORE_TABLE_OPEN_JOBS,       // stats/pool.h
-    STORE_TABLE_OPEN_RUNS,       // stats/open_runs.h
-    STORE_TABLE_RECENT,          // stats/recent.h
-    STORE_TABLE_RECENT_BY_TRACE, // stats/recent.h
+    STORE_TABLE_OPEN_RUNS,       // stats/runs.h
+    STORE_TABLE_RECENT,          // stats/runs.h
+    STORE_TABLE_RECENT_BY_TRACE, // stats/runs.h
     STORE_TABLE_JOB_SERIES,      // stats/series.h
     STORE_TABLE_RUN_SERIES,      // stats/series.h
     STORE_TABLE_STEP_SERIES,     // stats/series.h
@@ -41,7 +41,7 @@ enum store_table {
     STORE_TABLE_RUNNERS,        // stats/runners.h
     STORE_TABLE_NOTICES,        // src/notify/list.h
     STORE_TABLE_COMMITS,        // stats/commits.h
-    STORE_TABLE_ENDED_RUNS,     // stats/recent.h
+    STORE_TABLE_ENDED_RUNS,     // stats/runs.h
     STORE_TABLE_COUNT,
 };
 

@@ -1,5 +1,5 @@
 // Deterministic trace and span IDs, in three schemes, so that spans of other producers belong to the
-// same trace. Pure.
+// same trace; and ids of commits. Pure.
 //
 // arc: actions-runner-controller's trace recorder (its PR 4465) and otel-explorer.
 // collector: OpenTelemetry Collector githubreceiver since v0.151, setup-telemetry.
@@ -22,6 +22,7 @@
 #define GHATRACE_TRACE_IDS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "ghatrace/base/slice.h"
@@ -70,5 +71,35 @@ struct span_id span_id_of_phase(enum id_scheme scheme, const struct job_key *job
                                 struct slice span_name);
 struct span_id span_id_of_step(enum id_scheme scheme, const struct job_key *job,
                                struct slice step_name, int64_t step_number, bool is_repeat);
+
+// --- ids of commits, and how they are written -----------------------------------------------------
+
+#define COMMIT_ID_SHA1_SIZE 20
+#define COMMIT_ID_SHA256_SIZE 32
+#define COMMIT_ID_TEXT_SIZE (2 * COMMIT_ID_SHA256_SIZE + 1)
+
+struct commit_id {
+    uint8_t size; // COMMIT_ID_SHA1_SIZE or COMMIT_ID_SHA256_SIZE; 0: none
+    uint8_t bytes[COMMIT_ID_SHA256_SIZE];
+};
+
+// Of the 40 or 64 hexadecimal digits of an id, in either case. Anything else: none.
+struct commit_id commit_id_of(struct slice text);
+bool commit_id_equals(const struct commit_id *a, const struct commit_id *b);
+// In lower case. Returns `text`.
+const char *commit_id_text(const struct commit_id *id, char text[COMMIT_ID_TEXT_SIZE]);
+
+// GitHub shortens ids to seven digits.
+#define COMMIT_PREFIX_MIN 7
+
+// The first digits of an id, or all of them.
+struct commit_prefix {
+    size_t digits;
+    uint8_t bytes[COMMIT_ID_SHA256_SIZE]; // after the digits 0
+};
+
+// Reads COMMIT_PREFIX_MIN to 64 hexadecimal digits, in either case. False for anything else.
+bool commit_prefix_parse(struct slice text, struct commit_prefix *prefix);
+bool commit_prefix_has(const struct commit_prefix *prefix, const struct commit_id *id);
 
 #endif

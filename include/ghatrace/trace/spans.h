@@ -11,7 +11,7 @@
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/slice.h"
 #include "ghatrace/base/time.h"
-#include "ghatrace/trace/commit_id.h"
+#include "ghatrace/trace/ids.h"
 #include "ghatrace/trace/policy.h"
 #include "ghatrace/trace/span.h"
 #include "ghatrace/trace/state.h"

@@ -10,7 +10,7 @@
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/slice.h"
 #include "ghatrace/base/time.h"
-#include "ghatrace/trace/commit_id.h"
+#include "ghatrace/trace/ids.h"
 #include "ghatrace/view/run_view.h"
 
 // What is read of a commit, however many runs it has: attempts of runs, the newest first, and jobs, of all runs together.

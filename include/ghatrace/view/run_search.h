@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #include "ghatrace/base/slice.h"
-#include "ghatrace/trace/commit_id.h"
+#include "ghatrace/trace/ids.h"
 #include "ghatrace/view/run_view.h"
 
 #define RUN_SEARCH_WORDS_MAX 16 // the rest is ignored

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 
-#include "../../../src/app/environment.h"
+#include "../../../src/app/settings.h"
 #include "configuring.h"
 
 #define MESSAGE_SIZE (sizeof((struct error *)NULL)->message)

@@ -10,10 +10,9 @@
 
 #include "ghatrace/base/log.h"
 #include "ghatrace/stats/latency.h"
-#include "ghatrace/stats/open_runs.h"
 #include "ghatrace/stats/pool.h"
 #include "ghatrace/stats/pool_changes.h"
-#include "ghatrace/stats/recent.h"
+#include "ghatrace/stats/runs.h"
 #include "ghatrace/stats/series.h"
 #include "ghatrace/store/table.h"
 #include "ghatrace/trace/ids.h"

@@ -10,8 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "ghatrace/stats/open_runs.h"
-#include "ghatrace/stats/recent.h"
+#include "ghatrace/stats/runs.h"
 #include "ghatrace/store/table.h"
 #include "support/engine_bench.h"
 #include "support/stats_verify.h"

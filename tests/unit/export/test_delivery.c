@@ -38,12 +38,6 @@ static void expect_ok(enum error_code code)
         fail_msg("%s", place.error.message);
 }
 
-static void wake_exporter(void *context)
-{
-    struct place *p = context;
-    exporter_wake(p->exporter);
-}
-
 static uint64_t no_jitter(void *context)
 {
     (void)context;
@@ -64,12 +58,8 @@ static void open_place(collector_script script)
 
 static void open_exporter(void)
 {
-    struct engine_options engine = {.queue_max = 100,
-                                    .batch_max = 100,
-                                    .has_exporter = true,
-                                    .history = NS_PER_HOUR,
-                                    .on_outbox = wake_exporter,
-                                    .on_outbox_context = &place};
+    struct engine_options engine = {
+        .queue_max = 100, .batch_max = 100, .has_exporter = true, .history = NS_PER_HOUR};
     struct export_options options = {.loop = place.loop,
                                      .store = place.store,
                                      .in_flight_max = 3,
@@ -86,6 +76,7 @@ static void open_exporter(void)
     expect_ok(engine_create(place.store, &engine, &place.engine, &place.error));
     options.engine = place.engine;
     expect_ok(exporter_create(&options, &place.exporter, &place.error));
+    engine_on_outbox(place.engine, exporter_wake, place.exporter);
     exporter_tune(place.exporter, &(struct exporter_tuning){.coalesce = NS_PER_MS,
                                                             .poll = 2 * NS_PER_MS,
                                                             .settle_retry = 2 * NS_PER_MS,

@@ -139,6 +139,7 @@ static void a_dead_port_is_tried_without_end(void **state)
     assert_int_equal(world_counters(&world).sent_records, 0);
     // It comes back elsewhere: names are looked up for each connection.
     world.exporter->endpoint.port = (uint16_t)port;
+    export_endpoint_url(&world.exporter->endpoint, world.exporter->made.form.url);
     world_run_until(&world, world_is_settled);
     expect_each_accepted_once(&world);
     assert_int_equal(world_counters(&world).consecutive_failures, 0);

@@ -4,7 +4,7 @@
 #include "../../../src/export/snapshot.h"
 #include "ghatrace/base/memory.h"
 #include "ghatrace/otlp/json.h"
-#include "ghatrace/stats/open_runs.h"
+#include "ghatrace/stats/runs.h"
 #include "ghatrace/stats/series.h"
 
 #define SERIES 40

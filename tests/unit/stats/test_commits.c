@@ -2,7 +2,7 @@
 #include "world.h"
 
 #include "ghatrace/stats/commits.h"
-#include "ghatrace/stats/recent.h"
+#include "ghatrace/stats/runs.h"
 #include "support/orders.h"
 
 #define A "aaaaaaa111111111111111111111111111111111"

@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-#include "ghatrace/stats/histogram.h"
+#include "ghatrace/stats/latency.h"
 
 static uint32_t next_random(uint32_t *seed)
 {

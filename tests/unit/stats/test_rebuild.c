@@ -1,10 +1,9 @@
 // Tables rebuilt from the states, a piece at a time, while states change, transactions fail and the program restarts.
 #include "world.h"
 
-#include "ghatrace/stats/open_runs.h"
 #include "ghatrace/stats/pool_minutes.h"
 #include "ghatrace/stats/rebuild.h"
-#include "ghatrace/stats/recent.h"
+#include "ghatrace/stats/runs.h"
 #include "ghatrace/stats/series.h"
 #include "ghatrace/store/codec.h"
 #include "ghatrace/trace/ids.h"

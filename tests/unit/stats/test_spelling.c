@@ -7,7 +7,7 @@
 #include "ghatrace/stats/pool.h"
 #include "ghatrace/stats/rebuild.h"
 #include "ghatrace/stats/series.h"
-#include "ghatrace/stats/spelling.h"
+#include "ghatrace/stats/stats.h"
 #include "ghatrace/store/codec.h"
 #include "ghatrace/trace/ids.h"
 #include "ghatrace/trace/labels.h"

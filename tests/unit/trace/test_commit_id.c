@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "ghatrace/trace/commit_id.h"
+#include "ghatrace/trace/ids.h"
 
 #define SHA1 "4f2c1a9b7e2a4c53918d0e7f6ab5c4d3e2f1a0b9"
 #define SHA256 "4f2c1a9b7e2a4c53918d0e7f6ab5c4d3e2f1a0b94f2c1a9b7e2a4c53918d0e7f"

@@ -1,7 +1,7 @@
 // Finished runs by their ends, whenever they were sent.
 #include "../stats/world.h"
 
-#include "ghatrace/stats/recent.h"
+#include "ghatrace/stats/runs.h"
 #include "ghatrace/view/finished_view.h"
 
 #define RUNS 300

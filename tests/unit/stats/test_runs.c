@@ -1,8 +1,7 @@
 // Finished and open runs: newest first, each once.
 #include "world.h"
 
-#include "ghatrace/stats/open_runs.h"
-#include "ghatrace/stats/recent.h"
+#include "ghatrace/stats/runs.h"
 
 static struct recent_place place_of(uint8_t run, double at)
 {
