@@ -87,13 +87,18 @@ static enum error_code add_held_job(void *context, const struct job_state *job,
     return ERROR_NONE;
 }
 
+static int order_by_repository(const void *left, const void *right)
+{
+    const struct held_job *a = left, *b = right;
+    int order = slice_compare(a->server, b->server);
+    return order != 0 ? order : slice_compare(a->repository, b->repository);
+}
+
 static int order_held_jobs(const void *left, const void *right)
 {
     const struct held_job *a = left, *b = right;
     int order = slice_compare(a->workflow, b->workflow);
-    if (order == 0)
-        order = slice_compare(a->server, b->server);
-    return order != 0 ? order : slice_compare(a->repository, b->repository);
+    return order != 0 ? order : order_by_repository(a, b);
 }
 
 // Of jobs in the order above.
@@ -112,6 +117,22 @@ static void find_common_workflow(const struct held_jobs *held, struct pools_view
                                                  .of = held->count,
                                                  .repositories = repositories};
     }
+}
+
+static void find_most_queued(struct held_jobs *held, struct pools_view_ceiling *ceiling)
+{
+    if (held->count > 1)
+        qsort(held->jobs, held->count, sizeof *held->jobs, order_by_repository);
+    for (size_t i = 0, end = 0; i < held->count; i = end) {
+        const struct held_job *first = &held->jobs[i];
+        for (end = i + 1; end < held->count && order_by_repository(&held->jobs[end], first) == 0;)
+            end++;
+        if (first->repository.len > 0 && end - i > ceiling->most_queued) {
+            ceiling->most_repository = first->repository;
+            ceiling->most_queued = end - i;
+        }
+    }
+    ceiling->most_of = held->count;
 }
 
 // The oldest queued jobs of each of its pools: as many of each, so that one does not hide the others.
@@ -146,6 +167,7 @@ static enum error_code find_common(const struct view_reader *reader, const struc
     if (held.count > 1)
         qsort(held.jobs, held.count, sizeof *held.jobs, order_held_jobs);
     find_common_workflow(&held, &ceiling->common);
+    find_most_queued(&held, ceiling);
     ceiling->common.has_more = is_cut;
     return code;
 }

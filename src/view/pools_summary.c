@@ -446,8 +446,8 @@ static bool is_plain_name(struct slice text, const char *also)
     return text.len > 0;
 }
 
-// The repository's queued runs at GitHub; nothing if a name is not what GitHub allows.
-static void put_queued_runs(struct writer *writer, const struct pools_view_filler *filler)
+// The repository's runs at GitHub, those that run as well as those that are queued; nothing if a name is not what GitHub allows.
+static void put_runs_url(struct writer *writer, const struct pools_view_filler *filler)
 {
     struct slice url = SLICE_EMPTY, server = github_server_name(filler->server);
     ptrdiff_t slash = slice_find(filler->repository, SLICE("/"));
@@ -455,8 +455,8 @@ static void put_queued_runs(struct writer *writer, const struct pools_view_fille
         put_text(writer, ".");
         return;
     }
-    if (!arena_format(writer->arena, &url, "https://%.*s/%.*s/actions?query=is%%3Aqueued",
-                      SLICE_ARGS(server), SLICE_ARGS(filler->repository)))
+    if (!arena_format(writer->arena, &url, "https://%.*s/%.*s/actions", SLICE_ARGS(server),
+                      SLICE_ARGS(filler->repository)))
         writer->is_out_of_memory = true;
     put_text(writer, ": ");
     put_part(writer, POOLS_PART_URL, url, TIMESTAMP_UNKNOWN);
@@ -473,7 +473,7 @@ static void put_cancel_words(struct writer *writer, const struct pools_view_fill
         put_text(writer, " (%" PRIu64 " queued job%s)", filler->workflow_queued,
                  filler->workflow_queued == 1 ? "" : "s");
     }
-    put_queued_runs(writer, filler);
+    put_runs_url(writer, filler);
 }
 
 static void put_action_of_pool(struct writer *writer, const struct pools_view_pool *pool)
@@ -484,16 +484,23 @@ static void put_action_of_pool(struct writer *writer, const struct pools_view_po
         put_text(writer, "%s", first_advice[pool->state]);
 }
 
-// "Cancel unneeded runs (138 of 344: workflow "Rebuild"), or raise GitHub's limit."
+// "Cancel unneeded runs (138 of 344: workflow "Rebuild"), or raise GitHub's limit.", or, if no workflow has so many,
+// "... (31 of 344: acme/shop) ..."
 static void put_action_of_ceiling(struct writer *writer, const struct pools_view_ceiling *ceiling)
 {
-    if (ceiling == NULL || ceiling->common.of == 0) {
+    if (ceiling == NULL || (ceiling->common.of == 0 && ceiling->most_queued == 0)) {
         put_text(writer, "%s", first_advice[POOL_CEILING]);
         return;
     }
-    put_text(writer, "Cancel unneeded runs (%" PRIu64 " of %" PRIu64 ": workflow ",
-             ceiling->common.queued, ceiling->common.of);
-    put_quoted(writer, POOLS_PART_WORKFLOW, ceiling->common.workflow);
+    if (ceiling->common.of > 0) {
+        put_text(writer, "Cancel unneeded runs (%" PRIu64 " of %" PRIu64 ": workflow ",
+                 ceiling->common.queued, ceiling->common.of);
+        put_quoted(writer, POOLS_PART_WORKFLOW, ceiling->common.workflow);
+    } else {
+        put_text(writer, "Cancel unneeded runs (most, %" PRIu64 " of %" PRIu64 ": ",
+                 ceiling->most_queued, ceiling->most_of);
+        put_name(writer, POOLS_PART_REPOSITORY, ceiling->most_repository);
+    }
     put_text(writer, "), or raise GitHub's limit.");
 }
 
@@ -543,7 +550,7 @@ bool pools_advice_make(const struct pools_view_pool *pool, struct arena *arena,
     *advice = (struct pools_advice){.action.count = 0};
     put_action_of_pool(&action, pool);
     if (pool->filler.of > 0 && pool->state != POOL_DEAD && pool->state != POOL_OK)
-        put_text(&more, "Concurrency groups and max-parallel let fewer of its jobs run at once.");
+        put_text(&more, "To let fewer of its jobs run at once: concurrency groups, max-parallel.");
     else if (more_advice[pool->state] != NULL)
         put_text(&more, "%s", more_advice[pool->state]);
     return !action.is_out_of_memory && !more.is_out_of_memory;

@@ -104,6 +104,9 @@ struct pools_view_ceiling {
     size_t pool_count;
     bool is_inferred;
     struct pools_view_common common; // of a ceiling that is reached, by pools_cache_read()
+    // The repository with most of its queued jobs, of so many that were looked at; 0: not known. Likewise.
+    struct slice most_repository;
+    uint64_t most_queued, most_of;
 };
 
 // Of the queued jobs that have waited longest, in all pools: the repository with most of them.

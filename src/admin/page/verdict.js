@@ -8,7 +8,7 @@ export function sentence(parts, own) {
   return parts.map((part) => {
     if (part.time) return clock(part.time);
     if (part.pool) return part.pool === own ? name(part.pool) : el("a", {href: poolPage(part.pool)}, name(part.pool));
-    if (part.url) return link(part.url, "its queued runs on GitHub");
+    if (part.url) return link(part.url, "its runs on GitHub");
     return part.text === undefined ? name(part.repository || part.ceiling || part.workflow) : part.text;
   });
 }

@@ -267,6 +267,11 @@ static void what_to_do_first_depends_on_what_is_wrong(void **state)
         .name = SLICE("hosted"), .limit = 40, .since = AGO(900), .pool_count = 1};
     view.count = view.ceiling_count = 1;
     expect_action(&view, "Cancel unneeded runs, or raise the limit at GitHub.");
+    ceilings[0].most_repository = SLICE("acme/shop");
+    ceilings[0].most_queued = 31;
+    ceilings[0].most_of = 221;
+    expect_action(&view,
+                  "Cancel unneeded runs (most, 31 of 221: acme/shop), or raise GitHub's limit.");
     ceilings[0].common = (struct pools_view_common){SLICE("Rebuild"), 150, 221, 38, false};
     expect_action(
         &view, "Cancel unneeded runs (150 of 221: workflow \"Rebuild\"), or raise GitHub's limit.");
@@ -275,11 +280,11 @@ static void what_to_do_first_depends_on_what_is_wrong(void **state)
     view.oldest = (struct pools_view_oldest){{monorepo.repository, 94}, 100, 2, true};
     expect_action(&view,
                   "Cancel unneeded runs of acme/monorepo, workflow \"Rebuild\" (158 queued jobs): "
-                  "https://github.com/acme/monorepo/actions?query=is%3Aqueued");
+                  "https://github.com/acme/monorepo/actions");
     pools[0].filler.server = SLICE("git.example.com");
     pools[0].filler.workflow = SLICE_EMPTY;
     expect_action(&view, "Cancel unneeded runs of acme/monorepo: "
-                         "https://git.example.com/acme/monorepo/actions?query=is%3Aqueued");
+                         "https://git.example.com/acme/monorepo/actions");
 }
 
 static void no_address_is_made_of_names_that_github_does_not_allow(void **state)
@@ -293,12 +298,12 @@ static void no_address_is_made_of_names_that_github_does_not_allow(void **state)
         char action[64];
         pools[0].filler.repository = slice_from_string(repositories[i]);
         (void)snprintf(action, sizeof action, "Cancel unneeded runs of %s.", repositories[i]);
-        expect_advice(&pools[0], action, "Concurrency groups");
+        expect_advice(&pools[0], action, "To let fewer of its jobs");
     }
     pools[0].filler.repository = SLICE("acme/x");
     for (size_t i = 0; i < sizeof servers / sizeof servers[0]; i++) {
         pools[0].filler.server = slice_from_string(servers[i]);
-        expect_advice(&pools[0], "Cancel unneeded runs of acme/x.", "Concurrency groups");
+        expect_advice(&pools[0], "Cancel unneeded runs of acme/x.", "To let fewer of its jobs");
     }
 }
 
@@ -310,11 +315,10 @@ static void the_advice_names_the_repository_that_fills_a_pool_unless_it_is_dead(
     pools[0].filler = monorepo;
     pools[0].filler.workflow_queued = 1;
     const char *cancel = "Cancel unneeded runs of acme/monorepo, workflow \"Rebuild\" (1 queued "
-                         "job): https://github.com/acme/monorepo/actions?query=is%3Aqueued";
-    expect_advice(&pools[0], cancel,
-                  "Concurrency groups and max-parallel let fewer of its jobs run at once.");
+                         "job): https://github.com/acme/monorepo/actions";
+    expect_advice(&pools[0], cancel, "To let fewer of its jobs run at once: concurrency groups");
     pools[0].state = POOL_CEILING;
-    expect_advice(&pools[0], cancel, "Concurrency groups");
+    expect_advice(&pools[0], cancel, "To let fewer of its jobs");
     pools[0].state = POOL_DEAD;
     expect_advice(&pools[0],
                   "See whether its runners are online (GitHub: Settings, Actions, Runners).",
@@ -454,7 +458,8 @@ static void count_fillers(size_t jobs, struct pools_view_ceiling *ceiling,
     assert_true(slice_equals(fillers[0].repository, SLICE("octo/shop")));
     assert_true(slice_equals(fillers[0].workflow, SLICE("Own")) ||
                 slice_equals(fillers[0].workflow, SLICE("Rebuild")));
-    ceiling->common.workflow = SLICE_EMPTY; // it ends with the arena
+    assert_true(slice_equals(ceiling->most_repository, SLICE("octo/shop")));
+    ceiling->common.workflow = ceiling->most_repository = SLICE_EMPTY; // they end with the arena
     store_abort(reader.transaction);
     arena_release(&arena);
     engine_bench_close(&bench);
@@ -471,6 +476,7 @@ static void shares_are_of_all_queued_jobs_unless_there_are_too_many(void **state
     assert_int_equal(fillers[0].workflow_queued,
                      20); // of 30 jobs of the repository 10 are of "Rebuild"
     assert_true(ceiling.common.of == 80 && ceiling.common.queued == 60);
+    assert_true(ceiling.most_of == 80 && ceiling.most_queued == 60);
     assert_true(ceiling.common.repositories == 2 && !ceiling.common.has_more);
     count_fillers(POOLS_VIEW_CEILING_JOBS / 2, &ceiling, fillers);
     assert_true(ceiling.common.has_more && ceiling.common.of < POOLS_VIEW_CEILING_JOBS);
