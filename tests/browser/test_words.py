@@ -51,7 +51,7 @@ class Words(test_page.PageTest):
         self.assertNotRegex(browser.text(".trouble"), action)  # said once
         self.assertIn("To let fewer of its jobs run at once: concurrency groups, max-parallel.", browser.text(".trouble"))
         browser.click(".trouble h3 a")
-        browser.wait_for_text("Concurrency groups", ".pool-page .summary")
+        browser.wait_for_text("concurrency groups", ".pool-page .summary")
         self.assertRegex(browser.text(".pool-page .action"), action)
         for command in ("pools", "top"):
             self.assertRegex(self.terminal(daemon, command), rf"queued jobs are its\. {action}{re.escape(at_github)} 20")  # and then the time
