@@ -5,6 +5,7 @@
 
 #include "answer_values.h"
 #include "ghatrace/trace/labels.h"
+#include "past.h"
 
 #define FIRST(values, array) json_first_element((values)->document, array)
 #define NEXT(values, item) json_next_element((values)->document, item)
@@ -94,6 +95,7 @@ enum error_code answer_read_pools(const struct answer *answer, struct pools_answ
     pools->summary.scope =
         (enum pools_scope)values_choice(&values, summary, "kind", pools_scope_names, POOLS_SCOPES);
     pools->summary.text = values_text(&values, summary, "text");
+    pools->past = past_read_answer(&values);
     pools->unreadable = values_count(&values, JSON_ROOT, "unreadable", NULL);
     return values_finish(&values, "/api/pools", answer);
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "ghatrace/term/text.h"
+#include "past.h"
 #include "pools_rows.h"
 
 enum column {
@@ -379,7 +380,7 @@ static bool paint_page(struct pools_page *page, const struct pools_shown *shown,
     return pools_paint_summary(page, &shown->summary) && paint_pool_totals(page, &totals) &&
            paint_advice(page, shown->view) &&
            pools_paint_ceilings(page, shown->view, shown->shares) &&
-           paint_all_rows(page, shown->view, height);
+           paint_all_rows(page, shown->view, height) && past_paint(page, shown->past);
 }
 
 enum error_code pools_render(const struct pools_shown *shown, const struct pools_options *options,
