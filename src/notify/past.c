@@ -14,6 +14,7 @@
 #define LOOKS_MAX (15 * NS_PER_SECOND) // between two looks
 #define LOOKS_MIN (250 * NS_PER_MS)
 #define CONFIRM_MAX NS_PER_MINUTE
+#define CONFIRM_PART 15 // of `pool-dead-after`
 
 struct past_watch {
     struct past_options options;
@@ -40,6 +41,14 @@ static void on_past_done(struct engine_task *task)
     net_loop_post(watch->options.loop, &watch->stored);
 }
 
+static int64_t count_confirmed(const struct past_list *list)
+{
+    int64_t count = 0;
+    for (size_t i = 0; i < list->count; i++)
+        count += list->items[i].is_confirmed ? 1 : 0;
+    return count;
+}
+
 // What was refused is given again at the next look.
 static void on_past_stored(void *context)
 {
@@ -47,6 +56,8 @@ static void on_past_stored(void *context)
     watch->is_storing = false;
     if (watch->task.outcome != ENGINE_ACCEPTED)
         watch->list.stored_at = 0;
+    else
+        log_debug("past incidents stored", LOG_INT("confirmed", count_confirmed(&watch->list)));
 }
 
 static void store_past(struct past_watch *watch, timestamp_ns now)
@@ -62,7 +73,8 @@ static void store_past(struct past_watch *watch, timestamp_ns now)
     engine_submit(watch->options.engine, &watch->task);
 }
 
-static enum error_code look(struct past_watch *watch, timestamp_ns now, struct error *error)
+static enum error_code look_for_past(struct past_watch *watch, timestamp_ns now,
+                                     struct error *error)
 {
     struct store_transaction *transaction;
     struct pools_view view;
@@ -84,7 +96,7 @@ static void on_look(void *context)
     timestamp_ns now = timestamp_now();
     duration_ns begun_at = duration_of_thread();
     arena_clear(&watch->arena);
-    enum error_code code = look(watch, now, &error);
+    enum error_code code = look_for_past(watch, now, &error);
     if (code != ERROR_NONE && !watch->has_failed)
         log_warn("pools cannot be read for past incidents, will retry", LOG_REASON(&error));
     watch->has_failed = code != ERROR_NONE;
@@ -108,8 +120,8 @@ static enum error_code load_past(struct past_watch *watch, struct error *error)
 // A short `pool-dead-after` asks for more frequent looks.
 static void choose_pace(struct past_watch *watch)
 {
-    duration_ns quarter = watch->options.pools.dead_after / 4;
-    watch->confirm = quarter < CONFIRM_MAX ? quarter : CONFIRM_MAX;
+    duration_ns part = watch->options.pools.dead_after / CONFIRM_PART;
+    watch->confirm = part < CONFIRM_MAX ? part : CONFIRM_MAX;
     watch->interval = watch->confirm / 4 < LOOKS_MAX ? watch->confirm / 4 : LOOKS_MAX;
     if (watch->interval < LOOKS_MIN)
         watch->interval = LOOKS_MIN;

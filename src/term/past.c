@@ -8,6 +8,7 @@ static void read_incident_values(struct values *values, json_value from,
                                  struct past_incident *incident)
 {
     struct slice name = values_text(values, from, "pool");
+    bool is_known;
     *incident =
         (struct past_incident){.name_len = name.len < PAST_NAME_MAX ? name.len : PAST_NAME_MAX,
                                .state = (enum pool_state)values_choice(
@@ -16,9 +17,10 @@ static void read_incident_values(struct values *values, json_value from,
                                .from = values_time(values, from, "from"),
                                .until = values_time(values, from, "until"),
                                .queued = values_count(values, from, "queued_max", NULL),
-                               .wait = values_seconds(values, from, "wait_seconds_max", NULL)};
+                               .wait = values_seconds(values, from, "wait_seconds_max", &is_known)};
     incident->until = timestamp_later(incident->until, incident->from);
-    memcpy(incident->name, name.data, incident->name_len);
+    if (incident->name_len > 0)
+        memcpy(incident->name, name.data, incident->name_len);
 }
 
 const struct past_list *past_read_answer(struct values *values)

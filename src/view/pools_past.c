@@ -240,7 +240,7 @@ const char *past_state_word(enum pool_state state)
     return words[state];
 }
 
-static int compare_ends(const void *left, const void *right)
+static int compare_past(const void *left, const void *right)
 {
     const struct past_incident *const *a = left, *const *b = right;
     if ((*a)->until != (*b)->until)
@@ -259,7 +259,7 @@ size_t past_sort(const struct past_list *list, struct slice name, timestamp_ns n
             now - incident->until <= PAST_AGE_MAX)
             sorted[count++] = incident;
     }
-    qsort(sorted, count, sizeof *sorted, compare_ends);
+    qsort(sorted, count, sizeof *sorted, compare_past);
     return count;
 }
 

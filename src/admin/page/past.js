@@ -10,7 +10,7 @@ const keyOf = (incident) => `${incident.pool} ${incident.from}`;
 
 function pastWords(incident, hasName) {
   const {pool, from, until, times, state} = incident;
-  const who = hasName ? [el("a", {href: poolPage(pool)}, name(pool)), " was "] : ["Was "];
+  const who = hasName ? [el("a", {href: poolPage(pool)}, name(pool)), " was "] : [];
   return ["Ended: ", ...who, `${WORDS[state] || state} from `, clock(from), " to ", clock(until),
     ` (${duration(seconds(from, until))}${times > 1 ? `, ${times.toLocaleString()} times` : ""}): up to ${counted(incident.queued_max, "job")} waited, the longest ${duration(incident.wait_seconds_max)}.`];
 }
