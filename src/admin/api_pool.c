@@ -76,6 +76,8 @@ static enum error_code put_one_pool(struct api_object *object, struct slice name
     code = api_put_pool(object, row);
     if (code == ERROR_NONE)
         code = api_put_ceilings(object, &view, &row->ceiling_number);
+    if (code == ERROR_NONE)
+        code = api_put_past(object, row->name);
     put_users(&object->json, &users);
     api_put_unreadable(object);
     return code;

@@ -357,6 +357,8 @@ enum error_code api_render_pools(const struct api_call *call)
         code = api_put_ceilings(&object, &view, NULL);
     if (code == ERROR_NONE)
         code = put_summary(&object, &view);
+    if (code == ERROR_NONE)
+        code = api_put_past(&object, SLICE_EMPTY);
     api_put_unreadable(&object);
     return api_end(&object, code);
 }

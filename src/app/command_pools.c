@@ -39,6 +39,13 @@ static enum error_code draw_pools(const struct view_reader *reader,
     if (!pools_summary_make(&view, page.now, reader->arena, &shown.summary))
         return error_set(reader->error, ERROR_MEMORY, "show pools: out of memory");
     shown.shares = shares;
+    struct past_list *past = arena_allocate(reader->arena, sizeof *past);
+    if (past == NULL)
+        return error_set(reader->error, ERROR_MEMORY, "show pools: out of memory");
+    code = past_load(reader->transaction, past, reader->error);
+    if (code != ERROR_NONE)
+        return code;
+    shown.past = past;
     return pools_render(&shown, &page, reader->arena, text, reader->error);
 }
 
@@ -81,7 +88,7 @@ static enum error_code ask_pools(const struct remote_call *call, struct buffer *
         return remote_pass_on(&reply, text, error);
     const struct pools_options page = {terminal_detect_list(STDOUT_FILENO), pools.now,
                                        terminal_detect_height(STDOUT_FILENO)};
-    const struct pools_shown shown = {&pools.view, pools.shares, pools.summary};
+    const struct pools_shown shown = {&pools.view, pools.shares, pools.summary, pools.past};
     store_tool_report_unreadable(pools.unreadable);
     return pools_render(&shown, &page, arena, text, error);
 }

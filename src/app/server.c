@@ -20,6 +20,7 @@
 #include "ghatrace/net/address.h"
 #include "ghatrace/net/connection.h"
 #include "ghatrace/net/loop.h"
+#include "ghatrace/notify/past.h"
 #include "ghatrace/receiver/receiver.h"
 #include "ghatrace/store/store.h"
 #include "ghatrace/store/versions.h"
@@ -258,6 +259,7 @@ struct server {
     struct header_reader headers;
     struct metrics_part metrics;
     struct notices_part notices;
+    struct past_watch *past;
     struct ingress_secrets *secrets;
     struct ingress *ingress;
     struct ingress_secrets *admin_tokens; // NULL: none
@@ -716,6 +718,15 @@ static enum error_code start_notices(struct server *server, struct error *error)
     return notices_part_start(&server->notices, server->config, &parts, error);
 }
 
+static enum error_code start_past(struct server *server, struct error *error)
+{
+    const struct past_options parts = {.loop = server->loop,
+                                       .store = server->store,
+                                       .engine = server->engine,
+                                       .pools = server->config->pools};
+    return past_watch_create(&parts, &server->past, error);
+}
+
 // --- running the daemon ------------------------------------------------------------------------
 
 static void log_store_found(const struct store *store)
@@ -755,6 +766,8 @@ static enum error_code set_up_parts(struct server *server, struct error *error)
         code = metrics_part_start(&server->metrics, config, server->loop, server->store, error);
     if (code == ERROR_NONE)
         code = start_notices(server, error);
+    if (code == ERROR_NONE)
+        code = start_past(server, error);
     if (code == ERROR_NONE)
         code = make_ingress(server, error);
     if (code == ERROR_NONE)
@@ -829,6 +842,7 @@ static void release_parts(struct server *server)
         view_stop(server->view);
     receiver_stop(server->receiver); // the engine answers what it has
     notices_part_stop(&server->notices);
+    past_watch_stop(server->past);
     // The engine's thread uses tasks owned by ingress, exporter and notices until it ends.
     if (server->engine_is_running)
         engine_stop(server->engine);
@@ -850,6 +864,7 @@ static void release_parts(struct server *server)
         ingress_secrets_destroy(server->secrets);
     net_loop_destroy(server->loop);
     notices_part_release(&server->notices);
+    past_watch_destroy(server->past);
     // Closing the loop closed the streams, which reported that to the view.
     view_destroy(server->view);
     if (server->admin_tokens != NULL)

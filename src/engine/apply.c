@@ -1021,14 +1021,15 @@ static enum error_code settle_export(struct engine_work *work, struct engine_tas
 static enum error_code store_notices(struct engine_work *work, struct engine_task *task)
 {
     enum error_code code = ERROR_NONE;
+    enum store_table table =
+        task->type == ENGINE_STORE_PAST ? STORE_TABLE_PAST : STORE_TABLE_NOTICES;
     for (size_t i = 0; i < task->notice_count && code == ERROR_NONE; i++) {
         const struct store_entry *entry = &task->notices[i];
         if (entry->value.len > 0)
-            code = store_table_put(work->transaction, STORE_TABLE_NOTICES, entry->key, entry->value,
-                                   &work->error);
+            code =
+                store_table_put(work->transaction, table, entry->key, entry->value, &work->error);
         else
-            code = store_table_delete(work->transaction, STORE_TABLE_NOTICES, entry->key,
-                                      &work->error);
+            code = store_table_delete(work->transaction, table, entry->key, &work->error);
         if (code == ERROR_NOT_FOUND)
             code = ERROR_NONE;
     }
@@ -1054,6 +1055,7 @@ enum error_code work_apply_task(struct engine_work *work, struct engine_task *ta
         work->at = work->now;
         return settle_export(work, task);
     case ENGINE_STORE_NOTICES:
+    case ENGINE_STORE_PAST:
         work->at = work->now;
         return store_notices(work, task);
     }

@@ -630,6 +630,7 @@ static const char *const database_names[DATABASE_COUNT] = {
     [DATABASE_TABLES + (int) STORE_TABLE_NOTICES] = "notices",
     [DATABASE_TABLES + (int) STORE_TABLE_COMMITS] = "commits",
     [DATABASE_TABLES + (int) STORE_TABLE_ENDED_RUNS] = "ended_runs",
+    [DATABASE_TABLES + (int) STORE_TABLE_PAST] = "past",
     [DATABASE_SET_ASIDE] = "set_aside",
 };
 

@@ -5,6 +5,7 @@
 
 #include "answer_values.h"
 #include "ghatrace/trace/labels.h"
+#include "past.h"
 
 #define FIRST(values, array) json_first_element((values)->document, array)
 #define NEXT(values, item) json_next_element((values)->document, item)
@@ -122,6 +123,7 @@ enum error_code answer_read_pools(const struct answer *answer, struct pools_answ
     if (json_get(values.document, summary, SLICE("action_text")) !=
         JSON_NONE) // not of older versions
         pools->summary.action_text = values_text(&values, summary, "action_text");
+    pools->past = past_read_answer(&values);
     pools->unreadable = values_count(&values, JSON_ROOT, "unreadable", NULL);
     return values_finish(&values, "/api/pools", answer);
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "ghatrace/term/text.h"
+#include "past.h"
 #include "pools_rows.h"
 
 enum column {
@@ -414,7 +415,7 @@ static bool paint_page(struct pools_page *page, const struct pools_shown *shown,
                                  SLICE("No pool is known: one shows up here with its first job."));
     return pools_paint_summary(page, &shown->summary) && paint_pool_totals(page, &totals) &&
            pools_paint_ceilings(page, shown->view, shown->shares) && paint_advice(page, shown) &&
-           paint_all_rows(page, shown->view, height);
+           paint_all_rows(page, shown->view, height) && past_paint(page, shown->past);
 }
 
 enum error_code pools_render(const struct pools_shown *shown, const struct pools_options *options,

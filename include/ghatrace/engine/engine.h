@@ -55,7 +55,8 @@ struct engine_task {
         ENGINE_APPLY_ARC_REPORTS,
         ENGINE_FORWARD_SPANS,
         ENGINE_SETTLE_EXPORT,
-        ENGINE_STORE_NOTICES
+        ENGINE_STORE_NOTICES,
+        ENGINE_STORE_PAST
     } type;
     void (*on_done)(struct engine_task *task);
     void *context;
@@ -88,7 +89,7 @@ struct engine_task {
     bool is_quarantined; // they stay in the outbox, marked as refused alone
     const char *reason;  // for dead letters and quarantine, one line
 
-    // ENGINE_STORE_NOTICES: entries of the table `notices`; an empty value: it is deleted
+    // ENGINE_STORE_NOTICES, ENGINE_STORE_PAST: entries of the table `notices` or `past`; an empty value: it is deleted
     const struct store_entry *notices;
     size_t notice_count;
 

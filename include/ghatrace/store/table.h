@@ -42,6 +42,7 @@ enum store_table {
     STORE_TABLE_NOTICES,        // src/notify/list.h
     STORE_TABLE_COMMITS,        // stats/commits.h
     STORE_TABLE_ENDED_RUNS,     // stats/runs.h
+    STORE_TABLE_PAST,           // view/pools_past.h
     STORE_TABLE_COUNT,
 };
 

@@ -35,6 +35,7 @@ struct pools_answer {
     struct pools_view view;
     struct pools_view_shares *shares; // one for each ceiling
     struct pools_summary summary;
+    const struct past_list *past; // NULL: not sent
     uint64_t unreadable;
 };
 enum error_code answer_read_pools(const struct answer *answer,

@@ -7,6 +7,7 @@
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/time.h"
 #include "ghatrace/term/text.h"
+#include "ghatrace/view/pools_past.h"
 #include "ghatrace/view/pools_summary.h"
 #include "ghatrace/view/pools_view.h"
 
@@ -28,6 +29,7 @@ struct pools_shown {
     const struct pools_view *view;
     const struct pools_view_shares *shares; // one for each ceiling
     struct pools_summary summary;
+    const struct past_list *past; // NULL: not known
 };
 enum error_code pools_render(const struct pools_shown *shown, const struct pools_options *options,
                              struct arena *scratch, struct buffer *out,

@@ -4,6 +4,7 @@ import {failure, get, missing} from "./model.js";
 import {poolAddress, remember, repository} from "./address.js";
 import {timeChart} from "./chart.js";
 import {makePoolJobs} from "./pool_jobs.js";
+import {makePast} from "./past.js";
 import {busyTitle, busyWords, ceilingWords, isReached, sentence, startWords, stateWords} from "./verdict.js";
 import {makeWhatIf} from "./whatif.js";
 
@@ -129,20 +130,21 @@ export function makePool(part, parameters) {
     chosen.set(key, value);
     remember(chosen);
   };
-  const title = el("h1", null, name(pool)), verdict = makeVerdict(), figures = makeFigures(), asks = el("p", {class: "small"}), words = el("div"), gone = el("div", {hidden: true});
+  const title = el("h1", null, name(pool)), verdict = makeVerdict(), past = makePast(true), figures = makeFigures(), asks = el("p", {class: "small"}), words = el("div"), gone = el("div", {hidden: true});
   const users = [makeUsers("repository", "by_repository", (user) => [repository(user)]),
     makeUsers("workflow", "by_workflow", (user) => [name(user.workflow, "?"), el("div", {class: "dim small"}, repository(user))])];
   const history = makeHistory(pool, parameters.get("window"), choose("window")), jobs = makePoolJobs(pool, parameters.get("state"), choose("state"));
   const whatIf = makeWhatIf(pool, () => known !== null && known.state === "ceiling");
   const filled = el("section", {"aria-label": "Who fills it"}, el("h2", null, "Who fills it"), el("div", {class: "halves"}, ...users.map((of) => of.root)));
   // Hidden until all of it is known, so that nothing moves.
-  const content = el("div", {hidden: true}, verdict.root, figures.root, filled, history.root, whatIf.root, jobs.root);
+  const content = el("div", {hidden: true}, verdict.root, past.root, figures.root, filled, history.root, whatIf.root, jobs.root);
   const root = el("div", {class: "pool-page"}, el("p", {class: "dim small"}, el("a", {href: "#/"}, "Now"), " / pool"), title, asks, words, gone, content);
   let known = null, asked = 0, took = 0, isAsking = false;
 
   function render() {
     replaceIfChanged(asks, labels(known.labels, known.groups.join(", ")));
     verdict.fill(known);
+    past.fill(known.past);
     figures.fill(known);
     for (const of of users) of.fill(known);
     filled.hidden = known.queued + known.running === 0;

@@ -2,6 +2,7 @@
 import {age, counted, duration, el, keyed, name, replaceIfChanged, serverNow, set, setSince, setText, tableHead} from "./dom.js";
 import {poolAddress, poolPage} from "./address.js";
 import {sparkline} from "./chart.js";
+import {makePast} from "./past.js";
 import {adviceOf, busyTitle, busyWords, ceilingWords, isReached, sentence, startWords, stateWords} from "./verdict.js";
 
 const ASK_MS = 5000;         // least time between two requests for pools
@@ -96,11 +97,12 @@ function makeOthers() {
 
 // `get(path)` requests. `changed()` is called when an answer has arrived. `update(state)` shows what is known.
 export function makePools(get, changed) {
+  const past = makePast();
   const title = el("p", {class: "scope"}), action = el("p", {class: "action"}), ceilings = el("div"), sent = el("p", {class: "sent"}), list = el("div", {class: "troubled"});
   const more = el("details", {class: "others", hidden: true, ontoggle: () => answer && fillFolded()}, el("summary"), el("div", null, el("div", {class: "troubled"}), el("p", {class: "dim small"})));
   const others = makeOthers(), key = el("p", {class: "dim small key"}, el("span", {class: "queued"}, "queued"), " ", el("span", {class: "running"}, "running"), " in the last hour");
   const heading = el("h2", null, "Pools in trouble ", el("span", {class: "dim small"}, "the worst state first, then the longest in it"));
-  const root = el("section", {"aria-label": "Pools", class: "pools-now"}, el("div", {class: "summary"}, title, action, ceilings, sent), heading, list, more, key, others.root);
+  const root = el("section", {"aria-label": "Pools", class: "pools-now"}, el("div", {class: "summary"}, title, action, ceilings, sent), heading, list, more, key, past.root, others.root);
   const histories = new Map(); // by pool: {asked, chart}
   let answer = null, folded = [], failed = "", asked = 0, took = 0, isAsking = false;
 
@@ -196,6 +198,7 @@ export function makePools(get, changed) {
       keyed(ceilings, reached, (ceiling) => ceiling.ceiling, () => el("p", {class: "ceiling"}), (part, ceiling) => replaceIfChanged(part, ceilingWords(ceiling)));
       fillSent(state);
       fillTroubled(troubled);
+      past.fill(answer.past);
       others.fill(answer.pools.filter((pool) => !pool.in_trouble), troubled.length > 0);
       root.hidden = answer.pools.length === 0;
     },

@@ -558,7 +558,8 @@ static void pools_are_listed_with_their_open_waits_the_longest_first(void **stat
                         "{\"now\":\"2026-09-03T04:18:00.000Z\",\"pools\":[],\"ceilings\":[],"
                         "\"summary\":{\"kind\":\"none\",\"text\":\"No pool is in "
                         "trouble.\",\"parts\":[{\"text\":\"No pool is in "
-                        "trouble.\"}],\"action_text\":null,\"action\":[]},\"unreadable\":0}\n");
+                        "trouble.\"}],\"action_text\":null,\"action\":[]},\"past\":[],"
+                        "\"unreadable\":0}\n");
     buffer_clear(&f.out);
     other.event.job.labels = gpu;
     other.event.job.label_count = 1;
@@ -595,7 +596,8 @@ static void a_pool_is_shown_with_who_has_its_jobs_and_its_jobs_page_by_page(void
     const char *text = text_of(&f);
     assert_ptr_equal(strstr(text, "{\"now\":"), text);
     assert_non_null(strstr(text, "\"waiting\":0,\"queued\":2,\"running\":1,"));
-    assert_non_null(strstr(text, "\"ceilings\":[],\"counted\":{\"queued\":2,\"running\":1},"));
+    assert_non_null(
+        strstr(text, "\"ceilings\":[],\"past\":[],\"counted\":{\"queued\":2,\"running\":1},"));
     assert_non_null(strstr(text, "\"queued\":2,\"running\":1}],\"by_workflow\":[{\"server\":"));
     buffer_clear(&f.out);
     assert_int_equal(api_render_pool_jobs(call_at(&f, scenario_at(63)), name, &query), ERROR_NONE);

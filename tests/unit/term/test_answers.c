@@ -166,7 +166,7 @@ static enum error_code draw_pools_of_answer(struct fixture *f, const struct answ
     if (code != ERROR_NONE)
         return code;
     const struct pools_options page = {wide, pools.now, 0};
-    const struct pools_shown shown = {&pools.view, pools.shares, pools.summary};
+    const struct pools_shown shown = {&pools.view, pools.shares, pools.summary, pools.past};
     return pools_render(&shown, &page, &f->arena, &f->of_answer, &f->error);
 }
 

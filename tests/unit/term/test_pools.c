@@ -64,7 +64,8 @@ static void draw(const struct pools_view *view, struct terminal terminal, struct
         {.scope = POOLS_SCOPE_POOLS,
          .text = SLICE("3 of 3 pools with jobs are in trouble."),
          .action_text = SLICE("gpu: See whether its runners are online (GitHub: Settings, Actions, "
-                              "Runners).")}};
+                              "Runners).")},
+        NULL};
     struct error error;
     struct arena arena;
     arena_init(&arena, 4096);
