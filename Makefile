@@ -268,6 +268,25 @@ $(BUILD)/tests/siege/fill_store $(BUILD)/tests/siege/note_cost $(BUILD)/tests/si
 	$(call SAY,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
+# --- every crash ---
+# What a power cut may leave at each moment of a real run, each state opened and checked; some minutes. CRASH="seed=7
+# states=400": numbers of tests/crash/explore.c.
+CRASH_BUILD  := build/release-gcc/tests/crash
+CRASH_TOOLS   = $(CRASH_BUILD)/record.so $(CRASH_BUILD)/explore
+.PHONY: crash
+crash:
+	$(SUBMAKE) VARIANT=release CC=gcc build/release-gcc/ghatrace $(CRASH_TOOLS)
+	@tests/crash/crash.py $(CRASH)
+
+$(BUILD)/tests/crash/record.so: tests/crash/record.c tests/crash/log.h
+	@mkdir -p $(@D)
+	$(call SAY,LD)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -fPIC -shared -o $@ $< -ldl
+
+$(BUILD)/tests/crash/explore: $(addprefix $(BUILD)/tests/crash/,explore.o check.o disk.o) $(BUILD)/tests/support.a $(ALL_ROOMS)
+	$(call SAY,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
+
 # On bare Debian machines, made by debootstrap: the image that conf/Containerfile builds; what the README says to type,
 # typed verbatim and run by a systemd of the machine's own. As root, some minutes for each of SUITES, by hand.
 SUITES ?= bookworm trixie

@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+"""Every crash: what a power cut may leave of the store at each moment of a real run, each state opened and checked.
+
+    make crash                                 some minutes: the tables of states, and what is broken
+    make crash CRASH="seed=7 states=400"       numbers of tests/crash/explore.c
+
+The release binary runs with record.c preloaded, which writes down each write, sync and answer; explore.c makes the files
+that may be left of them.
+"""
+import os
+import pathlib
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+os.environ.setdefault("GHATRACE", str(ROOT / "build/release-gcc/ghatrace"))
+sys.path[:0] = [str(ROOT / "tests/blackbox")]
+import harness  # noqa: E402
+from collector import Collector  # noqa: E402
+from payloads import Run  # noqa: E402
+
+# Where the programs of this folder are built.
+TOOLS = pathlib.Path(os.environ.get("CRASH_TOOLS", ROOT / "build/release-gcc/tests/crash"))
+CLIENTS = 4
+
+
+def guid_time(event):
+    """Nanoseconds since 1970, of whole milliseconds."""
+    return (uuid.UUID(event.guid).time - 0x01B21DD213814000) * 100
+
+
+def pack(port, event):
+    kind, guid = event.type.encode(), event.guid.encode()
+    return struct.pack("=4Iq", port, len(kind), len(guid), len(event.body), guid_time(event)) + kind + guid + event.body
+
+
+class RecordedDaemon(harness.Daemon):
+    binary = harness.BINARY
+
+    def arguments(self):
+        return [str(self.binary), *super().arguments()[1:]]
+
+
+class Client(threading.Thread):
+    """Delivers runs, each in order, one delivery at a time."""
+
+    def __init__(self, daemon, runs):
+        super().__init__(daemon=True)
+        self.address, self.events = daemon.address, [event for run in runs for event in run.timeline()]
+        self.sent, self.statuses = [], []
+
+    def run(self):
+        with harness.Client(self.address) as client:
+            client.connection.connect()
+            port = client.connection.sock.getsockname()[1]
+            for event in self.events:
+                self.sent.append((port, event))
+                self.statuses.append(client.deliver(event).status)
+
+
+def some_runs(count):
+    """Of one to three jobs, with a failure or a re-run among them."""
+    runs = []
+    for number in range(count):
+        run = Run(conclusion="failure" if number % 4 == 1 else "success")
+        for job in range(1 + number % 3):
+            run.job(f"job {job}", 1 + job)
+        runs.append(run)
+    return runs
+
+
+class Recording:
+    """A run of the daemon on a new store."""
+
+    def __init__(self, folder, leave_out="", binary=None, runs=24, has_collector=False, restarts=0):
+        self.folder = pathlib.Path(folder)
+        self.log, self.deliveries = self.folder / "log", self.folder / "deliveries"
+        self.has_collector = has_collector
+        collector = Collector() if has_collector else None
+        settings = {"otlp_endpoint": collector.endpoint if collector else "http://127.0.0.1:1", "root_grace": "1s"}
+        daemon = RecordedDaemon(self.folder, **settings)
+        daemon.binary = binary or harness.BINARY
+        daemon.env = {"LD_PRELOAD": str(TOOLS / "record.so"), "CRASH_LOG": str(self.log),
+                      "CRASH_FOLDER": daemon.settings["db"], "CRASH_LEAVE_OUT": leave_out}
+        sent = []
+        try:
+            daemon.start()
+            for number in range(restarts + 1):
+                if number > 0:
+                    daemon.restart("kill" if number % 2 else "stop")
+                sent += self.deliver(daemon, runs // (restarts + 1))
+            time.sleep(1.5)  # the roots, which wait for root-grace
+        finally:
+            daemon.stop()
+            if collector:
+                collector.stop()
+        self.write_deliveries(sent)
+
+    @staticmethod
+    def deliver(daemon, runs):
+        clients = [Client(daemon, some_runs(runs // CLIENTS)) for _ in range(CLIENTS)]
+        for client in clients:
+            client.start()
+        for client in clients:
+            client.join(harness.PATIENCE)
+            if set(client.statuses) != {202} or len(client.statuses) != len(client.events):
+                raise AssertionError(f"answers: {client.statuses}")
+        return [entry for client in clients for entry in client.sent]
+
+    def write_deliveries(self, sent):
+        """Those that were sent, and a run that was not: what is delivered after the power cut."""
+        rest = [(0, event) for event in some_runs(1)[0].timeline()]
+        with open(self.deliveries, "wb") as file:
+            file.write(struct.pack("=q", time.time_ns() + 10**9))
+            for port, event in sent + rest:
+                file.write(pack(port, event))
+
+    def explore(self, **numbers):
+        """(exit status, what it printed)"""
+        with tempfile.TemporaryDirectory(prefix="ghatrace-crash-", dir="/dev/shm") as folder:
+            numbers.setdefault("collector", int(self.has_collector))
+            done = subprocess.run([TOOLS / "explore", self.log, self.deliveries, pathlib.Path(folder) / "db",
+                                   *(f"{name}={value}" for name, value in numbers.items())],
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        return done.returncode, done.stdout
+
+
+def main(arguments):
+    numbers = dict(argument.split("=", 1) for argument in arguments)
+    failed = 0
+    for name, kinds in (("a collector that is down", {}), ("a collector that accepts", {"has_collector": True}),
+                        ("restarts", {"restarts": 3})):
+        with tempfile.TemporaryDirectory(prefix="ghatrace-crash-") as folder:
+            begin = time.monotonic()
+            status, text = Recording(folder, **kinds).explore(**numbers)
+            print(f"--- {name}\n{text}{time.monotonic() - begin:.0f} s\n", flush=True)
+            failed += status != 0
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
