@@ -3,12 +3,14 @@
 
     make crash                                 some minutes: the tables of states, and what is broken
     make crash CRASH="seed=7 states=400"       numbers of tests/crash/explore.c
+    make crash-planted                         whether it finds the faults of tests/crash/planted, and syncs that are left out
 
 The release binary runs with record.c preloaded, which writes down each write, sync and answer; explore.c makes the files
 that may be left of them.
 """
 import os
 import pathlib
+import re
 import struct
 import subprocess
 import sys
@@ -25,8 +27,16 @@ from collector import Collector  # noqa: E402
 from payloads import Run  # noqa: E402
 
 # Where the programs of this folder are built.
-TOOLS = pathlib.Path(os.environ.get("CRASH_TOOLS", ROOT / "build/release-gcc/tests/crash"))
+TOOLS = pathlib.Path(harness.BINARY).parent / "tests/crash"
 CLIENTS = 4
+# Faults, with what is to be found because of them.
+PLANTED = {
+    "the syncs of data.mdb are left out": ({"leave_out": "data"}, "that of none of the commits|wrong type|Bus error"),
+    "LMDB's synced writes are not synced": ({"leave_out": "meta"}, "was acknowledged and is not known"),
+    "the sync of the folder is left out": ({"leave_out": "folder"}, "no file, or no folder: .* was acknowledged and is not known"),
+    "the answer comes before the commit": ({"planted": "answer_first"}, "was acknowledged and is not known"),
+    "the note of a delivery is in a second transaction": ({"planted": "note_apart"}, "has its effect and is not known"),
+}
 
 
 def guid_time(event):
@@ -77,14 +87,15 @@ def some_runs(count):
 class Recording:
     """A run of the daemon on a new store."""
 
-    def __init__(self, folder, leave_out="", binary=None, runs=24, has_collector=False, restarts=0):
+    def __init__(self, folder, leave_out="", planted=None, runs=24, has_collector=False, restarts=0):
         self.folder = pathlib.Path(folder)
         self.log, self.deliveries = self.folder / "log", self.folder / "deliveries"
         self.has_collector = has_collector
         collector = Collector() if has_collector else None
         settings = {"otlp_endpoint": collector.endpoint if collector else "http://127.0.0.1:1", "root_grace": "1s"}
         daemon = RecordedDaemon(self.folder, **settings)
-        daemon.binary = binary or harness.BINARY
+        if planted:
+            daemon.binary = TOOLS / "planted" / planted
         daemon.env = {"LD_PRELOAD": str(TOOLS / "record.so"), "CRASH_LOG": str(self.log),
                       "CRASH_FOLDER": daemon.settings["db"], "CRASH_LEAVE_OUT": leave_out}
         sent = []
@@ -95,8 +106,9 @@ class Recording:
                     daemon.restart("kill" if number % 2 else "stop")
                 sent += self.deliver(daemon, runs // (restarts + 1))
             time.sleep(1.5)  # the roots, which wait for root-grace
+            daemon.deliver(sent[0][1])  # one transaction after the last of those that count
         finally:
-            daemon.stop()
+            getattr(daemon, "kill" if planted else "stop")()
             if collector:
                 collector.stop()
         self.write_deliveries(sent)
@@ -109,7 +121,7 @@ class Recording:
         for client in clients:
             client.join(harness.PATIENCE)
             if set(client.statuses) != {202} or len(client.statuses) != len(client.events):
-                raise AssertionError(f"answers: {client.statuses}")
+                raise AssertionError(f"answers: {client.statuses}\n{daemon.log[-3000:]}")
         return [entry for client in clients for entry in client.sent]
 
     def write_deliveries(self, sent):
@@ -130,8 +142,29 @@ class Recording:
         return done.returncode, done.stdout
 
 
+def find_planted(name, **numbers):
+    """What the explorer says about a daemon with this fault, and whether it is the right thing."""
+    kinds, words = PLANTED[name]
+    with tempfile.TemporaryDirectory(prefix="ghatrace-crash-") as folder:
+        status, text = Recording(folder, runs=8, **kinds).explore(**{"states": 5, "exhaustive": 4, "limit": 10, **numbers})
+    return status == 1 and re.search(f"^broken: .*({words})", text, re.M) is not None, text
+
+
+def check_planted(numbers):
+    failed = 0
+    for name in PLANTED:
+        is_found, text = find_planted(name, **numbers)
+        print(f"--- {name}: {'found' if is_found else 'NOT FOUND'}\n{text}", flush=True)
+        failed += not is_found
+    return 1 if failed else 0
+
+
 def main(arguments):
-    numbers = dict(argument.split("=", 1) for argument in arguments)
+    numbers = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
+    return check_planted(numbers) if "planted" in arguments else check(numbers)
+
+
+def check(numbers):
     failed = 0
     for name, kinds in (("a collector that is down", {}), ("a collector that accepts", {"has_collector": True}),
                         ("restarts", {"restarts": 3})):

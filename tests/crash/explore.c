@@ -610,10 +610,10 @@ static void learn(struct explorer *self, struct results *results)
     memset(results, 0, sizeof *results);
 }
 
-// Every `jobs`th interval is this job's.
+// Intervals before a commit and those of a commit take turns, and have different numbers of states.
 static void check_own_interval(struct explorer *self)
 {
-    if (self->interval % (size_t)self->options.jobs == self->job)
+    if (self->interval / 2 % (size_t)self->options.jobs == self->job)
         check_interval(self);
 }
 
@@ -666,8 +666,8 @@ static size_t print_results(const struct results *results, size_t jobs)
             printf("broken: interval %zu, %s: %s\n", results[job].findings[i].interval,
                    kind_words[results[job].findings[i].kind], results[job].findings[i].message);
     }
-    printf("%zu states, %zu of them after an answer since the last sync, %zu broken\n", all,
-           after_answers, broken);
+    printf("%zu states, %zu of them right after an answer, %zu broken\n", all, after_answers,
+           broken);
     return broken;
 }
 
