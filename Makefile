@@ -273,12 +273,29 @@ $(BUILD)/tests/siege/fill_store $(BUILD)/tests/siege/note_cost $(BUILD)/tests/si
 # states=400": numbers of tests/crash/explore.c. And whether it finds the faults of tests/crash/planted.
 CRASH_PLANTED = $(patsubst tests/crash/planted/%.c,$(BUILD)/tests/crash/planted/%,$(wildcard tests/crash/planted/*.c))
 CRASH_TOOLS   = $(BUILD)/tests/crash/record.so $(BUILD)/tests/crash/explore $(CRASH_PLANTED)
-.PHONY: crash crash-planted crash-tools
+.PHONY: crash crash-planted crash-power crash-tools
 crash-tools: $(CRASH_TOOLS)
 
-crash crash-planted:
+crash:
 	$(SUBMAKE) VARIANT=release CC=gcc build/release-gcc/ghatrace crash-tools
-	@GHATRACE=build/release-gcc/ghatrace tests/crash/crash.py $(if $(filter crash-planted,$@),planted) $(CRASH)
+	@GHATRACE=build/release-gcc/ghatrace tests/crash/crash.py $(CRASH)
+
+crash-planted:
+	$(SUBMAKE) VARIANT=release CC=gcc build/release-gcc/ghatrace crash-tools $(LOSSY)
+	@GHATRACE=build/release-gcc/ghatrace tests/crash/crash.py planted $(CRASH)
+	@GHATRACE=build/release-gcc/ghatrace tests/crash/power.py planted
+
+# A hundred power cuts on a file system that loses what was not synced. As root, with FUSE; by hand.
+LOSSY := build/release-gcc/tests/crash/lossy
+crash-power:
+	$(SUBMAKE) VARIANT=release CC=gcc build/release-gcc/ghatrace $(LOSSY)
+	@GHATRACE=build/release-gcc/ghatrace tests/crash/power.py $(CRASH)
+
+$(LOSSY): tests/crash/lossy.c
+	@pkg-config --exists fuse3 && [ -e /dev/fuse ] || { echo "crash-power needs FUSE: /dev/fuse, and libfuse3-dev and fuse3 of Debian" >&2; exit 1; }
+	@mkdir -p $(@D)
+	$(call SAY,LD)
+	$(Q)$(CC) $(CPPFLAGS) -std=c11 $(WARNINGS) -Werror -O1 -g $$(pkg-config --cflags fuse3) -o $@ $< $$(pkg-config --libs fuse3)
 
 # Preloaded into a daemon of any variant, so without a sanitizer of its own.
 $(BUILD)/tests/crash/record.so: tests/crash/record.c tests/crash/log.h

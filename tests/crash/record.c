@@ -1,8 +1,8 @@
 // Preloaded into a daemon: writes down each change of the files in CRASH_FOLDER, each sync and the begin of each
 // response, in the order in which they happen, to the file CRASH_LOG (log.h).
 //
-// CRASH_LEAVE_OUT names calls that then only seem to work, as if the program lacked them: "data" (syncs of data.mdb),
-// "meta" (its synced writes are ordinary ones), "folder" (syncs of folders).
+// CRASH_LEAVE_OUT names what is left out, as if the program lacked it: "data" (syncs of data.mdb), "meta" (its
+// descriptors with O_DSYNC are ordinary ones), "folder" (syncs of folders).
 #include <arpa/inet.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -114,9 +114,7 @@ static void note(char kind, int file, int64_t offset)
 
 static char kind_of_write(int fd)
 {
-    int flags = fcntl(fd, F_GETFL);
-    return (flags & (O_DSYNC | O_SYNC)) != 0 && !is_left_out("meta") ? CRASH_WRITE_SYNCED
-                                                                     : CRASH_WRITE;
+    return (fcntl(fd, F_GETFL) & (O_DSYNC | O_SYNC)) != 0 ? CRASH_WRITE_SYNCED : CRASH_WRITE;
 }
 
 // --- files ------------------------------------------------------------------------------------------------
@@ -128,6 +126,8 @@ int open(const char *path, int flags, ...)
     int mode = (flags & O_CREAT) != 0 ? va_arg(arguments, int) : 0;
     va_end(arguments);
     int file = file_of_path(path);
+    if (file == CRASH_FILE_DATA && is_left_out("meta"))
+        flags &= ~(O_DSYNC | O_SYNC);
     int fd = real_open(path, flags, mode);
     if (fd >= 0 && fd < DESCRIPTORS)
         files[fd] = (unsigned char)(file != NOT_OURS ? file + 1 : 0);
