@@ -10,7 +10,8 @@ import crash  # noqa: E402
 
 # A state takes a sanitizer's build ten times as long.
 IS_SLOW = any(name in harness.BINARY for name in ("asan", "tsan"))
-NUMBERS = {"seed": os.environ.get("CRASH_SEED", "1"), "states": 2 if IS_SLOW else 8, "exhaustive": 2 if IS_SLOW else 5}
+NUMBERS = {"seed": os.environ.get("CRASH_SEED", "1"), "states": 2 if IS_SLOW else 8, "exhaustive": 2 if IS_SLOW else 5,
+           "sample": 200}
 
 
 class EveryCrash(harness.BlackBoxTest):

@@ -300,10 +300,19 @@ static struct store_key key_of(const struct github_event *event)
                               span_id_of_run(ID_SCHEME_ARC, run->run_id, run->run_attempt)};
 }
 
-static bool has_job_effect(struct reader *reader, const struct github_event *event)
+// A job may be queued twice: before and after an approval.
+static bool has_seen(const struct job_state *state, const struct crash_delivery *delivery)
 {
-    const struct github_job *job = &event->job;
-    const struct store_key key = key_of(event);
+    enum github_job_action action = delivery->event.job.action;
+    bool is_newest = (action != GITHUB_JOB_QUEUED || state->last_queued >= delivery->guid_time) &&
+                     (action != GITHUB_JOB_WAITING || state->last_waiting >= delivery->guid_time);
+    return is_newest && (state->seen >> action & 1) != 0;
+}
+
+static bool has_job_effect(struct reader *reader, const struct crash_delivery *delivery)
+{
+    const struct github_job *job = &delivery->event.job;
+    const struct store_key key = key_of(&delivery->event);
     struct slice bytes;
     struct job_state state;
     if (store_get_span(reader->transaction, &key, &bytes, &reader->error) != ERROR_NONE) {
@@ -317,7 +326,7 @@ static bool has_job_effect(struct reader *reader, const struct github_event *eve
         crash_fail("job %" PRId64 ": %s", job->job_id, reader->error.message);
     if (state.phase >= JOB_CLOSED && !has_record(reader, &key))
         crash_fail("job %" PRId64 " is closed and has no record", job->job_id);
-    return state.phase >= JOB_CLOSED || (state.seen >> job->action & 1) != 0;
+    return state.phase >= JOB_CLOSED || has_seen(&state, delivery);
 }
 
 static bool has_run_effect(struct reader *reader, const struct github_event *event)
@@ -343,10 +352,11 @@ static void read_effects(struct bench *bench, bool *effects)
     struct reader reader;
     begin_reading(bench, &reader);
     for (size_t i = 0; i < bench->world->count; i++) {
-        const struct github_event *event = &bench->world->deliveries[i].event;
+        const struct crash_delivery *delivery = &bench->world->deliveries[i];
         arena_clear(&reader.arena);
-        effects[i] = event->kind == GITHUB_EVENT_JOB ? has_job_effect(&reader, event)
-                                                     : has_run_effect(&reader, event);
+        effects[i] = delivery->event.kind == GITHUB_EVENT_JOB
+                         ? has_job_effect(&reader, delivery)
+                         : has_run_effect(&reader, &delivery->event);
     }
     end_reading(&reader);
 }

@@ -73,14 +73,26 @@ class Client(threading.Thread):
                 self.statuses.append(client.deliver(event).status)
 
 
-def some_runs(count):
-    """Of one to three jobs, with a failure or a re-run among them."""
+def some_runs(count, first=0):
+    """Of one to three jobs: some fail, wait for an approval, are skipped or cancelled, lose their runner, are run again."""
     runs = []
-    for number in range(count):
+    for number in range(first, first + count):
         run = Run(conclusion="failure" if number % 4 == 1 else "success")
         for job in range(1 + number % 3):
             run.job(f"job {job}", 1 + job)
         runs.append(run)
+        last = run.jobs[-1]
+        if number % 6 == 2:
+            last.skipped()
+        elif number % 6 == 3:
+            run.job("deploy", 2, waited=20, environment="production")
+        elif number % 6 == 4:
+            last.lost("make")
+        elif number % 6 == 5:
+            last.cancelled_in_queue(last.created + 9)
+            again = Run(run_id=run.run_id, attempt=2)
+            again.job("job 0", 3)
+            runs.append(again)
     return runs
 
 
@@ -111,11 +123,13 @@ class Recording:
             getattr(daemon, "kill" if planted else "stop")()
             if collector:
                 collector.stop()
-        self.write_deliveries(sent)
+        self.sent = sent + [(0, event) for event in some_runs(1)[0].timeline()]
+        self.write_deliveries()
 
     @staticmethod
     def deliver(daemon, runs):
-        clients = [Client(daemon, some_runs(runs // CLIENTS)) for _ in range(CLIENTS)]
+        each = runs // CLIENTS
+        clients = [Client(daemon, some_runs(each, number * each)) for number in range(CLIENTS)]
         for client in clients:
             client.start()
         for client in clients:
@@ -124,22 +138,42 @@ class Recording:
                 raise AssertionError(f"answers: {client.statuses}\n{daemon.log[-3000:]}")
         return [entry for client in clients for entry in client.sent]
 
-    def write_deliveries(self, sent):
+    def write_deliveries(self):
         """Those that were sent, and a run that was not: what is delivered after the power cut."""
-        rest = [(0, event) for event in some_runs(1)[0].timeline()]
         with open(self.deliveries, "wb") as file:
             file.write(struct.pack("=q", time.time_ns() + 10**9))
-            for port, event in sent + rest:
+            for port, event in self.sent:
                 file.write(pack(port, event))
 
     def explore(self, **numbers):
-        """(exit status, what it printed)"""
+        """(exit status, what it printed); states that are kept as samples are given to the daemon, too."""
+        numbers.setdefault("collector", int(self.has_collector))
         with tempfile.TemporaryDirectory(prefix="ghatrace-crash-", dir="/dev/shm") as folder:
-            numbers.setdefault("collector", int(self.has_collector))
             done = subprocess.run([TOOLS / "explore", self.log, self.deliveries, pathlib.Path(folder) / "db",
                                    *(f"{name}={value}" for name, value in numbers.items())],
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-        return done.returncode, done.stdout
+            samples = sorted(pathlib.Path(folder).glob("db-*-sample-*.acknowledged"))
+            broken = [line for sample in samples for line in self.check_sample(sample.with_suffix(""), sample.read_text())]
+        text = done.stdout + "".join(f"broken: {line}\n" for line in broken)
+        return done.returncode or int(bool(broken)), text + f"{len(samples)} of them given to the daemon, {len(broken)} broken\n"
+
+    def check_sample(self, db, acknowledged):
+        """The binary itself on one of the states: what is broken."""
+        daemon = harness.Daemon(self.folder, otlp_endpoint="http://127.0.0.1:1", db=str(db))
+        broken = []
+        try:
+            daemon.start()
+            for (_, event), is_acknowledged in zip(self.sent, acknowledged, strict=True):
+                answer = daemon.deliver(event)
+                if answer.status not in (200, 202) or is_acknowledged == "1" and answer.outcome != (200, "duplicate"):
+                    broken.append(f"{event.type} {event.action} is answered {answer}")
+            daemon.stop()
+        except AssertionError as error:
+            if "1" in acknowledged:
+                broken.append(str(error))
+        finally:
+            daemon.kill()
+        return broken
 
 
 def find_planted(name, **numbers):
@@ -166,6 +200,7 @@ def main(arguments):
 
 def check(numbers):
     failed = 0
+    numbers.setdefault("sample", 500)
     for name, kinds in (("a collector that is down", {}), ("a collector that accepts", {"has_collector": True}),
                         ("restarts", {"restarts": 3})):
         with tempfile.TemporaryDirectory(prefix="ghatrace-crash-") as folder:
