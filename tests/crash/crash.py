@@ -134,7 +134,7 @@ class Recording:
 
     @staticmethod
     def deliver(daemon, runs):
-        each = runs // CLIENTS
+        each = max(1, runs // CLIENTS)
         clients = [Client(daemon, some_runs(each, number * each)) for number in range(CLIENTS)]
         for client in clients:
             client.start()
@@ -155,8 +155,8 @@ class Recording:
         """(exit status, what it printed); states that are kept as samples are given to the daemon, too."""
         numbers.setdefault("collector", int(self.has_collector))
         with memory_folder() as folder:
-            done = subprocess.run([TOOLS / "explore", self.log, self.deliveries, pathlib.Path(folder) / "db",
-                                   *(f"{name}={value}" for name, value in numbers.items())],
+            done = subprocess.run([TOOLS / "explore", self.log, self.deliveries, self.folder / "db/data.mdb",
+                                   pathlib.Path(folder) / "db", *(f"{name}={value}" for name, value in numbers.items())],
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
             samples = sorted(pathlib.Path(folder).glob("db-*-sample-*.acknowledged"))
             broken = [line for sample in samples for line in self.check_sample(sample.with_suffix(""), sample.read_text())]

@@ -1,8 +1,9 @@
 // Every crash: makes the files that a power cut may leave at each moment of a recorded run, and checks each of them.
 //
-//     explore LOG DELIVERIES FOLDER [NAME=NUMBER...]
+//     explore LOG DELIVERIES DATA FOLDER [NAME=NUMBER...]
 //
-// LOG was written by record.c, DELIVERIES by crash.py; FOLDER, best in memory, is for the states.
+// LOG was written by record.c, DELIVERIES by crash.py; DATA is data.mdb as it was in the end, which the log has to lead to;
+// FOLDER, best in memory, is for the states.
 //
 // Between two syncs a disk may have taken any part of what was written: the states of each such interval are those at
 // its end, with all answers that were given by then. With numbers: seed; states=N: random ones in each interval;
@@ -569,18 +570,19 @@ static void read_options(struct options *options, char **arguments)
         crash_fail("too many jobs or combinations");
 }
 
-static void map_log(struct explorer *self, const char *path)
+// `*size`: bytes. Ends the process if the file is empty.
+static const char *map_file(const char *path, size_t *size)
 {
     struct stat status;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &status) != 0 || status.st_size == 0)
         crash_fail("%s is empty or not there", path);
-    self->log_size = (size_t)status.st_size;
-    void *map = mmap(NULL, self->log_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    *size = (size_t)status.st_size;
+    void *map = mmap(NULL, *size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (map == MAP_FAILED)
         crash_fail("%s: %s", path, strerror(errno));
-    self->log = map;
     (void)close(fd);
+    return map;
 }
 
 static int make_output(void)
@@ -592,14 +594,18 @@ static int make_output(void)
 }
 
 // What the whole file has after each commit, and in the end.
-static void learn(struct explorer *self, struct results *results)
+static void learn(struct explorer *self, const char *data_file, struct results *results)
 {
     struct crash_world *world = &self->world;
+    size_t size;
+    const char *data = map_file(data_file, &size);
     self->results = results;
     world->commits = must_resize(NULL, self->log_size / sizeof(struct crash_entry) * 8);
     world->commits[0] = DIGEST_OF_NOTHING;
     world->commit_count = 1;
     replay(self, keep_digest);
+    if (self->disk.cache_size != size || memcmp(self->disk.cache, data, size) != 0)
+        crash_fail("the log lacks something that was written to the file");
     self->random = 1;
     choose(self, true);
     check_least(self, KIND_ALL);
@@ -674,20 +680,20 @@ static size_t print_results(const struct results *results, size_t jobs)
 int main(int argc, char **argv)
 {
     struct explorer *self = &explorer;
-    if (argc < 4)
-        crash_fail("usage: explore LOG DELIVERIES FOLDER [NAME=NUMBER...]");
-    read_options(&self->options, argv + 4);
+    if (argc < 5)
+        crash_fail("usage: explore LOG DELIVERIES DATA FOLDER [NAME=NUMBER...]");
+    read_options(&self->options, argv + 5);
     log_configure(LOG_ERROR + 1, LOG_FORMAT_TEXT);
     struct results *results = mmap(NULL, JOBS_MAX * sizeof *results, PROT_READ | PROT_WRITE,
                                    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (results == MAP_FAILED)
         crash_fail("mmap: %s", strerror(errno));
-    map_log(self, argv[1]);
+    self->log = map_file(argv[1], &self->log_size);
     crash_world_read(&self->world, argv[2]);
-    self->world.folder = argv[3];
+    self->world.folder = argv[4];
     self->world.has_collector = self->options.collector != 0;
     self->output = make_output();
-    learn(self, results);
+    learn(self, argv[3], results);
     printf("seed %ld: %zu intervals, %zu commits, %zu answers\n", self->options.seed,
            self->interval, self->commits_written, self->answers);
     (void)fflush(stdout);
