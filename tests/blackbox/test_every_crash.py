@@ -18,7 +18,7 @@ class EveryCrash(harness.BlackBoxTest):
     def check(self, **kinds):
         with crash.memory_folder() as folder:
             status, text = crash.Recording(folder, runs=4 if IS_SLOW else 8, **kinds).explore(**NUMBERS)
-        print(text, end="")
+        print("    " + "; ".join(text.splitlines()[-2:]))
         self.assertEqual(status, 0, text)
 
     def test_each_state_after_a_power_cut_has_all_that_was_acknowledged_and_nothing_half(self):

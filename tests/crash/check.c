@@ -459,6 +459,7 @@ enum crash_verdict crash_check(const struct crash_world *world, const struct cra
     if (open_bench(&bench) != ERROR_NONE) {
         if (!limits->may_be_refused)
             crash_fail("it does not open: %s", bench.error.message);
+        fprintf(stderr, "%s", bench.error.message);
         return CRASH_REFUSED;
     }
     stats_verify(bench.store);

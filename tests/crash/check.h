@@ -48,7 +48,8 @@ struct crash_limits {
 };
 enum crash_verdict { CRASH_OPENED, CRASH_REFUSED };
 // Checks the store in world->folder, whose files it changes. Ends the process with a message on standard error if a
-// promise is broken. `*finished`: digest of all that is exported in the end.
+// promise is broken. `*finished`: digest of all that is exported in the end. CRASH_REFUSED: the reason is on standard
+// error.
 enum crash_verdict crash_check(const struct crash_world *world, const struct crash_limits *limits,
                                uint64_t *finished);
 

@@ -61,7 +61,8 @@ struct results {
     size_t states[KIND_COUNT], refused[KIND_COUNT], broken[KIND_COUNT];
     size_t after_answers; // states right after an answer: no write or sync in between
     size_t finding_count, broken_count, sampled;
-    uint64_t finished; // of the last state that was checked
+    uint64_t finished;          // of the last state that was checked
+    char refusal[MESSAGE_SIZE]; // why one was refused
     struct finding findings[FINDINGS_MAX];
 };
 
@@ -287,9 +288,10 @@ static void check_state(struct explorer *self, enum kind kind, ssize_t size)
         crash_fail("fork: %s", strerror(errno));
     results->states[kind]++;
     results->after_answers += self->answers > self->answers_before ? 1 : 0;
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 2)
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 2) {
         results->refused[kind]++;
-    else if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        (void)!pread(self->output, results->refusal, sizeof results->refusal - 1, 0);
+    } else if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
         note_finding(self, kind, status);
     else if (self->world.finished != 0 && results->finished != self->world.finished) {
         (void)!pwrite(self->output, "what is exported in the end is not what it should be", 52, 0);
@@ -667,6 +669,8 @@ static size_t print_results(const struct results *results, size_t jobs)
         broken += of_kind;
     }
     for (size_t job = 0; job < jobs; job++) {
+        if (results[job].refusal[0] != '\0')
+            printf("refused, when nothing was acknowledged yet: %s\n", results[job].refusal);
         after_answers += results[job].after_answers;
         for (size_t i = 0; i < results[job].finding_count; i++)
             printf("broken: interval %zu, %s: %s\n", results[job].findings[i].interval,
