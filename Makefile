@@ -132,7 +132,7 @@ BLACKBOX := $(wildcard tests/blackbox/run.py)
 
 # The programs of the unit tests, and the one that the black-box tests drive: built, not run.
 .PHONY: programs
-programs: $(BINARY) $(TESTS)
+programs: $(BINARY) $(TESTS) crash-tools
 
 test: bootstrap
 	$(SUBMAKE) programs
@@ -153,7 +153,7 @@ unit-test: bootstrap
 	@scripts/run-tests $(CHOSEN_TESTS)
 
 blackbox: bootstrap
-	$(SUBMAKE) $(BINARY)
+	$(SUBMAKE) $(BINARY) crash-tools
 	@scripts/run-tests --blackbox $(BINARY)
 
 # Both compilers, and what the sanitizers see: out of bounds, undefined, leaked, raced for.
@@ -267,6 +267,50 @@ note-cost:
 $(BUILD)/tests/siege/fill_store $(BUILD)/tests/siege/note_cost $(BUILD)/tests/siege/month: %: %.o $(ALL_ROOMS)
 	$(call SAY,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+# --- every crash ---
+# What a power cut may leave at each moment of a real run, each state opened and checked; some minutes. CRASH="seed=7
+# states=400": numbers of tests/crash/explore.c. And whether it finds the faults of tests/crash/planted.
+CRASH_PLANTED = $(patsubst tests/crash/planted/%.c,$(BUILD)/tests/crash/planted/%,$(wildcard tests/crash/planted/*.c))
+CRASH_TOOLS   = $(BUILD)/tests/crash/record.so $(BUILD)/tests/crash/explore $(CRASH_PLANTED)
+.PHONY: crash crash-planted crash-power crash-tools
+crash-tools: $(CRASH_TOOLS)
+
+crash:
+	$(SUBMAKE) VARIANT=release CC=gcc build/release-gcc/ghatrace crash-tools
+	@GHATRACE=build/release-gcc/ghatrace tests/crash/crash.py $(CRASH)
+
+crash-planted:
+	$(SUBMAKE) VARIANT=release CC=gcc build/release-gcc/ghatrace crash-tools $(LOSSY)
+	@GHATRACE=build/release-gcc/ghatrace tests/crash/crash.py planted $(CRASH)
+	@GHATRACE=build/release-gcc/ghatrace tests/crash/power.py planted
+
+# A hundred power cuts on a file system that loses what was not synced. As root, with FUSE; by hand.
+LOSSY := build/release-gcc/tests/crash/lossy
+crash-power:
+	$(SUBMAKE) VARIANT=release CC=gcc build/release-gcc/ghatrace $(LOSSY)
+	@GHATRACE=build/release-gcc/ghatrace tests/crash/power.py $(CRASH)
+
+$(LOSSY): tests/crash/lossy.c
+	@pkg-config --exists fuse3 && [ -e /dev/fuse ] || { echo "crash-power needs FUSE: /dev/fuse, and libfuse3-dev and fuse3 of Debian" >&2; exit 1; }
+	@mkdir -p $(@D)
+	$(call SAY,LD)
+	$(Q)$(CC) $(CPPFLAGS) -std=c11 $(WARNINGS) -Werror -O1 -g $$(pkg-config --cflags fuse3) -o $@ $< $$(pkg-config --libs fuse3)
+
+# Preloaded into a daemon of any variant, so without a sanitizer of its own.
+$(BUILD)/tests/crash/record.so: tests/crash/record.c tests/crash/log.h
+	@mkdir -p $(@D)
+	$(call SAY,LD)
+	$(Q)$(CC) $(CPPFLAGS) -std=c11 $(WARNINGS) -Werror -O1 -g -fPIC -shared -o $@ $< -ldl
+
+$(BUILD)/tests/crash/explore: $(addprefix $(BUILD)/tests/crash/,explore.o check.o disk.o) $(BUILD)/tests/support.a $(ALL_ROOMS)
+	$(call SAY,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
+
+$(BUILD)/tests/crash/planted/%: $(BUILD)/tests/crash/planted/%.o $(BUILD)/src/app/main.o $(ALL_ROOMS)
+	$(call SAY,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) $$(sed -n 's|^/\* wrap: \(.*\) \*/$$|\1|p' tests/crash/planted/$*.c | tr ' ' '\n' | sed 's/^/-Wl,--wrap=/') \
+	  -o $@ $^ $(LIBS)
 
 # On bare Debian machines, made by debootstrap: the image that conf/Containerfile builds; what the README says to type,
 # typed verbatim and run by a systemd of the machine's own. As root, some minutes for each of SUITES, by hand.
