@@ -342,16 +342,17 @@ static void conclusions_become_results_and_errors(void **state)
         const char *conclusion;
         const char *result;
         bool is_error;
+        int rank; // how severe it is: a run takes the most severe of its jobs
     } rows[] = {
-        {"success", "success", false},
-        {"failure", "failure", true},
-        {"cancelled", "cancellation", false},
-        {"skipped", "skip", false},
-        {"timed_out", "timeout", true},
-        {"startup_failure", "error", true},
-        {"neutral", "success", false},
-        {"action_required", "action_required", false},
-        {"stale", "stale", false},
+        {"skipped", "skip", false, 1},
+        {"neutral", "success", false, 2},
+        {"success", "success", false, 3},
+        {"cancelled", "cancellation", false, 4},
+        {"action_required", "action_required", false, 5},
+        {"startup_failure", "error", true, 6},
+        {"timed_out", "timeout", true, 7},
+        {"failure", "failure", true, 8},
+        {"stale", "stale", false, 2}, // unknown: as neutral
     };
     struct workshop *workshop = *state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -365,6 +366,8 @@ static void conclusions_become_results_and_errors(void **state)
         assert_string_equal(result->key, "cicd.pipeline.task.run.result");
         assert_true(slice_equals(result->string, slice_from_string(rows[i].result)));
         assert_int_equal(span->status, rows[i].is_error ? SPAN_STATUS_ERROR : SPAN_STATUS_UNSET);
+        assert_int_equal(build_result_of_conclusion(slice_from_string(rows[i].conclusion)),
+                         rows[i].rank);
     }
 }
 
