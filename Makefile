@@ -280,19 +280,21 @@ test-container:
 test-platforms: test-container
 	@tests/platforms/readme.py $(SUITES)
 
-# Each fuzz target for FUZZ_SECONDS, one after the other: `make fuzz`; one alone: `make fuzz-http_request`.
+# Each fuzz target for FUZZ_SECONDS, one after the other, and a table of them: `make fuzz`; one alone: `make fuzz-http_request`.
 # What they find lands in build/fuzz, where the corpus grows.
 FUZZ_SECONDS ?= 60
-DICT_OF = $(firstword $(wildcard tests/fuzz/$(1).dict tests/fuzz/$(firstword $(subst _, ,$(1))).dict))
+DICT_OF  = $(firstword $(wildcard tests/fuzz/$(1).dict tests/fuzz/$(firstword $(subst _, ,$(1))).dict))
+FUZZ_OF  = $(1)=$(call SEEDS_OF,$(1)),-max_len=$(if $(filter github_% http_%,$(1)),65536,4096)$(addprefix \
+  $(COMMA)-dict=,$(call DICT_OF,$(1)))$(addprefix $(COMMA),$(FUZZ_FLAGS))
+COMMA   := ,
 .PHONY: fuzz $(addprefix fuzz-,$(TARGETS))
-fuzz: $(addprefix fuzz-,$(TARGETS))
+fuzz:
+	$(SUBMAKE) VARIANT=fuzz CC=clang $(addprefix build/fuzz-clang/tests/fuzz/fuzz_,$(TARGETS))
+	@tests/fuzz/run.py --seconds $(FUZZ_SECONDS) $(foreach target,$(TARGETS),'$(strip $(call FUZZ_OF,$(target)))')
 
 $(addprefix fuzz-,$(TARGETS)): fuzz-%:
 	$(SUBMAKE) VARIANT=fuzz CC=clang build/fuzz-clang/tests/fuzz/fuzz_$*
-	@mkdir -p build/fuzz/$*
-	build/fuzz-clang/tests/fuzz/fuzz_$* -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -timeout=10 \
-	  -max_len=$(if $(filter github_% http_%,$*),65536,4096) -artifact_prefix=build/fuzz/ -print_final_stats=1 \
-	  $(addprefix -dict=,$(call DICT_OF,$*)) $(FUZZ_FLAGS) build/fuzz/$* $(call SEEDS_OF,$*)
+	@tests/fuzz/run.py --seconds $(FUZZ_SECONDS) '$(strip $(call FUZZ_OF,$*))'
 
 # The seeds that are not text, made again: needed when the layout of what is stored changes.
 .PHONY: fuzz-seeds

@@ -14,6 +14,7 @@ the time a later run goes on. `--again` judges the survivors again, after a test
 """
 import argparse
 import concurrent.futures
+import fcntl
 import hashlib
 import json
 import os
@@ -390,6 +391,12 @@ def main():
     arguments = read_arguments()
     rooms = [room for room in read_rooms() if not arguments.rooms or room in arguments.rooms.split(",")]
     WORK.mkdir(parents=True, exist_ok=True)
+    lock = open(WORK / "lock", "w", encoding="utf-8")
+    try:
+        if not arguments.report:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        sys.exit("mutate: another one runs in this tree")
     results = read_results()
     sample = {room: [] for room in rooms}
     print(f"mutate: seed {arguments.seed}, {arguments.each} mutants of each room", flush=True)
