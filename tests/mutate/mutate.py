@@ -10,7 +10,8 @@ the change, so that a failure by chance does not count. A mutant that does not c
 one that is listed in equivalent.txt.
 
 Results are kept in build/mutate/results.jsonl: what has been judged is not judged again, until its line changes. After
-the time a later run goes on. `--again` judges the survivors again, after a test was added; `--report` only prints.
+the time a later run goes on. VARIANT and CC choose the build: with VARIANT=asan, reads beyond an array are noticed.
+`--again` judges the survivors again, after a test was added; `--report` only prints.
 """
 import argparse
 import concurrent.futures
@@ -39,7 +40,8 @@ WORK = TOP / "build" / "mutate"
 TREE = WORK / "tree"
 RESULTS = WORK / "results.jsonl"
 PRISTINE = WORK / "pristine"
-PROGRAMS = "build/dev-gcc"
+VARIANT, COMPILER = os.environ.get("VARIANT", "dev"), os.environ.get("CC", "gcc")
+PROGRAMS = f"build/{VARIANT}-{COMPILER}"
 PROGRAM_SECONDS = 120    # a program that takes longer hangs
 FAST_ROOMS, FAST_SECONDS = ("base", "json", "github", "trace", "otlp"), 30
 # In memory, where there is such a folder: the tests of the engine sync much.
@@ -63,7 +65,8 @@ BLACKBOX = {
 
 def limit_process():
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
+    if VARIANT not in ("asan", "tsan"):    # these reserve terabytes of addresses
+        resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
     os.nice(5)
 
 
@@ -82,7 +85,7 @@ def run(command, seconds, **options):
 
 def make(*targets, flags=()):
     jobs = f"-j{os.cpu_count() or 1}"
-    return run(["make", "-s", jobs, *flags, *targets], 3600, env={**os.environ, "MAKEFLAGS": ""})
+    return run(["make", "-s", jobs, f"VARIANT={VARIANT}", f"CC={COMPILER}", *flags, *targets], 3600, env={**os.environ, "MAKEFLAGS": ""})
 
 
 def read_rooms():

@@ -118,8 +118,6 @@ static void each_member_of_a_value_has_its_form(void **state)
          "{\"kvlistValue\":{\"values\":[{\"key\":\"k\",\"value\":{\"stringValue\":\"v\"}}]}}"},
         {"3a 00", "{\"bytesValue\":\"\"}"},
         {"3a 01 66", "{\"bytesValue\":\"Zg==\"}"}, // RFC 4648, section 10
-        {"3a 02 66 6f", "{\"bytesValue\":\"Zm8=\"}"},
-        {"3a 03 66 6f 6f", "{\"bytesValue\":\"Zm9v\"}"},
         {"3a 02 666f", "{\"bytesValue\":\"Zm8=\"}"},
         {"3a 03 666f6f", "{\"bytesValue\":\"Zm9v\"}"},
         {"3a 06 666f6f626172", "{\"bytesValue\":\"Zm9vYmFy\"}"},
