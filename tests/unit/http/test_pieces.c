@@ -31,6 +31,8 @@ struct world {
     size_t size;     // of each piece; every other one is empty if `has_gaps`
     unsigned fail_at;
     bool has_gaps;
+    long skip; // allocations until one fails, if `has_fault`
+    bool has_fault;
     // What was done:
     unsigned begun, ended, produced;
     char turns[64]; // the path of each piece's request
@@ -89,7 +91,9 @@ static void respond(struct http_conn *conn, const struct http_head *head)
     world.begun++;
     http_response_set(&answer, 200, SLICE_EMPTY);
     answer.content_type = "text/plain";
+    memory_fail_after(world.has_fault ? world.skip : -1);
     http_conn_respond_in_pieces(conn, &answer, &producer);
+    memory_fail_after(-1);
 }
 
 static bool on_head(struct http_conn *conn, const struct http_head *head)
@@ -505,9 +509,30 @@ static void clients_take_turns(void **state)
     tear_down();
 }
 
+static void a_response_without_memory_for_its_head_is_503(void **state)
+{
+    struct client client;
+
+    (void)state;
+    // First the response, then the head.
+    for (long skip = 0; skip < 2; skip++) {
+        set_up(3, 10);
+        world.skip = skip;
+        world.has_fault = true;
+        ask(&client, "GET /x HTTP/1.0\r\nHost: x\r\n\r\n");
+        read_all(&client);
+        assert_true(slice_starts_with(buffer_slice(&client.answer), SLICE("HTTP/1.1 503 ")));
+        assert_true(slice_find(buffer_slice(&client.answer), SLICE("out of memory")) > 0);
+        assert_int_equal(world.produced, 0);
+        hang_up(&client);
+        tear_down();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_response_without_memory_for_its_head_is_503),
         cmocka_unit_test(a_body_is_sent_in_chunks),
         cmocka_unit_test(an_empty_body_is_an_end_alone),
         cmocka_unit_test(in_http_1_0_the_body_ends_with_the_connection),
