@@ -44,6 +44,8 @@ KEYWORDS = {"return", "if", "else", "while", "for", "do", "switch", "case", "def
             "sizeof", "static", "const", "struct", "enum", "union", "typedef", "extern", "unsigned"}
 # What only helps a debugger or a reader, so that a test cannot notice it.
 UNNOTICEABLE = {"assert", "static_assert", "_Static_assert", "abort"}
+# A statement with one of these does something.
+EFFECTS = {"(", "=", "++", "--", "+=", "-=", "*=", "/=", "|=", "&="}
 INTEGERS = re.compile(r"\b(u?int\d*_t|size_t|ssize_t|ptrdiff_t|int|unsigned|long|timestamp_ns)\s*$")
 FUNCTION = re.compile(r"^(?:static )?(?:inline )?((?:[A-Za-z_]\w*[ *]+)+)(\w+)\([^;{}]*\)[^;{}]*\n\{", re.M)
 
@@ -90,7 +92,7 @@ def is_binary(text, token):
 
 
 def other_number(word):
-    """One more; for 1 also nothing. Hexadecimal digits, characters and fractions stay."""
+    """One more. Hexadecimal digits, characters and fractions stay."""
     match = re.fullmatch(r"(\d+)([uUlL]*)", word)
     return f"{int(match[1]) + 1}{match[2]}" if match and (word == "0" or not word.startswith("0")) else None
 
@@ -140,8 +142,7 @@ def statement_mutants(text, tokens, at):
         return
     if before == ")" and not text[tokens[at - 1].end:token.start].startswith("\n"):
         return
-    if "(" in words or "=" in words or "++" in words or "--" in words or any(word in SWAPS and word[-1] == "=" and len(word) == 2
-                                                                              for word in words):
+    if EFFECTS & set(words):
         yield Mutant(token.start, tokens[end - 1].end, "", "removed")
 
 
@@ -168,9 +169,7 @@ def token_mutants(text, tokens, at):
 def find(text):
     """All mutants of a source, in the order of their places."""
     tokens = tokens_of(text)
-    bodies = {}
-    for match in FUNCTION.finditer(text):
-        bodies[match.end() - 1] = match.group(1).strip() if "*" not in match.group(1) else match.group(1).strip()
+    bodies = {match.end() - 1: match.group(1).strip() for match in FUNCTION.finditer(text)}
     found, at, returned, body_end = [], 0, None, -1
     while at < len(tokens):
         token = tokens[at]

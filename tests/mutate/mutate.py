@@ -363,7 +363,7 @@ def is_judged(old, arguments):
 def judge_all(arguments, rooms, results, sample):
     """Judges what is not judged yet, a mutant of each room in turn, until the time is over."""
     deadline = time.monotonic() + 60 * arguments.minutes
-    print("mutate: builds and runs the tests without a change", flush=True)
+    print("mutate: builds the tests without a change", flush=True)
     copy_tree()
     TEMPORARY.mkdir(parents=True)
     judge = Judge(read_programs(), arguments.reach)
