@@ -33,6 +33,7 @@ struct world {
     bool has_gaps;
     long skip; // allocations until one fails, if `has_fault`
     bool has_fault;
+    bool closes_first; // the connection, before it responds
     // What was done:
     unsigned begun, ended, produced;
     char turns[64]; // the path of each piece's request
@@ -91,9 +92,13 @@ static void respond(struct http_conn *conn, const struct http_head *head)
     world.begun++;
     http_response_set(&answer, 200, SLICE_EMPTY);
     answer.content_type = "text/plain";
+    if (world.closes_first)
+        http_conn_close(conn);
     memory_fail_after(world.has_fault ? world.skip : -1);
     http_conn_respond_in_pieces(conn, &answer, &producer);
     memory_fail_after(-1);
+    if (world.closes_first)
+        http_conn_respond(conn, &answer);
 }
 
 static bool on_head(struct http_conn *conn, const struct http_head *head)
@@ -509,6 +514,21 @@ static void clients_take_turns(void **state)
     tear_down();
 }
 
+static void nothing_is_sent_on_a_connection_that_is_closed(void **state)
+{
+    struct client client;
+
+    (void)state;
+    set_up(3, 10);
+    world.closes_first = true;
+    ask(&client, "GET /x HTTP/1.1\r\nHost: x\r\n\r\n");
+    read_all(&client);
+    assert_int_equal(client.answer.len, 0);
+    assert_int_equal(world.produced, 0);
+    hang_up(&client);
+    tear_down();
+}
+
 static void a_response_without_memory_for_its_head_is_503(void **state)
 {
     struct client client;
@@ -532,6 +552,7 @@ static void a_response_without_memory_for_its_head_is_503(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_is_sent_on_a_connection_that_is_closed),
         cmocka_unit_test(a_response_without_memory_for_its_head_is_503),
         cmocka_unit_test(a_body_is_sent_in_chunks),
         cmocka_unit_test(an_empty_body_is_an_end_alone),
