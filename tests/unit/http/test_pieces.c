@@ -103,7 +103,13 @@ static void respond(struct http_conn *conn, const struct http_head *head)
 
 static bool on_head(struct http_conn *conn, const struct http_head *head)
 {
-    respond(conn, head);
+    struct http_response answer;
+
+    http_response_set(&answer, 200, SLICE_EMPTY);
+    if (slice_equals(head->path, SLICE("/stream")))
+        assert_true(http_conn_begin_stream(conn, &answer));
+    else
+        respond(conn, head);
     return false;
 }
 
@@ -514,6 +520,28 @@ static void clients_take_turns(void **state)
     tear_down();
 }
 
+static void what_a_client_sends_during_a_stream_is_ignored(void **state)
+{
+    struct client client;
+
+    (void)state;
+    set_up(3, 10);
+    ask(&client, "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n");
+    run_for(20 * NS_PER_MS);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(send(client.fd, "more", 4, MSG_NOSIGNAL), 4);
+        run_for(5 * NS_PER_MS);
+    }
+    struct http_conn *conn = LIST_FIRST(&world.host.conns);
+    assert_non_null(conn);
+    assert_true(http_conn_stream(conn, SLICE("data: {}\n\n"), 1000));
+    run_for(5 * NS_PER_MS);
+    read_some(&client);
+    assert_true(slice_ends_with(buffer_slice(&client.answer), SLICE("\r\n\r\ndata: {}\n\n")));
+    hang_up(&client);
+    tear_down();
+}
+
 static void nothing_is_sent_on_a_connection_that_is_closed(void **state)
 {
     struct client client;
@@ -552,6 +580,7 @@ static void a_response_without_memory_for_its_head_is_503(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_a_client_sends_during_a_stream_is_ignored),
         cmocka_unit_test(nothing_is_sent_on_a_connection_that_is_closed),
         cmocka_unit_test(a_response_without_memory_for_its_head_is_503),
         cmocka_unit_test(a_body_is_sent_in_chunks),
