@@ -30,7 +30,7 @@ static enum error_code read(const char *body, const struct field_table *with, bo
                             struct error *error)
 {
     struct arena arena;
-    struct target target = {*flag};
+    struct target target = {.flag = *flag};
     struct payload payload = {.arena = &arena, .error = error};
     arena_init(&arena, 1024);
     enum error_code code = json_parse(slice_from_string(body), &arena, &payload.document, error);

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../../../src/http/conn.h"
 #include "ghatrace/base/memory.h"
 #include "ghatrace/http/gzip.h"
 #include "ghatrace/http/server.h"

@@ -205,7 +205,7 @@ static void an_assignment_that_comes_later_is_measured_alone(void **state)
                                               .job_id = 1,
                                               .assigned_at = scenario_at(4),
                                               .reported_at = scenario_at(61)};
-    static const struct slice any = SLICE("*");
+    static const struct slice any = {"*", 1};
     struct scenario_delivery completed = scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60);
     world->policy.arc_runners = (struct runner_globs){&any, 1};
     world->policy.arc_grace = NS_PER_MINUTE;

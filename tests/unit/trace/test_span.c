@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "ghatrace/trace/merge.h"
 #include "ghatrace/trace/span.h"
 #include "ghatrace/trace/spans.h"
 #include "ghatrace/trace/timeline.h"
