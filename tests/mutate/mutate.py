@@ -42,6 +42,7 @@ RESULTS = WORK / "results.jsonl"
 PRISTINE = WORK / "pristine"
 VARIANT, COMPILER = os.environ.get("VARIANT", "dev"), os.environ.get("CC", "gcc")
 PROGRAMS = f"build/{VARIANT}-{COMPILER}"
+BLACKBOX_SECONDS = 900
 PROGRAM_SECONDS = 120    # a program that takes longer hangs
 FAST_ROOMS, FAST_SECONDS = ("base", "json", "github", "trace", "otlp"), 30
 # In memory, where there is such a folder: the tests of the engine sync much.
@@ -158,6 +159,7 @@ def read_programs():
         (PRISTINE / program.path).parent.mkdir(parents=True, exist_ok=True)
         os.link(TREE / program.path, PRISTINE / program.path)    # the linker makes a new file
         program.symbols = symbols_of(program.path)
+    os.link(TREE / PROGRAMS / "ghatrace", PRISTINE / PROGRAMS / "ghatrace")
     return programs
 
 
@@ -244,39 +246,43 @@ class Judge:
                         return running[ended].name
         return None
 
-    def failures(self, names, limit):
+    def failure(self, names, limit, folder=TREE):
         """The first black-box test that fails, by its sentence; None if all pass."""
         process = subprocess.Popen([sys.executable, "tests/blackbox/run.py", *names], cwd=TREE, stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, errors="replace",
-                                   env={**os.environ, "GHATRACE": str(TREE / PROGRAMS / "ghatrace"),
+                                   env={**os.environ, "GHATRACE": str(folder / PROGRAMS / "ghatrace"),
                                         "TMPDIR": str(TEMPORARY)})
         watch = threading.Timer(limit, process.terminate)
         watch.start()
-        start = time.monotonic()
+        found = None
         try:
             for line in process.stdout:
                 match = re.match(r"FAIL (\w+): (.*?) \([\d.]+ s\)", line)
                 if match:
-                    return f"{match[1]}: {match[2]}"
-            return "the tests do not end" if time.monotonic() - start >= limit else None
+                    found = f"{match[1]}: {match[2]}"
+                    break
         finally:
-            watch.cancel()
-            process.terminate()
+            if found:
+                process.terminate()    # which ends its daemons
             try:
-                process.wait(30)
+                status = process.wait(30)
             except subprocess.TimeoutExpired:
                 process.kill()
+                status = process.wait()
+            watch.cancel()
+        return found or (None if status == 0 else "the tests do not run to their end")
 
     def by_blackbox(self, room):
-        status, _ = make(f"{PROGRAMS}/ghatrace")
-        if status != 0:
+        """The sentence of a test that notices it, or None."""
+        if make(f"{PROGRAMS}/ghatrace")[0] != 0:
             return None
         names = [f"test_{name}." for name in BLACKBOX.get(room, "").split()]
-        found = self.failures(names, 600)
-        if found is None or found == "the tests do not end":
+        found = self.failure(names, BLACKBOX_SECONDS)
+        if found is None or ": " not in found:
             return found
-        sentence = found.split(": ", 1)[1]
-        return found if self.failures([sentence], 300) else None
+        sentence = [found.split(": ", 1)[1]]
+        is_noticed = self.failure(sentence, 300) and not self.failure(sentence, 300, PRISTINE)
+        return found if is_noticed else None
 
     def judge(self, path, text, mutant, record):
         target = TREE / path.relative_to(TOP)
