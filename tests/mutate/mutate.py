@@ -357,11 +357,11 @@ def read_arguments():
     return parser.parse_args()
 
 
-def is_judged(old, arguments):
-    """A survivor is judged again by more tests than before."""
+def is_judged(old, arguments, equivalents):
+    """A survivor is judged again by more tests than before, unless it is equivalent."""
     if old is None:
         return False
-    if old["verdict"] != "survived":
+    if old["verdict"] != "survived" or key(old) in equivalents:
         return True
     return not arguments.again and REACHES.index(old["reach"]) >= REACHES.index(arguments.reach)
 
@@ -373,6 +373,7 @@ def judge_all(arguments, rooms, results, sample):
     copy_tree()
     TEMPORARY.mkdir(parents=True)
     judge = Judge(read_programs(), arguments.reach)
+    equivalents = read_equivalents()
     drawn = {room: draw(room, arguments.seed) for room in rooms}
     with RESULTS.open("a") as stored:
         while drawn and time.monotonic() < deadline:
@@ -384,7 +385,7 @@ def judge_all(arguments, rooms, results, sample):
                     continue
                 record = describe(*one)
                 sample[room].append(record)
-                if time.monotonic() >= deadline or is_judged(results.get(record["id"]), arguments):
+                if time.monotonic() >= deadline or is_judged(results.get(record["id"]), arguments, equivalents):
                     continue
                 start = time.monotonic()
                 record["verdict"], record["by"] = judge.judge(*one, record)
