@@ -2,7 +2,7 @@
 
 # --- what to build with -------------------------------------------------------------------------
 # VARIANT: release | strict (the same, warnings are errors) | dev | asan | tsan | fuzz (clang only) | flow (for
-# scripts/flow).   CC: gcc or clang.
+# scripts/flow) | coverage (for scripts/coverage).   CC: gcc or clang.
 VARIANT ?= dev
 CC      := $(if $(filter default,$(origin CC)),gcc,$(CC))
 VERSION := 0.1.0
@@ -17,6 +17,8 @@ CFLAGS_dev     := -Og -g -Werror
 CFLAGS_asan    := -O1 -g -Werror -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 CFLAGS_tsan    := -O1 -g -Werror -fsanitize=thread
 CFLAGS_fuzz    := -O1 -g -Werror -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+CFLAGS_coverage := -O0 --coverage -fprofile-update=atomic
+LDFLAGS_coverage := --coverage
 CFLAGS_flow    := -O0 -g -finstrument-functions -fno-pie
 LDFLAGS_flow   := -no-pie
 LDFLAGS_release := -pie -Wl,-z,relro,-z,now
@@ -322,19 +324,21 @@ test-container:
 test-platforms: test-container
 	@tests/platforms/readme.py $(SUITES)
 
-# Each fuzz target for FUZZ_SECONDS, one after the other: `make fuzz`; one alone: `make fuzz-http_request`.
+# Each fuzz target for FUZZ_SECONDS, one after the other, and a table of them: `make fuzz`; one alone: `make fuzz-http_request`.
 # What they find lands in build/fuzz, where the corpus grows.
 FUZZ_SECONDS ?= 60
-DICT_OF = $(firstword $(wildcard tests/fuzz/$(1).dict tests/fuzz/$(firstword $(subst _, ,$(1))).dict))
+DICT_OF  = $(firstword $(wildcard tests/fuzz/$(1).dict tests/fuzz/$(firstword $(subst _, ,$(1))).dict))
+FUZZ_OF  = $(1)=$(call SEEDS_OF,$(1)),-max_len=$(if $(filter github_% http_%,$(1)),65536,4096)$(addprefix \
+  $(COMMA)-dict=,$(call DICT_OF,$(1)))$(addprefix $(COMMA),$(FUZZ_FLAGS))
+COMMA   := ,
 .PHONY: fuzz $(addprefix fuzz-,$(TARGETS))
-fuzz: $(addprefix fuzz-,$(TARGETS))
+fuzz:
+	$(SUBMAKE) VARIANT=fuzz CC=clang $(addprefix build/fuzz-clang/tests/fuzz/fuzz_,$(TARGETS))
+	@tests/fuzz/run.py --seconds $(FUZZ_SECONDS) $(foreach target,$(TARGETS),'$(strip $(call FUZZ_OF,$(target)))')
 
 $(addprefix fuzz-,$(TARGETS)): fuzz-%:
 	$(SUBMAKE) VARIANT=fuzz CC=clang build/fuzz-clang/tests/fuzz/fuzz_$*
-	@mkdir -p build/fuzz/$*
-	build/fuzz-clang/tests/fuzz/fuzz_$* -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -timeout=10 \
-	  -max_len=$(if $(filter github_% http_%,$*),65536,4096) -artifact_prefix=build/fuzz/ -print_final_stats=1 \
-	  $(addprefix -dict=,$(call DICT_OF,$*)) $(FUZZ_FLAGS) build/fuzz/$* $(call SEEDS_OF,$*)
+	@tests/fuzz/run.py --seconds $(FUZZ_SECONDS) '$(strip $(call FUZZ_OF,$*))'
 
 # The seeds that are not text, made again: needed when the layout of what is stored changes.
 .PHONY: fuzz-seeds
@@ -346,6 +350,26 @@ fuzz-seeds: $(BUILD)/tests/fuzz/make_seeds
 	cp tests/fuzz/seeds/otlp_json/full tests/fuzz/seeds/otlp_request/full
 	protoc -Itests --encode=opentelemetry.proto.collector.trace.v1.ExportTraceServiceRequest otlp.proto \
 	  <tests/fuzz/otlp_arc.txt >tests/fuzz/seeds/otlp_request/arc
+
+# Changes the sources at places drawn by SEED, EACH of a room, and counts which changes the tests notice: by hand, for MINUTES,
+# and again to go on. MUTATE="--rooms trace --again": options of tests/mutate/mutate.py.
+SEED    ?= 1
+EACH    ?= 25
+MINUTES ?= 60
+.PHONY: mutate coverage coverage-programs coverage-report
+mutate: bootstrap
+	@tests/mutate/mutate.py --seed $(SEED) --each $(EACH) --minutes $(MINUTES) $(MUTATE)
+
+# Branch coverage of the rooms of tests/coverage-floors, by the unit tests of these and of the rooms before them, and by
+# the fuzz targets' seeds: some minutes, by hand. COVERAGE=-v lists the lines with a branch that is not taken.
+COVERAGE_TESTS = $(filter $(foreach room,$(call upto,engine),$(BUILD)/tests/unit/$(room)/%) $(BUILD)/tests/fuzz/%,$(TESTS))
+coverage: bootstrap
+	$(SUBMAKE) VARIANT=coverage CC=gcc coverage-programs
+	@$(MAKE) -s --no-print-directory VARIANT=coverage CC=gcc coverage-report
+
+coverage-programs: $(COVERAGE_TESTS)
+coverage-report:
+	@scripts/coverage $(COVERAGE) $(BUILD) $(COVERAGE_TESTS)
 
 # The formatter's versions disagree with each other, so one of them decides.
 FORMAT_VERSION := 14

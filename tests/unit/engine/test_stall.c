@@ -207,9 +207,46 @@ static void the_engine_is_not_ready_while_deliveries_wait_too_long(void **state)
     engine_bench_close(&bench);
 }
 
+// Otherwise the queue would fill up with what is no longer in it, and every delivery would be refused.
+static void a_queue_that_was_full_is_empty_after_one_batch(void **state)
+{
+    struct engine_bench bench;
+    static struct deliveries first, second;
+    struct engine_counters counters;
+    struct error error = {0};
+    (void)state;
+    log_configure(LOG_ERROR + 1, LOG_FORMAT_TEXT);
+    engine_bench_open(&bench);
+    bench.options.queue_max = TASKS;
+    engine_bench_restart(&bench);
+    atomic_store(&first.done, 0);
+    for (int i = 0; i < TASKS; i++)
+        submit(&bench, &first, i); // no thread takes it yet: they become one batch
+    submit(&bench, &second, 0);
+    assert_int_equal(second.task[0].outcome, ENGINE_FULL);
+    engine_read_counters(bench.engine, &counters);
+    assert_int_equal(counters.queue_tasks, TASKS);
+    assert_int_equal(engine_start(bench.engine, &error), ERROR_NONE);
+    for (int i = 0; i < 5000 && atomic_load(&first.done) < TASKS; i++)
+        usleep(2000);
+    engine_read_counters(bench.engine, &counters);
+    assert_int_equal(counters.queue_tasks, 0);
+    for (int i = 0; i < TASKS; i++)
+        submit(&bench, &second, i);
+    engine_stop(bench.engine);
+    engine_read_counters(bench.engine, &counters);
+    assert_int_equal(counters.queue_tasks, 0);
+    for (int i = 0; i < TASKS; i++) {
+        assert_int_equal(first.task[i].outcome, ENGINE_ACCEPTED);
+        assert_int_not_equal(second.task[i].outcome, ENGINE_FULL);
+    }
+    engine_bench_close(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_queue_that_was_full_is_empty_after_one_batch),
         cmocka_unit_test(the_engine_is_not_ready_while_another_process_holds_the_store),
         cmocka_unit_test(the_engine_is_not_ready_while_deliveries_wait_too_long),
         cmocka_unit_test(an_idle_thread_beats_each_time_it_is_woken),

@@ -679,6 +679,62 @@ static void rejected_spans_are_counted_and_not_sent_again(void **state)
     world_release(&world);
 }
 
+static struct reply reply_with_six_rejected(struct collector *collector,
+                                            const struct collector_request *request)
+{
+    (void)collector;
+    (void)request;
+    return (struct reply){.bytes = "HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\n"
+                                   "Content-Length: 11\r\n\r\n\x0a\x09\x08\x06\x12\x05too b"};
+}
+
+static struct reply reply_with_a_remark(struct collector *collector,
+                                        const struct collector_request *request)
+{
+    (void)collector;
+    (void)request;
+    return (struct reply){.bytes = "HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\n"
+                                   "Content-Length: 9\r\n\r\n\x0a\x07\x12\x05hello"};
+}
+
+// The lines of the log of an export to a collector that replies so.
+static void log_of(struct reply (*reply)(struct collector *, const struct collector_request *),
+                   char *lines, size_t size)
+{
+    static struct world world;
+    char path[] = "/tmp/ghatrace-log-XXXXXX";
+    int file = mkstemp(path);
+    assert_true(file >= 0);
+    assert_int_equal(unlink(path), 0);
+    world_init(&world, reply);
+    log_configure(LOG_WARN, LOG_FORMAT_TEXT);
+    int real = dup(STDERR_FILENO);
+    (void)dup2(file, STDERR_FILENO);
+    fake_add_many(5);
+    world_create(&world);
+    world_deliver(&world);
+    world_release(&world);
+    (void)dup2(real, STDERR_FILENO);
+    ssize_t len = pread(file, lines, size - 1, 0);
+    lines[len > 0 ? len : 0] = '\0';
+    close(real);
+    close(file);
+}
+
+static void the_log_distinguishes_rejected_spans_from_a_remark(void **state)
+{
+    char lines[4096];
+    (void)state;
+    log_of(reply_with_six_rejected, lines, sizeof lines);
+    assert_non_null(strstr(lines, "collector rejected spans"));
+    assert_non_null(strstr(lines, "rejected_spans=6 message=\"too b\""));
+    assert_null(strstr(lines, "remark"));
+    log_of(reply_with_a_remark, lines, sizeof lines);
+    assert_non_null(strstr(lines, "collector has a remark"));
+    assert_non_null(strstr(lines, "rejected_spans=0 message=hello"));
+    assert_null(strstr(lines, "collector rejected"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -707,6 +763,7 @@ int main(void)
         world_test(a_record_that_cannot_be_written_as_json_becomes_a_dead_letter_unsent),
         world_test(any_complete_200_is_a_success),
         world_test(rejected_spans_are_counted_and_not_sent_again),
+        world_test(the_log_distinguishes_rejected_spans_from_a_remark),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

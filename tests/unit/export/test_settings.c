@@ -201,6 +201,8 @@ static void the_error_for_a_url_without_scheme_shows_the_correct_form(void **sta
          "collector:4317 has no scheme: write http://collector:4318"},
         {"user:secret", "URL has no scheme: write http://collector:4318"},
         {"grpc://c:4317", "scheme \"grpc\" is not supported: use http or https"},
+        {"x://c:4317", "scheme \"x\" is not supported: use http or https"},
+        {"://c:4317", "URL has no scheme: write http://collector:4318"},
         {"user:secret://x", "scheme of the URL is not supported: use http or https"},
         {"secret://x@host", "scheme of the URL is not supported: use http or https"},
         {"http://c:70000", "bad port 70000: use 1 to 65535"},

@@ -9,7 +9,7 @@
 #include "../../../src/github/payloads.h"
 
 struct target {
-    bool flag;
+    bool flag, other;
 };
 
 static const struct field rows[] = {
@@ -20,12 +20,17 @@ static const struct field required_rows[] = {
     {FIELD_NAME("flag"), FIELD_BOOLEAN, .required = true, .offset = offsetof(struct target, flag)},
 };
 static const struct field_table required_table = FIELD_TABLE(required_rows);
+static const struct field mixed_rows[] = {
+    {FIELD_NAME("flag"), FIELD_BOOLEAN, .required = true, .offset = offsetof(struct target, flag)},
+    {FIELD_NAME("other"), FIELD_BOOLEAN, .offset = offsetof(struct target, other)},
+};
+static const struct field_table mixed_table = FIELD_TABLE(mixed_rows);
 
 static enum error_code read(const char *body, const struct field_table *with, bool *flag,
                             struct error *error)
 {
     struct arena arena;
-    struct target target = {*flag};
+    struct target target = {.flag = *flag};
     struct payload payload = {.arena = &arena, .error = error};
     arena_init(&arena, 1024);
     enum error_code code = json_parse(slice_from_string(body), &arena, &payload.document, error);
@@ -74,9 +79,20 @@ static void a_required_boolean_of_another_type_is_refused(void **state)
     assert_true(flag);
 }
 
+static void an_odd_value_before_a_required_one_is_no_reason_to_refuse_it(void **state)
+{
+    struct error error = {0};
+    bool flag = false;
+    (void)state;
+    assert_int_equal(read("{\"other\": 5, \"flag\": true}", &mixed_table, &flag, &error),
+                     ERROR_NONE);
+    assert_true(flag);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_odd_value_before_a_required_one_is_no_reason_to_refuse_it),
         cmocka_unit_test(a_boolean_is_true_or_false_and_any_other_value_counts_as_absent),
         cmocka_unit_test(a_required_boolean_of_another_type_is_refused),
     };

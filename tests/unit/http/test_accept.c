@@ -45,6 +45,8 @@ static void gzip_is_accepted_if_it_is_preferred(void **state)
         {"*;q=0", false},
         {"gzip;q=0.5, identity", false}, // identity is preferred
         {"gzip;q=x", false},
+        {"gzip;q=", false},
+        {"gzip;q", true}, // no weight
         {"gzipped", false},
         {",;,q=1;,,", false},
     };

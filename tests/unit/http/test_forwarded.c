@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "ghatrace/http/limits.h"
+#include "ghatrace/http/server.h"
 
 #define PEER "10.0.0.1"
 #define UNKNOWN NULL
@@ -132,9 +133,21 @@ static void a_list_without_end_is_read_to_its_end(void **state)
     assert_false(find(&field, 1, &client));
 }
 
+static void a_connection_that_is_closed_has_no_client(void **state)
+{
+    const struct http_conn closed = {.connection = NULL};
+    const struct http_head head = {.header_count = 0};
+    const struct net_network_list none = {.count = 0};
+    struct net_ip client;
+
+    (void)state;
+    assert_false(http_conn_find_client(&closed, &head, &none, &client));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_connection_that_is_closed_has_no_client),
         cmocka_unit_test(the_client_is_the_last_address_that_is_not_a_proxy),
         cmocka_unit_test(several_fields_are_one_list),
         cmocka_unit_test(without_the_field_the_client_is_the_peer),

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../../../src/http/conn.h"
 #include "ghatrace/base/memory.h"
 #include "ghatrace/http/gzip.h"
 #include "ghatrace/http/server.h"
@@ -31,6 +32,9 @@ struct world {
     size_t size;     // of each piece; every other one is empty if `has_gaps`
     unsigned fail_at;
     bool has_gaps;
+    long skip; // allocations until one fails, if `has_fault`
+    bool has_fault;
+    bool closes_first; // the connection, before it responds
     // What was done:
     unsigned begun, ended, produced;
     char turns[64]; // the path of each piece's request
@@ -89,12 +93,24 @@ static void respond(struct http_conn *conn, const struct http_head *head)
     world.begun++;
     http_response_set(&answer, 200, SLICE_EMPTY);
     answer.content_type = "text/plain";
+    if (world.closes_first)
+        http_conn_close(conn);
+    memory_fail_after(world.has_fault ? world.skip : -1);
     http_conn_respond_in_pieces(conn, &answer, &producer);
+    memory_fail_after(-1);
+    if (world.closes_first)
+        http_conn_respond(conn, &answer);
 }
 
 static bool on_head(struct http_conn *conn, const struct http_head *head)
 {
-    respond(conn, head);
+    struct http_response answer;
+
+    http_response_set(&answer, 200, SLICE_EMPTY);
+    if (slice_equals(head->path, SLICE("/stream")))
+        assert_true(http_conn_begin_stream(conn, &answer));
+    else
+        respond(conn, head);
     return false;
 }
 
@@ -505,9 +521,69 @@ static void clients_take_turns(void **state)
     tear_down();
 }
 
+static void what_a_client_sends_during_a_stream_is_ignored(void **state)
+{
+    struct client client;
+
+    (void)state;
+    set_up(3, 10);
+    ask(&client, "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n");
+    run_for(20 * NS_PER_MS);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(send(client.fd, "more", 4, MSG_NOSIGNAL), 4);
+        run_for(5 * NS_PER_MS);
+    }
+    struct http_conn *conn = LIST_FIRST(&world.host.conns);
+    assert_non_null(conn);
+    assert_true(http_conn_stream(conn, SLICE("data: {}\n\n"), 1000));
+    run_for(5 * NS_PER_MS);
+    read_some(&client);
+    assert_true(slice_ends_with(buffer_slice(&client.answer), SLICE("\r\n\r\ndata: {}\n\n")));
+    hang_up(&client);
+    tear_down();
+}
+
+static void nothing_is_sent_on_a_connection_that_is_closed(void **state)
+{
+    struct client client;
+
+    (void)state;
+    set_up(3, 10);
+    world.closes_first = true;
+    ask(&client, "GET /x HTTP/1.1\r\nHost: x\r\n\r\n");
+    read_all(&client);
+    assert_int_equal(client.answer.len, 0);
+    assert_int_equal(world.produced, 0);
+    hang_up(&client);
+    tear_down();
+}
+
+static void a_response_without_memory_for_its_head_is_503(void **state)
+{
+    struct client client;
+
+    (void)state;
+    // First the response, then the head.
+    for (long skip = 0; skip < 2; skip++) {
+        set_up(3, 10);
+        world.skip = skip;
+        world.has_fault = true;
+        ask(&client, "GET /x HTTP/1.0\r\nHost: x\r\n\r\n");
+        read_all(&client);
+        assert_true(slice_starts_with(buffer_slice(&client.answer), SLICE("HTTP/1.1 503 ")));
+        assert_true(slice_find(buffer_slice(&client.answer), SLICE("out of memory")) > 0);
+        assert_int_equal(world.produced, 0);
+        hang_up(&client);
+        tear_down();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_a_client_sends_during_a_stream_is_ignored),
+        cmocka_unit_test(nothing_is_sent_on_a_connection_that_is_closed),
+        cmocka_unit_test(a_response_without_memory_for_its_head_is_503),
         cmocka_unit_test(a_body_is_sent_in_chunks),
         cmocka_unit_test(an_empty_body_is_an_end_alone),
         cmocka_unit_test(in_http_1_0_the_body_ends_with_the_connection),

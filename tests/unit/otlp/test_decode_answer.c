@@ -209,6 +209,41 @@ static void any_refused_allocation_is_reported(void **state)
     }
 }
 
+#define RETRY_INFO "\x0a\x28type.googleapis.com/google.rpc.RetryInfo"
+#define DEBUG_INFO "\x0a\x28type.googleapis.com/google.rpc.DebugInfo"
+
+#define BYTES(text) text, sizeof(text) - 1
+
+static void the_delay_is_that_of_the_first_retry_info(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t len;
+        bool is_found;
+        duration_ns delay;
+    } cases[] = {
+        {"", 0, false, 0},
+        {BYTES("\x08\x0e"), false, 0},
+        {BYTES("\x1a\x32" RETRY_INFO "\x12\x06\x0a\x04\x08\x05\x10\x07"), true,
+         5 * NS_PER_SECOND + 7},
+        {BYTES("\x1a\x32" DEBUG_INFO "\x12\x06\x0a\x04\x08\x05\x10\x07"), false, 0},
+        {BYTES("\x1a\x32" DEBUG_INFO "\x12\x06\x0a\x04\x08\x05\x10\x07"
+               "\x1a\x30" RETRY_INFO "\x12\x04\x0a\x02\x08\x03"
+               "\x1a\x30" RETRY_INFO "\x12\x04\x0a\x02\x08\x09"),
+         true, 3 * NS_PER_SECOND},
+        {BYTES("\x1a\x2a" RETRY_INFO), true, 0},
+        {BYTES("\x1a\x32" RETRY_INFO "\x12\x06\x0a\x04\x08\x05"), false, 0}, // cut short
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        duration_ns delay = -1;
+        assert_int_equal(
+            otlp_decode_retry_info((struct slice){cases[i].bytes, cases[i].len}, &delay),
+            cases[i].is_found);
+        assert_int_equal(delay, cases[i].delay);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +251,7 @@ int main(void)
         cmocka_unit_test(json_responses_are_read),
         cmocka_unit_test(protobuf_statuses_are_read),
         cmocka_unit_test(json_statuses_are_read),
+        cmocka_unit_test(the_delay_is_that_of_the_first_retry_info),
         cmocka_unit_test(any_refused_allocation_is_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

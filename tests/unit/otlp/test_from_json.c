@@ -146,6 +146,8 @@ static void each_field_of_a_span_is_read(void **state)
         {"{\"parentSpanId\":\"eee19b7ec3c1b173\"}", "22 08 eee19b7ec3c1b173"},
         {"{\"name\":\"n\",\"kind\":2}", "2a 01 6e 30 02"},
         {"{\"kind\":-1}", "30 ffffffffffffffffff01"},
+        {"{\"kind\":2147483647}", "30 ffffffff07"},
+        {"{\"kind\":-2147483648}", "30 80808080f8ffffffff01"},
         {"{\"startTimeUnixNano\":\"1544712660000000000\"}", "39 004859e3faeb6f15"},
         {"{\"startTimeUnixNano\":1544712660000000000}", "39 004859e3faeb6f15"},
         {"{\"endTimeUnixNano\":\"18446744073709551615\"}", "41 ffffffffffffffff"},

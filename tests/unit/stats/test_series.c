@@ -69,6 +69,25 @@ static void a_job_is_counted_in_the_bucket_that_includes_its_length(void **state
     assert_int_equal(series.histograms[SERIES_JOB_WAITING].count, 0);
 }
 
+// Metrics of earlier versions have them: another bound would begin other series.
+static void every_bound_is_as_documented_and_includes_its_value(void **state)
+{
+    static const int64_t seconds[] = {1,   2,   5,    10,   15,   30,   60,    120,
+                                      300, 600, 1200, 1800, 3600, 7200, 14400, 21600};
+    const size_t count = sizeof seconds / sizeof seconds[0];
+    (void)state;
+    assert_int_equal(series_bounds_before.count, count);
+    for (size_t i = 0; i < count; i++) {
+        duration_ns bound = seconds[i] * NS_PER_SECOND;
+        assert_int_equal(series_bounds_before.at[i], bound);
+        assert_int_equal(series_bucket_of(&series_bounds_before, bound - 1), i);
+        assert_int_equal(series_bucket_of(&series_bounds_before, bound), i);
+        assert_int_equal(series_bucket_of(&series_bounds_before, bound + 1), i + 1);
+    }
+    assert_int_equal(series_bucket_of(&series_bounds_before, 0), 0);
+    assert_int_equal(series_bucket_of(&series_bounds_before, INT64_MAX), count);
+}
+
 static void transactions_add_up(void **state)
 {
     struct world *world = *state;
@@ -447,6 +466,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_job_is_counted_in_the_bucket_that_includes_its_length),
+        TEST(every_bound_is_as_documented_and_includes_its_value),
         TEST(transactions_add_up),
         TEST(labels_are_read_back_and_distinguish_series),
         TEST(the_newest_exemplar_is_kept_in_any_order),

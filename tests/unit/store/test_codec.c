@@ -179,6 +179,36 @@ static void a_note_of_something_closed_is_small(void **state)
     buffer_release(&bytes);
 }
 
+// Each byte in turn is followed as if it were the length of a list: never is more allocated than the bytes can hold.
+static void a_length_beyond_the_bytes_is_damage_and_not_allocated(void **state)
+{
+    static const char lengths[][4] = {"\xfe\x7f", "\xfe\xff\x7a", "\xff\xff\x7f"};
+    struct job_state job = sample_job();
+    struct job_state back;
+    struct buffer bytes, damaged;
+    struct arena arena;
+    struct error error = {0};
+    (void)state;
+    arena_init(&arena, 4096);
+    struct slice whole = encode_job(&job, &bytes);
+    for (size_t at = 2; at < whole.len * 3; at++) {
+        const char *length = lengths[at % 3];
+        struct slice before = {whole.data, at / 3};
+        buffer_init(&damaged, 1 << 20);
+        assert_int_equal(buffer_append_slice(&damaged, before), ERROR_NONE);
+        assert_int_equal(buffer_append(&damaged, length, strlen(length)), ERROR_NONE);
+        assert_int_equal(buffer_append_slice(&damaged, slice_skip(whole, before.len + 1)),
+                         ERROR_NONE);
+        arena_clear(&arena);
+        arena_set_limit(&arena, 64 * 1024);
+        assert_int_not_equal(codec_decode_job(buffer_slice(&damaged), &arena, &back, &error),
+                             ERROR_MEMORY);
+        buffer_release(&damaged);
+    }
+    arena_release(&arena);
+    buffer_release(&bytes);
+}
+
 static void bytes_cut_short_or_too_long_are_damage(void **state)
 {
     struct job_state job = sample_job();
@@ -542,6 +572,7 @@ int main(void)
         cmocka_unit_test(a_job_that_lacked_data_is_stored_in_full),
         cmocka_unit_test(a_run_round_trips),
         cmocka_unit_test(a_note_of_something_closed_is_small),
+        cmocka_unit_test(a_length_beyond_the_bytes_is_damage_and_not_allocated),
         cmocka_unit_test(bytes_cut_short_or_too_long_are_damage),
         cmocka_unit_test(flipped_bytes_are_refused_or_decoded_within_bounds),
         cmocka_unit_test(kinds_are_distinguished),

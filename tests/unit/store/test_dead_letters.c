@@ -247,6 +247,29 @@ static void an_older_store_is_counted_in_pieces_while_letters_change(void **stat
     store_abort(place->transaction);
 }
 
+static void the_letter_that_would_be_counted_next_may_be_removed(void **state)
+{
+    uint64_t sequences[20];
+    (void)state;
+    begin();
+    for (int i = 0; i < 20; i++)
+        sequences[i] = bury(100, NOW, NOW);
+    commit();
+    edit_raw("meta", "dead", 4);
+    begin();
+    const struct store_shed_limits limits = {.bytes_max = 1 << 20, .max = 10};
+    assert_true(shed(limits, NOW).has_more);
+    struct store_requeue next = {.max = 1, .sequence = sequences[10]};
+    expect_ok(store_requeue_dead_letters(place->transaction, &next, &place->error));
+    assert_int_equal(next.count, 1);
+    assert_false(is_dead(sequences[10]));
+    assert_true(is_dead(sequences[9]));
+    while (shed(limits, NOW).has_more)
+        ;
+    expect_letters(19);
+    store_abort(place->transaction);
+}
+
 static void letters_that_an_older_version_removed_are_detected(void **state)
 {
     uint8_t key[8] = {0};
@@ -481,6 +504,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_total_size_is_exact_after_all_operations),
         TEST(an_older_store_is_counted_in_pieces_while_letters_change),
+        TEST(the_letter_that_would_be_counted_next_may_be_removed),
         TEST(letters_that_an_older_version_removed_are_detected),
         TEST(beyond_the_size_the_oldest_are_dropped_and_within_it_all_are_kept),
         TEST(letters_that_are_too_old_are_dropped_whatever_their_position),

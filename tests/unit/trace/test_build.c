@@ -197,6 +197,28 @@ static void a_steps_span_describes_the_step(void **state)
         "github.conclusion=failure\n");
 }
 
+static void a_step_lies_within_its_job_even_if_it_has_no_length(void **state)
+{
+    struct workshop *workshop = *state;
+    struct scenario_delivery completed = scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60);
+    const struct github_step steps[] = {
+        scenario_step(1, "none", 30, 30, "success"),
+        scenario_step(2, "reversed", 40, 35, "success"),
+        scenario_step(3, "early", 1, 10, "success"),
+        scenario_step(4, "late", 50, 90, "success"),
+        scenario_step(5, "before", 0.5, 1, "success"),
+        scenario_step(6, "after", 70, 90, "success"),
+    };
+    const double expected[][2] = {{30, 30}, {40, 40}, {2, 10}, {50, 60}, {2, 2}, {60, 60}};
+    scenario_set_steps(&completed, steps, 6);
+    apply(workshop, &completed);
+    for (size_t i = 0; i < 6; i++) {
+        const struct span *step = span_named(workshop, steps[i].name.data);
+        assert_int_equal(step->start, scenario_at(expected[i][0]));
+        assert_int_equal(step->end, scenario_at(expected[i][1]));
+    }
+}
+
 static void steps_of_one_name_have_ids_of_their_own(void **state)
 {
     struct workshop *workshop = *state;
@@ -320,16 +342,17 @@ static void conclusions_become_results_and_errors(void **state)
         const char *conclusion;
         const char *result;
         bool is_error;
+        int rank; // how severe it is: a run takes the most severe of its jobs
     } rows[] = {
-        {"success", "success", false},
-        {"failure", "failure", true},
-        {"cancelled", "cancellation", false},
-        {"skipped", "skip", false},
-        {"timed_out", "timeout", true},
-        {"startup_failure", "error", true},
-        {"neutral", "success", false},
-        {"action_required", "action_required", false},
-        {"stale", "stale", false},
+        {"skipped", "skip", false, 1},
+        {"neutral", "success", false, 2},
+        {"success", "success", false, 3},
+        {"cancelled", "cancellation", false, 4},
+        {"action_required", "action_required", false, 5},
+        {"startup_failure", "error", true, 6},
+        {"timed_out", "timeout", true, 7},
+        {"failure", "failure", true, 8},
+        {"stale", "stale", false, 2}, // unknown: as neutral
     };
     struct workshop *workshop = *state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -343,6 +366,8 @@ static void conclusions_become_results_and_errors(void **state)
         assert_string_equal(result->key, "cicd.pipeline.task.run.result");
         assert_true(slice_equals(result->string, slice_from_string(rows[i].result)));
         assert_int_equal(span->status, rows[i].is_error ? SPAN_STATUS_ERROR : SPAN_STATUS_UNSET);
+        assert_int_equal(build_result_of_conclusion(slice_from_string(rows[i].conclusion)),
+                         rows[i].rank);
     }
 }
 
@@ -486,6 +511,7 @@ int main(void)
         TEST(a_jobs_span_describes_the_job_and_its_runner),
         TEST(phases_have_the_attributes_that_arc_sets),
         TEST(a_steps_span_describes_the_step),
+        TEST(a_step_lies_within_its_job_even_if_it_has_no_length),
         TEST(steps_of_one_name_have_ids_of_their_own),
         TEST(a_runs_span_describes_the_run_and_who_started_it),
         TEST(job_and_run_have_one_and_the_same_resource),

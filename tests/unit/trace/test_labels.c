@@ -85,6 +85,7 @@ static void the_text_keeps_the_spelling_and_ignores_order_and_number(void **stat
         {"X64 self-hosted Linux", "Linux,X64,self-hosted"},
         {"x64 LINUX linux", "LINUX,x64"},
         {"x64 linux LINUX Linux X64", "LINUX,X64"},
+        {"[x Zx", "Zx,[x"}, // in lower case the other order
         {"self-hosted,linux,x64", "self-hosted\\,linux\\,x64"},
         {"a,b a b", "a,a\\,b,b"},
         {"a\\b", "a\\\\b"},

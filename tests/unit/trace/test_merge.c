@@ -48,6 +48,40 @@ static void a_jobs_data_on_its_run_are_the_same_in_every_order(void **state)
     }
 }
 
+// What is stored of a version has room for these bits only.
+static void the_digest_of_a_version_has_no_bits_beyond_the_mask(void **state)
+{
+    struct scenario_delivery end = scenario_job(5, GITHUB_JOB_COMPLETED, 3, 0, 2, 3);
+    struct job_state job = {0};
+    (void)state;
+    merge_job_event(&job, &end.event, end.guid_time, UINT64_MAX);
+    assert_int_equal(job.body_version.digest & ~STATE_DIGEST_MASK, 0);
+    assert_int_not_equal(job.body_version.digest & STATE_DIGEST_MASK, 0);
+}
+
+// An event that is received late says which runner the job had before.
+static void the_runner_is_that_of_the_newest_event_in_every_order(void **state)
+{
+    struct scenario_delivery deliveries[] = {
+        scenario_job(5, GITHUB_JOB_IN_PROGRESS, 2, 0, 2, -1),
+        scenario_job(5, GITHUB_JOB_IN_PROGRESS, 9, 0, 9, -1),
+        scenario_job(5, GITHUB_JOB_IN_PROGRESS, 5, 0, 5, -1),
+    };
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        scenario_set_runner(&deliveries[i], 10 + i, "");
+    for (size_t first = 0; first < 3; first++) {
+        for (size_t step = 1; step < 3; step++) {
+            struct job_state job = {0};
+            for (size_t i = 0; i < 3; i++) {
+                const struct scenario_delivery *next = &deliveries[(first + i * step) % 3];
+                merge_job_event(&job, &next->event, next->guid_time, 1);
+            }
+            assert_int_equal(job.runner_id, 11);
+        }
+    }
+}
+
 static const struct slice words[] = {{"linux", 5}, {"self-hosted", 11}};
 static const struct github_step steps[] = {
     {{"build", 5}, 3, {"completed", 9}, {"success", 7}, 1000, 2000},
@@ -132,6 +166,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_jobs_data_on_its_run_are_the_same_in_every_order),
+        cmocka_unit_test(the_digest_of_a_version_has_no_bits_beyond_the_mask),
+        cmocka_unit_test(the_runner_is_that_of_the_newest_event_in_every_order),
         cmocka_unit_test(the_digest_of_a_jobs_event_is_that_of_earlier_versions),
         cmocka_unit_test(the_digest_of_a_runs_event_is_that_of_earlier_versions),
     };

@@ -134,9 +134,39 @@ static void every_state_with_a_deadline_has_a_description_of_its_wait(void **sta
     }
 }
 
+// --- when an event happened -----------------------------------------------------------------------
+
+static void the_time_in_a_guid_counts_from_a_second_before_the_creation_to_the_receipt(void **state)
+{
+    const timestamp_ns created = scenario_at(100), received = scenario_at(160);
+    const struct {
+        timestamp_ns guid_time;
+        bool counts;
+    } cases[] = {
+        {scenario_at(99) - 1, false},
+        {scenario_at(99), true},
+        {created, true},
+        {received, true},
+        {received + 1, false},
+        {scenario_at(130), true},
+        {scenario_at(1), false},
+        {TIMESTAMP_UNKNOWN, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_int_equal(lifecycle_occurred_at(created, cases[i].guid_time, received),
+                         cases[i].counts ? cases[i].guid_time : received);
+    assert_int_equal(lifecycle_occurred_at(TIMESTAMP_UNKNOWN, scenario_at(1), received),
+                     scenario_at(1));
+    assert_int_equal(lifecycle_occurred_at(TIMESTAMP_UNKNOWN, TIMESTAMP_UNKNOWN, received),
+                     received);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(
+            the_time_in_a_guid_counts_from_a_second_before_the_creation_to_the_receipt),
         cmocka_unit_test(a_queued_job_is_queued_since_it_was_created),
         cmocka_unit_test(a_gated_job_waits_since_it_was_created_and_is_queued_since_its_release),
         cmocka_unit_test(a_running_job_is_running_since_it_was_started),

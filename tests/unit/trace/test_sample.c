@@ -196,6 +196,50 @@ static void a_job_that_is_given_up_counts_when_it_completes_after_all(void **sta
     assert_int_equal(world->output.finished_count, 0);
 }
 
+static void a_job_that_was_given_up_is_sent_again_only_if_it_changed(void **state)
+{
+    struct world *world = *state;
+    const struct lifecycle life = lifecycle_of(world);
+    struct scenario_delivery started = scenario_job(1, GITHUB_JOB_IN_PROGRESS, 6, 2, 6, -1);
+    struct scenario_delivery queued = scenario_job(1, GITHUB_JOB_QUEUED, 2, 2, 2, -1);
+    struct scenario_delivery restarted = scenario_job(1, GITHUB_JOB_IN_PROGRESS, 9, 2, 9, -1);
+    receive(world, &started);
+    assert_int_equal(
+        lifecycle_expire_job(&life, scenario_at(6) + 7 * NS_PER_DAY, &world->run, &world->job),
+        ERROR_NONE);
+    assert_int_equal(world->output.finished_count, 1);
+    receive(world, &queued);
+    assert_int_equal(world->output.finished_count, 0);
+    receive(world, &restarted);
+    assert_int_equal(world->output.finished_count, 1);
+}
+
+static void an_assignment_that_comes_later_is_measured_alone(void **state)
+{
+    struct world *world = *state;
+    const struct lifecycle life = lifecycle_of(world);
+    const struct job_assignment assignment = {.run_id = SCENARIO_RUN_ID,
+                                              .run_attempt = 1,
+                                              .job_id = 1,
+                                              .assigned_at = scenario_at(4),
+                                              .reported_at = scenario_at(61)};
+    static const struct slice any = {"*", 1};
+    struct scenario_delivery completed = scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60);
+    world->policy.arc_runners = (struct runner_globs){&any, 1};
+    world->policy.arc_grace = NS_PER_MINUTE;
+    receive(world, &completed);
+    assert_non_null(job_sample(world));
+    assert_false(job_sample(world)->is_assignment_only);
+    assert_int_equal(
+        lifecycle_apply_assignment(&life, &assignment, scenario_at(61), &world->run, &world->job),
+        ERROR_NONE);
+    const struct job_sample *measure = job_sample(world);
+    assert_non_null(measure);
+    assert_true(measure->is_assignment_only);
+    assert_span(&measure->assign, 2);
+    assert_span(&measure->provision, 2);
+}
+
 static void a_long_text_is_cut(void **state)
 {
     struct world *world = *state;
@@ -282,6 +326,8 @@ int main(void)
         TEST(a_job_that_was_refused_counts_as_queued),
         TEST(a_runner_lost_in_its_preparation_counts_as_start_up),
         TEST(a_job_that_is_given_up_counts_when_it_completes_after_all),
+        TEST(a_job_that_was_given_up_is_sent_again_only_if_it_changed),
+        TEST(an_assignment_that_comes_later_is_measured_alone),
         TEST(a_long_text_is_cut),
         TEST(a_job_of_an_old_payload_has_the_workflow_of_its_run),
         TEST(a_run_is_measured_when_its_root_is_sent),

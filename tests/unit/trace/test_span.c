@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "ghatrace/trace/merge.h"
 #include "ghatrace/trace/span.h"
 #include "ghatrace/trace/spans.h"
 #include "ghatrace/trace/timeline.h"
@@ -128,35 +129,20 @@ CHANGE(key, batch->items[0].key = "github.run_id")
 CHANGE(type, batch->items[0].type = ATTRIBUTE_BOOL)
 CHANGE(integer, batch->items[0].integer = 8)
 CHANGE(boolean, batch->items[1].boolean = false)
+CHANGE(first_text, batch->labels[0] = SLICE("macos"))
 CHANGE(texts, batch->labels[1] = SLICE("arm64"))
 CHANGE(text_count, batch->items[2].strings.count = 1)
 CHANGE(attribute_count, batch->spans[1].attributes.count = 2)
 
 static void spans_that_differ_in_anything_are_not_equal(void **state)
 {
-    static const change_maker changes[] = {change_trace,
-                                           change_span_id,
-                                           change_parent,
-                                           change_has_parent,
-                                           change_link_trace,
-                                           change_link_span,
-                                           change_has_link,
-                                           change_name,
-                                           change_kind,
-                                           change_start,
-                                           change_end,
-                                           change_status,
-                                           change_message,
-                                           change_count,
-                                           change_resource,
-                                           change_resource_count,
-                                           change_key,
-                                           change_type,
-                                           change_integer,
-                                           change_boolean,
-                                           change_texts,
-                                           change_text_count,
-                                           change_attribute_count};
+    static const change_maker changes[] = {
+        change_trace,      change_span_id,   change_parent,     change_has_parent,
+        change_link_trace, change_link_span, change_has_link,   change_name,
+        change_kind,       change_start,     change_end,        change_status,
+        change_message,    change_count,     change_resource,   change_resource_count,
+        change_key,        change_type,      change_integer,    change_boolean,
+        change_first_text, change_texts,     change_text_count, change_attribute_count};
     struct batch batch;
     struct batch other;
     (void)state;
@@ -168,6 +154,8 @@ static void spans_that_differ_in_anything_are_not_equal(void **state)
         changes[i](&other);
         if (span_batches_are_equal(&batch.all, &other.all))
             fail_msg("change %zu is not noticed", i);
+        if (fingerprint_of_batch(&batch.all) == fingerprint_of_batch(&other.all))
+            fail_msg("change %zu is not in the fingerprint", i);
     }
 }
 

@@ -149,9 +149,9 @@ static void a_runner_steps_or_success_prove_that_a_job_ran(void **state)
 {
     const struct github_step step = scenario_step(1, "Set up job", 6, 9, "success");
     (void)state;
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 5; i++) {
         struct scenario_delivery ran = scenario_job(1, COMPLETED, 60, 2, 6, 60);
-        scenario_set_conclusion(&ran, i == 3 ? "success" : "failure");
+        scenario_set_conclusion(&ran, i == 3 ? "success" : i == 4 ? "neutral" : "failure");
         scenario_set_runner(&ran, i == 0 ? 7 : 0, i == 1 ? "runner-7" : "");
         scenario_set_steps(&ran, &step, i == 2 ? 1 : 0);
         struct job_timeline timeline = timeline_after(&ran);
@@ -159,6 +159,46 @@ static void a_runner_steps_or_success_prove_that_a_job_ran(void **state)
         assert_true(timeline.execution.exists);
         assert_int_equal(timeline.fault, JOB_FAULT_NONE);
     }
+}
+
+static void a_job_of_which_only_the_end_is_known_begins_at_its_end(void **state)
+{
+    (void)state;
+    struct scenario_delivery ended = scenario_job(1, COMPLETED, 700, -1, -1, 700);
+    struct job_timeline timeline = timeline_after(&ended);
+    assert_int_equal(timeline.start, scenario_at(700));
+    assert_int_equal(timeline.end, scenario_at(700));
+    assert_phase(&timeline.execution, 700, 700);
+    assert_false(timeline.queue.exists);
+}
+
+static void a_preparation_that_ends_outside_its_job_is_cut_to_it(void **state)
+{
+    (void)state;
+    const struct github_step early[] = {scenario_step(1, "Set up job", 1, 3, "success")};
+    const struct github_step late[] = {scenario_step(1, "Set up job", 6, 900, "success")};
+    const struct github_step early_next[] = {scenario_step(1, "Set up job", 6, 9, "success"),
+                                             scenario_step(2, "make", 4, 60, "success")};
+    const struct github_step late_next[] = {scenario_step(1, "Set up job", 6, 9, "success"),
+                                            scenario_step(2, "make", 800, 900, "success")};
+    const struct github_step *steps[] = {early, early_next, late, late_next};
+    for (size_t i = 0; i < 4; i++) {
+        struct job_timeline timeline = timeline_with_steps(steps[i], 1 + i % 2);
+        double end = i < 2 ? 6 : 700;
+        assert_phase(&timeline.queue, 2, 6);
+        assert_phase(&timeline.startup, 6, end);
+        assert_phase(&timeline.execution, end, 700);
+    }
+}
+
+static void a_job_that_ends_before_it_starts_has_no_length(void **state)
+{
+    (void)state;
+    struct scenario_delivery ended = scenario_job(1, COMPLETED, 60, 50, 55, 40);
+    struct job_timeline timeline = timeline_after(&ended);
+    assert_int_equal(timeline.start, scenario_at(50));
+    assert_phase(&timeline.queue, 50, 50);
+    assert_phase(&timeline.execution, 50, 50);
 }
 
 static void a_job_that_was_rejected_at_its_gate_was_not_refused_by_github(void **state)
@@ -256,6 +296,7 @@ static void assert_phases_fill_the_job(const struct job_timeline *timeline, bool
         if (!phases[i]->exists)
             continue;
         assert_true(phases[i]->start <= phases[i]->end);
+        assert_in_range(phases[i]->start, timeline->start, timeline->end);
         if (at == TIMESTAMP_UNKNOWN && is_start_known)
             assert_int_equal(phases[i]->start, timeline->start);
         if (at != TIMESTAMP_UNKNOWN)
@@ -402,6 +443,9 @@ int main(void)
         cmocka_unit_test(an_old_snapshot_of_the_preparation_does_not_prove_a_start_up),
         cmocka_unit_test(a_job_that_never_got_a_runner_was_queued_to_its_end),
         cmocka_unit_test(a_runner_steps_or_success_prove_that_a_job_ran),
+        cmocka_unit_test(a_job_of_which_only_the_end_is_known_begins_at_its_end),
+        cmocka_unit_test(a_preparation_that_ends_outside_its_job_is_cut_to_it),
+        cmocka_unit_test(a_job_that_ends_before_it_starts_has_no_length),
         cmocka_unit_test(a_job_that_was_rejected_at_its_gate_was_not_refused_by_github),
         cmocka_unit_test(skipped_jobs_and_those_that_are_not_over_have_no_fault),
         cmocka_unit_test(recorded_jobs_are_split_as_expected),
