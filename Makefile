@@ -227,6 +227,15 @@ scene:
 	$(SUBMAKE) $(BINARY)
 	@GHATRACE=$(BINARY) tests/scene/scene.py $(SCENE)
 
+# The daemon under a virtual clock and virtual sockets (tests/simulate/machine.py): what is preloaded into it. Never linked
+# into the program; optimized in each variant, as it is called all the time.
+VIRTUAL  := $(BUILD)/tests/simulate/virtual.so
+SIMULATE_CFLAGS := -std=c11 -D_GNU_SOURCE $(WARNINGS) -Werror -O2 -g -fPIC -shared -pthread -ftls-model=initial-exec
+$(VIRTUAL): $(wildcard tests/simulate/virtual/*.[ch])
+	@mkdir -p $(@D)
+	$(call SAY,LD)
+	$(Q)$(CC) $(SIMULATE_CFLAGS) -o $@ $(filter %.c,$^)
+
 # The admin side with a million open jobs.
 .PHONY: scale
 scale:
