@@ -228,7 +228,7 @@ void channel_on_bytes(struct object *object, const struct iovec *parts, size_t c
         client_on_bytes(object->client, parts, count);
         return;
     }
-    struct buffer joined = {NULL};
+    struct buffer joined = {.data = NULL};
     for (size_t i = 0; i < count; i++)
         buffer_add(&joined, parts[i].iov_base, parts[i].iov_len);
     report('d', object->id, joined.data, buffer_len(&joined));
