@@ -20,7 +20,7 @@ BEGIN = 1_767_225_600 * SECOND  # 2026-01-01T00:00:00Z
 LISTEN, ADMIN, COLLECTOR = 8080, 8081, 4318
 LOOPBACK = 0x7F000001
 FOREVER = (1 << 64) - 1
-KEEP_ALIVE, ATTENTION = 1, 2
+KEEP_ALIVE, ATTENTION, PATIENT = 1, 2, 4
 EVENT = struct.Struct("<cQII")
 REPORT = struct.Struct("<IcQI")
 READ_SIZE = 1 << 20
@@ -29,6 +29,7 @@ START_PATIENCE = 60 * SECOND  # virtual
 STOP_PATIENCE = 300 * SECOND
 GET_PATIENCE = 60 * SECOND
 SYNC_NS = 200_000
+REAL_PATIENCE = 120  # seconds without a sign from the daemon: it hangs
 POLICIES = ("round robin", "random", "starve")
 ENOSPC, EIO = 28, 5
 
@@ -192,7 +193,7 @@ class Machine:
         self.now, self.boot, self.wall_ahead = begin, begin - 1000 * SECOND, 0
         self.collector = Collector()
         self.faults = Faults(self)
-        self.sync_ns, self.real_sync = SYNC_NS, False
+        self.real_sync = False
         self.log = []
         self.exit_status = None
         self.starts = 0
@@ -207,6 +208,7 @@ class Machine:
         self._next_number = self._next_connection = 1
         self._settings_now = {}     # of the machine, by number
         self._steps_before = self._steps = 0
+        self.sync_ns = SYNC_NS
         self._hash = hashlib.blake2b()
         self._unhashed = set()      # tickets whose answers have figures of the process
         (self.folder / "db").mkdir(parents=True, exist_ok=True)
@@ -236,6 +238,15 @@ class Machine:
         self.change(4, 1 if value else 0)
 
     @property
+    def sync_ns(self):
+        """What a sync takes, on average."""
+        return self._settings_now[5]
+
+    @sync_ns.setter
+    def sync_ns(self, value):
+        self.change(5, value)
+
+    @property
     def lose_connections(self):
         """Attempts of the daemon to connect are not answered."""
         return self._settings_now.get(4) == 2
@@ -251,8 +262,7 @@ class Machine:
 
     def configuration(self):
         settings = {"listen": f"127.0.0.1:{LISTEN}", "admin-listen": f"127.0.0.1:{ADMIN}",
-                    "otlp-endpoint": f"http://127.0.0.1:{COLLECTOR}", "db": str(self.folder / "db"),
-                    "webhook-secret-file": str(self.folder / "secret"), "ingress-threads": "2"}
+                    "otlp-endpoint": f"http://127.0.0.1:{COLLECTOR}", "db": "db", "webhook-secret-file": "secret", "ingress-threads": "2"}
         settings.update({name.replace("_", "-"): value for name, value in self.settings.items()})
         lines = []
         for name, value in settings.items():
@@ -275,9 +285,10 @@ class Machine:
         path.write_text(self.configuration())
         self.starts += 1
         ours, theirs = socket.socketpair()
+        ours.settimeout(REAL_PATIENCE)
         environment = {**self.environment(), "VIRTUAL_CHANNEL": str(theirs.fileno())}
         self._stderr = open(self.folder / "stderr", "wb")
-        self.process = subprocess.Popen([self.binary, "serve", "--config", str(path)], stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen([self.binary, "serve", "--config", path.name], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=self._stderr, env=environment,
                                         pass_fds=[theirs.fileno()], cwd=self.folder)
         theirs.close()
@@ -369,13 +380,14 @@ class Machine:
         heapq.heappush(self._posts, ticket)
         return ticket
 
-    def post(self, at, body, headers, address="192.0.2.1", keep_alive=True, path="/webhook"):
+    def post(self, at, body, headers, address="192.0.2.1", keep_alive=True, path="/webhook", port=LISTEN):
+        """As GitHub does: after 10 s without an answer it gives up."""
         lines = [f"POST {path} HTTP/1.1\r\nHost: ghatrace\r\nContent-Length: {len(body)}\r\n"]
         lines += [f"{name}: {value}\r\n" for name, value in headers.items()]
         if not keep_alive:
             lines.append("Connection: close\r\n")
-        return self.request(at, "".join(lines).encode() + b"\r\n" + body, address,
-                            flags=KEEP_ALIVE if keep_alive else 0)
+        return self.request(at, "".join(lines).encode() + b"\r\n" + body, address, port,
+                            PATIENT | (KEEP_ALIVE if keep_alive else 0))
 
     def connect(self, at=None, address="192.0.2.9", port=LISTEN):
         number = self._next_connection
@@ -403,7 +415,7 @@ class Machine:
     def run_until(self, time):
         while self.is_running:
             reason = self._exchange(time)
-            if reason == b"i" and self.now >= time and not self._events:
+            if reason in (b"i", b"b") and self.now >= time and not self._events:
                 return
         self.now = max(self.now, time)
         while self._posts and self._posts[0].at <= time:
@@ -439,7 +451,7 @@ class Machine:
                     if kind == b"T":
                         self._steps, = struct.unpack_from("<Q", data, 1)
                         self._hash.update(data + at.to_bytes(8, "little"))
-                        if data[:1] in b"ai":
+                        if data[:1] in b"aib":
                             self._received = buffer[place:]
                             return data[:1]
                     else:
@@ -449,6 +461,8 @@ class Machine:
                 more = self._channel.recv(READ_SIZE)
             except ConnectionResetError:
                 more = b""
+            except TimeoutError:
+                raise AssertionError(f"seed {self.seed}, step {self.steps}: a thread runs on without a pause") from None
             if not more:
                 self._ended()
                 return None

@@ -4,6 +4,7 @@
 // A report: length of the rest (4), type (1), now (8), id (4), bytes. Types: `o` the daemon connects; `d` bytes it wrote;
 // `f` it ended its side; `a` an answer to the request with this ticket, empty if there was none; `l` log;
 // `T` the driver's turn: reason (1), steps (8).
+// Internal events: `c` a connection of the daemon's is there; `z` a client gives up.
 // A batch: length of the rest (4), events: type (1), time (8), id (4), length (4), bytes. Types: `P` a request with this
 // ticket: address (4), port (2), flags (1), bytes; `C` connect: address (4), port (2); `D` bytes; `F` end; `R` reset;
 // `S` a signal; `K` steps (8) at which the machine dies; `L` ns (8) that the wall clock leaps; `X` a setting, its value
@@ -22,7 +23,10 @@
 #define FLUSH_SIZE (256 * 1024)
 #define CLIENT_IDS UINT32_C(0x40000000)
 
-enum request_flags { REQUEST_KEEP_ALIVE = 1, REQUEST_ATTENTION = 2 };
+#define REQUEST_PATIENCE UINT64_C(10000000000)
+
+// With patience, a client gives up after so long, as GitHub does.
+enum request_flags { REQUEST_KEEP_ALIVE = 1, REQUEST_ATTENTION = 2, REQUEST_PATIENT = 4 };
 
 struct event {
     uint64_t at, order;
@@ -38,8 +42,9 @@ struct client {
     uint8_t flags;
     bool is_busy;
     struct buffer answer;
-    TAILQ_ENTRY(client) idle;
+    TAILQ_ENTRY(client) place; // among the idle or the busy ones
 };
+TAILQ_HEAD(client_list, client);
 
 static int channel = -1;
 static struct buffer reports;
@@ -47,7 +52,10 @@ static struct event *heap;
 static size_t heap_count, heap_capacity;
 static uint64_t next_order;
 static uint32_t next_client = CLIENT_IDS;
-static TAILQ_HEAD(, client) idle_clients = TAILQ_HEAD_INITIALIZER(idle_clients);
+static struct client_list idle_clients = TAILQ_HEAD_INITIALIZER(idle_clients);
+static struct client_list busy_clients = TAILQ_HEAD_INITIALIZER(busy_clients);
+
+static void add_event(struct event event);
 
 void channel_set_up(int fd)
 {
@@ -115,9 +123,9 @@ static struct client *take_idle_client(uint32_t address, uint16_t port)
 {
     struct client *client;
 
-    TAILQ_FOREACH (client, &idle_clients, idle)
+    TAILQ_FOREACH (client, &idle_clients, place)
         if (client->address == address && client->port == port) {
-            TAILQ_REMOVE(&idle_clients, client, idle);
+            TAILQ_REMOVE(&idle_clients, client, place);
             return client;
         }
     return NULL;
@@ -156,6 +164,10 @@ static void send_request(const struct event *event)
     client->ticket = event->id;
     client->flags = (uint8_t)event->bytes[6];
     client->is_busy = true;
+    TAILQ_INSERT_TAIL(&busy_clients, client, place);
+    if ((client->flags & REQUEST_PATIENT) != 0)
+        add_event(
+            (struct event){.at = machine.now + REQUEST_PATIENCE, .type = 'z', .id = event->id});
     object_receive(client->stream, event->bytes + 7, event->len - 7);
 }
 
@@ -165,6 +177,7 @@ static void finish_request(struct client *client)
            buffer_len(&client->answer));
     buffer_take(&client->answer, buffer_len(&client->answer));
     client->is_busy = false;
+    TAILQ_REMOVE(&busy_clients, client, place);
     machine.needs_attention |= (client->flags & REQUEST_ATTENTION) != 0;
 }
 
@@ -193,6 +206,8 @@ static void client_on_bytes(struct client *client, const struct iovec *parts, si
 {
     bool closes = false;
 
+    if (!client->is_busy)
+        return;
     for (size_t i = 0; i < count; i++)
         buffer_add(&client->answer, parts[i].iov_base, parts[i].iov_len);
     size_t len = answer_length(&client->answer, &closes);
@@ -202,7 +217,7 @@ static void client_on_bytes(struct client *client, const struct iovec *parts, si
     if ((client->flags & REQUEST_KEEP_ALIVE) == 0)
         object_end(client->stream, false);
     else if (!closes)
-        TAILQ_INSERT_HEAD(&idle_clients, client, idle);
+        TAILQ_INSERT_HEAD(&idle_clients, client, place);
     else
         client->flags = 0;
 }
@@ -214,12 +229,28 @@ static void client_on_end(struct client *client)
     if (client->is_busy)
         finish_request(client);
     else if (client->flags != 0 && (client->flags & REQUEST_KEEP_ALIVE) != 0)
-        TAILQ_REMOVE(&idle_clients, client, idle);
+        TAILQ_REMOVE(&idle_clients, client, place);
     stream->client = NULL;
     stream->has_ended = true;
     buffer_take(&client->answer, buffer_len(&client->answer));
     free(client);
     object_end(stream, false);
+}
+
+// The client has waited long enough: it closes, and what is written afterwards is lost.
+static void give_up_request(uint32_t ticket)
+{
+    struct client *client;
+
+    TAILQ_FOREACH (client, &busy_clients, place)
+        if (client->ticket == ticket)
+            break;
+    if (client == NULL)
+        return;
+    buffer_take(&client->answer, buffer_len(&client->answer));
+    client->flags &= (uint8_t)~REQUEST_KEEP_ALIVE;
+    finish_request(client);
+    object_end(client->stream, true);
 }
 
 void channel_on_bytes(struct object *object, const struct iovec *parts, size_t count)
@@ -350,6 +381,8 @@ static void handle_event(const struct event *event)
         machine.kill_at = value;
     else if (event->type == 'L')
         machine.leap += (int64_t)value;
+    else if (event->type == 'z')
+        give_up_request(event->id);
     else if (event->type == 'X')
         change_setting(event->id, value);
     else if (object == NULL)

@@ -181,7 +181,10 @@ void step(void)
         flush_reports('k');
         syscall(SYS_kill, getpid(), SIGKILL);
     }
-    if (machine.needs_attention && machine.steps - machine.asked_at_step >= STEPS_UNASKED)
+    if (machine.steps - machine.asked_at_step >= STEPS_UNASKED &&
+        machine.now > machine.horizon + NS_PER_SECOND)
+        turn('b');
+    else if (machine.needs_attention && machine.steps - machine.asked_at_step >= STEPS_UNASKED)
         turn('a');
     handle_events();
     if (switches_forbidden == 0 && machine.policy != POLICY_ROUND_ROBIN && chance(8))
