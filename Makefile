@@ -137,6 +137,7 @@ programs: $(BINARY) $(TESTS)
 test: bootstrap
 	$(SUBMAKE) programs
 	@scripts/run-tests $(if $(BLACKBOX),--blackbox $(BINARY)) $(TESTS)
+	$(SUBMAKE) test-simulate
 
 # The compiler sees more when it optimizes. A user's build, with a newer compiler perhaps, only warns.
 .PHONY: release-check
@@ -235,6 +236,11 @@ $(VIRTUAL): $(wildcard tests/simulate/virtual/*.[ch])
 	@mkdir -p $(@D)
 	$(call SAY,LD)
 	$(Q)$(CC) $(SIMULATE_CFLAGS) -o $@ $(filter %.c,$^)
+
+.PHONY: test-simulate
+test-simulate:
+	$(SUBMAKE) $(BINARY) $(VIRTUAL)
+	@GHATRACE=$(BINARY) python3 -B -m unittest discover -s tests/simulate -t tests/simulate
 
 # The admin side with a million open jobs.
 .PHONY: scale

@@ -195,6 +195,7 @@ class Machine:
         self.faults = Faults(self)
         self.real_sync = False
         self.log = []
+        self.record = None          # a list: what the fingerprint is made of, to see where two histories part
         self.exit_status = None
         self.starts = 0
         self.process = None
@@ -256,7 +257,13 @@ class Machine:
         self.change(4, 2 if value else 0)
 
     def fingerprint(self):
+        """Of all that went over the channel, except for answers of get(), which have figures of the real process."""
         return self._hash.hexdigest()
+
+    def _note(self, data):
+        self._hash.update(data)
+        if self.record is not None:
+            self.record.append(bytes(data))
 
     # --- start and end ----------------------------------------------------------------------------
 
@@ -276,7 +283,7 @@ class Machine:
                 "VIRTUAL_BOOT": str(self.boot), "VIRTUAL_LEAP": str(self.wall_ahead % (1 << 64)),
                 "VIRTUAL_SEED": str((self.seed * 1_000_003 + self.starts) % (1 << 64)),
                 "VIRTUAL_POLICY": str(POLICIES.index(self.policy)), "VIRTUAL_SYNC_NS": str(self.sync_ns),
-                "VIRTUAL_REAL_SYNC": str(int(self.real_sync))}
+                "VIRTUAL_REAL_SYNC": str(int(self.real_sync)), "VIRTUAL_PID": str(1000 + self.starts)}
 
     def start(self):
         """Returns when the daemon is ready, or has ended."""
@@ -431,7 +438,7 @@ class Machine:
             parts.append(ticket._data)
         parts.append(EVENT.pack(b"G", horizon, 0, 0))
         batch = b"".join(parts)
-        self._hash.update(batch)
+        self._note(batch)
         try:
             self._channel.sendall(struct.pack("<I", len(batch)) + batch)
         except OSError:
@@ -450,7 +457,7 @@ class Machine:
                     self.now = at
                     if kind == b"T":
                         self._steps, = struct.unpack_from("<Q", data, 1)
-                        self._hash.update(data + at.to_bytes(8, "little"))
+                        self._note(data + at.to_bytes(8, "little"))
                         if data[:1] in b"aib":
                             self._received = buffer[place:]
                             return data[:1]
@@ -472,7 +479,7 @@ class Machine:
         if kind == b"a":
             self._answered(at, number, data)
             return
-        self._hash.update(kind + at.to_bytes(8, "little") + number.to_bytes(4, "little") + data)
+        self._note(kind + at.to_bytes(8, "little") + number.to_bytes(4, "little") + data)
         if kind == b"l":
             *lines, self._log_rest = (self._log_rest + data).split(b"\n")
             self.log += [line.decode("utf-8", "replace") for line in lines]
@@ -492,6 +499,6 @@ class Machine:
         if number in self._unhashed:
             self._unhashed.discard(number)
         else:
-            self._hash.update(at.to_bytes(8, "little") + number.to_bytes(4, "little") + data)
+            self._note(at.to_bytes(8, "little") + number.to_bytes(4, "little") + data)
         ticket.raw, ticket.answered_at, ticket._data = data, at, None
         ticket.status = int(data[9:12]) if data[:5] == b"HTTP/" and len(data) >= 12 else 0
