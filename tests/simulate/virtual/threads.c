@@ -377,11 +377,18 @@ int pthread_mutex_lock(pthread_mutex_t *mutex)
     return result;
 }
 
-int pthread_mutex_unlock(pthread_mutex_t *mutex)
+static int unlock(pthread_mutex_t *mutex)
 {
     REAL(pthread_mutex_unlock);
     int result = real_pthread_mutex_unlock(mutex);
     wake_all(mutex);
+    return result;
+}
+
+int pthread_mutex_unlock(pthread_mutex_t *mutex)
+{
+    int result = unlock(mutex);
+    step(); // between this and what the caller does next, another thread may run
     return result;
 }
 
@@ -484,7 +491,7 @@ int pthread_cond_destroy(pthread_cond_t *condition)
 static int wait_for_condition(pthread_cond_t *condition, pthread_mutex_t *mutex, uint64_t deadline)
 {
     step();
-    pthread_mutex_unlock(mutex);
+    unlock(mutex); // and wait, with nothing in between
     bool is_woken = wait_at(condition, deadline);
     pthread_mutex_lock(mutex);
     return is_woken ? 0 : ETIMEDOUT;
