@@ -32,6 +32,7 @@ SYNC_NS = 200_000
 REAL_PATIENCE = 120  # seconds without a sign from the daemon: it hangs
 POLICIES = ("round robin", "random", "starve")
 ENOSPC, EIO = 28, 5
+ALLOCATION = 6  # a setting that passes
 
 
 def library_for(binary):
@@ -102,8 +103,10 @@ def chunks(body):
 
 
 class Faults:
-    """Assignments take effect when the machine runs next. `after` calls still succeed."""
-    NAMES = {"disk_full": (1, ENOSPC), "write_fails": (1, EIO), "sync_fails": (2, EIO), "after": (3, None)}
+    """Assignments take effect when the machine runs next. `after` calls of the disk still succeed; of the program's own
+    allocations the n-th from now fails with `allocation = n`, once."""
+    NAMES = {"disk_full": (1, ENOSPC), "write_fails": (1, EIO), "sync_fails": (2, EIO), "after": (3, None),
+             "allocation": (6, None)}
 
     def __init__(self, machine):
         object.__setattr__(self, "_machine", machine)
@@ -115,11 +118,11 @@ class Faults:
         self._machine.change(setting, int(value) if code is None else code if value else 0)
 
     def __getattr__(self, name):
-        return self._values.get(name, 0 if name == "after" else False)
+        return self._values.get(name, 0 if self.NAMES[name][1] is None else False)
 
     @property
     def any(self):
-        return any(value for name, value in self._values.items() if name != "after")
+        return any(value for name, value in self._values.items() if self.NAMES[name][1] is not None)
 
 
 class Outgoing:
@@ -180,6 +183,10 @@ class Connection:
     def reset(self, at=None):
         self.machine.send(b"R", self.machine.now if at is None else at, self.number)
 
+    def give_room(self, room, at=None):
+        """So many bytes are taken from the daemon from now on; without this, any number."""
+        self.machine.send(b"W", self.machine.now if at is None else at, self.number, struct.pack("<Q", room))
+
     def on_bytes(self, _, data):
         self.received += data
 
@@ -225,6 +232,16 @@ class Machine:
     @property
     def pid(self):
         return self.process.pid if self.process else None
+
+    @property
+    def resident_bytes(self):
+        """Of the real process, without files and what is mapped of the store."""
+        lines = pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:"))
+
+    @property
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
 
     @property
     def steps(self):
@@ -305,7 +322,8 @@ class Machine:
         self._connections.clear()
         seen = len(self.log)
         for setting, value in self._settings_now.items():
-            self.change(setting, value)
+            if setting != ALLOCATION:
+                self.change(setting, value)
         self._read_turn()
         deadline = self.now + START_PATIENCE
         while self.is_running and self.now < deadline:

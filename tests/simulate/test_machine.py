@@ -135,6 +135,32 @@ class Faults(MachineTest):
                 self.assertEqual(machine.get("/ready")[0], 200)
                 self.assertEqual(self.one(machine, number).status, 202)
 
+    def test_an_allocation_that_fails_loses_nothing(self):
+        machine = self.machine().start()
+        statuses = []
+        for number in range(1, 30):
+            machine.faults.allocation = number
+            statuses.append(self.one(machine, 0).status)
+            machine.faults.allocation = 0
+            machine.run_until(machine.now + 60 * SECOND)
+            self.assertEqual(machine.get("/ready")[0], 200)
+        self.assertTrue(machine.is_running)
+        self.assertEqual(statuses.count(202), 1, "stored once, known afterwards")
+        before = statuses[:statuses.index(202)]
+        self.assertTrue(set(before) and set(before) <= {0, 503}, before)
+
+    def test_a_client_that_does_not_read_is_left_alone(self):
+        machine = self.machine().start()
+        connection = machine.connect(port=ADMIN)
+        connection.give_room(100)
+        connection.send(b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        machine.run_until(machine.now + SECOND)
+        self.assertEqual(len(connection.received), 100)
+        connection.give_room(1 << 30)
+        machine.run_until(machine.now + SECOND)
+        self.assertTrue(connection.has_ended)
+        self.assertTrue(connection.received.endswith(b"\r\n0\r\n\r\n"))
+
     def test_a_sender_gives_up_after_ten_seconds(self):
         machine = self.machine().start()
         machine.sync_ns = 100 * SECOND

@@ -6,7 +6,8 @@
 // `T` the driver's turn: reason (1), steps (8).
 // Internal events: `c` a connection of the daemon's is there; `z` a client gives up.
 // A batch: length of the rest (4), events: type (1), time (8), id (4), length (4), bytes. Types: `P` a request with this
-// ticket: address (4), port (2), flags (1), bytes; `C` connect: address (4), port (2); `D` bytes; `F` end; `R` reset;
+// ticket: address (4), port (2), flags (1), bytes; `C` connect: address (4), port (2); `D` bytes; `F` end; `R` reset; `W` the room (8) that
+// the other side has for bytes of the daemon's;
 // `S` a signal; `K` steps (8) at which the machine dies; `L` ns (8) that the wall clock leaps; `X` a setting, its value
 // (8); `G` go on until this time.
 #include <errno.h>
@@ -359,6 +360,9 @@ static void change_setting(uint32_t setting, uint64_t value)
     case 5:
         machine.sync_time = value;
         break;
+    case 6:
+        machine.allocations_left = value;
+        break;
     default:
         give_up("an unknown setting", setting);
     }
@@ -366,10 +370,10 @@ static void change_setting(uint32_t setting, uint64_t value)
 
 static void handle_event(const struct event *event)
 {
-    struct object *object = strchr("cDFR", event->type) != NULL ? object_by_id(event->id) : NULL;
+    struct object *object = strchr("cDFRW", event->type) != NULL ? object_by_id(event->id) : NULL;
     uint64_t value = 0;
 
-    if (strchr("KLX", event->type) != NULL)
+    if (strchr("KLXW", event->type) != NULL)
         memcpy(&value, event->bytes, sizeof value);
     if (event->type == 'P')
         send_request(event);
@@ -389,6 +393,8 @@ static void handle_event(const struct event *event)
         return; // closed meanwhile
     else if (event->type == 'c')
         object_connected(object);
+    else if (event->type == 'W')
+        object_give_room(object, value);
     else if (event->type == 'D')
         object_receive(object, event->bytes, event->len);
     else

@@ -1,6 +1,7 @@
 // What is chosen and what is random; syncs, and faults of the store's files.
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -117,6 +118,61 @@ long syscall(long number, ...)
         resolve(&real_syscall, "syscall");
     return real_syscall(number, arguments[0], arguments[1], arguments[2], arguments[3],
                         arguments[4], arguments[5]);
+}
+
+// --- memory ---------------------------------------------------------------------------------------
+// Allocations by the program itself, not by libraries, may fail: one, when so many have succeeded.
+
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *block, size_t size);
+
+static uintptr_t program_begin, program_end;
+
+// The first object is the program.
+static int note_program(struct dl_phdr_info *info, size_t size, void *context)
+{
+    (void)size;
+    (void)context;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        uintptr_t begin = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr,
+                  end = begin + info->dlpi_phdr[i].p_memsz;
+        if (info->dlpi_phdr[i].p_type != PT_LOAD)
+            continue;
+        if (program_begin == 0 || begin < program_begin)
+            program_begin = begin;
+        if (end > program_end)
+            program_end = end;
+    }
+    return 1;
+}
+
+static bool allocation_fails(const void *caller)
+{
+    if (machine.allocations_left == 0)
+        return false;
+    if (program_end == 0)
+        dl_iterate_phdr(note_program, NULL);
+    if ((uintptr_t)caller < program_begin || (uintptr_t)caller >= program_end ||
+        --machine.allocations_left > 0)
+        return false;
+    errno = ENOMEM;
+    return true;
+}
+
+void *malloc(size_t size)
+{
+    return allocation_fails(__builtin_return_address(0)) ? NULL : __libc_malloc(size);
+}
+
+void *calloc(size_t count, size_t size)
+{
+    return allocation_fails(__builtin_return_address(0)) ? NULL : __libc_calloc(count, size);
+}
+
+void *realloc(void *block, size_t size)
+{
+    return allocation_fails(__builtin_return_address(0)) ? NULL : __libc_realloc(block, size);
 }
 
 // --- files ----------------------------------------------------------------------------------------

@@ -92,6 +92,7 @@ static struct object *make_object(enum object_kind kind)
         give_up("out of memory", sizeof *object);
     object->kind = kind;
     object->fd = -1;
+    object->room = UINT64_MAX;
     TAILQ_INIT(&object->ready);
     TAILQ_INIT(&object->waiting);
     return object;
@@ -140,7 +141,7 @@ static uint32_t readiness(const struct object *object)
         return 0;
     if (object->id == 0)
         return EPOLLOUT | EPOLLHUP; // not connected
-    return EPOLLOUT | (buffer_len(&object->in) > 0 ? EPOLLIN : 0) |
+    return (object->room > 0 ? EPOLLOUT : 0) | (buffer_len(&object->in) > 0 ? EPOLLIN : 0) |
            (object->is_closed_by_peer ? EPOLLIN | EPOLLRDHUP : 0);
 }
 
@@ -216,6 +217,12 @@ void object_end(struct object *object, bool is_reset)
         object->error = ECONNRESET;
         buffer_take(&object->in, buffer_len(&object->in));
     }
+    refresh(object);
+}
+
+void object_give_room(struct object *object, uint64_t room)
+{
+    object->room = room;
     refresh(object);
 }
 
@@ -601,14 +608,19 @@ static ssize_t write_stream(struct object *object, const struct iovec *parts, si
         count = sizeof taken / sizeof taken[0];
     for (size_t i = 0; i < count; i++)
         sum += parts[i].iov_len;
-    size_t rest = some_of(sum);
+    if (sum > 0 && object->room == 0)
+        return fail_with(EAGAIN);
+    size_t rest = some_of(sum < object->room ? sum : (size_t)object->room);
     sum = rest;
+    if (object->room != UINT64_MAX)
+        object->room -= sum;
     for (size_t i = 0; i < count; i++) {
         taken[i] = parts[i];
         if (taken[i].iov_len > rest)
             taken[i].iov_len = rest;
         rest -= taken[i].iov_len;
     }
+    refresh(object);
     channel_on_bytes(object, taken, count);
     return (ssize_t)sum;
 }

@@ -173,6 +173,8 @@ static void set_up(void);
 
 void step(void)
 {
+    int code = errno; // several functions that step leave it alone
+
     if (!machine.is_on)
         set_up();
     machine.steps++;
@@ -191,11 +193,13 @@ void step(void)
     if (switches_forbidden == 0 && machine.policy != POLICY_ROUND_ROBIN && chance(8))
         schedule();
     run_signal_handlers();
+    errno = code;
 }
 
 bool wait_until(bool (*is_ready)(const void *context), const void *context, uint64_t deadline)
 {
     struct thread *me = &threads[self];
+    int code = errno;
 
     me->is_ready = is_ready;
     me->context = context;
@@ -207,6 +211,7 @@ bool wait_until(bool (*is_ready)(const void *context), const void *context, uint
     me->deadline = NEVER;
     bool is_done = me->is_woken || (is_ready != NULL && is_ready(context));
     run_signal_handlers();
+    errno = code;
     return is_done;
 }
 

@@ -43,8 +43,9 @@ struct machine {
     uint64_t sync_time; // ns a sync takes, on average
     bool real_sync;
     int write_errno, sync_errno,
-        allowed;       // faults of the store's files; `allowed` calls still succeed
-    int outgoing_mode; // enum outgoing
+        allowed;               // faults of the store's files; `allowed` calls still succeed
+    uint64_t allocations_left; // until one of the daemon's fails; 0: none does
+    int outgoing_mode;         // enum outgoing
     enum policy policy;
 };
 extern struct machine machine;
@@ -109,6 +110,7 @@ struct object {
     uint32_t id;
     TAILQ_ENTRY(object) chained; // by its id
     struct sockaddr_in local, remote;
+    uint64_t room;         // bytes that the other side still takes
     struct client *client; // NULL: the driver handles its bytes
     uint64_t counter;      // of an eventfd
 };
@@ -119,6 +121,7 @@ struct object *connect_client(uint32_t id, uint32_t address, uint16_t port); // 
 void object_receive(struct object *object, const void *data, size_t len);
 void object_end(struct object *object, bool is_reset);
 void object_connected(struct object *object);
+void object_give_room(struct object *object, uint64_t room);
 
 // --- the channel ----------------------------------------------------------------------------------
 
