@@ -201,6 +201,7 @@ class Machine:
         self.collector = Collector()
         self.faults = Faults(self)
         self.real_sync = False
+        self.has_fibers = True      # threads switch without the kernel, if the processor can
         self.log = []
         self.record = None          # a list: what the fingerprint is made of, to see where two histories part
         self.exit_status = None
@@ -300,7 +301,8 @@ class Machine:
                 "VIRTUAL_BOOT": str(self.boot), "VIRTUAL_LEAP": str(self.wall_ahead % (1 << 64)),
                 "VIRTUAL_SEED": str((self.seed * 1_000_003 + self.starts) % (1 << 64)),
                 "VIRTUAL_POLICY": str(POLICIES.index(self.policy)), "VIRTUAL_SYNC_NS": str(self.sync_ns),
-                "VIRTUAL_REAL_SYNC": str(int(self.real_sync)), "VIRTUAL_PID": str(1000 + self.starts)}
+                "VIRTUAL_REAL_SYNC": str(int(self.real_sync)), "VIRTUAL_PID": str(1000 + self.starts),
+                "VIRTUAL_FIBERS": str(int(self.has_fibers))}
 
     def start(self):
         """Returns when the daemon is ready, or has ended."""

@@ -40,9 +40,11 @@ class MachineTest(unittest.TestCase):
 
 
 class Determinism(MachineTest):
-    def history(self, seed, policy=None):
+    def history(self, seed, policy=None, has_fibers=True):
         """Deliveries with restarts, a kill, faults and requests of the admin side between them."""
-        machine = self.machine(seed, policy, root_grace="10s").start()
+        machine = self.machine(seed, policy, root_grace="10s")
+        machine.has_fibers = has_fibers
+        machine.start()
         tickets = self.deliver(machine, EVENTS)
         machine.run_until(machine.now + SECOND)
         self.assertEqual(machine.get("/metrics")[0], 200)
@@ -72,6 +74,9 @@ class Determinism(MachineTest):
                 self.assertEqual((first.fingerprint(), first.steps, statuses),
                                  (second.fingerprint(), second.steps, again))
                 self.assertEqual(first.log, second.log)
+
+    def test_threads_of_the_kernel_run_in_the_same_order_as_fibers(self):
+        self.assertEqual(self.history(2, "random")[0].fingerprint(), self.history(2, "random", False)[0].fingerprint())
 
     def test_other_seeds_give_another_order_and_the_same_spans(self):
         fingerprints, spans = set(), []

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -22,10 +23,14 @@
 #define STEPS_UNASKED 4096
 #define NS_PER_SECOND UINT64_C(1000000000)
 
+#define PARK_STACK 16384
+
 struct thread {
     bool is_used, is_finished;
     pthread_t handle;
-    atomic_int turn; // 1: this thread has the token
+    atomic_int turn;      // 1: this thread has the token; with fibers: its kernel thread goes on
+    atomic_int is_parked; // with fibers: the kernel thread sleeps on `park_stack`
+    void *stack;          // with fibers: where the thread goes on
     bool is_waiting;
     bool (*is_ready)(const void *context);
     const void *context;
@@ -51,20 +56,125 @@ static pthread_key_t end_key;
 static pid_t process_id;
 
 // --- the token ------------------------------------------------------------------------------------
+// A switch by futex costs two system calls and the kernel's scheduler. With fibers, all threads run on the kernel's main
+// thread instead, each on its own stack and with its own thread-local memory, whose address is in the register FS; the
+// other kernel threads sleep until their thread ends. The choices are the same in both ways.
 
-static void hand_over(int next)
+static bool has_fibers;
+static int leaving = -1; // a thread that has ended: its kernel thread is to go on
+static char park_stacks[THREADS_MAX][PARK_STACK] __attribute__((aligned(64)));
+
+static long futex(atomic_int *word, int operation, int value)
 {
-    atomic_store(&threads[next].turn, 1);
-    syscall(SYS_futex, &threads[next].turn, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+#ifdef __x86_64__
+    long result; // without the C library: a parked kernel thread shares `errno` with its fiber
+    register long timeout __asm__("r10") = 0;
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(SYS_futex), "D"(word), "S"((long)operation), "d"((long)value),
+                       "r"(timeout)
+                     : "rcx", "r11", "memory");
+    return result;
+#else
+    return syscall(SYS_futex, word, operation, value, NULL, NULL, 0);
+#endif
+}
+
+static void set_and_wake(atomic_int *word)
+{
+    atomic_store(word, 1);
+    futex(word, FUTEX_WAKE_PRIVATE, 1);
+}
+
+static void await_word(atomic_int *word)
+{
+    while (atomic_load(word) == 0)
+        futex(word, FUTEX_WAIT_PRIVATE, 0);
+}
+
+#ifdef __x86_64__
+// fiber_switch(&stack of this one, stack of the next, FS of the next);
+// fiber_park(&stack of this one, another stack's top, thread): park_thread() runs on the other stack until it returns.
+void fiber_switch(void **from, void *to, pthread_t next);
+void fiber_park(void **from, void *other, struct thread *thread);
+void park_thread(struct thread *thread);
+__asm__(".text\n"
+        "fiber_switch:\n"
+        "    push %rbp; push %rbx; push %r12; push %r13; push %r14; push %r15\n"
+        "    mov %rsp, (%rdi)\n"
+        "    mov %rsi, %rsp\n"
+        "    wrfsbase %rdx\n"
+        "    pop %r15; pop %r14; pop %r13; pop %r12; pop %rbx; pop %rbp\n"
+        "    ret\n"
+        "fiber_park:\n"
+        "    push %rbp; push %rbx; push %r12; push %r13; push %r14; push %r15\n"
+        "    mov %rsp, (%rdi)\n"
+        "    mov %rdi, %rbx\n"
+        "    mov %rsi, %rsp\n"
+        "    mov %rdx, %rdi\n"
+        "    call park_thread\n"
+        "    mov (%rbx), %rsp\n"
+        "    pop %r15; pop %r14; pop %r13; pop %r12; pop %rbx; pop %rbp\n"
+        "    ret\n");
+
+__attribute__((no_stack_protector)) void park_thread(struct thread *thread)
+{
+    set_and_wake(&thread->is_parked);
+    await_word(&thread->turn);
+}
+
+static bool fibers_work(void)
+{
+    return (getauxval(AT_HWCAP2) & 2) != 0; // HWCAP2_FSGSBASE
+}
+#else
+static void fiber_switch(void **from, void *to, pthread_t next)
+{
+    (void)from, (void)to, (void)next;
+}
+
+static void fiber_park(void **from, void *other, struct thread *thread)
+{
+    (void)from, (void)other, (void)thread;
+}
+
+static bool fibers_work(void)
+{
+    return false;
+}
+#endif
+
+// Called by a thread that goes on.
+static void let_ended_thread_leave(void)
+{
+    if (leaving < 0)
+        return;
+    int ended = leaving;
+    leaving = -1;
+    set_and_wake(&threads[ended].turn);
 }
 
 static void await_turn(void)
 {
+    await_word(&threads[self].turn);
+    atomic_store(&threads[self].turn, 0);
+}
+
+static void hand_over(int next)
+{
     struct thread *me = &threads[self];
 
-    while (atomic_load(&me->turn) == 0)
-        syscall(SYS_futex, &me->turn, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
-    atomic_store(&me->turn, 0);
+    if (!has_fibers) {
+        set_and_wake(&threads[next].turn);
+        if (!me->is_finished)
+            await_turn();
+        return;
+    }
+    if (me->is_finished)
+        leaving = self;
+    fiber_switch(&me->stack, threads[next].stack, threads[next].handle);
+    if (!me->is_finished) // otherwise this is the kernel thread, which ends
+        let_ended_thread_leave();
 }
 
 static bool signal_is_due(void)
@@ -144,8 +254,6 @@ static void schedule(void)
         if (switches_forbidden > 0)
             give_up("a thread waits inside pthread_once", self);
         hand_over(next);
-        if (!threads[self].is_finished)
-            await_turn();
     }
 }
 
@@ -252,6 +360,7 @@ static void set_up(void)
     machine.boot = number_of("VIRTUAL_BOOT");
     machine.leap = (int64_t)number_of("VIRTUAL_LEAP");
     machine.kill_at = NEVER;
+    has_fibers = number_of("VIRTUAL_FIBERS") != 0 && fibers_work();
     process_id = (pid_t)number_of("VIRTUAL_PID");
     machine.policy = (enum policy)number_of("VIRTUAL_POLICY");
     machine.sync_time = number_of("VIRTUAL_SYNC_NS");
@@ -294,7 +403,12 @@ static void *run_virtual_thread(void *context)
     struct thread *me = context;
 
     self = (int)(me - threads);
-    await_turn();
+    if (has_fibers) {
+        fiber_park(&me->stack, park_stacks[self] + PARK_STACK, me);
+        let_ended_thread_leave();
+    } else {
+        await_turn();
+    }
     pthread_setspecific(end_key, (void *)1);
     return me->run(me->run_context);
 }
@@ -320,6 +434,8 @@ int pthread_create(pthread_t *handle, const pthread_attr_t *attributes, void *(*
     int result = real_pthread_create(handle, attributes, run_virtual_thread, thread);
     thread->handle = *handle;
     thread->is_used = result == 0;
+    if (result == 0 && has_fibers)
+        await_word(&thread->is_parked);
     if (index >= thread_count)
         thread_count = index + 1;
     return result;
