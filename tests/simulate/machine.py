@@ -143,6 +143,7 @@ class Outgoing:
             for line in lines[1:]:
                 name, _, value = line.partition(":")
                 headers[name.strip().lower()] = value.strip()
+            assert "transfer-encoding" not in headers and "expect" not in headers, headers
             length = int(headers.get("content-length", "0"))
             if len(self.received) < end + 4 + length:
                 return
@@ -489,6 +490,7 @@ class Machine:
             except ConnectionResetError:
                 more = b""
             except TimeoutError:
+                self.process.kill()
                 raise AssertionError(f"seed {self.seed}, step {self.steps}: a thread runs on without a pause") from None
             if not more:
                 self._ended()
