@@ -308,6 +308,8 @@ class Machine:
     def start(self):
         """Returns when the daemon is ready, or has ended."""
         assert not self.is_running
+        if not os.access(self.library, os.R_OK):
+            raise FileNotFoundError(f"{self.library}: make it (make test-simulate does)")
         path = self.folder / "ghatrace.conf"
         path.write_text(self.configuration())
         self.starts += 1

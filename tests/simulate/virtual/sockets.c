@@ -21,7 +21,6 @@
 #define CONNECT_NS 200000
 #define OUTGOING_IDS UINT32_C(0x80000000)
 #define NS_PER_MS UINT64_C(1000000)
-#define SHORT_ONE_IN 32 // reads and writes that take a part
 
 static struct object *objects[DESCRIPTORS];
 static struct object_list chains[CHAINS];
@@ -550,7 +549,7 @@ static bool can_read(const void *object)
 // Seldom a part only, as a kernel may, too.
 static size_t some_of(size_t len)
 {
-    return len > 1 && machine.policy != POLICY_ROUND_ROBIN && chance(SHORT_ONE_IN)
+    return len > 1 && machine.policy != POLICY_ROUND_ROBIN && chance(machine.part_one_in)
                ? 1 + (size_t)choose(len - 1)
                : len;
 }

@@ -298,7 +298,8 @@ void step(void)
     else if (machine.needs_attention && machine.steps - machine.asked_at_step >= STEPS_UNASKED)
         turn('a');
     handle_events();
-    if (switches_forbidden == 0 && machine.policy != POLICY_ROUND_ROBIN && chance(8))
+    if (switches_forbidden == 0 && machine.policy != POLICY_ROUND_ROBIN &&
+        chance(machine.switch_one_in))
         schedule();
     run_signal_handlers();
     errno = code;
@@ -367,6 +368,8 @@ static void set_up(void)
     machine.real_sync = number_of("VIRTUAL_REAL_SYNC") != 0;
     seed_random(number_of("VIRTUAL_SEED"));
     starved = (int)choose(6);
+    machine.switch_one_in = 2U << (choose(4) * 2); // 2 to 128
+    machine.part_one_in = 4U << (choose(4) * 2);   // 4 to 256
     threads[0] = (struct thread){.is_used = true, .handle = pthread_self(), .deadline = NEVER};
     pthread_key_create(&end_key, end_thread);
     channel_set_up((int)number_of("VIRTUAL_CHANNEL"));

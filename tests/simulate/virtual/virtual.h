@@ -47,6 +47,8 @@ struct machine {
     uint64_t allocations_left; // until one of the daemon's fails; 0: none does
     int outgoing_mode;         // enum outgoing
     enum policy policy;
+    unsigned switch_one_in; // steps after which another thread is chosen
+    unsigned part_one_in;   // reads and writes that take a part only
 };
 extern struct machine machine;
 
