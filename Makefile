@@ -166,6 +166,7 @@ check: bootstrap format-check imports-check kinds-check release-check
 	$(SUBMAKE) unit-test VARIANT=tsan CC=clang
 	$(if $(BLACKBOX),$(SUBMAKE) blackbox VARIANT=asan CC=clang)
 	$(if $(BLACKBOX),$(SUBMAKE) blackbox VARIANT=tsan CC=clang)
+	$(SUBMAKE) test-simulate VARIANT=asan CC=clang
 
 # The live page in a real browser; and pictures of it, to be looked at, in build/screenshots: some minutes; PICTURES chooses
 # days and views. An incident to be found by somebody who does not know it: `make incident INCIDENT=flood MINUTES=20`.

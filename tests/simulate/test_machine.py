@@ -140,6 +140,7 @@ class Faults(MachineTest):
                 self.assertEqual(machine.get("/ready")[0], 200)
                 self.assertEqual(self.one(machine, number).status, 202)
 
+    @unittest.skipIf(b"__asan_init" in pathlib.Path(BINARY).read_bytes(), "the sanitizer has its own allocations")
     def test_an_allocation_that_fails_loses_nothing(self):
         machine = self.machine().start()
         statuses = []
@@ -170,7 +171,7 @@ class Faults(MachineTest):
         machine = self.machine().start()
         machine.sync_ns = 100 * SECOND
         ticket = self.one(machine, 0)
-        self.assertEqual((ticket.status, ticket.answered_at - ticket.at), (0, 10 * SECOND))
+        self.assertEqual((ticket.status, (ticket.answered_at - ticket.at) // (SECOND // 1000)), (0, 10_000))
 
     def test_nothing_is_answered_while_the_daemon_is_down(self):
         machine = self.machine().start()
