@@ -337,10 +337,10 @@ class Machine:
                 return self
         return self
 
-    def stop(self):
+    def stop(self, at=None):
         """SIGTERM, until the process has ended."""
         if self.is_running:
-            self.send(b"S", self.now, signal.SIGTERM)
+            self.send(b"S", self.now if at is None else at, signal.SIGTERM)
         deadline = self.now + STOP_PATIENCE
         while self.is_running and self.now < deadline:
             self.run_until(self.now + SECOND // 10)
@@ -353,8 +353,8 @@ class Machine:
             self._drain()
 
     def kill_at(self, steps):
-        """At the n-th step from now."""
-        self.send(b"K", 0, 0, struct.pack("<Q", self._steps + steps))
+        """At the n-th step from now. None: not any more."""
+        self.send(b"K", 0, 0, struct.pack("<Q", FOREVER if steps is None else self._steps + steps))
 
     def hup(self):
         self.send(b"S", self.now, signal.SIGHUP)

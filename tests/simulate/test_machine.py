@@ -273,6 +273,36 @@ class Kills(MachineTest):
         self.assertEqual(statuses, sorted(statuses), "the answer comes once")
 
 
+class Races(MachineTest):
+    def test_two_deliveries_with_one_guid_at_the_same_time_are_stored_once(self):
+        event = EVENTS_OF_ONE_JOB[1]
+        for seed in range(1, 21):
+            machine = self.machine(seed).start()
+            tickets = [machine.post(machine.now, event.body, headers_of(event), f"192.0.2.{number}")
+                       for number in range(1, 5)]
+            machine.run_until(machine.now + SECOND)
+            self.assertEqual(sorted(ticket.status for ticket in tickets), [200, 200, 200, 202], f"seed {seed}")
+            machine.kill()
+
+    def test_a_stop_at_any_moment_loses_nothing_that_was_acknowledged(self):
+        begin, last = EVENTS_OF_ONE_JOB
+        left = 0
+        for seed in range(1, 21):
+            machine = self.machine(seed, root_grace="10s").start()
+            self.deliver(machine, begin)
+            machine.run_until(machine.now + SECOND)
+            ticket = machine.post(machine.now, last.body, headers_of(last))
+            machine.stop(machine.now + seed * 30_000)
+            self.assertEqual(machine.exit_status, 0)
+            left += ticket.status == 202 and not machine.collector.requests
+            machine.start()
+            machine.run_until(machine.now + 60 * SECOND)
+            spans = spans_of(machine.collector.requests)
+            self.assertEqual(bool(spans), ticket.status == 202, f"seed {seed}: {ticket.status}")
+            machine.kill()
+        self.assertGreater(left, 0, "no stop between answer and export")
+
+
 EVENTS_OF_ONE_JOB = ([event for event in RUNS[0].timeline()[:3] if event.action != "completed"],
                      next(event for event in RUNS[0].timeline()
                           if event.action == "completed" and event.type == "workflow_job"))
