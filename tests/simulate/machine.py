@@ -103,10 +103,10 @@ def chunks(body):
 
 
 class Faults:
-    """Assignments take effect when the machine runs next. `after` calls of the disk still succeed; of the program's own
-    allocations the n-th from now fails with `allocation = n`, once."""
+    """Assignments take effect when the machine runs next. `after` calls of the disk still succeed; with `part` a write that
+    fails has written a part. Of the program's own allocations the n-th from now fails with `allocation = n`, once."""
     NAMES = {"disk_full": (1, ENOSPC), "write_fails": (1, EIO), "sync_fails": (2, EIO), "after": (3, None),
-             "allocation": (6, None)}
+             "allocation": (6, None), "part": (7, None), "no_descriptors": (8, 1)}
 
     def __init__(self, machine):
         object.__setattr__(self, "_machine", machine)

@@ -133,6 +133,7 @@ class Faults(MachineTest):
         for number, name in enumerate(("disk_full", "sync_fails", "write_fails")):
             with self.subTest(name):
                 setattr(machine.faults, name, True)
+                machine.faults.part = number == 2
                 self.assertEqual(self.one(machine, number).status, 503)
                 self.assertEqual(machine.get("/ready")[0], 503)
                 setattr(machine.faults, name, False)
@@ -154,6 +155,17 @@ class Faults(MachineTest):
         self.assertEqual(statuses.count(202), 1, "stored once, known afterwards")
         before = statuses[:statuses.index(202)]
         self.assertTrue(set(before) and set(before) <= {0, 503}, before)
+
+    def test_without_descriptors_deliveries_wait_for_one(self):
+        machine = self.machine().start()
+        machine.faults.no_descriptors = True
+        ticket = machine.post(machine.now, EVENTS[0].body, headers_of(EVENTS[0]))
+        machine.run_until(machine.now + 5 * SECOND)
+        self.assertIsNone(ticket.status)
+        machine.faults.no_descriptors = False
+        machine.run_until(machine.now + 5 * SECOND)
+        self.assertEqual(ticket.status, 202)
+        self.assert_ended_well(machine)
 
     def test_a_client_that_does_not_read_is_left_alone(self):
         machine = self.machine().start()

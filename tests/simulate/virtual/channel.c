@@ -363,6 +363,12 @@ static void change_setting(uint32_t setting, uint64_t value)
     case 6:
         machine.allocations_left = value;
         break;
+    case 7:
+        machine.writes_part = value != 0;
+        break;
+    case 8:
+        machine.no_descriptors = value != 0;
+        break;
     default:
         give_up("an unknown setting", setting);
     }

@@ -110,6 +110,10 @@ static int open_object(struct object *object)
 
     if (null < 0)
         null = (int)syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC);
+    if (machine.no_descriptors) {
+        errno = EMFILE;
+        return -1;
+    }
     int fd = (int)syscall(SYS_fcntl, null, F_DUPFD_CLOEXEC, 0);
     if (fd < 0)
         return -1;
@@ -245,7 +249,10 @@ int socket(int domain, int type, int protocol)
         return real_socket(domain, type, protocol);
     struct object *stream = make_object(OBJECT_STREAM);
     stream->is_nonblocking = (type & SOCK_NONBLOCK) != 0;
-    return open_object(stream);
+    int fd = open_object(stream);
+    if (fd < 0)
+        free(stream);
+    return fd;
 }
 
 static void unchain(struct object *object)

@@ -43,7 +43,9 @@ struct machine {
     uint64_t sync_time; // ns a sync takes, on average
     bool real_sync;
     int write_errno, sync_errno,
-        allowed;               // faults of the store's files; `allowed` calls still succeed
+        allowed;      // faults of the store's files; `allowed` calls still succeed
+    bool writes_part; // with write_errno: a part is written and said to be all that fits
+    bool no_descriptors;
     uint64_t allocations_left; // until one of the daemon's fails; 0: none does
     int outgoing_mode;         // enum outgoing
     enum policy policy;
