@@ -581,15 +581,26 @@ static struct {
     clockid_t clock;
 } condition_clocks[CONDITIONS_MAX];
 
+static const pthread_cond_t destroyed; // its place is free, but not the end of the list
+
 static clockid_t *clock_of(const pthread_cond_t *condition)
 {
+    int place = -1;
+
     for (int i = 0; i < CONDITIONS_MAX; i++) {
-        if (condition_clocks[i].condition == NULL)
-            condition_clocks[i].condition = condition;
-        if (condition_clocks[i].condition == condition)
+        const pthread_cond_t *known = condition_clocks[i].condition;
+        if (known == condition)
             return &condition_clocks[i].clock;
+        if (place < 0 && (known == NULL || known == &destroyed))
+            place = i;
+        if (known == NULL)
+            break;
     }
-    give_up("too many conditions", CONDITIONS_MAX);
+    if (place < 0)
+        give_up("too many conditions", CONDITIONS_MAX);
+    condition_clocks[place].condition = condition;
+    condition_clocks[place].clock = CLOCK_REALTIME;
+    return &condition_clocks[place].clock;
 }
 
 int pthread_cond_init(pthread_cond_t *condition, const pthread_condattr_t *attributes)
@@ -607,8 +618,7 @@ int pthread_cond_destroy(pthread_cond_t *condition)
 {
     for (int i = 0; i < CONDITIONS_MAX; i++)
         if (condition_clocks[i].condition == condition)
-            condition_clocks[i].condition =
-                (const void *)condition_clocks; // free, but not the end of the list
+            condition_clocks[i].condition = &destroyed;
     return 0;
 }
 
