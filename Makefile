@@ -236,7 +236,7 @@ SIMULATE_CFLAGS := -std=c11 -D_GNU_SOURCE $(WARNINGS) -Werror -O2 -g -fPIC -shar
 $(VIRTUAL): $(wildcard tests/simulate/virtual/*.[ch])
 	@mkdir -p $(@D)
 	$(call SAY,LD)
-	$(Q)$(CC) $(SIMULATE_CFLAGS) -o $@ $(filter %.c,$^)
+	$(Q)$(CC) $(SIMULATE_CFLAGS) -o $@ $(filter %.c,$^) -lmbedtls -lmbedx509 -lmbedcrypto
 
 .PHONY: test-simulate
 test-simulate:

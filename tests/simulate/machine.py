@@ -20,7 +20,7 @@ BEGIN = 1_767_225_600 * SECOND  # 2026-01-01T00:00:00Z
 LISTEN, ADMIN, COLLECTOR = 8080, 8081, 4318
 LOOPBACK = 0x7F000001
 FOREVER = (1 << 64) - 1
-KEEP_ALIVE, ATTENTION, PATIENT = 1, 2, 4
+KEEP_ALIVE, ATTENTION, PATIENT, TLS = 1, 2, 4, 8
 EVENT = struct.Struct("<cQII")
 REPORT = struct.Struct("<IcQI")
 READ_SIZE = 1 << 20
@@ -205,6 +205,7 @@ class Machine:
         self.has_fibers = True      # threads switch without the kernel, if the processor can
         self.log = []
         self.record = None          # a list: what the fingerprint is made of, to see where two histories part
+        self.certificates = []      # (time, DER), as clients see them in handshakes
         self.exit_status = None
         self.starts = 0
         self.process = None
@@ -248,6 +249,11 @@ class Machine:
     @property
     def steps(self):
         return self._steps_before + self._steps
+
+    @property
+    def has_tls(self):
+        """Deliveries come by TLS then."""
+        return any(name.replace("_", "-") == "tls-cert" and value for name, value in self.settings.items())
 
     @property
     def refuse_connections(self):
@@ -416,8 +422,8 @@ class Machine:
         lines += [f"{name}: {value}\r\n" for name, value in headers.items()]
         if not keep_alive:
             lines.append("Connection: close\r\n")
-        return self.request(at, "".join(lines).encode() + b"\r\n" + body, address, port,
-                            PATIENT | (KEEP_ALIVE if keep_alive else 0))
+        flags = PATIENT | (KEEP_ALIVE if keep_alive else 0) | (TLS if self.has_tls and port == LISTEN else 0)
+        return self.request(at, "".join(lines).encode() + b"\r\n" + body, address, port, flags)
 
     def connect(self, at=None, address="192.0.2.9", port=LISTEN):
         number = self._next_connection
@@ -509,6 +515,8 @@ class Machine:
             self.log += [line.decode("utf-8", "replace") for line in lines]
         elif kind == b"o":
             self._connections[number] = Outgoing(self, number, struct.unpack_from("<H", data, 4)[0])
+        elif kind == b"v":
+            self.certificates.append((at, data))
         elif kind == b"d" and number in self._connections:
             self._connections[number].on_bytes(at, data)
         elif kind == b"f":

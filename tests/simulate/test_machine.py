@@ -3,6 +3,7 @@ import dataclasses
 import os
 import pathlib
 import shutil
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -283,6 +284,45 @@ class Kills(MachineTest):
                 self.assertTrue(spans in ([], expected), f"killed at step {step}: half of it")
         self.assertEqual(set(statuses), {0, 202})
         self.assertEqual(statuses, sorted(statuses), "the answer comes once")
+
+
+class Tls(MachineTest):
+    @classmethod
+    def setUpClass(cls):
+        cls.certificates = tempfile.TemporaryDirectory(prefix="ghatrace-simulate-", dir=MEMORY)
+        cls.addClassCleanup(cls.certificates.cleanup)
+        for name in ("server", "renewed"):
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                            "-subj", f"/CN={name}", "-days", "3650", "-out", f"{name}.pem", "-keyout", f"{name}.key"],
+                           cwd=cls.certificates.name, check=True, capture_output=True)
+
+    def use(self, machine, name):
+        for end in (".pem", ".key"):
+            shutil.copy(pathlib.Path(self.certificates.name) / (name + end), machine.folder / ("tls" + end))
+
+    def history(self, seed):
+        machine = self.machine(seed, tls_cert="tls.pem", tls_key="tls.key")
+        self.use(machine, "server")
+        machine.start()
+        tickets = self.deliver(machine, EVENTS[:10])
+        machine.run_until(machine.now + SECOND)
+        self.use(machine, "renewed")
+        machine.hup()
+        machine.run_until(machine.now + SECOND)
+        tickets += [machine.post(machine.now, event.body, headers_of(event), "192.0.2.7") for event in EVENTS[10:20]]
+        machine.run_until(machine.now + SECOND)
+        self.assertEqual({ticket.status for ticket in tickets}, {202})
+        self.assert_ended_well(machine)
+        return machine
+
+    def test_a_certificate_is_replaced_while_deliveries_come(self):
+        machine = self.history(1)
+        seen = [certificate for _, certificate in machine.certificates]
+        self.assertEqual(len(set(seen)), 2)
+        self.assertEqual(seen, sorted(seen, key=seen.index), "the old one after the new one")
+
+    def test_it_is_deterministic_too(self):
+        self.assertEqual(self.history(2).fingerprint(), self.history(2).fingerprint())
 
 
 class Races(MachineTest):

@@ -127,6 +127,16 @@ void object_end(struct object *object, bool is_reset);
 void object_connected(struct object *object);
 void object_give_room(struct object *object, uint64_t room);
 
+// --- TLS of clients -------------------------------------------------------------------------------
+
+struct tls_session;
+struct tls_session *tls_begin(struct object *stream);
+void tls_end(struct tls_session *session); // NULL does nothing
+// False: the handshake or the connection has failed. What was received in plain text is added to `plain`.
+bool tls_send(struct tls_session *session, const void *data, size_t len);
+bool tls_receive(struct tls_session *session, const struct iovec *parts, size_t count,
+                 struct buffer *plain);
+
 // --- the channel ----------------------------------------------------------------------------------
 
 void channel_set_up(int fd);
