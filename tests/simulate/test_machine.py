@@ -336,6 +336,18 @@ class Races(MachineTest):
             self.assertEqual(sorted(ticket.status for ticket in tickets), [200, 200, 200, 202], f"seed {seed}")
             machine.kill()
 
+    def test_bursts_are_answered_at_once_whatever_thread_runs(self):
+        """A wake-up that is lost between two threads is noticed here: nothing else wakes them for a second."""
+        for seed in range(1, 21):
+            machine = self.machine(seed).start()
+            tickets = [machine.post(machine.now + number // 8 * SECOND // 5, event.body, headers_of(event),
+                                    f"192.0.2.{number % 7}") for number, event in enumerate(EVENTS)]
+            machine.run_until(machine.now + 10 * SECOND)
+            late = [ticket.number for ticket in tickets
+                    if ticket.status != 202 or ticket.answered_at - ticket.at > SECOND // 20]
+            self.assertEqual(late, [], f"seed {seed}")
+            machine.kill()
+
     def test_a_stop_at_any_moment_loses_nothing_that_was_acknowledged(self):
         begin, last = EVENTS_OF_ONE_JOB
         left = 0
