@@ -139,6 +139,7 @@ programs: $(BINARY) $(TESTS) crash-tools
 test: bootstrap
 	$(SUBMAKE) programs
 	@scripts/run-tests $(if $(BLACKBOX),--blackbox $(BINARY)) $(TESTS)
+	$(SUBMAKE) test-simulate
 
 # The compiler sees more when it optimizes. A user's build, with a newer compiler perhaps, only warns.
 .PHONY: release-check
@@ -167,6 +168,7 @@ check: bootstrap format-check imports-check kinds-check release-check
 	$(SUBMAKE) unit-test VARIANT=tsan CC=clang
 	$(if $(BLACKBOX),$(SUBMAKE) blackbox VARIANT=asan CC=clang)
 	$(if $(BLACKBOX),$(SUBMAKE) blackbox VARIANT=tsan CC=clang)
+	$(SUBMAKE) test-simulate VARIANT=asan CC=clang
 
 # The live page in a real browser; and pictures of it, to be looked at, in build/screenshots: some minutes; PICTURES chooses
 # days and views. An incident to be found by somebody who does not know it: `make incident INCIDENT=flood MINUTES=20`.
@@ -228,6 +230,20 @@ receive-load:
 scene:
 	$(SUBMAKE) $(BINARY)
 	@GHATRACE=$(BINARY) tests/scene/scene.py $(SCENE)
+
+# The daemon under a virtual clock and virtual sockets (tests/simulate/machine.py): what is preloaded into it. Never linked
+# into the program; optimized in each variant, as it is called all the time.
+VIRTUAL  := $(BUILD)/tests/simulate/virtual.so
+SIMULATE_CFLAGS := -std=c11 -D_GNU_SOURCE $(WARNINGS) -Werror -O2 -g -fPIC -shared -pthread -ftls-model=initial-exec
+$(VIRTUAL): $(wildcard tests/simulate/virtual/*.[ch])
+	@mkdir -p $(@D)
+	$(call SAY,LD)
+	$(Q)$(CC) $(SIMULATE_CFLAGS) -o $@ $(filter %.c,$^) -lmbedtls -lmbedx509 -lmbedcrypto
+
+.PHONY: test-simulate
+test-simulate:
+	$(SUBMAKE) $(BINARY) $(VIRTUAL)
+	@GHATRACE=$(BINARY) python3 -B -m unittest discover -s tests/simulate -t tests/simulate
 
 # The admin side with a million open jobs.
 .PHONY: scale
