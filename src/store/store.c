@@ -866,6 +866,43 @@ static enum error_code map_environment(struct store *store, struct error *error)
     return code == MDB_SUCCESS ? ERROR_NONE : verify_explain(code, store->data_file, error);
 }
 
+static int make_complete_file(struct store *store, const char *path)
+{
+    MDB_env *env = NULL;
+    int code = mdb_env_create(&env);
+    if (code == MDB_SUCCESS)
+        code = mdb_env_set_mapsize(env, store->max_bytes);
+    if (code == MDB_SUCCESS)
+        code = mdb_env_open(env, path, MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOTLS, 0600);
+    if (code == MDB_SUCCESS)
+        code = mdb_env_sync(env, 1);
+    if (env != NULL)
+        mdb_env_close(env);
+    return code == MDB_SUCCESS && rename(path, store->data_file) != 0 ? errno : code;
+}
+
+// LMDB writes the first pages of a new file, or of an empty one, without a sync: a power cut could leave a part of them,
+// which no later start accepts. So data.mdb is made under another name, and is complete when it has its own.
+static enum error_code make_data_file(struct store *store, struct error *error)
+{
+    struct stat status;
+    char path[PATH_BYTES_MAX];
+    bool is_there = stat(store->data_file, &status) == 0;
+    if (is_there ? !S_ISREG(status.st_mode) || status.st_size > 0 : errno != ENOENT)
+        return ERROR_NONE; // open_environment() says what is wrong with it
+    int len = snprintf(path, sizeof path, "%s.new", store->data_file);
+    if (len < 0 || (size_t)len >= sizeof path)
+        return error_set(error, ERROR_TOO_LARGE, "the path of the store is too long");
+    if (unlink(path) != 0 && errno != ENOENT)
+        return error_set(error, ERROR_IO, "remove %s: %s", path, strerror(errno));
+    int code = make_complete_file(store, path);
+    if (code != MDB_SUCCESS) {
+        (void)unlink(path);
+        return lmdb_error(code, store->data_file, error);
+    }
+    return sync_folder(store->folder, error);
+}
+
 static enum error_code open_environment(struct store *store, struct error *error)
 {
     enum error_code code = verify_is_file(store->data_file, error);
@@ -952,6 +989,8 @@ static enum error_code open_parts(struct store *store, struct error *error)
         code = acquire_lock(store, store->folder, error);
     if (code == ERROR_NONE && is_daemon && (store->notes = notes_make_cache()) == NULL)
         code = error_set(error, ERROR_MEMORY, "open store: out of memory");
+    if (code == ERROR_NONE && is_daemon)
+        code = make_data_file(store, error);
     if (code == ERROR_NONE)
         code = open_environment(store, error);
     if (code == ERROR_NONE)

@@ -44,14 +44,12 @@ uint64_t crash_digest(const char *folder);
 // What a state may be.
 struct crash_limits {
     size_t least, most; // which commits it may have: an index into `commits`
-    bool may_be_refused;
+    bool may_be_empty;  // nothing was committed for certain
 };
-enum crash_verdict { CRASH_OPENED, CRASH_REFUSED };
 // Checks the store in world->folder, whose files it changes. Ends the process with a message on standard error if a
-// promise is broken. `*finished`: digest of all that is exported in the end. CRASH_REFUSED: the reason is on standard
-// error.
-enum crash_verdict crash_check(const struct crash_world *world, const struct crash_limits *limits,
-                               uint64_t *finished);
+// promise is broken. `*finished`: digest of all that is exported in the end.
+void crash_check(const struct crash_world *world, const struct crash_limits *limits,
+                 uint64_t *finished);
 
 // Ends the process with a message.
 #define crash_fail(...)                                                                            \

@@ -58,11 +58,10 @@ struct finding {
 
 // In memory that all processes share; each job has its own.
 struct results {
-    size_t states[KIND_COUNT], refused[KIND_COUNT], broken[KIND_COUNT];
+    size_t states[KIND_COUNT], broken[KIND_COUNT];
     size_t after_answers; // states right after an answer: no write or sync in between
     size_t finding_count, broken_count, sampled;
-    uint64_t finished;          // of the last state that was checked
-    char refusal[MESSAGE_SIZE]; // why one was refused
+    uint64_t finished; // of the last state that was checked
     struct finding findings[FINDINGS_MAX];
 };
 
@@ -82,6 +81,7 @@ struct explorer {
     size_t interval, commits_written, commits_synced;
     size_t answers, answers_before;
     bool was_made, is_listed; // data.mdb: its entry in the folder is synced
+    bool has_every_name;      // also those that are not synced
     size_t sync_writes;       // disk.writes at the begin of the sync
     size_t answered[PORTS];   // by port
     uint64_t seen[SEEN_MAX];
@@ -139,7 +139,7 @@ static void write_file(const char *folder, const char *name, const void *bytes, 
 
 static void clear_folder(const char *folder)
 {
-    static const char *const names[] = {"data.mdb", "lock.mdb", "lock"};
+    static const char *const names[] = {"data.mdb", "data.mdb.new", "lock.mdb", "lock"};
     char path[512];
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         (void)snprintf(path, sizeof path, "%s/%s", folder, names[i]);
@@ -169,6 +169,9 @@ enum { NO_FILE = -1, NO_FOLDER = -2 };
 static void write_state(const struct explorer *self, const char *folder, ssize_t size,
                         uint64_t choice)
 {
+    // A name that is not synced may be the earlier one.
+    bool has_name =
+        self->was_made && (self->is_listed || self->has_every_name || (choice & 64) != 0);
     clear_folder(folder);
     if (size == NO_FOLDER)
         return;
@@ -176,7 +179,7 @@ static void write_state(const struct explorer *self, const char *folder, ssize_t
         crash_fail("%s: %s", folder, strerror(errno));
     write_lock_files(folder, choice);
     if (size != NO_FILE)
-        write_file(folder, "data.mdb", self->image, (size_t)size);
+        write_file(folder, has_name ? "data.mdb" : "data.mdb.new", self->image, (size_t)size);
 }
 
 static void check_here(struct explorer *self, uint64_t choice, ssize_t size)
@@ -184,12 +187,13 @@ static void check_here(struct explorer *self, uint64_t choice, ssize_t size)
     const struct crash_limits limits = {
         .least = self->is_listed ? self->commits_synced : 0,
         .most = self->commits_written,
-        .may_be_refused = !self->is_listed || self->commits_synced == 0,
+        .may_be_empty = !self->is_listed || self->commits_synced == 0,
     };
     write_state(self, self->world.folder, size, choice);
     if (dup2(self->output, STDERR_FILENO) < 0 || dup2(self->output, STDOUT_FILENO) < 0)
         _exit(3);
-    _exit(crash_check(&self->world, &limits, &self->results->finished) == CRASH_OPENED ? 0 : 2);
+    crash_check(&self->world, &limits, &self->results->finished);
+    _exit(0);
 }
 
 // With other numbers, perhaps.
@@ -288,10 +292,7 @@ static void check_state(struct explorer *self, enum kind kind, ssize_t size)
         crash_fail("fork: %s", strerror(errno));
     results->states[kind]++;
     results->after_answers += self->answers > self->answers_before ? 1 : 0;
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 2) {
-        results->refused[kind]++;
-        (void)!pread(self->output, results->refusal, sizeof results->refusal - 1, 0);
-    } else if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
         note_finding(self, kind, status);
     else if (self->world.finished != 0 && results->finished != self->world.finished) {
         (void)!pwrite(self->output, "what is exported in the end is not what it should be", 52, 0);
@@ -416,7 +417,7 @@ static void check_interval(struct explorer *self)
         check_state(self, KIND_ENTRY, NO_FILE);
         check_state(self, KIND_ENTRY, NO_FOLDER);
     }
-    if (!self->was_made)
+    if (self->disk.writes == 0)
         return;
     choose(self, false);
     check_least(self, KIND_NONE);
@@ -457,7 +458,7 @@ static void take_write(struct explorer *self, const struct crash_entry *entry, c
 
 static void end_sync(struct explorer *self, const struct crash_entry *entry)
 {
-    if (entry->file == CRASH_FILE_DATA) {
+    if (entry->file == CRASH_FILE_DATA || entry->file == CRASH_FILE_NEW) {
         disk_sync(&self->disk, self->disk.writes - self->sync_writes);
         self->commits_synced = self->commits_written;
     }
@@ -470,7 +471,7 @@ static void end_sync(struct explorer *self, const struct crash_entry *entry)
 static void take_entry(struct explorer *self, const struct crash_entry *entry, const char *bytes,
                        void (*visit)(struct explorer *))
 {
-    bool is_data = entry->file == CRASH_FILE_DATA;
+    bool is_data = entry->file == CRASH_FILE_DATA || entry->file == CRASH_FILE_NEW;
     bool is_end = entry->kind == CRASH_SYNC_ENDS && (is_data || entry->file == CRASH_FILE_FOLDER);
     if (entry->kind == CRASH_ANSWER)
         take_answer(self, entry, bytes);
@@ -478,12 +479,13 @@ static void take_entry(struct explorer *self, const struct crash_entry *entry, c
         take_write(self, entry, bytes);
     if (is_data && entry->kind == CRASH_SIZE)
         disk_grow(&self->disk, (size_t)entry->offset);
-    if (is_data && entry->kind == CRASH_OPEN)
+    if (entry->file == CRASH_FILE_DATA ? entry->kind == CRASH_OPEN
+                                       : is_data && entry->kind == CRASH_RENAME)
         self->was_made = true;
     if (is_data && entry->kind == CRASH_SYNC_BEGINS)
         self->sync_writes = self->disk.writes;
     if (is_data && (entry->kind == CRASH_MAP_WRITE || entry->kind == CRASH_REMOVE ||
-                    entry->kind == CRASH_RENAME))
+                    (entry->kind == CRASH_RENAME && entry->file == CRASH_FILE_DATA)))
         crash_fail("the log has what is not understood here: %c", entry->kind);
     self->interval += is_end ? 1 : 0;
     if (is_end || (is_data && entry->kind == CRASH_WRITE_SYNCED)) {
@@ -605,6 +607,7 @@ static void learn(struct explorer *self, const char *data_file, struct results *
     world->commits = must_resize(NULL, self->log_size / sizeof(struct crash_entry) * 8);
     world->commits[0] = DIGEST_OF_NOTHING;
     world->commit_count = 1;
+    self->has_every_name = true; // there is no power cut
     replay(self, keep_digest);
     if (self->disk.cache_size != size || memcmp(self->disk.cache, data, size) != 0)
         crash_fail("the log lacks something that was written to the file");
@@ -614,6 +617,7 @@ static void learn(struct explorer *self, const char *data_file, struct results *
     if (results->broken_count > 0)
         crash_fail("the whole file, without a power cut, is broken: %s",
                    results->findings[0].message);
+    self->has_every_name = false;
     world->finished = results->finished;
     memset(results, 0, sizeof *results);
 }
@@ -655,22 +659,18 @@ static void run_jobs(struct explorer *self, struct results *results)
 static size_t print_results(const struct results *results, size_t jobs)
 {
     size_t all = 0, broken = 0, after_answers = 0;
-    printf("%-40s %10s %10s %10s\n", "what is left of what was not synced", "states", "refused",
-           "broken");
+    printf("%-40s %10s %10s\n", "what is left of what was not synced", "states", "broken");
     for (size_t kind = 0; kind < KIND_COUNT; kind++) {
-        size_t states = 0, refused = 0, of_kind = 0;
+        size_t states = 0, of_kind = 0;
         for (size_t job = 0; job < jobs; job++) {
             states += results[job].states[kind];
-            refused += results[job].refused[kind];
             of_kind += results[job].broken[kind];
         }
-        printf("%-40s %10zu %10zu %10zu\n", kind_words[kind], states, refused, of_kind);
+        printf("%-40s %10zu %10zu\n", kind_words[kind], states, of_kind);
         all += states;
         broken += of_kind;
     }
     for (size_t job = 0; job < jobs; job++) {
-        if (results[job].refusal[0] != '\0')
-            printf("refused, when nothing was acknowledged yet: %s\n", results[job].refusal);
         after_answers += results[job].after_answers;
         for (size_t i = 0; i < results[job].finding_count; i++)
             printf("broken: interval %zu, %s: %s\n", results[job].findings[i].interval,

@@ -20,6 +20,7 @@ enum crash_kind {
 
 enum crash_file {
     CRASH_FILE_DATA,   // data.mdb
+    CRASH_FILE_NEW,    // data.mdb.new, which becomes data.mdb
     CRASH_FILE_LOCKS,  // lock.mdb: LMDB's readers
     CRASH_FILE_LOCK,   // lock: the daemon's own
     CRASH_FILE_FOLDER, // the store's folder

@@ -76,6 +76,8 @@ static int file_of_path(const char *path)
         return CRASH_FILE_PARENT;
     if (strcmp(name, "/data.mdb") == 0)
         return CRASH_FILE_DATA;
+    if (strcmp(name, "/data.mdb.new") == 0)
+        return CRASH_FILE_NEW;
     if (strcmp(name, "/lock.mdb") == 0)
         return CRASH_FILE_LOCKS;
     return strcmp(name, "/lock") == 0 ? CRASH_FILE_LOCK : CRASH_FILE_OTHER;
