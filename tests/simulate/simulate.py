@@ -1,0 +1,352 @@
+#!/usr/bin/env python3
+"""Lets the daemon live through worlds (world.py) under a virtual clock (machine.py), with faults, and asks the judges.
+
+    simulate.py [--days N] [--seed S] [--resume FILE] [--minutes M] [--world SEED] [--without FAULT,…] [--verbose]
+
+Worlds of some days each are lived until there are N days, from seed S on. --resume: a file with one line for each world that
+was lived; it goes on behind them. --minutes: stops then. --world: one world alone. Exits 1 if a judge found something."""
+import argparse
+import collections
+import json
+import os
+import pathlib
+import random
+import shutil
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import judges  # noqa: E402
+from machine import BEGIN, ROOT, SECOND, Machine, Response  # noqa: E402
+from oracle import Oracle  # noqa: E402
+from world import DAY, HOUR, MINUTE, SECRET, STATUS_OF, World  # noqa: E402
+
+BINARY = os.path.abspath(os.environ.get("GHATRACE") or ROOT / "build/dev-gcc/ghatrace")
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+QUIET = 15 * MINUTE       # after a fault all is as before
+SAMPLES = 8               # minutes of a day at which figures are compared
+DURATIONS = {"30s": 30, "10s": 10, "1m": 60, "10m": 600, "1h": HOUR, "12h": 12 * HOUR, "1d": DAY, "2d": 2 * DAY, "3d": 3 * DAY}
+STORES = ROOT / "tests/fixtures/store"
+
+COLLECTOR_FAULTS = ("refuse", "lose", "hang", "unavailable", "cut", "cut-after-status", "slow")
+DISK_FAULTS = ("disk_full", "write_fails", "sync_fails")
+PROCESS_FAULTS = ("kill", "kill_at", "restart", "settings", "hup", "secret", "leap")
+
+
+class Fault:
+    """`begin`, `end`: seconds since the world's begin."""
+
+    def __init__(self, kind, begin, length, number):
+        self.kind, self.begin, self.end, self.number = kind, begin, begin + length, number
+
+    def __repr__(self):
+        return f"{self.kind}@{self.begin}+{self.end - self.begin}"
+
+
+class Plan:
+    """What happens to the daemon of a world, drawn from its seed."""
+
+    def __init__(self, seed, days=None):
+        self.seed = seed
+        rng = self.rng = random.Random(f"plan {seed}")
+        self.days = days or rng.choice((3, 5, 8, 12))
+        self.settings = {"root-grace": rng.choice(("10s", "1m")), "job-grace": rng.choice(("10m", "1h")),
+                         "job-timeout": rng.choice(("12h", "1d", "2d")), "run-idle": "1h", "linger": "3d",
+                         "ingress-threads": rng.choice((1, 2, 3)), "otlp-compression": rng.choice(("none", "gzip"))}
+        self.store = rng.choice(sorted(path.name for path in STORES.iterdir() if path.is_dir())) if rng.random() < 0.1 else None
+        rate = rng.choice((0, 0, 0.5, 2, 6))
+        self.faults, length = [], self.days * DAY
+        for number in range(int(rate * self.days)):
+            kind = rng.choice(COLLECTOR_FAULTS + DISK_FAULTS + PROCESS_FAULTS)
+            lengths = (MINUTE, 4 * HOUR) if kind in COLLECTOR_FAULTS else (2, 10 * MINUTE) if kind in DISK_FAULTS else (1, MINUTE)
+            self.faults.append(Fault(kind, rng.randrange(length), rng.randint(*lengths), number))
+        self.faults.sort(key=lambda fault: fault.begin)
+
+    def seconds(self, name):
+        return DURATIONS[self.settings[name]]
+
+
+class Story:
+    """One world, lived."""
+
+    def __init__(self, plan, options=None, binary=BINARY, verbose=False):
+        self.plan, self.verbose = plan, verbose
+        self.rng = random.Random(f"story {plan.seed}")
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="ghatrace-simulate-", dir=MEMORY))
+        self.world = World(plan.seed, BEGIN, options)
+        self.machine = Machine(self.folder, plan.seed, plan.settings, binary)
+        self.machine.collector = self
+        self.findings, self.oracle = judges.Findings(), Oracle()
+        self.spans, self.answers = judges.Spans(), judges.Answers()
+        self.figures = judges.Figures({name: plan.seconds(name) * SECOND for name in ("job-grace", "job-timeout")})
+        self.process, self.log = judges.Process(self.folder), judges.Log()
+        self.open = []             # (ticket, delivery) without an answer
+        self.again = []            # deliveries that failed, sent again by hand
+        self.open_runs = set()
+        self.active = []           # faults
+        self.quiet_at = 0          # the last fault's effects are over
+        self.secret = SECRET
+        self.counts = collections.Counter()
+        self.is_sure = True        # of what was measured when
+
+    # --- the collector
+
+    def on_request(self, at, path, headers, body):
+        kinds = {fault.kind for fault in self.active}
+        good = Response(200, {"Content-Type": "application/x-protobuf"})
+        if headers.get("content-encoding") == "gzip":
+            import zlib
+            body = zlib.decompress(body, 31)
+        if "hang" in kinds:
+            return Response(mode="hang")
+        if "unavailable" in kinds:
+            return Response(503, {"Retry-After": "7"} if self.rng.random() < 0.5 else {}, b"later")
+        if "cut" in kinds:
+            good.mode = "cut"
+        elif "cut-after-status" in kinds:
+            good.mode = "cut-after-status"
+        elif "slow" in kinds:
+            good.delay_ns = self.rng.randrange(8 * SECOND)
+        if good.mode != "cut" or self.rng.random() < 0.5:
+            self.spans.take(body)
+        return good
+
+    # --- faults
+
+    def begin_fault(self, fault):
+        machine, kind = self.machine, fault.kind
+        self.counts[kind] += 1
+        self.active.append(fault)
+        if self.verbose:
+            print(f"  {fault} at step {machine.steps}", flush=True)
+        if kind == "refuse":
+            machine.refuse_connections = True
+        elif kind == "lose":
+            machine.lose_connections = True
+        elif kind in DISK_FAULTS:
+            setattr(machine.faults, kind, True)
+        elif kind == "kill":
+            machine.kill()
+        elif kind == "kill_at":
+            machine.kill_at(self.rng.randrange(1, 20_000))
+        elif kind in ("restart", "settings"):
+            self.stop()
+            if kind == "settings":
+                machine.settings.update({"ingress-threads": self.rng.choice((1, 2, 4)), "otlp-compression": self.rng.choice(("none", "gzip")),
+                                         "metrics-buckets": self.rng.choice((None, "1 10 100 1000"))})
+        elif kind == "hup":
+            machine.hup()
+        elif kind == "secret":
+            self.secret = f"secret {fault.number}"
+            (self.folder / "secret").write_text(SECRET + "\n" + self.secret + "\n")
+            machine.hup()
+        elif kind == "leap":
+            machine.leap(self.rng.choice((1, 60, 3600, 6 * HOUR)) * SECOND)
+            self.is_sure = False
+
+    def end_fault(self, fault):
+        machine, kind = self.machine, fault.kind
+        self.active.remove(fault)
+        left = {one.kind for one in self.active}
+        machine.refuse_connections = "refuse" in left
+        machine.lose_connections = "lose" in left and "refuse" not in left
+        if kind in DISK_FAULTS and kind not in left:
+            setattr(machine.faults, kind, False)
+        if kind == "kill_at" and machine.is_running:
+            machine.kill()
+        if not machine.is_running and not any(one.kind in DISK_FAULTS for one in self.active):
+            self.start()
+        self.quiet_at = max(self.quiet_at, self.second + QUIET)
+
+    @property
+    def second(self):
+        return (self.machine.now - BEGIN) // SECOND
+
+    @property
+    def is_fault(self):
+        return bool(self.active) or self.second < self.quiet_at
+
+    def start(self):
+        self.counts["starts"] += 1
+        self.process.restarted()
+        self.machine.start()
+        if not self.machine.is_running:
+            self.findings.add("start", f"it ended with {self.machine.exit_status}: {self.machine.log[-1:]}")
+            raise Dead
+
+    def stop(self):
+        if self.machine.is_running and self.machine.stop() != 0:
+            self.findings.add("stop", f"it ended with {self.machine.exit_status}: {self.machine.log[-1:]}")
+
+    # --- deliveries
+
+    def post(self, deliveries):
+        machine = self.machine
+        for delivery in deliveries:
+            if delivery.secret == SECRET:
+                delivery.secret = self.secret
+            body, headers = delivery.wire()
+            self.open.append((machine.post(delivery.due, body, headers), delivery))
+
+    def collect(self):
+        """Answers that came since."""
+        still, remembered = [], 2 * DAY * SECOND
+        for ticket, delivery in self.open:
+            if ticket.status is None:
+                still.append((ticket, delivery))
+                continue
+            self.process.deliveries += 1
+            self.counts["deliveries"] += 1
+            if not self.answers.judge(delivery, ticket, STATUS_OF[delivery.kind], self.findings, self.is_fault, remembered):
+                self.again.append(delivery.copy(self.machine.now + self.rng.randrange(MINUTE, 20 * MINUTE) * SECOND))
+                self.is_sure = False
+            elif delivery.kind == "used":
+                self.open_runs.add(self.oracle.take(delivery.event, delivery.guid, delivery.body, ticket.at + self.machine.wall_ahead))
+        self.open = still
+
+    # --- time
+
+    def run_to(self, second, deliveries):
+        """All until then, with deliveries, and what comes again."""
+        until = BEGIN + second * SECOND
+        due = [one for one in self.again if one.due < until]
+        self.again = [one for one in self.again if one.due >= until]
+        self.post(deliveries)
+        self.post(due)
+        self.machine.run_until(until)
+        if not self.machine.is_running and not any(one.kind in DISK_FAULTS + PROCESS_FAULTS for one in self.active):
+            self.findings.add("ended", f"with {self.machine.exit_status}: {self.machine.log[-3:]}")
+            raise Dead
+        self.collect()
+        self.log.judge(self.machine, self.findings, self.is_fault, second / DAY)
+
+    def stops(self):
+        """(second, what) in order: faults, samples, hours."""
+        found = [(fault.begin, 1, fault) for fault in self.plan.faults] + [(fault.end, 0, fault) for fault in self.plan.faults]
+        length = self.plan.days * DAY
+        found += [(hour * HOUR, 2, None) for hour in range(1, length // HOUR + 1)]
+        found += [(self.rng.randrange(length // MINUTE) * MINUTE, 3, None) for _ in range(SAMPLES * self.plan.days)]
+        return sorted(found, key=lambda entry: entry[:2])
+
+    def look(self):
+        """Figures, and whether it is ready."""
+        if self.is_fault or self.open or self.again or not self.machine.is_running:
+            return
+        self.counts["samples"] += 1
+        status, _, body = self.machine.get("/ready")
+        if status != 200:
+            self.findings.add("ready", f"{status} {body!r}")
+        self.process.judge(self.machine, self.findings)
+        if self.machine.wall_ahead == 0:
+            self.open_runs.difference_update(self.figures.judge(self.machine, self.open_runs, self.machine.now, self.findings))
+
+    def live(self):
+        """Raises nothing; see findings."""
+        if self.plan.store:
+            import gzip
+            (self.folder / "db/data.mdb").write_bytes(gzip.decompress((STORES / self.plan.store / "data.mdb.gz").read_bytes()))
+            self.counts["upgrades"] += 1
+            self.quiet_at = DAY
+        try:
+            self.start()
+            for second, kind, fault in self.stops():
+                self.run_to(second, list(self.world.take(BEGIN + second * SECOND)) if second > self.second else [])
+                if kind == 1:
+                    self.begin_fault(fault)
+                elif kind == 0:
+                    self.end_fault(fault)
+                elif kind == 3:
+                    self.look()
+            self.settle()
+        except Dead:
+            pass
+        finally:
+            self.machine.kill()
+            shutil.rmtree(self.folder, True)
+        return self.findings
+
+    def settle(self):
+        """What is under way arrives; then nothing but time."""
+        for fault in list(self.active):
+            self.end_fault(fault)
+        hour = self.second // HOUR + 1
+        while not self.world.is_over() or self.open or self.again:
+            self.run_to(hour * HOUR, [one for one in iter(lambda: self.world.next_before(BEGIN + hour * HOUR * SECOND), None)])
+            hour += 1
+        last = self.second + self.plan.seconds("job-timeout") + 2 * self.plan.seconds("job-grace") + 2 * HOUR
+        while self.second < last:
+            self.run_to(min(last, self.second + HOUR), [])
+        self.look()
+        self.counts["spans"] = self.spans.judge(self.oracle, self.findings, self.plan.store is not None)
+        if not self.plan.store:
+            exact = self.is_sure and not (self.world.options.gates or self.world.options.missing or self.world.options.late or self.world.options.scrambled)
+            judges.judge_measurements(self.machine, self.oracle, self.findings, exact)
+        self.stop()
+
+
+class Dead(Exception):
+    """The daemon ended and will not come back."""
+
+
+# --- many worlds -----------------------------------------------------------------------------------
+
+def live(seed, days=None, without=(), options=None, binary=BINARY, verbose=False):
+    plan = Plan(seed, days)
+    plan.faults = [fault for fault in plan.faults if str(fault.number) not in without and fault.kind not in without]
+    return Story(plan, options, binary, verbose)
+
+
+def report(story, seconds):
+    plan = story.plan
+    return {"seed": plan.seed, "days": plan.days, "seconds": round(seconds, 1), "steps": story.machine.steps, **story.counts,
+            "findings": dict(story.findings.kinds)}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--days", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--resume")
+    parser.add_argument("--minutes", type=float, default=1e9)
+    parser.add_argument("--world", type=int)
+    parser.add_argument("--world-days", type=int)
+    parser.add_argument("--without", default="")
+    parser.add_argument("--verbose", action="store_true")
+    chosen = parser.parse_args()
+    begin, done = time.monotonic(), []
+    if chosen.resume and os.path.exists(chosen.resume):
+        done = [json.loads(line) for line in open(chosen.resume)]
+    if chosen.world is not None:
+        chosen.days, chosen.seed, chosen.resume, done = 1, chosen.world, None, []
+    seed = max([chosen.seed] + [entry["seed"] + 1 for entry in done])
+    while sum(entry["days"] for entry in done) < chosen.days and time.monotonic() - begin < 60 * chosen.minutes:
+        start = time.monotonic()
+        story = live(seed, chosen.world_days, chosen.without.split(","), verbose=chosen.verbose)
+        if chosen.verbose:
+            print(f"{story.world.options}\n{story.plan.settings}\n{story.plan.faults}")
+        story.live()
+        entry = report(story, time.monotonic() - start)
+        done.append(entry)
+        print(f"world {seed}: " + " ".join(f"{name}={value}" for name, value in entry.items() if name != "seed"), flush=True)
+        for line in story.findings.lines:
+            print(f"    {line}", flush=True)
+        if chosen.resume:
+            with open(chosen.resume, "a") as file:
+                file.write(json.dumps(entry) + "\n")
+        seed += 1
+    return summary(done)
+
+
+def summary(done):
+    totals = collections.Counter()
+    for entry in done:
+        totals.update({name: value for name, value in entry.items() if isinstance(value, (int, float)) and name != "seed"})
+    findings = sum(bool(entry["findings"]) for entry in done)
+    print(f"{len(done)} worlds, {totals.pop('days')} days in {totals.pop('seconds') / 3600:.2f} hours: "
+          + ", ".join(f"{value} {name}" for name, value in sorted(totals.items())) + f"; {findings} worlds with findings")
+    return 1 if findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
