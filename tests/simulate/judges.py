@@ -7,7 +7,7 @@ import pathlib
 import re
 
 import otlp
-from oracle import AnyOf, SECOND
+from oracle import SECOND
 
 SHOWN = 3  # of each kind
 MIB = 1 << 20
@@ -71,6 +71,7 @@ class Answers:
 
     def __init__(self):
         self.acknowledged, self.attempted = {}, set()
+        self.is_first = False      # the delivery that was judged last was taken for the first time
 
     def judge(self, delivery, ticket, wanted, findings, is_fault, remembered_for):
         """True if it was taken. False: it must come again."""
@@ -86,6 +87,7 @@ class Answers:
                 findings.add("answer", f"{delivery} ({delivery.kind}): {status}, must be {wanted}")
             return True
         before = self.acknowledged.get(key)
+        self.is_first = before is None
         if status == 202:
             if before is not None and ticket.at - before < remembered_for and not delivery.is_form:
                 findings.add("duplicate not recognized", f"{delivery}, {(ticket.at - before) / SECOND:.1f} s later")
@@ -155,11 +157,14 @@ class Figures:
         for name in shown.keys() | pools.keys():
             for state in ("waiting", "queued", "running"):
                 least, most = pools[name][state]
-                for where, value in (("/api/pools", shown.get(name, {}).get(state, 0)),
-                                     ("/metrics", int(figures.get(f'ghatrace_pool_{state}{{pool="{name}"}}', 0)))):
-                    if not least <= value <= most:
-                        findings.add(f"figures {state}", f"pool {name}: {where} has {value}, must be {least}"
-                                     + (f" to {most}" if most != least else ""))
+                pool = shown.get(name, {})
+                # A runner has one job at a time: one that began another is not counted as running any more.
+                value = pool.get(state, 0) + (pool.get("ended_unknown", 0) if state == "running" else 0)
+                if not least <= value <= most:
+                    findings.add(f"figures {state}", f"pool {name}: {value}, must be {least}" + (f" to {most}" if most != least else ""))
+                other = int(figures.get(f'ghatrace_pool_{state}{{pool="{name}"}}', 0))
+                if other != pool.get(state, 0):
+                    findings.add("figures differ", f"{state} in pool {name}: /metrics has {other}, /api/pools {pool.get(state, 0)}")
         return over
 
 
@@ -226,7 +231,7 @@ class Process:
 
 class Log:
     LEVEL = re.compile(r"level=(\w+)")
-    OF_SENDERS = re.compile(r"signature|msg=request status=400")  # what the world sends on purpose
+    OF_SENDERS = re.compile(r"signature|msg=request status=400|msg=set-up")  # what the world sends on purpose
 
     def __init__(self):
         self.read = 0

@@ -24,7 +24,7 @@ class AnyOf:
         self.values = set(values)
 
     def __eq__(self, other):
-        return other in self.values
+        return isinstance(other, str) and other in self.values
 
     def __repr__(self):
         return f"one of {sorted(self.values)}"
@@ -197,11 +197,13 @@ class Job:
             return min(max(at, low), end)
         found = {}
         started = clamp(self.started) if self.has_run and self.started is not None else end
+        # An in_progress event may still have the time of queueing as its start: no proof of a queue without length.
+        is_known = not self.has_run or self.is_completed or self.started > (self.first or 0)
         ready = start
-        if self.waiting is not None:
+        if self.waiting is not None and is_known:
             ready = clamp(min(self.queued, started)) if self.is_released else started
             found["job.waiting"] = start, ready
-        if self.first is not None and self.is_released:
+        if self.first is not None and self.is_released and is_known:
             found["runner.queue"] = ready, started
         if not self.has_run:
             return found
@@ -246,13 +248,10 @@ class Run:
 
     def take(self, action, body, workflow, repository):
         is_final = action == "completed" and body["conclusion"] != "action_required"
-        # `requested` and a later state can have one time: what is over, or has begun, says more.
-        version = is_final, time_of(body["updated_at"])
+        # `requested` and `completed` can have one time: what has a conclusion says more.
+        version = is_final, time_of(body["updated_at"]), SEVERITY.index(body["conclusion"]) if body["conclusion"] else -1
         if self.version is None or version > self.version:
             self.version, self.body, self.workflow, self.repository = version, body, workflow, repository
-            self.choices = [body]
-        elif version == self.version:
-            self.choices.append(body)
         if is_final:
             self.end = latest(self.end, version[1])
 
@@ -373,7 +372,8 @@ def spans_of_run(run):
 
 
 def root_of(run, trace, lengths):
-    first = earliest(*(start for start, _, _ in lengths))
+    # Of a job that was carried over without a creation time only the times of an earlier attempt are known.
+    first = earliest(*(times[0] for job, times in zip(run.jobs.values(), lengths) if run.attempt == 1 or job.first is not None))
     last = latest(*(end for _, end, _ in lengths))
     values = {"type": "workflow", "github.run_id": run.number, "github.run_attempt": run.attempt}
     if run.body is not None:

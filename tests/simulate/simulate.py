@@ -52,7 +52,7 @@ class Plan:
         rng = self.rng = random.Random(f"plan {seed}")
         self.days = days or rng.choice((3, 5, 8, 12))
         self.settings = {"root-grace": rng.choice(("10s", "1m")), "job-grace": rng.choice(("10m", "1h")),
-                         "job-timeout": rng.choice(("12h", "1d", "2d")), "run-idle": "1h", "linger": "3d",
+                         "job-timeout": rng.choice(("12h", "1d", "2d")), "run-idle": "1h", "linger": "3d", "metrics-idle": "0",
                          "ingress-threads": rng.choice((1, 2, 3)), "otlp-compression": rng.choice(("none", "gzip"))}
         self.store = rng.choice(sorted(path.name for path in STORES.iterdir() if path.is_dir())) if rng.random() < 0.1 else None
         rate = rng.choice((0, 0, 0.5, 2, 6))
@@ -134,7 +134,7 @@ class Story:
             self.stop()
             if kind == "settings":
                 machine.settings.update({"ingress-threads": self.rng.choice((1, 2, 4)), "otlp-compression": self.rng.choice(("none", "gzip")),
-                                         "metrics-buckets": self.rng.choice((None, "1 10 100 1000"))})
+                                         "history": self.rng.choice(("24h", "2d", "1h"))})
         elif kind == "hup":
             machine.hup()
         elif kind == "secret":
@@ -201,7 +201,7 @@ class Story:
             if not self.answers.judge(delivery, ticket, STATUS_OF[delivery.kind], self.findings, self.is_fault, remembered):
                 self.again.append(delivery.copy(self.machine.now + self.rng.randrange(MINUTE, 20 * MINUTE) * SECOND))
                 self.is_sure = False
-            elif delivery.kind == "used":
+            elif delivery.kind == "used" and self.answers.is_first:
                 self.open_runs.add(self.oracle.take(delivery.event, delivery.guid, delivery.body, ticket.at + self.machine.wall_ahead))
         self.open = still
 

@@ -355,7 +355,8 @@ class World:
         if which == 0:
             self.send(at, "push", '{"ref":"refs/heads/main"' + repository.tail + "}", None, "push", IGNORED)
         elif which == 1:
-            self.send(at, "ping", '{"zen":"Keep it logically awesome.","hook_id":1,"hook":{"events":["workflow_job"]}}', None, "ping", PONG)
+            self.send(at, "ping", '{"zen":"Keep it logically awesome.","hook_id":1,"hook":{"type":"Organization","id":1,"active":true,"events":["workflow_job","workflow_run"],'
+                      '"config":{"content_type":"json","insecure_ssl":"0","secret":"********","url":"https://hooks.example/webhook"}}}', None, "ping", PONG)
         elif which == 2:
             self.send(at, "workflow_job", '{"action":"completed","workflow_job":{"id":1', None, "torn", BAD)
         elif which == 3:
