@@ -231,7 +231,7 @@ class Process:
 
 class Log:
     LEVEL = re.compile(r"level=(\w+)")
-    OF_SENDERS = re.compile(r"signature|msg=request status=400|msg=set-up")  # what the world sends on purpose
+    OF_SENDERS = re.compile(r"signature|msg=request status=400|msg=set-up|the clock was set")  # what the world sends on purpose
 
     def __init__(self):
         self.read = 0

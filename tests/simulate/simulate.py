@@ -192,7 +192,7 @@ class Story:
     def collect(self):
         """Answers that came since."""
         still, remembered = [], 2 * DAY * SECOND
-        for ticket, delivery in self.open:
+        for ticket, delivery in sorted(self.open, key=lambda entry: entry[0].answered_at or 0):
             if ticket.status is None:
                 still.append((ticket, delivery))
                 continue
