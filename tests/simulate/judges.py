@@ -13,7 +13,7 @@ SHOWN = 3  # of each kind
 MIB = 1 << 20
 # What a daemon may use, whatever happens in a world of this size.
 LIMITS = {"memory": 64 * MIB, "descriptors": 120, "store": 192 * MIB, "lines a day": 400}
-GROWTH_WARM, GROWTH_PER_DELIVERY = 4000, 50  # deliveries until memory has its shape; bytes for each one after that
+GROWTH_WARM, GROWTH_PER_DELIVERY = 8000, 40  # deliveries until memory has its shape; bytes for each one after that
 
 
 class Findings:
@@ -116,7 +116,7 @@ class Figures:
             given_up = max(run.completed_received, job.last_received) + self.grace
         else:
             given_up = job.last_received + (self.timeout if not job.is_waiting else 40 * 86400 * SECOND)
-        if now > given_up + self.TOLERANCE or job.was_given_up:
+        if now > given_up + self.TOLERANCE or job.was_given_up or job.silent_at is not None:
             job.was_given_up = True
             return None
         if now > given_up - self.TOLERANCE:
@@ -225,7 +225,7 @@ class Process:
             self.warm = self.deliveries, memory
             return
         more, growth = self.deliveries - self.warm[0], memory - self.warm[1]
-        if more >= GROWTH_WARM and growth > more * GROWTH_PER_DELIVERY + MIB // 4:
+        if more >= GROWTH_WARM // 2 and growth > more * GROWTH_PER_DELIVERY + MIB // 4:
             findings.add("growth", f"{growth // more} bytes for each of {more} deliveries")
 
 

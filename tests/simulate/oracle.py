@@ -95,6 +95,7 @@ class Job:
         self.runner = (None, None, None, None)  # version, id, name, group
         self.deployment = (None, None, None)
         self.last_received, self.was_given_up = 0, False
+        self.completed_received = self.silent_at = None
 
     def take(self, action, body, deployment, repository, occurred):
         times = [time_of(body.get(name)) for name in ("created_at", "started_at", "completed_at")]
@@ -261,8 +262,10 @@ class Run:
 
 
 class Oracle:
-    def __init__(self):
-        self.runs = {}
+    """`job_grace`, `job_timeout`: when jobs of a run that is over, and silent ones, are given up (ns)."""
+
+    def __init__(self, job_grace, job_timeout):
+        self.runs, self.job_grace, self.job_timeout = {}, job_grace, job_timeout
 
     def take(self, event, guid, body, received):
         """`received`: the daemon's wall clock when it arrived."""
@@ -284,9 +287,32 @@ class Oracle:
         created = time_of(inner.get("created_at")) or time_of(inner.get("started_at")) or 0
         if occurred is None or not created - SECOND <= occurred <= received:
             occurred = received
+        self.note_silence(run, job, received)
         job.take(document["action"], inner, document.get("deployment"), repository, occurred)
         job.last_received = max(job.last_received, received)
+        if document["action"] == "completed":
+            job.completed_received = earliest(job.completed_received, received)
         return run
+
+    def note_silence(self, run, job, now):
+        """Whether the job had been given up before, since nothing was heard of it."""
+        silent_at = job.last_received + self.job_timeout
+        is_open = job.version is not None and not job.is_completed and not job.is_waiting
+        if is_open and job.silent_at is None and silent_at < now and (run.completed_received or now) > silent_at:
+            job.silent_at = silent_at
+
+    def end_of_given_up(self, run, job):
+        """It ends with its run, which ends with the last job whose end is known by then; if the run is not over by then, with the
+        last that is known of the job."""
+        if not run.is_completed or job.is_completed:
+            return None
+        self.note_silence(run, job, 1 << 63)
+        given_up = max(run.completed_received, job.last_received) + self.job_grace
+        if job.silent_at is not None:
+            given_up = max(job.silent_at, job.last_received)
+            if run.completed_received > given_up:
+                return None
+        return max([run.end] + [one.lengths(None)[1] for one in run.jobs.values() if one.is_completed and one.completed_received <= given_up])
 
     def run_of(self, *key):
         run = self.runs.get(key)
@@ -296,7 +322,7 @@ class Oracle:
 
     def spans(self):
         for run in self.runs.values():
-            yield from spans_of_run(run)
+            yield from spans_of_run(run, self.end_of_given_up)
 
 
 # --- spans -----------------------------------------------------------------------------------------
@@ -357,16 +383,11 @@ def resource_of(run, repository, workflow, branch, sha):
     return {key: value for key, value in values.items() if value}
 
 
-def spans_of_run(run):
+def spans_of_run(run, end_of_given_up):
     trace = md5(f"{run.number}-{run.attempt}")
     spans, lengths = [], []
-    end_of_run = None
-    if run.is_completed:
-        # A job that is given up ends with its run, which ends with the last job that ended.
-        ends = [job.lengths(None)[1] for job in run.jobs.values() if job.is_completed]
-        end_of_run = max([run.end, *ends])
     for job in run.jobs.values():
-        lengths.append(job.lengths(end_of_run))
+        lengths.append(job.lengths(end_of_given_up(run, job)))
         spans += spans_of_job(run, job, trace, lengths[-1])
     return [root_of(run, trace, lengths), *spans]
 

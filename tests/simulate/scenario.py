@@ -80,7 +80,7 @@ class Scenario:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="ghatrace-scenario-", dir=MEMORY))
         self.settings, self.machine = {}, None
         self.runs, self.jobs, self.sent = {}, {}, {}
-        self.oracle, self.spans = Oracle(), judges.Spans()
+        self.oracle, self.spans = None, judges.Spans()
         self.times = {}            # how often each span was exported
         self.mode = "accepts"
         self.tickets = []          # (ticket, delivery, status)
@@ -120,6 +120,7 @@ class Scenario:
         if self.machine is None:
             self.machine = Machine(self.folder, self.seed, {"root-grace": "10s", **self.settings}, self.binary)
             self.machine.collector = self
+            self.oracle = Oracle(*(int(seconds(self.settings.get(name, usual)) * SECOND) for name, usual in (("job-grace", "10m"), ("job-timeout", "6d"))))
             self.machine.start()
         return self.machine
 

@@ -77,7 +77,7 @@ class Story:
         self.world = World(plan.seed, BEGIN, options)
         self.machine = Machine(self.folder, plan.seed, plan.settings, binary)
         self.machine.collector = self
-        self.findings, self.oracle = judges.Findings(), Oracle()
+        self.findings, self.oracle = judges.Findings(), Oracle(plan.seconds("job-grace") * SECOND, plan.seconds("job-timeout") * SECOND)
         self.spans, self.answers = judges.Spans(), judges.Answers()
         self.figures = judges.Figures({name: plan.seconds(name) * SECOND for name in ("job-grace", "job-timeout")})
         self.process, self.log = judges.Process(self.folder), judges.Log()
