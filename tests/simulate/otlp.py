@@ -18,8 +18,10 @@ def fields(data, place, end):
             place += 1
             if size >= 0x80:
                 size, place = varint(data, place - 1)
-            yield tag >> 3, (place, place + size)
             place += size
+            if place > end:
+                raise ValueError("a field is longer than its message")
+            yield tag >> 3, (place - size, place)
         elif kind == 0:
             value, place = varint(data, place)
             yield tag >> 3, value

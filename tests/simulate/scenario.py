@@ -16,7 +16,7 @@ Values with spaces are quoted as in a shell. Times are since the scenario's begi
                                               a job's queued, waiting, released, in_progress, completed; a run's requested,
                                               in_progress, completed; `at`: when it happened, if not as the run or job says;
                                               `again`: the same delivery as before
-    post EVENT GUID BODY                      a delivery as it is
+    post EVENT GUID BODY [STATUS]             a delivery as it is; `any`: whatever is answered
     collector accepts|refuses|unavailable|hangs|cuts
     kill | stop | start | restart | hup | leap TIME | disk full|well | sync fails|works
     expect all                                what was exported is what the oracle makes of the deliveries
@@ -131,7 +131,7 @@ class Scenario:
         while machine.is_running and any(ticket.status is None for ticket, _, _ in self.tickets):
             machine.run_until(machine.now + SECOND // 100)
         for ticket, delivery, wanted in self.tickets:
-            if ticket.status != wanted:
+            if wanted not in ("any", ticket.status):
                 raise Wrong(f"{delivery} was answered {ticket.status}, must be {wanted}: {ticket.raw[-200:]!r}")
             if ticket.status == 202:
                 self.oracle.take(delivery.event, delivery.guid, delivery.body, ticket.at + machine.wall_ahead)
@@ -218,7 +218,7 @@ class Scenario:
         self.settle()
 
     def do_post(self, event, guid, body, answer="202"):
-        self.put(event, guid, body, int(answer), event)
+        self.put(event, guid, body, answer if answer == "any" else int(answer), event)
 
     def do_collector(self, mode):
         self.ready().refuse_connections = mode == "refuses"

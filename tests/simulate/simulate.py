@@ -1,16 +1,20 @@
 #!/usr/bin/env python3
 """Lets the daemon live through worlds (world.py) under a virtual clock (machine.py), with faults, and asks the judges.
 
-    simulate.py [--days N] [--seed S] [--resume FILE] [--minutes M] [--world SEED] [--without FAULT,…] [--verbose]
+    simulate.py [--days N] [--seed S] [--resume FILE] [--minutes M] [--world SEED] [--without FAULT,…] [--shrink] [--verbose]
 
 Worlds of some days each are lived until there are N days, from seed S on. --resume: a file with one line for each world that
-was lived; it goes on behind them. --minutes: stops then. --world: one world alone. Exits 1 if a judge found something."""
+was lived; it goes on behind them. --minutes: stops then. --world: one world alone; --without leaves out faults, by kind or
+number. --shrink: leaves out faults and runs as long as something of the same kind is found, and writes what remains to
+build/simulate-SEED.txt, a scenario. Exits 1 if a judge found something."""
 import argparse
 import collections
 import json
 import os
 import pathlib
 import random
+import re
+import shlex
 import shutil
 import sys
 import tempfile
@@ -70,8 +74,10 @@ class Plan:
 class Story:
     """One world, lived."""
 
-    def __init__(self, plan, options=None, binary=BINARY, verbose=False):
-        self.plan, self.verbose = plan, verbose
+    def __init__(self, plan, options=None, binary=BINARY, verbose=False, only=None):
+        """`only`: the runs whose deliveries are sent, as Delivery.run has them; None: all."""
+        self.plan, self.verbose, self.only = plan, verbose, only
+        self.trail = []            # lines of a scenario
         self.rng = random.Random(f"story {plan.seed}")
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="ghatrace-simulate-", dir=MEMORY))
         self.world = World(plan.seed, BEGIN, options)
@@ -86,6 +92,7 @@ class Story:
         self.open_runs = set()
         self.active = []           # faults
         self.quiet_at = 0          # the last fault's effects are over
+        self.was_fault = False     # when the time that passed last began
         self.secret = SECRET
         self.counts = collections.Counter()
         self.is_sure = True        # of what was measured when
@@ -118,6 +125,7 @@ class Story:
         machine, kind = self.machine, fault.kind
         self.counts[kind] += 1
         self.active.append(fault)
+        self.trail.append((machine.now, f"# {fault}"))
         if self.verbose:
             print(f"  {fault} at step {machine.steps}", flush=True)
         if kind == "refuse":
@@ -167,6 +175,11 @@ class Story:
     def is_fault(self):
         return bool(self.active) or self.second < self.quiet_at
 
+    @property
+    def may_be_fault(self):
+        """Now, or when what is looked at began."""
+        return self.was_fault or self.is_fault
+
     def start(self):
         self.counts["starts"] += 1
         self.process.restarted()
@@ -184,6 +197,10 @@ class Story:
     def post(self, deliveries):
         machine = self.machine
         for delivery in deliveries:
+            if self.only is not None and delivery.run not in self.only:
+                continue
+            if self.only is not None:
+                self.trail.append((delivery.due, f"post {delivery.event} {delivery.guid} {shlex.quote(delivery.body)} any"))
             if delivery.secret == SECRET:
                 delivery.secret = self.secret
             body, headers = delivery.wire()
@@ -198,7 +215,7 @@ class Story:
                 continue
             self.process.deliveries += 1
             self.counts["deliveries"] += 1
-            if not self.answers.judge(delivery, ticket, STATUS_OF[delivery.kind], self.findings, self.is_fault, remembered):
+            if not self.answers.judge(delivery, ticket, STATUS_OF[delivery.kind], self.findings, self.may_be_fault, remembered):
                 self.again.append(delivery.copy(self.machine.now + self.rng.randrange(MINUTE, 20 * MINUTE) * SECOND))
                 self.is_sure = False
             elif delivery.kind == "used" and self.answers.is_first:
@@ -210,6 +227,7 @@ class Story:
     def run_to(self, second, deliveries):
         """All until then, with deliveries, and what comes again."""
         until = BEGIN + second * SECOND
+        self.was_fault = self.is_fault
         due = [one for one in self.again if one.due < until]
         self.again = [one for one in self.again if one.due >= until]
         self.post(deliveries)
@@ -219,7 +237,7 @@ class Story:
             self.findings.add("ended", f"with {self.machine.exit_status}: {self.machine.log[-3:]}")
             raise Dead
         self.collect()
-        self.log.judge(self.machine, self.findings, self.is_fault, second / DAY)
+        self.log.judge(self.machine, self.findings, self.may_be_fault, second / DAY)
 
     def stops(self):
         """(second, what) in order: faults, samples, hours."""
@@ -289,6 +307,58 @@ class Dead(Exception):
     """The daemon ended and will not come back."""
 
 
+# --- what is found, made small ---------------------------------------------------------------------
+
+def without_some(items, is_found, tries):
+    """As few of them as is_found(them) still needs, after so many tries."""
+    size = max(1, len(items) // 2)
+    while items and tries > 0:
+        for begin in range(0, len(items), size):
+            tries -= 1
+            fewer = items[:begin] + items[begin + size:]
+            if is_found(fewer):
+                items = fewer
+                break
+            if tries <= 0:
+                break
+        else:
+            if size == 1:
+                break
+            size = max(1, size // 2)
+        size = min(size, max(1, len(items)))
+    return items
+
+
+def shrink(seed, days, kinds, runs):
+    """Writes a scenario of the faults and runs without which nothing of these kinds is found."""
+    def story_of(faults, chosen):
+        plan = Plan(seed, days)
+        plan.faults = [fault for fault in plan.faults if fault.number in faults]
+        story = Story(plan, only=chosen)
+        story.live()
+        return story
+
+    def is_found(faults, chosen):
+        return bool(kinds & story_of(faults, chosen).findings.kinds.keys())
+
+    faults = [fault.number for fault in Plan(seed, days).faults]
+    named = sorted(runs)
+    everything = sorted({delivery.run for delivery in World(seed, BEGIN).take(BEGIN + Plan(seed, days).days * DAY * SECOND) if delivery.run})
+    chosen = named if named and is_found(faults, set(named)) else everything
+    if chosen is everything:
+        chosen = without_some(chosen, lambda some: is_found(faults, set(some)), 16)
+    faults = without_some(faults, lambda some: is_found(some, set(chosen)), 16)
+    story = story_of(faults, set(chosen))
+    path = ROOT / f"build/simulate-{seed}.txt"
+    path.parent.mkdir(exist_ok=True)
+    settings = " ".join(f"{name}={value}" for name, value in story.plan.settings.items())
+    lines = [f"# Of world {seed}: {', '.join(story.findings.lines)}", f"settings {settings}"]
+    lines += [f"{(at - BEGIN) / SECOND:.3f}s {what}" if not what.startswith("#") else f"# at {(at - BEGIN) / SECOND:.0f}s: {what[2:]}"
+              for at, what in sorted(story.trail)]
+    path.write_text("\n".join(lines + ["   10d expect all", ""]))
+    print(f"    {len(faults)} faults and {len(chosen)} runs remain: {path.relative_to(ROOT)}, {story.plan.faults}")
+
+
 # --- many worlds -----------------------------------------------------------------------------------
 
 def live(seed, days=None, without=(), options=None, binary=BINARY, verbose=False):
@@ -312,6 +382,7 @@ def main():
     parser.add_argument("--world", type=int)
     parser.add_argument("--world-days", type=int)
     parser.add_argument("--without", default="")
+    parser.add_argument("--shrink", action="store_true")
     parser.add_argument("--verbose", action="store_true")
     chosen = parser.parse_args()
     begin, done = time.monotonic(), []
@@ -331,6 +402,9 @@ def main():
         print(f"world {seed}: " + " ".join(f"{name}={value}" for name, value in entry.items() if name != "seed"), flush=True)
         for line in story.findings.lines:
             print(f"    {line}", flush=True)
+        if story.findings and chosen.shrink:
+            runs = {run for line in story.findings.lines for run in re.findall(r"[\w.]+/\d+/\d+", line)}
+            shrink(seed, chosen.world_days, story.findings.kinds.keys(), runs)
         if chosen.resume:
             with open(chosen.resume, "a") as file:
                 file.write(json.dumps(entry) + "\n")
