@@ -105,8 +105,9 @@ class Figures:
     """Jobs that are open, by pool; what has been measured. Deadlines pass within TOLERANCE."""
     TOLERANCE = 120 * SECOND
 
-    def __init__(self, settings):
-        self.grace, self.timeout = settings["job-grace"], settings["job-timeout"]
+    def __init__(self, settings, pools):
+        """`pools`: their names; others are of an older store."""
+        self.grace, self.timeout, self.pools = settings["job-grace"], settings["job-timeout"], pools
 
     def state_of(self, run, job, now):
         """waiting, queued, running; None: it is not open; "?": that may change at this moment."""
@@ -135,7 +136,7 @@ class Figures:
                 is_over = False
                 if not job.body["labels"]:
                     continue
-                pool = pools[",".join(sorted(job.body["labels"], key=str.lower)).lower()]
+                pool = pools[pool_of(job.body["labels"])]
                 if state == "?":
                     for one in ("waiting", "queued", "running"):
                         pool[one][1] += 1
@@ -154,7 +155,7 @@ class Figures:
             return over
         shown = {pool["pool"]: pool for pool in json.loads(body)["pools"]}
         figures = metrics_of(machine.get("/metrics")[2].decode())
-        for name in shown.keys() | pools.keys():
+        for name in (shown.keys() & self.pools) | pools.keys():
             for state in ("waiting", "queued", "running"):
                 least, most = pools[name][state]
                 pool = shown.get(name, {})
@@ -166,6 +167,10 @@ class Figures:
                 if other != pool.get(state, 0):
                     findings.add("figures differ", f"{state} in pool {name}: /metrics has {other}, /api/pools {pool.get(state, 0)}")
         return over
+
+
+def pool_of(labels):
+    return ",".join(sorted(label.lower() for label in labels))
 
 
 def metrics_of(text):

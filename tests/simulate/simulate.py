@@ -33,8 +33,10 @@ SAMPLES = 8               # minutes of a day at which figures are compared
 DURATIONS = {"30s": 30, "10s": 10, "1m": 60, "10m": 600, "1h": HOUR, "12h": 12 * HOUR, "1d": DAY, "2d": 2 * DAY, "3d": 3 * DAY}
 STORES = ROOT / "tests/fixtures/store"
 
-COLLECTOR_FAULTS = ("refuse", "lose", "hang", "unavailable", "cut", "cut-after-status", "slow")
-DISK_FAULTS = ("disk_full", "write_fails", "sync_fails")
+COLLECTOR_FAULTS = ("refuse", "lose", "hang", "unavailable", "cut", "cut-after-status", "slow", "partial", "too-large")
+DISK_FAULTS = ("disk_full", "write_fails", "sync_fails", "allocation")
+TOO_LARGE = 200_000        # bytes of a request
+PARTIAL_SUCCESS = b"\x0a\x06\x12\x04slow"  # nothing rejected, but a message
 PROCESS_FAULTS = ("kill", "kill_at", "restart", "settings", "hup", "secret", "leap")
 
 
@@ -85,7 +87,8 @@ class Story:
         self.machine.collector = self
         self.findings, self.oracle = judges.Findings(), Oracle(plan.seconds("job-grace") * SECOND, plan.seconds("job-timeout") * SECOND)
         self.spans, self.answers = judges.Spans(), judges.Answers()
-        self.figures = judges.Figures({name: plan.seconds(name) * SECOND for name in ("job-grace", "job-timeout")})
+        self.figures = judges.Figures({name: plan.seconds(name) * SECOND for name in ("job-grace", "job-timeout")},
+                                      {judges.pool_of(pool.labels) for pool in self.world.pools})
         self.process, self.log = judges.Process(self.folder), judges.Log()
         self.open = []             # (ticket, delivery) without an answer
         self.again = []            # deliveries that failed, sent again by hand
@@ -109,6 +112,10 @@ class Story:
             return Response(mode="hang")
         if "unavailable" in kinds:
             return Response(503, {"Retry-After": "7"} if self.rng.random() < 0.5 else {}, b"later")
+        if "too-large" in kinds and len(body) > TOO_LARGE:
+            return Response(413, {}, b"too large")
+        if "partial" in kinds:
+            good.body = PARTIAL_SUCCESS
         if "cut" in kinds:
             good.mode = "cut"
         elif "cut-after-status" in kinds:
@@ -133,7 +140,7 @@ class Story:
         elif kind == "lose":
             machine.lose_connections = True
         elif kind in DISK_FAULTS:
-            setattr(machine.faults, kind, True)
+            setattr(machine.faults, kind, self.rng.randrange(1, 3000) if kind == "allocation" else True)
         elif kind == "kill":
             machine.kill()
         elif kind == "kill_at":
@@ -150,7 +157,9 @@ class Story:
             (self.folder / "secret").write_text(SECRET + "\n" + self.secret + "\n")
             machine.hup()
         elif kind == "leap":
-            machine.leap(self.rng.choice((1, 60, 3600, 6 * HOUR)) * SECOND)
+            # Back only where no approval is timed: a GUID from the future is not believed.
+            back = () if self.world.options.gates else (-1, -60, -HOUR)
+            machine.leap(self.rng.choice((1, 60, HOUR, 6 * HOUR) + back) * SECOND)
             self.is_sure = False
 
     def end_fault(self, fault):
@@ -160,7 +169,7 @@ class Story:
         machine.refuse_connections = "refuse" in left
         machine.lose_connections = "lose" in left and "refuse" not in left
         if kind in DISK_FAULTS and kind not in left:
-            setattr(machine.faults, kind, False)
+            setattr(machine.faults, kind, 0)
         if kind == "kill_at" and machine.is_running:
             machine.kill()
         if not machine.is_running and not any(one.kind in DISK_FAULTS for one in self.active):

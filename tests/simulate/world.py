@@ -6,7 +6,7 @@ webhooks (numbers as in the notes on them) are options here:
     1-3   failed deliveries come again: by hand, with the same GUID     redelivery, always
     4     an exact copy comes days later                                 copies_days_later
     5     two bodies under one GUID                                      two_apps
-    6     a GUID has the time of its event                               always; `odd_guids`: random ones
+    6     a GUID has the time of its event                               always (random ones: the black-box tests)
     7, 8  order is not guaranteed; deliveries take minutes                late, scrambled
     9-12  headers, signatures, forms                                     forms
     14    sizes                                                          matrix_max, many_steps
