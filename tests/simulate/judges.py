@@ -186,20 +186,26 @@ def sum_of(figures, family):
     return sum(value for name, value in figures.items() if name.partition("{")[0] == family)
 
 
-def judge_measurements(machine, oracle, findings, is_exact):
-    """What was counted once for each job and run. Not exact: where times that came late were measured otherwise."""
+def judge_measurements(machine, oracle, findings):
+    """What was counted once for each job, at its end, and for each run: of jobs of which more became known later, it may be either."""
     figures = metrics_of(machine.get("/metrics")[2].decode())
     jobs = [job for run in oracle.runs.values() for job in run.jobs.values()
             if job.is_completed and not job.is_carried_over and not job.is_skipped]
-    lengths = [job.lengths(None) for job in jobs]
-    for family, phase in (("execution", "runner.execution"), ("startup", "runner.startup"), ("queue", "runner.queue")):
-        times = [times[phase] for _, _, times in lengths if phase in times]
-        wanted = len(times), sum(end - begin for begin, end in times) / SECOND
-        found = (sum_of(figures, f"ghatrace_job_{family}_seconds_count"), sum_of(figures, f"ghatrace_job_{family}_seconds_sum"))
-        if found[0] != wanted[0] and (is_exact or family == "execution"):
-            findings.add("figures measured", f"ghatrace_job_{family}_seconds counts {found[0]:.0f}, must be {wanted[0]}")
-        elif is_exact and abs(found[1] - wanted[1]) > 1e-6 * wanted[1] + 0.01:
-            findings.add("figures measured", f"ghatrace_job_{family}_seconds sums up to {found[1]}, must be {wanted[1]}")
+    lengths = [(job, job.lengths(None)[2]) for job in jobs]
+    unsure = sum(not job.was_known_at_its_end for job in jobs)
+    for family, phase in (("execution", "runner.execution"), ("startup", "runner.startup"), ("queue", "runner.queue"), ("waiting", "job.waiting")):
+        may_differ = unsure if family in ("queue", "waiting") else 0
+        times = [times[phase] for job, times in lengths if phase in times and (not may_differ or job.was_known_at_its_end)]
+        count, total = sum_of(figures, f"ghatrace_job_{family}_seconds_count"), sum_of(figures, f"ghatrace_job_{family}_seconds_sum")
+        wanted = sum(end - begin for begin, end in times) / SECOND
+        if not len(times) <= count <= len(times) + may_differ:
+            findings.add("figures measured", f"ghatrace_job_{family}_seconds counts {count:.0f}, must be {len(times)}"
+                         + (f" to {len(times) + may_differ}" if may_differ else ""))
+        elif not may_differ and abs(total - wanted) > 1e-6 * wanted + 0.01:
+            findings.add("figures measured", f"ghatrace_job_{family}_seconds sums up to {total}, must be {wanted}")
+    runs, count = sum(run.is_completed for run in oracle.runs.values()), sum_of(figures, "ghatrace_run_duration_seconds_count")
+    if count != runs:
+        findings.add("figures measured", f"ghatrace_run_duration_seconds counts {count:.0f}, must be {runs}")
 
 
 class Process:

@@ -96,6 +96,7 @@ class Job:
         self.deployment = (None, None, None)
         self.last_received, self.was_given_up = 0, False
         self.completed_received = self.silent_at = None
+        self.queueing_received = 0
 
     def take(self, action, body, deployment, repository, occurred):
         times = [time_of(body.get(name)) for name in ("created_at", "started_at", "completed_at")]
@@ -143,6 +144,12 @@ class Job:
     @property
     def is_waiting(self):
         return self.version[0] == 0 and not self.is_released
+
+    @property
+    def was_known_at_its_end(self):
+        """Nothing that came after its end changed when it queued."""
+        may_change = self.waiting is not None or self.created is None
+        return not may_change or self.queueing_received < self.completed_received
 
     @property
     def is_skipped(self):
@@ -292,6 +299,8 @@ class Oracle:
         job.last_received = max(job.last_received, received)
         if document["action"] == "completed":
             job.completed_received = earliest(job.completed_received, received)
+        elif document["action"] != "in_progress":
+            job.queueing_received = max(job.queueing_received, received)
         return run
 
     def note_silence(self, run, job, now):

@@ -98,7 +98,6 @@ class Story:
         self.was_fault = False     # when the time that passed last began
         self.secret = SECRET
         self.counts = collections.Counter()
-        self.is_sure = True        # of what was measured when
 
     # --- the collector
 
@@ -160,7 +159,6 @@ class Story:
             # Back only where no approval is timed: a GUID from the future is not believed.
             back = () if self.world.options.gates else (-1, -60, -HOUR)
             machine.leap(self.rng.choice((1, 60, HOUR, 6 * HOUR) + back) * SECOND)
-            self.is_sure = False
 
     def end_fault(self, fault):
         machine, kind = self.machine, fault.kind
@@ -226,7 +224,6 @@ class Story:
             self.counts["deliveries"] += 1
             if not self.answers.judge(delivery, ticket, STATUS_OF[delivery.kind], self.findings, self.may_be_fault, remembered):
                 self.again.append(delivery.copy(self.machine.now + self.rng.randrange(MINUTE, 20 * MINUTE) * SECOND))
-                self.is_sure = False
             elif delivery.kind == "used" and self.answers.is_first:
                 self.open_runs.add(self.oracle.take(delivery.event, delivery.guid, delivery.body, ticket.at + self.machine.wall_ahead))
         self.open = still
@@ -307,8 +304,7 @@ class Story:
         self.look()
         self.counts["spans"] = self.spans.judge(self.oracle, self.findings, self.plan.store is not None)
         if not self.plan.store:
-            exact = self.is_sure and not (self.world.options.gates or self.world.options.missing or self.world.options.late or self.world.options.scrambled)
-            judges.judge_measurements(self.machine, self.oracle, self.findings, exact)
+            judges.judge_measurements(self.machine, self.oracle, self.findings)
         self.stop()
 
 
