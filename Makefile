@@ -166,6 +166,7 @@ check: bootstrap format-check imports-check kinds-check release-check
 	$(SUBMAKE) unit-test VARIANT=tsan CC=clang
 	$(if $(BLACKBOX),$(SUBMAKE) blackbox VARIANT=asan CC=clang)
 	$(if $(BLACKBOX),$(SUBMAKE) blackbox VARIANT=tsan CC=clang)
+	$(SUBMAKE) test-simulate VARIANT=asan CC=clang
 
 # The live page in a real browser; and pictures of it, to be looked at, in build/screenshots: some minutes; PICTURES chooses
 # days and views. An incident to be found by somebody who does not know it: `make incident INCIDENT=flood MINUTES=20`.
@@ -235,7 +236,7 @@ SIMULATE_CFLAGS := -std=c11 -D_GNU_SOURCE $(WARNINGS) -Werror -O2 -g -fPIC -shar
 $(VIRTUAL): $(wildcard tests/simulate/virtual/*.[ch])
 	@mkdir -p $(@D)
 	$(call SAY,LD)
-	$(Q)$(CC) $(SIMULATE_CFLAGS) -o $@ $(filter %.c,$^)
+	$(Q)$(CC) $(SIMULATE_CFLAGS) -o $@ $(filter %.c,$^) -lmbedtls -lmbedx509 -lmbedcrypto
 
 .PHONY: test-simulate
 test-simulate:

@@ -20,7 +20,7 @@ BEGIN = 1_767_225_600 * SECOND  # 2026-01-01T00:00:00Z
 LISTEN, ADMIN, COLLECTOR = 8080, 8081, 4318
 LOOPBACK = 0x7F000001
 FOREVER = (1 << 64) - 1
-KEEP_ALIVE, ATTENTION, PATIENT = 1, 2, 4
+KEEP_ALIVE, ATTENTION, PATIENT, TLS = 1, 2, 4, 8
 EVENT = struct.Struct("<cQII")
 REPORT = struct.Struct("<IcQI")
 READ_SIZE = 1 << 20
@@ -103,10 +103,10 @@ def chunks(body):
 
 
 class Faults:
-    """Assignments take effect when the machine runs next. `after` calls of the disk still succeed; of the program's own
-    allocations the n-th from now fails with `allocation = n`, once."""
+    """Assignments take effect when the machine runs next. `after` calls of the disk still succeed; with `part` a write that
+    fails has written a part. Of the program's own allocations the n-th from now fails with `allocation = n`, once."""
     NAMES = {"disk_full": (1, ENOSPC), "write_fails": (1, EIO), "sync_fails": (2, EIO), "after": (3, None),
-             "allocation": (6, None)}
+             "allocation": (6, None), "part": (7, None), "no_descriptors": (8, 1)}
 
     def __init__(self, machine):
         object.__setattr__(self, "_machine", machine)
@@ -143,6 +143,7 @@ class Outgoing:
             for line in lines[1:]:
                 name, _, value = line.partition(":")
                 headers[name.strip().lower()] = value.strip()
+            assert "transfer-encoding" not in headers and "expect" not in headers, headers
             length = int(headers.get("content-length", "0"))
             if len(self.received) < end + 4 + length:
                 return
@@ -204,6 +205,7 @@ class Machine:
         self.has_fibers = True      # threads switch without the kernel, if the processor can
         self.log = []
         self.record = None          # a list: what the fingerprint is made of, to see where two histories part
+        self.certificates = []      # (time, DER), as clients see them in handshakes
         self.exit_status = None
         self.starts = 0
         self.process = None
@@ -247,6 +249,11 @@ class Machine:
     @property
     def steps(self):
         return self._steps_before + self._steps
+
+    @property
+    def has_tls(self):
+        """Deliveries come by TLS then."""
+        return any(name.replace("_", "-") == "tls-cert" and value for name, value in self.settings.items())
 
     @property
     def refuse_connections(self):
@@ -307,6 +314,8 @@ class Machine:
     def start(self):
         """Returns when the daemon is ready, or has ended."""
         assert not self.is_running
+        if not os.access(self.library, os.R_OK):
+            raise FileNotFoundError(f"{self.library}: make it (make test-simulate does)")
         path = self.folder / "ghatrace.conf"
         path.write_text(self.configuration())
         self.starts += 1
@@ -334,10 +343,10 @@ class Machine:
                 return self
         return self
 
-    def stop(self):
+    def stop(self, at=None):
         """SIGTERM, until the process has ended."""
         if self.is_running:
-            self.send(b"S", self.now, signal.SIGTERM)
+            self.send(b"S", self.now if at is None else at, signal.SIGTERM)
         deadline = self.now + STOP_PATIENCE
         while self.is_running and self.now < deadline:
             self.run_until(self.now + SECOND // 10)
@@ -350,8 +359,8 @@ class Machine:
             self._drain()
 
     def kill_at(self, steps):
-        """At the n-th step from now."""
-        self.send(b"K", 0, 0, struct.pack("<Q", self._steps + steps))
+        """At the n-th step from now. None: not any more."""
+        self.send(b"K", 0, 0, struct.pack("<Q", FOREVER if steps is None else self._steps + steps))
 
     def hup(self):
         self.send(b"S", self.now, signal.SIGHUP)
@@ -413,8 +422,8 @@ class Machine:
         lines += [f"{name}: {value}\r\n" for name, value in headers.items()]
         if not keep_alive:
             lines.append("Connection: close\r\n")
-        return self.request(at, "".join(lines).encode() + b"\r\n" + body, address, port,
-                            PATIENT | (KEEP_ALIVE if keep_alive else 0))
+        flags = PATIENT | (KEEP_ALIVE if keep_alive else 0) | (TLS if self.has_tls and port == LISTEN else 0)
+        return self.request(at, "".join(lines).encode() + b"\r\n" + body, address, port, flags)
 
     def connect(self, at=None, address="192.0.2.9", port=LISTEN):
         number = self._next_connection
@@ -489,6 +498,7 @@ class Machine:
             except ConnectionResetError:
                 more = b""
             except TimeoutError:
+                self.process.kill()
                 raise AssertionError(f"seed {self.seed}, step {self.steps}: a thread runs on without a pause") from None
             if not more:
                 self._ended()
@@ -505,6 +515,8 @@ class Machine:
             self.log += [line.decode("utf-8", "replace") for line in lines]
         elif kind == b"o":
             self._connections[number] = Outgoing(self, number, struct.unpack_from("<H", data, 4)[0])
+        elif kind == b"v":
+            self.certificates.append((at, data))
         elif kind == b"d" and number in self._connections:
             self._connections[number].on_bytes(at, data)
         elif kind == b"f":

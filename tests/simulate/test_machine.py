@@ -3,6 +3,7 @@ import dataclasses
 import os
 import pathlib
 import shutil
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -133,6 +134,7 @@ class Faults(MachineTest):
         for number, name in enumerate(("disk_full", "sync_fails", "write_fails")):
             with self.subTest(name):
                 setattr(machine.faults, name, True)
+                machine.faults.part = number == 2
                 self.assertEqual(self.one(machine, number).status, 503)
                 self.assertEqual(machine.get("/ready")[0], 503)
                 setattr(machine.faults, name, False)
@@ -140,6 +142,7 @@ class Faults(MachineTest):
                 self.assertEqual(machine.get("/ready")[0], 200)
                 self.assertEqual(self.one(machine, number).status, 202)
 
+    @unittest.skipIf(b"__asan_init" in pathlib.Path(BINARY).read_bytes(), "the sanitizer has its own allocations")
     def test_an_allocation_that_fails_loses_nothing(self):
         machine = self.machine().start()
         statuses = []
@@ -153,6 +156,17 @@ class Faults(MachineTest):
         self.assertEqual(statuses.count(202), 1, "stored once, known afterwards")
         before = statuses[:statuses.index(202)]
         self.assertTrue(set(before) and set(before) <= {0, 503}, before)
+
+    def test_without_descriptors_deliveries_wait_for_one(self):
+        machine = self.machine().start()
+        machine.faults.no_descriptors = True
+        ticket = machine.post(machine.now, EVENTS[0].body, headers_of(EVENTS[0]))
+        machine.run_until(machine.now + 5 * SECOND)
+        self.assertIsNone(ticket.status)
+        machine.faults.no_descriptors = False
+        machine.run_until(machine.now + 5 * SECOND)
+        self.assertEqual(ticket.status, 202)
+        self.assert_ended_well(machine)
 
     def test_a_client_that_does_not_read_is_left_alone(self):
         machine = self.machine().start()
@@ -170,7 +184,7 @@ class Faults(MachineTest):
         machine = self.machine().start()
         machine.sync_ns = 100 * SECOND
         ticket = self.one(machine, 0)
-        self.assertEqual((ticket.status, ticket.answered_at - ticket.at), (0, 10 * SECOND))
+        self.assertEqual((ticket.status, (ticket.answered_at - ticket.at) // (SECOND // 1000)), (0, 10_000))
 
     def test_nothing_is_answered_while_the_daemon_is_down(self):
         machine = self.machine().start()
@@ -265,11 +279,92 @@ class Kills(MachineTest):
             status, spans, _ = attempt(step)
             statuses.append(status)
             if status == 202:
-                self.assertEqual(spans, expected, f"killed at step {step}")
+                self.assertTrue(spans == expected, f"killed at step {step}: {len(spans)} of {len(expected)} spans")
             else:
-                self.assertIn(spans, ([], expected), f"killed at step {step}: half of it")
+                self.assertTrue(spans in ([], expected), f"killed at step {step}: half of it")
         self.assertEqual(set(statuses), {0, 202})
         self.assertEqual(statuses, sorted(statuses), "the answer comes once")
+
+
+class Tls(MachineTest):
+    @classmethod
+    def setUpClass(cls):
+        cls.certificates = tempfile.TemporaryDirectory(prefix="ghatrace-simulate-", dir=MEMORY)
+        cls.addClassCleanup(cls.certificates.cleanup)
+        for name in ("server", "renewed"):
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                            "-subj", f"/CN={name}", "-days", "3650", "-out", f"{name}.pem", "-keyout", f"{name}.key"],
+                           cwd=cls.certificates.name, check=True, capture_output=True)
+
+    def use(self, machine, name):
+        for end in (".pem", ".key"):
+            shutil.copy(pathlib.Path(self.certificates.name) / (name + end), machine.folder / ("tls" + end))
+
+    def history(self, seed):
+        machine = self.machine(seed, tls_cert="tls.pem", tls_key="tls.key")
+        self.use(machine, "server")
+        machine.start()
+        tickets = self.deliver(machine, EVENTS[:10])
+        machine.run_until(machine.now + SECOND)
+        self.use(machine, "renewed")
+        machine.hup()
+        machine.run_until(machine.now + SECOND)
+        tickets += [machine.post(machine.now, event.body, headers_of(event), "192.0.2.7") for event in EVENTS[10:20]]
+        machine.run_until(machine.now + SECOND)
+        self.assertEqual({ticket.status for ticket in tickets}, {202})
+        self.assert_ended_well(machine)
+        return machine
+
+    def test_a_certificate_is_replaced_while_deliveries_come(self):
+        machine = self.history(1)
+        seen = [certificate for _, certificate in machine.certificates]
+        self.assertEqual(len(set(seen)), 2)
+        self.assertEqual(seen, sorted(seen, key=seen.index), "the old one after the new one")
+
+    def test_it_is_deterministic_too(self):
+        self.assertEqual(self.history(2).fingerprint(), self.history(2).fingerprint())
+
+
+class Races(MachineTest):
+    def test_two_deliveries_with_one_guid_at_the_same_time_are_stored_once(self):
+        event = EVENTS_OF_ONE_JOB[1]
+        for seed in range(1, 21):
+            machine = self.machine(seed).start()
+            tickets = [machine.post(machine.now, event.body, headers_of(event), f"192.0.2.{number}")
+                       for number in range(1, 5)]
+            machine.run_until(machine.now + SECOND)
+            self.assertEqual(sorted(ticket.status for ticket in tickets), [200, 200, 200, 202], f"seed {seed}")
+            machine.kill()
+
+    def test_bursts_are_answered_at_once_whatever_thread_runs(self):
+        """A wake-up that is lost between two threads is noticed here: nothing else wakes them for a second."""
+        for seed in range(1, 21):
+            machine = self.machine(seed).start()
+            tickets = [machine.post(machine.now + number // 8 * SECOND // 5, event.body, headers_of(event),
+                                    f"192.0.2.{number % 7}") for number, event in enumerate(EVENTS)]
+            machine.run_until(machine.now + 10 * SECOND)
+            late = [ticket.number for ticket in tickets
+                    if ticket.status != 202 or ticket.answered_at - ticket.at > SECOND // 20]
+            self.assertEqual(late, [], f"seed {seed}")
+            machine.kill()
+
+    def test_a_stop_at_any_moment_loses_nothing_that_was_acknowledged(self):
+        begin, last = EVENTS_OF_ONE_JOB
+        left = 0
+        for seed in range(1, 21):
+            machine = self.machine(seed, root_grace="10s").start()
+            self.deliver(machine, begin)
+            machine.run_until(machine.now + SECOND)
+            ticket = machine.post(machine.now, last.body, headers_of(last))
+            machine.stop(machine.now + seed * 30_000)
+            self.assertEqual(machine.exit_status, 0)
+            left += ticket.status == 202 and not machine.collector.requests
+            machine.start()
+            machine.run_until(machine.now + 60 * SECOND)
+            spans = spans_of(machine.collector.requests)
+            self.assertEqual(bool(spans), ticket.status == 202, f"seed {seed}: {ticket.status}")
+            machine.kill()
+        self.assertGreater(left, 0, "no stop between answer and export")
 
 
 EVENTS_OF_ONE_JOB = ([event for event in RUNS[0].timeline()[:3] if event.action != "completed"],

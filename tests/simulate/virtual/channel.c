@@ -2,7 +2,7 @@
 // that send one request after the other, which are kept here so that the driver need not be asked for each.
 //
 // A report: length of the rest (4), type (1), now (8), id (4), bytes. Types: `o` the daemon connects; `d` bytes it wrote;
-// `f` it ended its side; `a` an answer to the request with this ticket, empty if there was none; `l` log;
+// `f` it ended its side; `v` the certificate it showed (DER); `a` an answer to the request with this ticket, empty if there was none; `l` log;
 // `T` the driver's turn: reason (1), steps (8).
 // Internal events: `c` a connection of the daemon's is there; `z` a client gives up.
 // A batch: length of the rest (4), events: type (1), time (8), id (4), length (4), bytes. Types: `P` a request with this
@@ -27,7 +27,12 @@
 #define REQUEST_PATIENCE UINT64_C(10000000000)
 
 // With patience, a client gives up after so long, as GitHub does.
-enum request_flags { REQUEST_KEEP_ALIVE = 1, REQUEST_ATTENTION = 2, REQUEST_PATIENT = 4 };
+enum request_flags {
+    REQUEST_KEEP_ALIVE = 1,
+    REQUEST_ATTENTION = 2,
+    REQUEST_PATIENT = 4,
+    REQUEST_TLS = 8
+};
 
 struct event {
     uint64_t at, order;
@@ -41,6 +46,7 @@ struct client {
     uint32_t ticket, address;
     uint16_t port;
     uint8_t flags;
+    struct tls_session *tls; // NULL: plain text
     bool is_busy;
     struct buffer answer;
     TAILQ_ENTRY(client) place; // among the idle or the busy ones
@@ -120,19 +126,20 @@ void flush_reports(char reason)
 
 // --- clients --------------------------------------------------------------------------------------
 
-static struct client *take_idle_client(uint32_t address, uint16_t port)
+static struct client *take_idle_client(uint32_t address, uint16_t port, bool has_tls)
 {
     struct client *client;
 
     TAILQ_FOREACH (client, &idle_clients, place)
-        if (client->address == address && client->port == port) {
+        if (client->address == address && client->port == port &&
+            (client->tls != NULL) == has_tls) {
             TAILQ_REMOVE(&idle_clients, client, place);
             return client;
         }
     return NULL;
 }
 
-static struct client *open_client(uint32_t address, uint16_t port)
+static struct client *open_client(uint32_t address, uint16_t port, bool has_tls)
 {
     struct object *stream = connect_client(next_client, address, port);
 
@@ -144,7 +151,30 @@ static struct client *open_client(uint32_t address, uint16_t port)
         give_up("out of memory", sizeof *client);
     *client = (struct client){.stream = stream, .address = address, .port = port};
     stream->client = client;
+    if (has_tls)
+        client->tls = tls_begin(stream);
     return client;
+}
+
+static void finish_request(struct client *client)
+{
+    report('a', client->ticket, client->answer.data + client->answer.start,
+           buffer_len(&client->answer));
+    buffer_take(&client->answer, buffer_len(&client->answer));
+    client->is_busy = false;
+    TAILQ_REMOVE(&busy_clients, client, place);
+    machine.needs_attention |= (client->flags & REQUEST_ATTENTION) != 0;
+}
+
+// The client closes without an answer; what is written afterwards is lost.
+static void fail_client(struct client *client)
+{
+    buffer_take(&client->answer, buffer_len(&client->answer));
+    if (client->is_busy) {
+        client->flags &= (uint8_t)~REQUEST_KEEP_ALIVE;
+        finish_request(client);
+    }
+    object_end(client->stream, true);
 }
 
 static void send_request(const struct event *event)
@@ -154,9 +184,10 @@ static void send_request(const struct event *event)
 
     memcpy(&address, event->bytes, 4);
     memcpy(&port, event->bytes + 4, 2);
-    struct client *client = take_idle_client(address, port);
+    bool has_tls = (event->bytes[6] & REQUEST_TLS) != 0;
+    struct client *client = take_idle_client(address, port, has_tls);
     if (client == NULL)
-        client = open_client(address, port);
+        client = open_client(address, port, has_tls);
     if (client == NULL) {
         report('a', event->id, NULL, 0);
         machine.needs_attention |= (event->bytes[6] & REQUEST_ATTENTION) != 0;
@@ -169,17 +200,10 @@ static void send_request(const struct event *event)
     if ((client->flags & REQUEST_PATIENT) != 0)
         add_event(
             (struct event){.at = machine.now + REQUEST_PATIENCE, .type = 'z', .id = event->id});
-    object_receive(client->stream, event->bytes + 7, event->len - 7);
-}
-
-static void finish_request(struct client *client)
-{
-    report('a', client->ticket, client->answer.data + client->answer.start,
-           buffer_len(&client->answer));
-    buffer_take(&client->answer, buffer_len(&client->answer));
-    client->is_busy = false;
-    TAILQ_REMOVE(&busy_clients, client, place);
-    machine.needs_attention |= (client->flags & REQUEST_ATTENTION) != 0;
+    if (!has_tls)
+        object_receive(client->stream, event->bytes + 7, event->len - 7);
+    else if (!tls_send(client->tls, event->bytes + 7, event->len - 7))
+        fail_client(client);
 }
 
 // The length of the whole answer; 0: it is not known yet, or the end of the connection is the end.
@@ -207,10 +231,16 @@ static void client_on_bytes(struct client *client, const struct iovec *parts, si
 {
     bool closes = false;
 
-    if (!client->is_busy)
+    if (client->tls != NULL && !tls_receive(client->tls, parts, count, &client->answer)) {
+        fail_client(client);
         return;
-    for (size_t i = 0; i < count; i++)
+    }
+    for (size_t i = 0; i < count && client->tls == NULL; i++)
         buffer_add(&client->answer, parts[i].iov_base, parts[i].iov_len);
+    if (!client->is_busy) {
+        buffer_take(&client->answer, buffer_len(&client->answer));
+        return;
+    }
     size_t len = answer_length(&client->answer, &closes);
     if (len == 0 || buffer_len(&client->answer) < len)
         return;
@@ -233,12 +263,12 @@ static void client_on_end(struct client *client)
         TAILQ_REMOVE(&idle_clients, client, place);
     stream->client = NULL;
     stream->has_ended = true;
+    tls_end(client->tls);
     buffer_take(&client->answer, buffer_len(&client->answer));
     free(client);
     object_end(stream, false);
 }
 
-// The client has waited long enough: it closes, and what is written afterwards is lost.
 static void give_up_request(uint32_t ticket)
 {
     struct client *client;
@@ -246,12 +276,8 @@ static void give_up_request(uint32_t ticket)
     TAILQ_FOREACH (client, &busy_clients, place)
         if (client->ticket == ticket)
             break;
-    if (client == NULL)
-        return;
-    buffer_take(&client->answer, buffer_len(&client->answer));
-    client->flags &= (uint8_t)~REQUEST_KEEP_ALIVE;
-    finish_request(client);
-    object_end(client->stream, true);
+    if (client != NULL)
+        fail_client(client);
 }
 
 void channel_on_bytes(struct object *object, const struct iovec *parts, size_t count)
@@ -362,6 +388,12 @@ static void change_setting(uint32_t setting, uint64_t value)
         break;
     case 6:
         machine.allocations_left = value;
+        break;
+    case 7:
+        machine.writes_part = value != 0;
+        break;
+    case 8:
+        machine.no_descriptors = value != 0;
         break;
     default:
         give_up("an unknown setting", setting);

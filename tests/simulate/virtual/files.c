@@ -193,6 +193,10 @@ int open(const char *path, int flags, ...)
     va_start(list, flags);
     mode_t mode = va_arg(list, mode_t);
     va_end(list);
+    if (machine.no_descriptors) {
+        errno = EMFILE;
+        return -1;
+    }
     int fd = real_open(path, flags, mode);
     if (fd >= 0 && fd < DESCRIPTORS)
         is_store[fd] = ends_with(path, "/data.mdb");
@@ -221,17 +225,23 @@ ssize_t pwrite(int fd, const void *data, size_t len, off_t offset)
 {
     REAL(pwrite);
     step();
-    return has_fault(fd, machine.write_errno) ? -1 : real_pwrite(fd, data, len, offset);
+    if (!has_fault(fd, machine.write_errno))
+        return real_pwrite(fd, data, len, offset);
+    return machine.writes_part && len > 1 ? real_pwrite(fd, data, 1 + choose(len - 1), offset) : -1;
 }
 
 ssize_t writev(int fd, const struct iovec *parts, int count)
 {
     REAL(writev);
+    REAL(write);
     ssize_t written;
     if (stream_writev(fd, parts, count, &written))
         return written;
     step();
-    return has_fault(fd, machine.write_errno) ? -1 : real_writev(fd, parts, count);
+    if (!has_fault(fd, machine.write_errno))
+        return real_writev(fd, parts, count);
+    return machine.writes_part ? real_write(fd, parts[0].iov_base, 1 + choose(parts[0].iov_len))
+                               : -1;
 }
 
 int ftruncate(int fd, off_t len)

@@ -21,7 +21,6 @@
 #define CONNECT_NS 200000
 #define OUTGOING_IDS UINT32_C(0x80000000)
 #define NS_PER_MS UINT64_C(1000000)
-#define SHORT_ONE_IN 32 // reads and writes that take a part
 
 static struct object *objects[DESCRIPTORS];
 static struct object_list chains[CHAINS];
@@ -111,6 +110,10 @@ static int open_object(struct object *object)
 
     if (null < 0)
         null = (int)syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC);
+    if (machine.no_descriptors) {
+        errno = EMFILE;
+        return -1;
+    }
     int fd = (int)syscall(SYS_fcntl, null, F_DUPFD_CLOEXEC, 0);
     if (fd < 0)
         return -1;
@@ -246,7 +249,10 @@ int socket(int domain, int type, int protocol)
         return real_socket(domain, type, protocol);
     struct object *stream = make_object(OBJECT_STREAM);
     stream->is_nonblocking = (type & SOCK_NONBLOCK) != 0;
-    return open_object(stream);
+    int fd = open_object(stream);
+    if (fd < 0)
+        free(stream);
+    return fd;
 }
 
 static void unchain(struct object *object)
@@ -550,7 +556,7 @@ static bool can_read(const void *object)
 // Seldom a part only, as a kernel may, too.
 static size_t some_of(size_t len)
 {
-    return len > 1 && machine.policy != POLICY_ROUND_ROBIN && chance(SHORT_ONE_IN)
+    return len > 1 && machine.policy != POLICY_ROUND_ROBIN && chance(machine.part_one_in)
                ? 1 + (size_t)choose(len - 1)
                : len;
 }

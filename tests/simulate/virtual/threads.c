@@ -298,7 +298,8 @@ void step(void)
     else if (machine.needs_attention && machine.steps - machine.asked_at_step >= STEPS_UNASKED)
         turn('a');
     handle_events();
-    if (switches_forbidden == 0 && machine.policy != POLICY_ROUND_ROBIN && chance(8))
+    if (switches_forbidden == 0 && machine.policy != POLICY_ROUND_ROBIN &&
+        chance(machine.switch_one_in))
         schedule();
     run_signal_handlers();
     errno = code;
@@ -367,6 +368,8 @@ static void set_up(void)
     machine.real_sync = number_of("VIRTUAL_REAL_SYNC") != 0;
     seed_random(number_of("VIRTUAL_SEED"));
     starved = (int)choose(6);
+    machine.switch_one_in = 2U << (choose(4) * 2); // 2 to 128
+    machine.part_one_in = 4U << (choose(4) * 2);   // 4 to 256
     threads[0] = (struct thread){.is_used = true, .handle = pthread_self(), .deadline = NEVER};
     pthread_key_create(&end_key, end_thread);
     channel_set_up((int)number_of("VIRTUAL_CHANNEL"));
@@ -578,15 +581,26 @@ static struct {
     clockid_t clock;
 } condition_clocks[CONDITIONS_MAX];
 
+static const pthread_cond_t destroyed; // its place is free, but not the end of the list
+
 static clockid_t *clock_of(const pthread_cond_t *condition)
 {
+    int place = -1;
+
     for (int i = 0; i < CONDITIONS_MAX; i++) {
-        if (condition_clocks[i].condition == NULL)
-            condition_clocks[i].condition = condition;
-        if (condition_clocks[i].condition == condition)
+        const pthread_cond_t *known = condition_clocks[i].condition;
+        if (known == condition)
             return &condition_clocks[i].clock;
+        if (place < 0 && (known == NULL || known == &destroyed))
+            place = i;
+        if (known == NULL)
+            break;
     }
-    give_up("too many conditions", CONDITIONS_MAX);
+    if (place < 0)
+        give_up("too many conditions", CONDITIONS_MAX);
+    condition_clocks[place].condition = condition;
+    condition_clocks[place].clock = CLOCK_REALTIME;
+    return &condition_clocks[place].clock;
 }
 
 int pthread_cond_init(pthread_cond_t *condition, const pthread_condattr_t *attributes)
@@ -604,8 +618,7 @@ int pthread_cond_destroy(pthread_cond_t *condition)
 {
     for (int i = 0; i < CONDITIONS_MAX; i++)
         if (condition_clocks[i].condition == condition)
-            condition_clocks[i].condition =
-                (const void *)condition_clocks; // free, but not the end of the list
+            condition_clocks[i].condition = &destroyed;
     return 0;
 }
 
@@ -787,10 +800,11 @@ int pthread_getcpuclockid(pthread_t handle, clockid_t *clock)
     return 0;
 }
 
+// Before the machine is there, the time is its beginning: a sanitizer's allocator asks, which cannot be used then.
 static uint64_t read_virtual_clock(clockid_t clock)
 {
     if (!machine.is_on)
-        set_up();
+        return NS_PER_SECOND;
     machine.now += CLOCK_READ_NS;
     threads[self].cpu_time += CLOCK_READ_NS;
     if (clock >= CPU_CLOCK_BASE && clock < CPU_CLOCK_BASE + THREADS_MAX)

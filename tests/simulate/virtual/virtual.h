@@ -43,10 +43,14 @@ struct machine {
     uint64_t sync_time; // ns a sync takes, on average
     bool real_sync;
     int write_errno, sync_errno,
-        allowed;               // faults of the store's files; `allowed` calls still succeed
+        allowed;      // faults of the store's files; `allowed` calls still succeed
+    bool writes_part; // with write_errno: a part is written and said to be all that fits
+    bool no_descriptors;
     uint64_t allocations_left; // until one of the daemon's fails; 0: none does
     int outgoing_mode;         // enum outgoing
     enum policy policy;
+    unsigned switch_one_in; // steps after which another thread is chosen
+    unsigned part_one_in;   // reads and writes that take a part only
 };
 extern struct machine machine;
 
@@ -122,6 +126,16 @@ void object_receive(struct object *object, const void *data, size_t len);
 void object_end(struct object *object, bool is_reset);
 void object_connected(struct object *object);
 void object_give_room(struct object *object, uint64_t room);
+
+// --- TLS of clients -------------------------------------------------------------------------------
+
+struct tls_session;
+struct tls_session *tls_begin(struct object *stream);
+void tls_end(struct tls_session *session); // NULL does nothing
+// False: the handshake or the connection has failed. What was received in plain text is added to `plain`.
+bool tls_send(struct tls_session *session, const void *data, size_t len);
+bool tls_receive(struct tls_session *session, const struct iovec *parts, size_t count,
+                 struct buffer *plain);
 
 // --- the channel ----------------------------------------------------------------------------------
 
