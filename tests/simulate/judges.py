@@ -13,7 +13,7 @@ SHOWN = 3  # of each kind
 MIB = 1 << 20
 # What a daemon may use, whatever happens in a world of this size.
 LIMITS = {"memory": 64 * MIB, "descriptors": 120, "store": 192 * MIB, "lines a day": 400}
-GROWTH_WARM, GROWTH_PER_DELIVERY = 8000, 40  # deliveries until memory has its shape; bytes for each one after that
+GROWTH_WARM, GROWTH_PER_DELIVERY = 12_000, 75  # deliveries until memory has its shape; bytes for each one after as many again
 
 
 class Findings:
@@ -236,7 +236,7 @@ class Process:
             self.warm = self.deliveries, memory
             return
         more, growth = self.deliveries - self.warm[0], memory - self.warm[1]
-        if more >= GROWTH_WARM // 2 and growth > more * GROWTH_PER_DELIVERY + MIB // 4:
+        if more >= GROWTH_WARM and growth > more * GROWTH_PER_DELIVERY + MIB // 4:
             findings.add("growth", f"{growth // more} bytes for each of {more} deliveries")
 
 
