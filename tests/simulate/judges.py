@@ -16,6 +16,11 @@ LIMITS = {"memory": 64 * MIB, "descriptors": 120, "store": 192 * MIB, "lines a d
 GROWTH_WARM, GROWTH_PER_DELIVERY = 12_000, 75  # deliveries until memory has its shape; bytes for each one after as many again
 
 
+# While there is no fault, and has been none for a while.
+QUIET = {"ghatrace_outbox_oldest_age_seconds": 60, "ghatrace_dead_letters": 0, "ghatrace_export_quarantined_records": 0, "ghatrace_store_set_aside_total": 0,
+         "ghatrace_commit_queue_tasks": 100}
+
+
 class Findings:
     def __init__(self):
         self.kinds, self.lines = collections.Counter(), []
@@ -102,7 +107,7 @@ class Answers:
 
 
 class Figures:
-    """Jobs that are open, by pool; what has been measured. Deadlines pass within TOLERANCE."""
+    """Jobs that are open, by pool; nothing waits that could go on. Deadlines pass within TOLERANCE."""
     TOLERANCE = 120 * SECOND
 
     def __init__(self, settings, pools):
@@ -153,8 +158,11 @@ class Figures:
         if status != 200:
             findings.add("figures", f"/api/pools answers {status}")
             return over
-        shown = {pool["pool"]: pool for pool in json.loads(body)["pools"]}
         figures = metrics_of(machine.get("/metrics")[2].decode())
+        for name, most in QUIET.items():
+            if figures[name] > most:
+                findings.add("not quiet", f"{name} is {figures[name]:.0f}, at most {most}")
+        shown = {pool["pool"]: pool for pool in json.loads(body)["pools"]}
         for name in (shown.keys() & self.pools) | pools.keys():
             for state in ("waiting", "queued", "running"):
                 least, most = pools[name][state]

@@ -63,6 +63,19 @@ class Worlds(unittest.TestCase):
     def test_days_without_faults_pass(self):
         story = self.live(1, 2, QUIET, simulate.COLLECTOR_FAULTS + simulate.DISK_FAULTS + simulate.PROCESS_FAULTS)
         self.assertEqual(story.counts["starts"], 1)
+        self.check_the_judge_of_spans(story)
+
+    def check_the_judge_of_spans(self, story):
+        """Of spans that are as they must be, one is left out, one changed, one added."""
+        last, keys = story.spans.last, sorted(story.spans.last)
+        data, resource = last[keys[1]]
+        span = otlp.span_of(data, (0, len(data)), resource)
+        last[keys[1]] = data.replace(span.end.to_bytes(8, "little"), (span.end + SECOND).to_bytes(8, "little")), resource
+        last[("github.com", bytes(16), bytes(8))] = data, resource
+        del last[keys[0]]
+        findings = judges.Findings()
+        story.spans.judge(story.oracle, findings)
+        self.assertEqual(sorted(kind.split(" ")[0] for kind in findings.kinds), ["missing", "unknown", "wrong"], findings.lines)
 
     def test_days_with_all_faults_pass(self):
         story = self.live(FAULTY, 3, BUSY)
