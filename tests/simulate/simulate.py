@@ -95,7 +95,7 @@ class Story:
         self.findings, self.oracle = judges.Findings(), Oracle(plan.seconds("job-grace") * SECOND, plan.seconds("job-timeout") * SECOND)
         self.spans, self.answers = judges.Spans(), judges.Answers()
         self.figures = judges.Figures({name: plan.seconds(name) * SECOND for name in ("job-grace", "job-timeout")},
-                                      {judges.pool_of(pool.labels) for pool in self.world.pools})
+                                      {judges.pool_of(pool.labels) for pool in self.world.pools}, plan.store is not None)
         self.process, self.log = judges.Process(self.folder), judges.Log()
         self.open = []             # (ticket, delivery) without an answer
         self.again = []            # deliveries that failed, sent again by hand
