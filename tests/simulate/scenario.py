@@ -17,7 +17,8 @@ Values with spaces are quoted as in a shell. Times are since the scenario's begi
                                               in_progress, completed; `at`: when it happened, if not as the run or job says;
                                               `again`: the same delivery as before
     post EVENT GUID BODY [STATUS]             a delivery as it is; `any`: whatever is answered
-    collector accepts|refuses|unavailable|hangs|cuts
+    collector accepts|refuses|unavailable|hangs|cuts|slow
+                                              slow: what comes now is taken 5 s later
     kill | stop | start | restart | hup | leap TIME | disk full|well | sync fails|works
     expect all                                what was exported is what the oracle makes of the deliveries
     expect none NAME                          no span of this run or job was exported (a run: its root)
@@ -49,6 +50,7 @@ from world import Delivery  # noqa: E402
 BINARY = os.path.abspath(os.environ.get("GHATRACE") or ROOT / "build/dev-gcc/ghatrace")
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 START = BEGIN // SECOND
+SLOW = 5 * SECOND
 UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 TIME = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 PHASES = ("job.waiting", "runner.queue", "runner.startup", "runner.execution")
@@ -82,7 +84,7 @@ class Scenario:
         self.runs, self.jobs, self.sent = {}, {}, {}
         self.oracle, self.spans = None, judges.Spans()
         self.times = {}            # how often each span was exported
-        self.mode = "accepts"
+        self.mode, self.late = "accepts", []
         self.tickets = []          # (ticket, delivery, status)
 
     def run(self):
@@ -137,18 +139,29 @@ class Scenario:
                 self.oracle.take(delivery.event, delivery.guid, delivery.body, ticket.at + machine.wall_ahead)
         self.tickets = []
 
-    def on_request(self, _, path, headers, body):
+    def on_request(self, at, path, headers, body):
         if self.mode == "hangs":
             return Response(mode="hang")
         if self.mode == "cuts":
             return Response(mode="cut")
         if self.mode == "unavailable":
             return Response(503, {}, b"later")
+        delay = SLOW if self.mode == "slow" else 0
+        self.late.append((at + delay, len(self.late), body))
+        return Response(200, {"Content-Type": "application/x-protobuf"}, delay_ns=delay)
+
+    def take_late(self):
+        """What the collector has taken by now."""
+        done = sorted(entry for entry in self.late if entry[0] <= self.machine.now)
+        self.late = [entry for entry in self.late if entry[0] > self.machine.now]
+        for _, _, body in done:
+            self.take(body)
+
+    def take(self, body):
         self.spans.take(body)
         for _, where in otlp.places(body):
             key = otlp.identity(body, where)
             self.times[key] = self.times.get(key, 0) + 1
-        return Response(200, {"Content-Type": "application/x-protobuf"})
 
     # --- statements
 
@@ -258,6 +271,7 @@ class Scenario:
         self.settle(self.now / SECOND)
         if what not in ("none", "figure"):
             self.machine.run_until(self.machine.now + 2 * SECOND)  # what was finished is exported within this time
+        self.take_late()
         getattr(self, f"expect_{what}")(*words)
 
     def expect_all(self):

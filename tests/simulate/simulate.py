@@ -38,7 +38,7 @@ DISK_FAULTS = ("disk_full", "write_fails", "sync_fails", "allocation")
 LONG_DAYS, LONG_DELIVERIES = 30, 1000  # a day
 TOO_LARGE = 200_000        # bytes of a request
 PARTIAL_SUCCESS = b"\x0a\x06\x12\x04slow"  # nothing rejected, but a message
-PROCESS_FAULTS = ("kill", "kill_at", "restart", "settings", "hup", "secret", "leap")
+PROCESS_FAULTS = ("kill", "down", "kill_at", "restart", "settings", "hup", "secret", "leap")
 
 
 class Fault:
@@ -70,7 +70,7 @@ class Plan:
         self.faults, length = [], self.days * DAY
         for number in range(int(rate * self.days)):
             kind = rng.choice(COLLECTOR_FAULTS + DISK_FAULTS + PROCESS_FAULTS)
-            lengths = (MINUTE, 4 * HOUR) if kind in COLLECTOR_FAULTS else (2, 10 * MINUTE) if kind in DISK_FAULTS else (1, MINUTE)
+            lengths = (MINUTE, 4 * HOUR) if kind in COLLECTOR_FAULTS + ("down",) else (2, 10 * MINUTE) if kind in DISK_FAULTS else (1, MINUTE)
             self.faults.append(Fault(kind, rng.randrange(length), rng.randint(*lengths), number))
         self.faults.sort(key=lambda fault: fault.begin)
 
@@ -147,7 +147,7 @@ class Story:
             machine.lose_connections = True
         elif kind in DISK_FAULTS:
             setattr(machine.faults, kind, self.rng.randrange(1, 3000) if kind == "allocation" else True)
-        elif kind == "kill":
+        elif kind in ("kill", "down"):
             machine.kill()
         elif kind == "kill_at":
             machine.kill_at(self.rng.randrange(1, 20_000))
