@@ -1,5 +1,5 @@
-"""Who says what is wrong: with spans, answers, figures, the log, the process. They know the deliveries and what the daemon shows,
-nothing of how the world made the deliveries, nor of the daemon's insides. Each finding is one line of text."""
+"""Compare what the daemon exports, answers, shows, logs and uses with what it must. Input: the deliveries and what is visible of the
+daemon from outside, not how the world made the deliveries. Each finding is one line of text."""
 import collections
 import json
 import os

@@ -1,4 +1,4 @@
-"""What must have been exported, made from the deliveries alone: the rules written down a second time. Shares nothing with
+"""What must have been exported, made from the deliveries alone: the rules written down a second time. No code is shared with
 the daemon, nor with the world: it reads the bodies.
 
 take() notes a delivery that was acknowledged; spans() are the last versions of all spans, in the form that otlp.py decodes,

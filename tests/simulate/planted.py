@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Plants each bug of tests/simulate/planted/ in a copy of the sources, builds it under build/planted/, and lets worlds pass before it
-until a judge notices: after how many days.
+"""Plants each bug of tests/simulate/planted/ in a copy of the sources, builds it under build/planted/, and runs it in worlds
+until there is a finding: after how many days.
 
     planted.py [--days MOST] [NAME…]          exits 1 if one was not noticed within so many days"""
 import argparse

@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""Lets the daemon live through worlds (world.py) under a virtual clock (machine.py), with faults, and asks the judges.
+"""Runs the daemon in worlds (world.py) under a virtual clock (machine.py), with faults; the judges (judges.py) compare.
 
     simulate.py [--days N] [--seed S] [--resume FILE] [--minutes M] [--world SEED] [--without FAULT,…] [--shrink] [--verbose]
 
-Worlds of some days each are lived until there are N days, from seed S on. --resume: a file with one line for each world that
-was lived; it goes on behind them. --minutes: stops then. --world: one world alone; --without leaves out faults, by kind or
+Worlds of some days each, from seed S on, until there are N days. --resume: a file with one line for each world that
+is done; it goes on behind them. --minutes: stops then. --world: one world alone; --without leaves out faults, by kind or
 number. --shrink: leaves out faults and runs as long as something of the same kind is found, and writes what remains to
 build/simulate-SEED.txt, a scenario. Exits 1 if a judge found something."""
 import argparse
 import collections
+import gzip
 import json
 import os
 import pathlib
@@ -19,6 +20,7 @@ import shutil
 import sys
 import tempfile
 import time
+import zlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import judges  # noqa: E402
@@ -79,7 +81,7 @@ class Plan:
 
 
 class Story:
-    """One world, lived."""
+    """One world, from its begin until nothing waits any more."""
 
     def __init__(self, plan, options=None, binary=BINARY, verbose=False, only=None):
         """`only`: the runs whose deliveries are sent, as Delivery.run has them; None: all."""
@@ -112,7 +114,6 @@ class Story:
         kinds = {fault.kind for fault in self.active}
         good = Response(200, {"Content-Type": "application/x-protobuf"})
         if headers.get("content-encoding") == "gzip":
-            import zlib
             body = zlib.decompress(body, 31)
         if "hang" in kinds:
             return Response(mode="hang")
@@ -275,7 +276,6 @@ class Story:
     def live(self):
         """Raises nothing; see findings."""
         if self.plan.store:
-            import gzip
             (self.folder / "db/data.mdb").write_bytes(gzip.decompress((STORES / self.plan.store / "data.mdb.gz").read_bytes()))
             self.counts["upgrades"] += 1
             self.quiet_at = DAY
@@ -298,7 +298,7 @@ class Story:
         return self.findings
 
     def settle(self):
-        """What is under way arrives; then nothing but time."""
+        """What is under way arrives; then only time passes."""
         for fault in list(self.active):
             self.end_fault(fault)
         hour = self.second // HOUR + 1
@@ -316,7 +316,7 @@ class Story:
 
 
 class Dead(Exception):
-    """The daemon ended and will not come back."""
+    """The daemon has ended, and does not start again."""
 
 
 # --- what is found, made small ---------------------------------------------------------------------

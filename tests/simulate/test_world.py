@@ -3,7 +3,9 @@ import copy
 import hashlib
 import os
 import pathlib
+import random
 import sys
+import tempfile
 import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -48,7 +50,6 @@ class Scenarios(unittest.TestCase):
 
 
 def _folder():
-    import tempfile
     return tempfile.TemporaryDirectory(prefix="ghatrace-scenario-")
 
 
@@ -146,7 +147,6 @@ class Answered:
 
 class Generator(unittest.TestCase):
     def test_options_are_drawn_from_their_whole_range(self):
-        import random
         drawn = [draw_options(random.Random(seed)) for seed in range(300)]
         self.assertLess(min(one.deliveries_a_day for one in drawn), 60)
         self.assertGreater(max(one.deliveries_a_day for one in drawn), 1700)

@@ -1,6 +1,6 @@
-"""An organization that lives on GitHub Actions, and what GitHub delivers of it. From the same seed the same bytes.
+"""An organization that uses GitHub Actions, and what GitHub delivers of it. From the same seed the same bytes.
 
-Knows nothing of traces: only runs, jobs, pools, and the deliveries that they cause. Which of the recorded facts about GitHub's
+It has runs, jobs, pools, and the deliveries that they cause; traces are the oracle's. Which of the recorded facts about GitHub's
 webhooks (numbers as in the notes on them) are options here:
 
     1-3   failed deliveries come again: by hand, with the same GUID     redelivery, always
@@ -367,7 +367,7 @@ class World:
             self.send(at, "workflow_run", '{"action":"completed","workflow_run":null' + repository.tail + "}", None, "null", IGNORED)
         elif which == 6:
             body = '{"action":"queued","workflow_job":{"id":5,"run_id":4}' + repository.tail + "}"
-            delivery = Delivery(int(at) * SECOND, "workflow_job", guid_of(int(at) * 1000, rng), body, UNSIGNED, None, "stranger")
+            delivery = Delivery(int(at) * SECOND, "workflow_job", guid_of(int(at) * 1000, rng), body, UNSIGNED, None, "unsigned")
             delivery.secret = rng.choice((None, "guess"))
             self.deliveries += 1
             self.push(delivery)
