@@ -286,6 +286,35 @@ class Kills(MachineTest):
         self.assertEqual(statuses, sorted(statuses), "the answer comes once")
 
 
+    def test_a_kill_anywhere_in_a_life_leaves_a_store_that_opens_and_loses_nothing(self):
+        """From the making of the store to the stop; every step was once tried so, here some are. What was not acknowledged
+        is delivered again."""
+        events = RUNS[0].timeline()
+
+        def live(step):
+            machine = self.machine(1, "random", root_grace="10s")
+            if step is not None:
+                machine.kill_at(step)
+            machine.start()
+            tickets = self.deliver(machine, events)
+            machine.run_until(machine.now + 20 * SECOND)
+            machine.stop()
+            self.assertEqual(machine.exit_status, 0 if step is None else -9, step)
+            steps = machine.steps
+            machine.start()
+            self.assertTrue(machine.is_running, f"killed at step {step}: " + "\n".join(machine.log[-3:]))
+            self.deliver(machine, [event for event, ticket in zip(events, tickets) if ticket.status != 202])
+            machine.run_until(machine.now + 60 * SECOND)
+            self.assertEqual(machine.get("/ready")[0], 200)
+            self.assert_ended_well(machine)
+            return spans_of(machine.collector.requests), steps
+
+        expected, steps = live(None)
+        for step in range(1, steps, 97):
+            missing = set(expected) - set(live(step)[0])
+            self.assertFalse(missing, f"killed at step {step}: {len(missing)} of {len(expected)} spans")
+
+
 class Tls(MachineTest):
     @classmethod
     def setUpClass(cls):

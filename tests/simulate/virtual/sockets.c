@@ -239,7 +239,23 @@ void object_connected(struct object *object)
     refresh(object);
 }
 
+static ssize_t fail_with(int code)
+{
+    errno = code;
+    return -1;
+}
+
 // --- making and closing ---------------------------------------------------------------------------
+
+// Without a free descriptor there is no object.
+static int open_or_free(struct object *object)
+{
+    int fd = open_object(object);
+
+    if (fd < 0)
+        free(object);
+    return fd;
+}
 
 int socket(int domain, int type, int protocol)
 {
@@ -249,10 +265,7 @@ int socket(int domain, int type, int protocol)
         return real_socket(domain, type, protocol);
     struct object *stream = make_object(OBJECT_STREAM);
     stream->is_nonblocking = (type & SOCK_NONBLOCK) != 0;
-    int fd = open_object(stream);
-    if (fd < 0)
-        free(stream);
-    return fd;
+    return open_or_free(stream);
 }
 
 static void unchain(struct object *object)
@@ -321,7 +334,7 @@ int eventfd(unsigned count, int flags)
     object->is_nonblocking = (flags & EFD_NONBLOCK) != 0;
     if ((flags & EFD_SEMAPHORE) != 0)
         give_up("eventfd flags", flags);
-    return open_object(object);
+    return open_or_free(object);
 }
 
 static int make_pair(int fds[2], bool is_nonblocking)
@@ -329,12 +342,22 @@ static int make_pair(int fds[2], bool is_nonblocking)
     struct object *ends[2] = {make_object(OBJECT_PIPE), make_object(OBJECT_PIPE)};
 
     step();
+    fds[0] = open_or_free(ends[0]);
+    if (fds[0] < 0) {
+        free(ends[1]);
+        return -1;
+    }
+    fds[1] = open_or_free(ends[1]);
+    if (fds[1] < 0) {
+        int code = errno;
+        close(fds[0]);
+        return (int)fail_with(code);
+    }
     for (int i = 0; i < 2; i++) {
         ends[i]->peer = ends[1 - i];
         ends[i]->is_nonblocking = is_nonblocking;
-        fds[i] = open_object(ends[i]);
     }
-    return fds[0] < 0 || fds[1] < 0 ? -1 : 0;
+    return 0;
 }
 
 int pipe2(int fds[2], int flags)
@@ -571,12 +594,6 @@ static ssize_t read_eventfd(struct object *object, void *data, size_t room)
     return sizeof object->counter;
 }
 
-static ssize_t fail_with(int code)
-{
-    errno = code;
-    return -1;
-}
-
 static ssize_t read_object(struct object *object, void *data, size_t room, int flags)
 {
     step();
@@ -750,7 +767,7 @@ int epoll_create1(int flags)
 {
     (void)flags;
     step();
-    return open_object(make_object(OBJECT_EPOLL));
+    return open_or_free(make_object(OBJECT_EPOLL));
 }
 
 int epoll_create(int size)
