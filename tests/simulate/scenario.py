@@ -37,6 +37,7 @@ import shutil
 import sys
 import tempfile
 import uuid
+import zlib
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "blackbox")]
@@ -146,6 +147,8 @@ class Scenario:
             return Response(mode="cut")
         if self.mode == "unavailable":
             return Response(503, {}, b"later")
+        if headers.get("content-encoding") == "gzip":
+            body = zlib.decompress(body, 31)
         delay = SLOW if self.mode == "slow" else 0
         self.late.append((at + delay, len(self.late), body))
         return Response(200, {"Content-Type": "application/x-protobuf"}, delay_ns=delay)

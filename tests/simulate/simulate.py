@@ -367,7 +367,7 @@ def shrink(seed, days, kinds, runs):
     lines = [f"# Of world {seed}: {', '.join(story.findings.lines)}", f"settings {settings}"]
     lines += [f"{(at - BEGIN) / SECOND:.3f}s {what}" if not what.startswith("#") else f"# at {(at - BEGIN) / SECOND:.0f}s: {what[2:]}"
               for at, what in sorted(story.trail)]
-    path.write_text("\n".join(lines + ["   10d expect all", ""]))
+    path.write_text("\n".join(lines + [f"{story.plan.days + 10}d expect all", ""]))
     print(f"    {len(faults)} faults and {len(chosen)} runs remain: {path.relative_to(ROOT)}, {story.plan.faults}")
 
 
