@@ -304,11 +304,13 @@ class Oracle:
         return run
 
     def note_silence(self, run, job, now):
-        """Whether the job had been given up before, since nothing was heard of it."""
+        """Whether the job had been given up before: nothing was heard of it, or its run was over."""
         silent_at = job.last_received + self.job_timeout
         is_open = job.version is not None and not job.is_completed and not job.is_waiting
         if is_open and job.silent_at is None and silent_at < now and (run.completed_received or now) > silent_at:
             job.silent_at = silent_at
+        if job.version is not None and not job.is_completed and run.completed_received is not None:
+            job.was_given_up |= now > max(run.completed_received, job.last_received) + self.job_grace
 
     def end_of_given_up(self, run, job):
         """It ends with its run, which ends with the last job whose end is known by then; if the run is not over by then, with the
