@@ -245,6 +245,18 @@ test-simulate:
 	$(SUBMAKE) $(BINARY) $(VIRTUAL)
 	@GHATRACE=$(BINARY) python3 -B -m unittest discover -s tests/simulate -t tests/simulate
 
+# DAYS simulated days from SEED on, with an organization's deliveries and faults (tests/simulate/simulate.py); RESUME=FILE goes on
+# where it stopped, MINUTES limits a piece, WORLD=N lives one again and shrinks what is found. simulate-planted: planted bugs are
+# noticed, and after how many days.
+.PHONY: simulate simulate-planted
+simulate:
+	$(SUBMAKE) $(BINARY) $(VIRTUAL)
+	@GHATRACE=$(BINARY) tests/simulate/simulate.py $(if $(DAYS),--days $(DAYS)) $(if $(SEED),--seed $(SEED)) \
+	$(if $(RESUME),--resume $(RESUME)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(WORLD),--world $(WORLD) --shrink)
+
+simulate-planted:
+	@tests/simulate/planted.py $(if $(DAYS),--days $(DAYS)) $(if $(SEED),--seed $(SEED)) $(PLANTED)
+
 # The admin side with a million open jobs.
 .PHONY: scale
 scale:

@@ -22,64 +22,6 @@ class Graces(harness.BlackBoxTest):
     def setUpClass(cls):
         cls.share_pair(root_grace="1s", job_grace="3s")
 
-    def test_the_root_waits_no_longer_than_its_grace_for_open_jobs(self):
-        run = Run(age=65)
-        job = run.job(duration=40)
-        run.updated = run.started + 63
-        ids = Ids(run.run_id)
-        self.daemon.accept(run.requested(), job.queued(), job.in_progress(), run.completed())
-        self.collector.wait_for_ids([(ids.trace, ids.root)])
-        self.daemon.accept(job.completed())
-        self.check_trace(self.collector, run_spans(run))
-
-    def test_a_job_that_was_never_completed_is_exported_without_a_result(self):
-        run = recent_run(conclusion="failure")
-        job, done = run.job("lost"), run.job("done", duration=40)
-        ids = Ids(run.run_id)
-        self.daemon.accept(run.requested(), *done.timeline(), job.queued(), job.in_progress(), run.completed())
-        self.collector.wait_for_ids([(ids.trace, ids.root), (ids.trace, ids.job(job.job_id))])
-        span = by_id(self.collector.trace(ids.trace))[ids.job(job.job_id)]
-        self.assertIs(span["attributes"]["github.incomplete"], True)
-        self.assertNotIn("cicd.pipeline.task.run.result", span["attributes"])
-        self.assertNotIn("github.conclusion", span["attributes"])
-        self.assertEqual(span["startTimeUnixNano"], ns(job.created))
-        self.assertLessEqual(span["endTimeUnixNano"], ns(run.updated))
-        self.assertEqual(span["status"]["code"], 0)
-
-    def test_a_job_that_only_waited_in_the_queue_is_exported_too(self):
-        run = recent_run(conclusion="startup_failure")
-        job = run.job("stuck")
-        ids = Ids(run.run_id)
-        self.daemon.accept(job.queued(), run.completed())
-        self.collector.wait_for_ids([(ids.trace, ids.root), (ids.trace, ids.job(job.job_id))])
-        span = by_id(self.collector.trace(ids.trace))[ids.job(job.job_id)]
-        self.assertIs(span["attributes"]["github.incomplete"], True)
-        self.assertNotIn("github.runner_name", span["attributes"])
-
-    def test_a_late_completion_is_exported_under_the_same_ids(self):
-        run = recent_run()
-        job = run.job("lost and found", duration=40)
-        ids = Ids(run.run_id)
-        self.daemon.accept(run.requested(), job.queued(), job.in_progress(), run.completed())
-        self.collector.wait_for_ids([(ids.trace, ids.root), (ids.trace, ids.job(job.job_id))])
-        self.daemon.accept(job.completed())
-        wanted = run_spans(run)
-        self.collector.wait_for_ids(expect.ids_of(wanted))
-        last = {span["spanId"]: span for span in self.collector.versions(ids.trace)}
-        self.assertEqual(last, by_id(wanted))
-
-    def test_an_approval_that_is_required_does_not_end_the_run(self):
-        run = Run(conclusion="action_required")
-        first = run.completed()
-        requested = run.requested()
-        run.conclusion = "success"
-        job = run.job()
-        self.daemon.accept(requested, first)
-        time.sleep(1.5)  # beyond the root's grace
-        self.daemon.accept(job.queued(), job.in_progress(), job.completed(), run.completed())
-        self.check_trace(self.collector, run_spans(run))
-
-
     def test_old_payloads_without_a_queued_event_have_no_queue_span(self):
         run = Run(is_old=True)
         job = run.job()
@@ -129,16 +71,6 @@ class Attempts(harness.BlackBoxTest):
             with self.subTest(order=order):
                 self.check_trace(self.collector, run_spans(run))
 
-    def test_two_waits_end_with_the_last_release(self):
-        run = Run(age=600)
-        job = run.job("deploy", environment="production", waited=60.5, queue=30)
-        run.updated = job.completed_at + 1
-        second_wait, second_release = job.waiting(at=job.created + 70), job.requeued(at=job.created + 80)
-        self.daemon.accept(job.queued(), job.waiting(), job.requeued(), second_wait, second_release, job.completed(),
-                           run.completed())
-        job.released = job.created + 80
-        self.check_trace(self.collector, run_spans(run))
-
     def test_without_a_believable_guid_the_time_of_receipt_is_used(self):
         guids = {"random": str(uuid.uuid4()), "future": guid_of_time(time.time() + 3600), "not a uuid": "delivery-1",
                  "before the job": guid_of_time(time.time() - 86400)}
@@ -159,20 +91,6 @@ class Attempts(harness.BlackBoxTest):
                 self.assertLessEqual(released, int(after * 1e9) + 2_000_000)
                 self.assertEqual(spans[ids.phase("runner.queue", job.job_id)]["startTimeUnixNano"], released)
 
-    def test_attempts_may_mix_in_any_order(self):
-        first = Run(age=2000, conclusion="failure")
-        broken, fine = first.job("flaky", conclusion="failure"), first.job("steady")
-        second = Run(first.run_id, attempt=2, age=1000)
-        second.created = first.created
-        fresh = second.job("flaky")
-        kept = second.job("steady").carried_over(fine.started, fine.completed_at)
-        self.daemon.accept(second.completed(), kept.completed(), first.completed(), fresh.completed(),
-                           broken.completed(), fine.completed())
-        carried = job_spans(kept, steps=False, phases=False)
-        carried[0]["attributes"]["github.carried_over"] = True
-        carried[0]["attributes"].pop("queue_time_ms", None)
-        self.check_trace(self.collector, run_spans(first))
-        self.check_trace(self.collector, [root_span(second)] + job_spans(fresh) + carried)
 
 
 class Silence(harness.BlackBoxTest):
@@ -221,19 +139,6 @@ class Silence(harness.BlackBoxTest):
         self.assertEqual(versions[1]["attributes"], versions[0]["attributes"])
         self.assertEqual(versions[2], root_span(run))
 
-    def test_a_run_with_a_running_job_is_not_over(self):
-        run = recent_run()
-        done, running = run.job("a", duration=20), run.job("b", duration=50)
-        waiting = run.job("c", environment="production", waited=30, duration=20)
-        self.daemon.accept(*done.timeline(), running.queued(), running.in_progress(), waiting.queued(),
-                           waiting.waiting())
-        time.sleep(3)  # beyond the idle time
-        self.daemon.accept(running.completed())
-        time.sleep(3)
-        self.daemon.accept(waiting.requeued(), waiting.in_progress(), waiting.completed(), run.completed())
-        run.updated = max(run.updated, waiting.completed_at)
-        self.check_trace(self.collector, run_spans(run))
-
     def test_no_root_is_made_from_the_jobs_of_a_run_that_had_one(self):
         run = recent_run()
         job = run.job("a", duration=30)
@@ -246,16 +151,6 @@ class Silence(harness.BlackBoxTest):
         self.daemon.restart()
         ids = Ids(run.run_id)
         self.assertEqual(self.collector.ids()[(ids.trace, ids.root)], 1)
-
-    def test_a_run_with_events_of_its_own_is_not_closed_for_being_idle(self):
-        run = recent_run()
-        job = run.job("a", duration=30)
-        ids = Ids(run.run_id)
-        self.daemon.accept(run.requested(), *job.timeline())
-        time.sleep(4)
-        self.assertNotIn((ids.trace, ids.root), self.collector.ids())
-        self.daemon.accept(run.completed())
-        self.check_trace(self.collector, run_spans(run))
 
     def test_late_and_repeated_deliveries_send_nothing_again(self):
         run = recent_run()
@@ -279,33 +174,6 @@ class TimeOuts(harness.BlackBoxTest):
     def setUpClass(cls):
         cls.share_pair(job_timeout="2s", run_idle="1s", root_grace="1s", job_grace="1h")
 
-    def test_a_job_without_an_end_is_given_up_and_its_run_after_it(self):
-        run = Run(age=20)
-        job = run.job("silent")
-        self.daemon.accept(job.queued(), job.in_progress())
-        ids = Ids(run.run_id)
-        self.collector.wait_for_ids([(ids.trace, ids.job(job.job_id)), (ids.trace, ids.root)])
-        spans = by_id(self.collector.trace(ids.trace))
-        self.assertIs(spans[ids.job(job.job_id)]["attributes"]["github.incomplete"], True)
-        self.assertIs(spans[ids.root]["attributes"]["github.incomplete"], True)
-
-    def test_a_run_that_is_never_approved_is_closed_in_its_last_state(self):
-        run = Run(age=20, conclusion="action_required")
-        run.updated = run.started + 5
-        self.daemon.accept(run.requested(), run.completed())
-        ids = Ids(run.run_id)
-        self.collector.wait_for_ids([(ids.trace, ids.root)])
-        root = self.collector.trace(ids.trace)[0]
-        self.assertEqual(root["attributes"]["github.conclusion"], "action_required")
-
-    def test_deadlines_are_kept_across_a_restart(self):
-        run = Run(age=20)
-        job = run.job("silent")
-        job.steps = [Step("Set up job", 1, job.started, None, None, "in_progress")] * 2
-        self.daemon.accept(job.queued(), job.in_progress())
-        self.daemon.restart("kill")
-        ids = Ids(run.run_id)
-        self.collector.wait_for_ids([(ids.trace, ids.job(job.job_id)), (ids.trace, ids.root)])
 
 
 class Corrections(harness.BlackBoxTest):
@@ -394,22 +262,6 @@ class LateApprovals(harness.BlackBoxTest):
 
     def versions_of_root(self, ids):
         return [span for span in self.collector.versions(ids.trace) if span["spanId"] == ids.root]
-
-    def test_a_run_that_is_approved_after_all_has_its_end(self):
-        run = Run(age=200, conclusion="action_required")
-        run.updated = run.started + 2
-        requested, required = run.requested(), run.completed()
-        ids = Ids(run.run_id)
-        self.daemon.accept(requested, required)
-        self.collector.wait_for_ids([(ids.trace, ids.root)])
-        root = self.versions_of_root(ids)[0]
-        self.assertIs(root["attributes"]["github.incomplete"], True)
-        self.assertEqual(root["attributes"]["github.conclusion"], "action_required")
-        time.sleep(3)  # longer than anything is configured to last
-        run.conclusion, run.updated = "success", run.started + 150
-        self.daemon.accept(run.completed())
-        harness.wait_until(lambda: len(self.versions_of_root(ids)) == 2, what="the second root")
-        self.assertEqual(self.versions_of_root(ids)[1], root_span(run))
 
     def test_deliveries_repeated_after_linger_make_no_root(self):
         run = recent_run()
