@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,6 +111,13 @@ static void log_write(int fd, int64_t offset, const struct iovec *parts, int cou
         log_event((fcntl(fd, F_GETFL) & O_DSYNC) != 0 ? 'M' : 'W', offset, parts, count);
 }
 
+static bool ends_with(const char *path, const char *name)
+{
+    size_t len = strlen(path), name_len = strlen(name);
+    return len >= name_len && strcmp(path + len - name_len, name) == 0;
+}
+
+// The store's file has another name until it is complete.
 int open(const char *path, int flags, ...)
 {
     va_list arguments;
@@ -117,9 +125,8 @@ int open(const char *path, int flags, ...)
     int mode = (flags & O_CREAT) != 0 ? va_arg(arguments, int) : 0;
     va_end(arguments);
     int fd = ((int (*)(const char *, int, ...))next("open"))(path, flags, mode);
-    size_t len = strlen(path);
     if (fd >= 0 && fd < DESCRIPTORS)
-        is_database[fd] = len >= 8 && strcmp(path + len - 8, "data.mdb") == 0;
+        is_database[fd] = ends_with(path, "/data.mdb") || ends_with(path, "/data.mdb.new");
     return fd;
 }
 

@@ -199,7 +199,7 @@ int open(const char *path, int flags, ...)
     }
     int fd = real_open(path, flags, mode);
     if (fd >= 0 && fd < DESCRIPTORS)
-        is_store[fd] = ends_with(path, "/data.mdb");
+        is_store[fd] = ends_with(path, "/data.mdb") || ends_with(path, "/data.mdb.new");
     return fd;
 }
 
