@@ -888,7 +888,9 @@ static enum error_code make_data_file(struct store *store, struct error *error)
     struct stat status;
     char path[PATH_BYTES_MAX];
     bool is_there = stat(store->data_file, &status) == 0;
-    if (is_there ? !S_ISREG(status.st_mode) || status.st_size > 0 : errno != ENOENT)
+    if (is_there ? !S_ISREG(status.st_mode) || status.st_size > 0 ||
+                       access(store->data_file, R_OK | W_OK) != 0
+                 : errno != ENOENT)
         return ERROR_NONE; // open_environment() says what is wrong with it
     int len = snprintf(path, sizeof path, "%s.new", store->data_file);
     if (len < 0 || (size_t)len >= sizeof path)
