@@ -267,6 +267,7 @@ static void put_shares(struct json_out *json, const struct pools_view_shares *sh
     json_out_open_array(json, "by_repository");
     for (size_t i = 0; i < shares->count; i++) {
         json_out_open_object(json, NULL);
+        json_out_text(json, "server", github_server_name(shares->items[i].server));
         json_out_text(json, "repository", shares->items[i].repository);
         json_out_count(json, "running", shares->items[i].running);
         json_out_close_object(json);

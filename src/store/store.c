@@ -887,7 +887,7 @@ static enum error_code make_data_file(struct store *store, struct error *error)
 {
     struct stat status;
     char path[PATH_BYTES_MAX];
-    bool is_there = stat(store->data_file, &status) == 0;
+    bool is_there = lstat(store->data_file, &status) == 0; // a link is not replaced
     if (is_there ? !S_ISREG(status.st_mode) || status.st_size > 0 ||
                        access(store->data_file, R_OK | W_OK) != 0
                  : errno != ENOENT)

@@ -60,8 +60,10 @@ static void read_shares(struct values *values, json_value from, struct pools_vie
     json_value array = values_array(values, from, "by_repository");
     for (json_value item = FIRST(values, array);
          item != JSON_NONE && shares->count < POOLS_VIEW_REPOSITORIES; item = NEXT(values, item))
-        shares->items[shares->count++] = (struct pools_view_share){
-            values_text(values, item, "repository"), values_count(values, item, "running", NULL)};
+        shares->items[shares->count++] =
+            (struct pools_view_share){.server = SLICE_EMPTY,
+                                      .repository = values_text(values, item, "repository"),
+                                      .running = values_count(values, item, "running", NULL)};
 }
 
 // Likewise.

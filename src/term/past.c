@@ -53,7 +53,7 @@ static void write_past_time(timestamp_ns time, timestamp_ns now, char text[PAST_
                    is_today ? "" : " ", full + 11);
 }
 
-// "Ended: gpu was dead from 13:02 to 14:10 UTC (1h 8m): up to 16 jobs waited, the longest 1h 5m."
+// "Ended: gpu was in trouble, at worst dead, from 13:02 to 14:10 UTC (1h 8m): up to 16 jobs waited, the longest 1h 5m."
 static bool paint_incident(struct pools_page *page, const struct past_incident *incident)
 {
     char from[PAST_TIME_SIZE], until[PAST_TIME_SIZE], times[32] = "";
@@ -64,11 +64,11 @@ static bool paint_incident(struct pools_page *page, const struct past_incident *
     duration_format_short(incident->until - incident->from, lasted);
     duration_format_short(incident->wait, wait);
     if (incident->times > 1)
-        (void)snprintf(times, sizeof times, ", %u times", (unsigned)incident->times);
+        (void)snprintf(times, sizeof times, ", in %u parts", (unsigned)incident->times);
     return text_clean(page->scratch, past_name(incident), page->painter.terminal.unicode, &name) &&
            arena_format(page->scratch, &text,
-                        "Ended: %.*s was %s from %s to %s UTC (%s%s): up to %llu job%s waited, the "
-                        "longest %s.",
+                        "Ended: %.*s was in trouble, at worst %s, from %s to %s UTC (%s%s): up to "
+                        "%llu job%s waited, the longest %s.",
                         SLICE_ARGS(name), past_state_word(incident->state), from, until, lasted,
                         times, (unsigned long long)incident->queued,
                         incident->queued == 1 ? "" : "s", wait) &&
@@ -91,7 +91,7 @@ bool past_paint(struct pools_page *page, const struct past_list *past)
             return false;
     if (count == shown)
         return true;
-    return arena_format(page->scratch, &text, "%zu more ended in the last 35 days.",
+    return arena_format(page->scratch, &text, "%zu more of the last 35 days are kept.",
                         count - shown) &&
            pools_paint_text(page, STYLE_GREY, text);
 }

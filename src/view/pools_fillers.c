@@ -12,7 +12,8 @@ static void set_exact_share(const struct pool_users *users, uint64_t queued_in_p
 {
     const struct pool_user *user = NULL;
     for (size_t i = 0; i < users->repository_count && user == NULL; i++)
-        if (slice_equals_ignoring_case(users->repositories[i].repository, filler->repository))
+        if (slice_equals(users->repositories[i].server, filler->server) &&
+            slice_equals_ignoring_case(users->repositories[i].repository, filler->repository))
             user = &users->repositories[i];
     if (user == NULL || user->queued == 0)
         return;

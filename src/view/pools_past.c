@@ -29,6 +29,8 @@ struct past_share {
 
 static void count_in_share(struct past_share *share, struct past_incident *incident)
 {
+    if (!incident->is_confirmed)
+        return; // takes no room of those that are kept
     share->count++;
     if (incident->until != TIMESTAMP_UNKNOWN &&
         (share->first_ended == NULL || incident->until < share->first_ended->until))
@@ -144,7 +146,7 @@ static void begin_incident(struct past_list *list, const struct pools_view_pool 
 {
     struct past_incident *last = find_incident(list, pool->name);
     timestamp_ns from = began_at(pool, now);
-    if (last != NULL && from - last->until < PAST_MERGE) {
+    if (last != NULL && from - last->until < PAST_MERGE && now - last->until < PAST_REOPEN) {
         last->until = TIMESTAMP_UNKNOWN;
         last->first_seen = now;
         last->times++;
@@ -152,7 +154,12 @@ static void begin_incident(struct past_list *list, const struct pools_view_pool 
         see_again(last, pool, now);
         return;
     }
-    if (!make_incident_room(list, pool->name, has_run(pool)))
+    if (last != NULL && from < last->until)
+        from = now; // it was not in trouble then
+    size_t seen = 0;
+    for (size_t i = 0; i < list->count; i++)
+        seen += list->items[i].is_confirmed ? 0 : 1;
+    if (seen == PAST_SEEN_MAX)
         return;
     struct past_incident *incident = &list->items[list->count++];
     *incident = (struct past_incident){.name_len = pool->name.len,
@@ -187,6 +194,16 @@ static void end_incident(struct past_list *list, struct past_incident *incident,
     list->stored_at = 0;
 }
 
+// Where there is no room it stays unconfirmed. Making room moves incidents.
+static void confirm_incident(struct past_list *list, const struct past_incident *incident)
+{
+    const struct past_incident copy = *incident;
+    if (!make_incident_room(list, past_name(&copy), copy.is_proven))
+        return;
+    find_incident(list, past_name(&copy))->is_confirmed = true;
+    list->stored_at = 0;
+}
+
 // What this look has not seen is over.
 static void settle_incidents(struct past_list *list, duration_ns confirm, timestamp_ns now)
 {
@@ -198,8 +215,7 @@ static void settle_incidents(struct past_list *list, duration_ns confirm, timest
         } else if (incident->seen_at != now) {
             end_incident(list, incident, now);
         } else if (!incident->is_confirmed && now - incident->first_seen >= confirm) {
-            incident->is_confirmed = true;
-            list->stored_at = 0;
+            confirm_incident(list, incident);
         } else if (incident->is_confirmed && now - list->stored_at >= PAST_RENEW) {
             list->stored_at = 0;
         }
@@ -255,7 +271,7 @@ size_t past_sort(const struct past_list *list, struct slice name, timestamp_ns n
     for (size_t i = 0; i < list->count; i++) {
         const struct past_incident *incident = &list->items[i];
         bool is_wanted = name.len == 0 || slice_equals(past_name(incident), name);
-        if (is_wanted && incident->until != TIMESTAMP_UNKNOWN &&
+        if (is_wanted && count < PAST_MAX && incident->until != TIMESTAMP_UNKNOWN &&
             now - incident->until <= PAST_AGE_MAX)
             sorted[count++] = incident;
     }
@@ -324,7 +340,8 @@ void past_read(struct slice stored, struct past_list *list)
     if (stored.len == 0 || (uint8_t)stored.data[0] != LAYOUT)
         return;
     struct slice rest = {stored.data + 1, stored.len - 1};
-    while (list->count < PAST_MAX && read_incident(&rest, &list->items[list->count]))
+    while (list->count < PAST_MAX + PAST_SEEN_MAX &&
+           read_incident(&rest, &list->items[list->count]))
         list->count++;
 }
 

@@ -492,13 +492,14 @@ static void put_action_of_ceiling(struct writer *writer, const struct pools_view
         put_text(writer, "%s", first_advice[POOL_CEILING]);
         return;
     }
+    const char *oldest = ceiling->common.has_more ? "the oldest " : "";
     if (ceiling->common.of > 0) {
-        put_text(writer, "Cancel unneeded runs (%" PRIu64 " of %" PRIu64 ": workflow ",
-                 ceiling->common.queued, ceiling->common.of);
+        put_text(writer, "Cancel unneeded runs (%" PRIu64 " of %s%" PRIu64 ": workflow ",
+                 ceiling->common.queued, oldest, ceiling->common.of);
         put_quoted(writer, POOLS_PART_WORKFLOW, ceiling->common.workflow);
     } else {
-        put_text(writer, "Cancel unneeded runs (most, %" PRIu64 " of %" PRIu64 ": ",
-                 ceiling->most_queued, ceiling->most_of);
+        put_text(writer, "Cancel unneeded runs (most, %" PRIu64 " of %s%" PRIu64 ": ",
+                 ceiling->most_queued, oldest, ceiling->most_of);
         put_name(writer, POOLS_PART_REPOSITORY, ceiling->most_repository);
     }
     put_text(writer, "), or raise GitHub's limit.");
@@ -522,7 +523,8 @@ static void put_action(struct writer *writer, const struct pools_view *view,
     case POOLS_SCOPE_NONE:
         break;
     case POOLS_SCOPE_REPOSITORY: {
-        const struct pools_view_filler unknown = {.repository = view->oldest.most.repository};
+        const struct pools_view_filler unknown = {.server = view->oldest.most.server,
+                                                  .repository = view->oldest.most.repository};
         put_cancel_words(writer, filled != NULL ? &filled->filler : &unknown);
         break;
     }

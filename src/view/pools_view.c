@@ -343,17 +343,20 @@ struct sharing {
     uint64_t left; // jobs that may still be looked at
 };
 
-static bool add_share(struct sharing *sharing, struct slice repository)
+static bool add_share(struct sharing *sharing, struct slice server, struct slice repository)
 {
     size_t i = 0;
     while (i < sharing->count &&
-           !slice_equals_ignoring_case(sharing->all[i].repository, repository))
+           (!slice_equals_ignoring_case(sharing->all[i].repository, repository) ||
+            !slice_equals(sharing->all[i].server, server)))
         i++;
     if (i == sharing->count) {
         if (sharing->count == sharing->room ||
+            !arena_copy_slice(sharing->reader->arena, server, &server) ||
             !arena_copy_slice(sharing->reader->arena, repository, &repository))
             return false;
-        sharing->all[sharing->count++] = (struct pools_view_share){.repository = repository};
+        sharing->all[sharing->count++] =
+            (struct pools_view_share){.server = server, .repository = repository};
     }
     sharing->all[i].running++;
     return true;
@@ -372,7 +375,7 @@ static enum error_code add_share_of(struct sharing *sharing, const struct pool_j
         code = codec_decode_job(bytes, &sharing->scratch, &job, reader->error);
     if (code == ERROR_NOT_FOUND || (is_there && code == ERROR_CORRUPT))
         return ERROR_NONE;
-    if (code == ERROR_NONE && !add_share(sharing, job.repository.full_name))
+    if (code == ERROR_NONE && !add_share(sharing, job.server, job.repository.full_name))
         return refuse_memory(reader);
     return code;
 }
@@ -552,7 +555,8 @@ static enum error_code find_filler(struct sharing *sharing, struct pools_view_po
     qsort(sharing->all, sharing->count, sizeof *sharing->all, compare_shares);
     if (code == ERROR_NONE && jobs >= POOLS_VIEW_FILLED_LEAST && sharing->count > 0 &&
         sharing->all[0].running * 3 >= jobs * 2) {
-        pool->filler = (struct pools_view_filler){.repository = sharing->all[0].repository,
+        pool->filler = (struct pools_view_filler){.server = sharing->all[0].server,
+                                                  .repository = sharing->all[0].repository,
                                                   .queued = sharing->all[0].running,
                                                   .of = jobs,
                                                   .has_more = has_more};

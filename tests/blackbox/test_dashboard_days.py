@@ -90,6 +90,9 @@ class DayTest(PrometheusTest):
 REASON = ("Which pool needs more runners, and how many", "C")
 FAILED_STEPS = ("Steps that fail most often", "A")
 
+# Ages grow while other modules take the processors.
+RUNS_ALONE = True
+
 
 class QuietDay(DayTest):
     kind = "quiet"

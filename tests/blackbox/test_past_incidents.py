@@ -46,7 +46,7 @@ class PastIncidents(harness.BlackBoxTest):
         daemon.accept(*(job.in_progress() for job in self.jobs(["other"], 1)))
         self.assertEqual(get_json(daemon, "/api/pools/other")["past"], [])
         shown = daemon.command("pools").stdout
-        self.assertRegex(shown, r"Ended: a100,gpu was dead from (\d\d-\d\d )?\d\d:\d\d to (\d\d-\d\d )?\d\d:\d\d UTC\s\(\d+m \d+s\): up to 16 jobs\swaited")
+        self.assertRegex(shown, r"Ended: a100,gpu was in trouble, at worst\sdead, from (\d\d-\d\d )?\d\d:\d\d to (\d\d-\d\d )?\d\d:\d\d UTC\s\(\d+m \d+s\): up to 16 jobs\swaited")
         there = harness.run_command("pools", "--url", f"http://127.0.0.1:{daemon.admin_address[1]}")
         self.assertEqual(there.returncode, 0, there.stderr)
         remote = there.stdout

@@ -30,11 +30,11 @@ class Past(test_page.PageTest):
         self.assertTrue(browser.run("return document.querySelector('.past').hidden"))
         daemon.accept(*(job.in_progress() for job in jobs))
         words = r"from (\d+ \w+, )?\d\d:\d\d to (\d+ \w+, )?\d\d:\d\d \(\d+m \d+s\): up to 16 jobs waited, the longest \d+m \d+s\."
-        self.assertRegex(self.wait_for_past(browser), rf"^Ended: {re.escape(pool)} was dead {words}$")
+        self.assertRegex(self.wait_for_past(browser), rf"^Ended: {re.escape(pool)} was in trouble, at worst dead, {words}$")
         self.assertLess(browser.run("return document.querySelector('.past').getBoundingClientRect().bottom"), 900)
         browser.click(".past a")
         browser.wait("return document.querySelector('.pool-page .summary[data-state]')", what="the page of the pool")
-        self.assertRegex(self.wait_for_past(browser), rf"^Ended: dead {words}$")
+        self.assertRegex(self.wait_for_past(browser), rf"^Ended: at worst dead, {words}$")
         for kinds in ({"width": 1300, "dark": True}, {"width": 390, "height": 800}):
             with self.subTest(**kinds):
                 browser = self.page(daemon, **kinds)

@@ -31,12 +31,14 @@
 #define PAST_MAX 128
 #define PAST_POOL_MAX 16
 #define PAST_UNPROVEN_MAX 16
+#define PAST_SEEN_MAX 128 // besides, that are not confirmed yet
 #define PAST_NAME_MAX 256 // bytes; pools with longer names have no incidents
 #define PAST_MERGE (10 * NS_PER_MINUTE)
+#define PAST_REOPEN NS_PER_HOUR // an incident that ended before does not go on
 #define PAST_GAP (10 * NS_PER_MINUTE)
 #define PAST_AGE_MAX (35 * NS_PER_DAY)
 #define PAST_RENEW (5 * NS_PER_MINUTE)
-#define PAST_TEXT_MAX ((size_t)65536) // of the stored value
+#define PAST_TEXT_MAX ((size_t)131072) // of the stored value
 #define PAST_KEY SLICE("1")
 
 struct past_incident {
@@ -55,7 +57,7 @@ struct past_incident {
 };
 
 struct past_list {
-    struct past_incident items[PAST_MAX]; // in no order
+    struct past_incident items[PAST_MAX + PAST_SEEN_MAX]; // in no order
     size_t count;
     timestamp_ns stored_at; // of what was written last; 0: it has to be written
 };

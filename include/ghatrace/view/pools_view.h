@@ -54,7 +54,7 @@ enum pool_state {
 extern const char *const pool_state_names[POOL_STATES];
 
 struct pools_view_share {
-    struct slice repository;
+    struct slice server, repository;
     uint64_t running;
 };
 

@@ -10,15 +10,15 @@ const keyOf = (incident) => `${incident.pool} ${incident.from}`;
 
 function pastWords(incident, hasName) {
   const {pool, from, until, times, state} = incident;
-  const who = hasName ? [el("a", {href: poolPage(pool)}, name(pool)), " was "] : [];
-  return ["Ended: ", ...who, `${WORDS[state] || state} from `, clock(from), " to ", clock(until),
-    ` (${duration(seconds(from, until))}${times > 1 ? `, ${times.toLocaleString()} times` : ""}): up to ${counted(incident.queued_max, "job")} waited, the longest ${duration(incident.wait_seconds_max)}.`];
+  const who = hasName ? [el("a", {href: poolPage(pool)}, name(pool)), " was in trouble, at worst "] : ["at worst "];
+  return ["Ended: ", ...who, `${WORDS[state] || state}, from `, clock(from), " to ", clock(until),
+    ` (${duration(seconds(from, until))}${times > 1 ? `, in ${times.toLocaleString()} parts` : ""}): up to ${counted(incident.queued_max, "job")} waited, the longest ${duration(incident.wait_seconds_max)}.`];
 }
 
 // `ofPool`: on the pool's own page, where all that ended in 35 days count.
 export function makePast(ofPool = false) {
   const list = el("ul", {class: "past-list"}), rest = el("ul", {class: "past-list"});
-  const more = el("details", {class: "others", hidden: true}, el("summary"), rest);
+  const more = el("details", {class: "past-rest", hidden: true}, el("summary"), rest);
   const root = el("section", {"aria-label": "Past incidents", class: "past", hidden: true}, list, more);
 
   function fillPart(parent, incidents) {
@@ -33,7 +33,7 @@ export function makePast(ofPool = false) {
       const count = Math.min(SHOWN, past.filter(isShown).length);
       fillPart(list, past.slice(0, count));
       fillPart(rest, past.slice(count));
-      setText(more.firstElementChild, `${(past.length - count).toLocaleString()} more ended in the last 35 days`);
+      setText(more.firstElementChild, `${(past.length - count).toLocaleString()} more of the last 35 days are kept`);
       more.hidden = past.length === count;
       root.hidden = count === 0;
     },

@@ -48,7 +48,8 @@ static struct pools_view make_view(void)
         .name = SLICE("hosted"), .limit = 12, .running = 12, .queued = 3, .since = AGO(305)};
     ceilings[1] = (struct pools_view_ceiling){
         .name = SLICE("macs"), .limit = 50, .running = 2, .since = TIMESTAMP_UNKNOWN};
-    shares[0] = (struct pools_view_shares){{{SLICE("octo/shop"), 9}, {SLICE("octo/site"), 3}}, 2};
+    shares[0] = (struct pools_view_shares){
+        {{SLICE_EMPTY, SLICE("octo/shop"), 9}, {SLICE_EMPTY, SLICE("octo/site"), 3}}, 2};
     return (struct pools_view){
         .pools = pools, .count = 4, .ceilings = ceilings, .ceiling_count = 2};
 }
@@ -193,7 +194,8 @@ static void repositories_of_a_ceiling_are_named_if_one_has_a_quarter(void **stat
     ceilings[0].running = 40;
     shares[0].count = 0;
     while (shares[0].count < 8)
-        shares[0].items[shares[0].count++] = (struct pools_view_share){SLICE("octo/many"), 9};
+        shares[0].items[shares[0].count++] =
+            (struct pools_view_share){SLICE_EMPTY, SLICE("octo/many"), 9};
     draw(&view, (struct terminal){.width = 120}, &text);
     assert_non_null(strstr(text.data, " 3 queued - no repository runs more than 9\n"));
     assert_null(strstr(text.data, "octo/many"));

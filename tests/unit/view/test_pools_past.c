@@ -16,7 +16,8 @@
 #define CONFIRM NS_PER_MINUTE
 
 static struct past_list list;
-static struct pools_view_pool pools[4];
+#define MANY 130
+static struct pools_view_pool pools[MANY];
 
 static int start(void **state)
 {
@@ -42,7 +43,7 @@ static struct pools_view_pool make_past_pool(const char *name, enum pool_state s
 static void look_at(const struct pools_view_pool *items, size_t count, int seconds)
 {
     struct pools_view view = {.count = count};
-    static struct pools_view_pool copies[4];
+    static struct pools_view_pool copies[MANY];
     memcpy(copies, items, count * sizeof *items);
     view.pools = copies;
     past_update(&list, &view, CONFIRM, AT(seconds));
@@ -263,6 +264,39 @@ static void incidents_of_one_pool_never_overlap_whatever_is_seen(void **state)
     }
 }
 
+static void many_pools_in_trouble_for_one_look_leave_the_list_as_it_is(void **state)
+{
+    const struct past_incident *sorted[PAST_MAX];
+    static char names[MANY][8];
+    (void)state;
+    live_through("gpu", POOL_DEAD, 0, 3600);
+    look_at(pools, 0, 3600);
+    for (int i = 0; i < MANY; i++) {
+        (void)snprintf(names[i], sizeof names[i], "p%d", i);
+        pools[i] = make_past_pool(names[i], POOL_DEAD, 5000, 1);
+    }
+    look_at(pools, MANY, 8000);
+    look_at(pools, 0, 8015);
+    assert_int_equal(ended(sorted, 8015), 1);
+    assert_true(slice_equals(past_name(sorted[0]), SLICE("gpu")));
+}
+
+static void trouble_that_began_before_an_incident_ended_long_ago_is_another_one(void **state)
+{
+    const struct past_incident *sorted[PAST_MAX];
+    const int later = 20 * 86400;
+    (void)state;
+    live_through("gpu", POOL_DEAD, 0, 3600);
+    look_at(pools, 0, 3600);
+    pools[0] = make_past_pool("gpu", POOL_DEAD, 1800, 1);
+    for (int second = later; second <= later + 120; second += 15)
+        look_at(pools, 1, second);
+    look_at(pools, 0, later + 135);
+    assert_int_equal(ended(sorted, later + 135), 2);
+    assert_int_equal(sorted[0]->from, AT(later));
+    assert_int_equal(sorted[1]->until, AT(3600));
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, start)
 int main(void)
 {
@@ -277,6 +311,8 @@ int main(void)
         TEST(incidents_are_forgotten_after_35_days),
         TEST(the_list_is_stored_when_it_changes_and_each_five_minutes_of_an_incident),
         TEST(incidents_of_one_pool_never_overlap_whatever_is_seen),
+        TEST(many_pools_in_trouble_for_one_look_leave_the_list_as_it_is),
+        TEST(trouble_that_began_before_an_incident_ended_long_ago_is_another_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -138,7 +138,7 @@ static void several_pools_are_counted_by_their_states(void **state)
 
 static void one_repository_with_two_thirds_of_the_oldest_jobs_fills_the_queue(void **state)
 {
-    struct pools_view_oldest oldest = {{SLICE("acme/shop"), 8}, 12, 3, false};
+    struct pools_view_oldest oldest = {{SLICE_EMPTY, SLICE("acme/shop"), 8}, 12, 3, false};
     (void)state;
     pools[0] = make_pool("a", POOL_BUSY, 700);
     pools[1] = make_pool("b", POOL_BUSY, 700);
@@ -277,7 +277,7 @@ static void what_to_do_first_depends_on_what_is_wrong(void **state)
         &view, "Cancel unneeded runs (150 of 221: workflow \"Rebuild\"), or raise GitHub's limit.");
     pools[0] = make_pool("a", POOL_BUSY, 700);
     pools[0].filler = monorepo;
-    view.oldest = (struct pools_view_oldest){{monorepo.repository, 94}, 100, 2, true};
+    view.oldest = (struct pools_view_oldest){{SLICE_EMPTY, monorepo.repository, 94}, 100, 2, true};
     expect_action(&view,
                   "Cancel unneeded runs of acme/monorepo, workflow \"Rebuild\" (158 queued jobs): "
                   "https://github.com/acme/monorepo/actions");
