@@ -75,7 +75,7 @@ class PoolPage(test_page.PageTest):
         browser.wait(f"return document.querySelector(\"{jobs} tbody tr\")")
         for selector in (".trouble h3 a", f"{jobs} tbody td.optional a"):
             self.assertTrue(browser.run("return document.querySelector(arguments[0]).href", selector).endswith(address_of("gpu-a100")))
-        browser.run("document.querySelector('.pools-now details:last-of-type').open = true")
+        browser.run("document.querySelector('.pools-now > details:last-of-type').open = true")
         self.assertEqual(set(browser.run("return [...document.querySelectorAll('.others tbody a')].map((a) => decodeURIComponent(a.hash))")),
                          {"#/pools/linux,self-hosted,x64", "#/pools/macos-15", "#/pools/ubuntu-latest"})
         browser.click(".trouble h3 a")

@@ -168,9 +168,9 @@ static void one_repository_with_two_thirds_of_the_oldest_jobs_fills_the_queue(vo
     expect_of(2, 0, &oldest, POOLS_SCOPE_REPOSITORY,
               "acme/shop fills b since 04:05 UTC: 174 of the oldest 258 queued jobs are its.");
     const struct pools_view_oldest others[] = {
-        {{SLICE("acme/shop"), 7}, 12, 3, false},  // less than two thirds
-        {{SLICE("acme/shop"), 12}, 12, 1, false}, // there is no other
-        {{SLICE("acme/shop"), 9}, 9, 2, false}};  // few
+        {{SLICE_EMPTY, SLICE("acme/shop"), 7}, 12, 3, false},  // less than two thirds
+        {{SLICE_EMPTY, SLICE("acme/shop"), 12}, 12, 1, false}, // there is no other
+        {{SLICE_EMPTY, SLICE("acme/shop"), 9}, 9, 2, false}};  // few
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         expect_of(2, 0, &others[i], POOLS_SCOPE_POOLS,
                   "2 of 2 pools with jobs are in trouble: 2 busy; the worst is a, busy since 04:05 "
