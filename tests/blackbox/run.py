@@ -130,9 +130,10 @@ class Modules:
         counts = re.search(r"^(\d+) passed, (\d+) failed\n\Z", output, re.M)
         print(output[:counts.start()] if counts else output, end="", flush=True)
         passed, failed = map(int, counts.groups()) if counts else (0, 0)
-        if status != 0 and failed == 0:
-            print(f"FAIL {module.removeprefix('test_')}: the module ends with exit status {status} (0.0 s)", flush=True)
-            failed = 1
+        if not counts or (status != 0 and failed == 0):
+            how = f"with exit status {status}" if counts else f"without counts, with exit status {status}"
+            print(f"FAIL {module.removeprefix('test_')}: the module ends {how} (0.0 s)", flush=True)
+            failed += 1
         self.passed, self.failed = self.passed + passed, self.failed + failed
 
     def run(self, modules, jobs):
@@ -182,7 +183,8 @@ def main(names, folder=HERE):
         print(f"{len(tests)} tests", flush=True)
     modules = sort_modules(tests)
     jobs = int(os.environ.get("TEST_JOBS") or (os.cpu_count() or 1) + 1)
-    if jobs > 1 and len(modules) > 1 and all(module in sys.modules for module in modules):
+    # One that cannot be imported is a test that fails, but no module: only here it is reported.
+    if jobs > 1 and len(modules) > 1 and not unittest.defaultTestLoader.errors:
         passed, failed = Modules(names, jobs).run_all(modules)
     else:
         passed, failed = run_here(tests)
