@@ -12,9 +12,9 @@
 // The members of a pool, inside an object. ERROR_MEMORY.
 enum error_code api_put_pool(struct api_object *object,
                              const struct pools_view_pool *row) MUST_CHECK;
-// "ceilings": all of the view, or with `only` the one at that place; POOLS_VIEW_NO_CEILING: none of them.
-// Incidents that are over; of one pool, if it is not empty.
+// "past": incidents that are over; of one pool, if it is not empty.
 enum error_code api_put_past(struct api_object *object, struct slice pool) MUST_CHECK;
+// "ceilings": all of the view, or with `only` the one at that place; POOLS_VIEW_NO_CEILING: none of them.
 enum error_code api_put_ceilings(struct api_object *object, const struct pools_view *view,
                                  const size_t *only) MUST_CHECK;
 // A pool by its name in any case, or by its labels in any order. ERROR_NOT_FOUND, with a message.

@@ -309,6 +309,18 @@ char *timestamp_format_rfc3339(timestamp_ns time, bool with_ms, char text[TIMEST
     return text;
 }
 
+char *timestamp_format_clock(timestamp_ns time, timestamp_ns now, char text[TIMESTAMP_TEXT_SIZE])
+{
+    char shown[TIMESTAMP_TEXT_SIZE], today[TIMESTAMP_TEXT_SIZE];
+    size_t year = strlen("2026-"), day = strlen("2026-11-30");
+    timestamp_format_rfc3339(time, false, shown);
+    timestamp_format_rfc3339(now, false, today);
+    bool is_today = strncmp(shown, today, day) == 0;
+    (void)snprintf(text, TIMESTAMP_TEXT_SIZE, "%.*s%s%.5s", is_today ? 0 : (int)(day - year),
+                   shown + year, is_today ? "" : " ", shown + day + 1);
+    return text;
+}
+
 // --- durations ------------------------------------------------------------------------------------
 
 static const struct unit {

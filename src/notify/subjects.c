@@ -38,22 +38,13 @@ static void judge_pool(struct notice_subject *subject, const struct pools_view_p
         subject->presence[NOTICE_QUEUED] = NOTICE_LASTING;
 }
 
-static bool is_proven(const struct pools_view_pool *row)
-{
-    bool has_run = row->running > 0 || row->ended_unknown > 0 || row->recent.busy_max_hours > 0 ||
-                   row->recent.busy_max_week > 0;
-    for (size_t i = 0; i < POOL_DAYS && !has_run; i++)
-        has_run = row->pool.started[i] > 0;
-    return has_run || row->pool.is_rule;
-}
-
 static void add_pool_subject(struct notice_subjects *subjects, const struct pools_view_pool *row,
                              const struct notice_settings *settings)
 {
     struct notice_subject *subject = &subjects->items[subjects->count++];
     *subject = (struct notice_subject){.name = row->name,
                                        .has_state = true,
-                                       .is_proven = is_proven(row),
+                                       .is_proven = pools_view_has_run(row),
                                        .state = row->state,
                                        .queued = row->pool.counts[OPEN_JOB_QUEUED],
                                        .running = row->running,

@@ -301,16 +301,21 @@ uint64_t recent_count(struct store_transaction *transaction)
     return store_table_count(transaction, STORE_TABLE_RECENT);
 }
 
+// The key of a place, or no key if the place is all zeros: then the newest entry is before it.
+static struct slice key_of_place(const struct recent_place *place, uint8_t bytes[RECENT_KEY_SIZE])
+{
+    static const struct recent_place none;
+    bool is_first = memcmp(place, &none, sizeof none) == 0;
+    recent_write_key(bytes, place);
+    return slice_of_bytes(bytes, is_first ? 0 : RECENT_KEY_SIZE);
+}
+
 enum error_code recent_seek_older(struct store_transaction *transaction,
                                   const struct recent_place *place, struct recent_run *run,
                                   struct error *error)
 {
-    static const struct recent_place none;
-    bool is_first = memcmp(place, &none, sizeof none) == 0;
     uint8_t bytes[RECENT_KEY_SIZE];
-    struct store_entry entry;
-    recent_write_key(bytes, place);
-    entry.key = slice_of_bytes(bytes, is_first ? 0 : sizeof bytes);
+    struct store_entry entry = {.key = key_of_place(place, bytes)};
     for (;;) {
         enum error_code code =
             store_table_seek_before(transaction, STORE_TABLE_RECENT, entry.key, &entry, error);
@@ -486,12 +491,8 @@ enum error_code recent_seek_ended_before(struct store_transaction *transaction,
                                          const struct recent_place *place, struct recent_run *run,
                                          struct error *error)
 {
-    static const struct recent_place none;
-    bool is_first = memcmp(place, &none, sizeof none) == 0;
     uint8_t bytes[RECENT_KEY_SIZE];
-    struct store_entry entry;
-    recent_write_key(bytes, place);
-    entry.key = slice_of_bytes(bytes, is_first ? 0 : sizeof bytes);
+    struct store_entry entry = {.key = key_of_place(place, bytes)};
     for (;;) {
         enum error_code code =
             store_table_seek_before(transaction, STORE_TABLE_ENDED_RUNS, entry.key, &entry, error);

@@ -2,9 +2,9 @@
 // reads or writes, so the two directions cannot diverge.
 #include "ghatrace/store/codec.h"
 
+#include "ghatrace/base/bytes.h"
 #include "ghatrace/github/server.h"
 
-#define VARINT_BYTES_MAX 10
 #define LIST_ITEMS_MAX 1000000 // far above GitHub's limits of 1,000 steps and a few labels
 
 struct visitor {
@@ -30,41 +30,19 @@ static void visit_bytes(struct visitor *visitor, void *bytes, size_t len)
     }
 }
 
-static void add_varint(struct visitor *visitor, uint64_t value)
-{
-    uint8_t bytes[VARINT_BYTES_MAX];
-    size_t len = 0;
-    while (value >= 0x80) {
-        bytes[len++] = (uint8_t)(value | 0x80);
-        value >>= 7;
-    }
-    bytes[len++] = (uint8_t)value;
-    visitor->code = buffer_append(visitor->out, bytes, len);
-}
-
-static uint64_t decode_varint(struct visitor *visitor)
-{
-    uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64 && visitor->next < visitor->end; shift += 7) {
-        uint8_t byte = *visitor->next++;
-        value |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80)
-            return value;
-    }
-    visitor->code = ERROR_CORRUPT;
-    return 0;
-}
-
 static void visit_int64(struct visitor *visitor, int64_t *value)
 {
     if (visitor->code != ERROR_NONE)
         return;
     if (visitor->out != NULL) {
-        uint64_t bits = (uint64_t)*value;
-        add_varint(visitor, (bits << 1) ^ (*value < 0 ? UINT64_MAX : 0));
+        struct byte_writer writer = {.out = visitor->out, .code = ERROR_NONE};
+        bytes_write_zigzag(&writer, *value);
+        visitor->code = writer.code;
     } else {
-        uint64_t bits = decode_varint(visitor);
-        *value = (int64_t)((bits >> 1) ^ (0 - (bits & 1)));
+        struct byte_reader reader = {.next = visitor->next, .end = visitor->end};
+        *value = bytes_read_zigzag(&reader);
+        visitor->next = reader.next;
+        visitor->code = reader.failed ? ERROR_CORRUPT : ERROR_NONE;
     }
 }
 

@@ -41,26 +41,14 @@ const struct past_list *past_read_answer(struct values *values)
     return list;
 }
 
-#define PAST_TIME_SIZE 24
-
-// "14:02", on another day "11-29 14:02".
-static void write_past_time(timestamp_ns time, timestamp_ns now, char text[PAST_TIME_SIZE])
-{
-    char full[TIMESTAMP_TEXT_SIZE];
-    bool is_today = time / NS_PER_DAY == now / NS_PER_DAY;
-    timestamp_format_rfc3339(time, false, full);
-    (void)snprintf(text, PAST_TIME_SIZE, "%.*s%s%.5s", is_today ? 0 : 5, full + 5,
-                   is_today ? "" : " ", full + 11);
-}
-
 // "Ended: gpu was in trouble, at worst dead, from 13:02 to 14:10 UTC (1h 8m): up to 16 jobs waited, the longest 1h 5m."
 static bool paint_incident(struct pools_page *page, const struct past_incident *incident)
 {
-    char from[PAST_TIME_SIZE], until[PAST_TIME_SIZE], times[32] = "";
+    char from[TIMESTAMP_TEXT_SIZE], until[TIMESTAMP_TEXT_SIZE], times[32] = "";
     char lasted[TIMESTAMP_TEXT_SIZE], wait[TIMESTAMP_TEXT_SIZE];
     struct slice name, text;
-    write_past_time(incident->from, page->now, from);
-    write_past_time(incident->until, page->now, until);
+    timestamp_format_clock(incident->from, page->now, from);
+    timestamp_format_clock(incident->until, page->now, until);
     duration_format_short(incident->until - incident->from, lasted);
     duration_format_short(incident->wait, wait);
     if (incident->times > 1)

@@ -128,12 +128,12 @@ static void find_most_queued(struct held_jobs *held, struct pools_view_ceiling *
         const struct held_job *first = &held->jobs[i];
         for (end = i + 1; end < held->count && order_by_repository(&held->jobs[end], first) == 0;)
             end++;
-        if (first->repository.len > 0 && end - i > ceiling->most_queued) {
-            ceiling->most_repository = first->repository;
-            ceiling->most_queued = end - i;
-        }
+        if (first->repository.len > 0 && end - i > ceiling->most.queued)
+            ceiling->most = (struct pools_view_filler){.server = first->server,
+                                                       .repository = first->repository,
+                                                       .queued = end - i,
+                                                       .of = held->count};
     }
-    ceiling->most_of = held->count;
 }
 
 // The oldest queued jobs of each of its pools: as many of each, so that one does not hide the others.

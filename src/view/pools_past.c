@@ -47,54 +47,32 @@ static bool make_share_room(struct past_list *list, const struct past_share *sha
     return true;
 }
 
-static struct past_share share_of_pool(struct past_list *list, struct slice name)
+// Of one pool, or with an empty name of all; of all those in which no job has run, if `is_unproven`.
+static struct past_share count_share(struct past_list *list, struct slice name, bool is_unproven)
 {
     struct past_share share = {0};
-    for (size_t i = 0; i < list->count; i++)
-        if (slice_equals(past_name(&list->items[i]), name))
-            count_in_share(&share, &list->items[i]);
-    return share;
-}
-
-static struct past_share share_of_unproven(struct past_list *list)
-{
-    struct past_share share = {0};
-    for (size_t i = 0; i < list->count; i++)
-        if (!list->items[i].is_proven)
-            count_in_share(&share, &list->items[i]);
-    return share;
-}
-
-static struct past_share share_of_all(struct past_list *list)
-{
-    struct past_share share = {0};
-    for (size_t i = 0; i < list->count; i++)
-        count_in_share(&share, &list->items[i]);
+    for (size_t i = 0; i < list->count; i++) {
+        struct past_incident *incident = &list->items[i];
+        if ((name.len == 0 || slice_equals(past_name(incident), name)) &&
+            !(is_unproven && incident->is_proven))
+            count_in_share(&share, incident);
+    }
     return share;
 }
 
 static bool make_incident_room(struct past_list *list, struct slice name, bool is_proven)
 {
-    struct past_share share = share_of_pool(list, name);
+    struct past_share share = count_share(list, name, false);
     if (!make_share_room(list, &share, PAST_POOL_MAX))
         return false;
-    share = share_of_unproven(list);
+    share = count_share(list, SLICE_EMPTY, true);
     if (!is_proven && !make_share_room(list, &share, PAST_UNPROVEN_MAX))
         return false;
-    share = share_of_all(list);
+    share = count_share(list, SLICE_EMPTY, false);
     return make_share_room(list, &share, PAST_MAX);
 }
 
 // --- one look -------------------------------------------------------------------------------------
-
-static bool has_run(const struct pools_view_pool *pool)
-{
-    bool has = pool->pool.is_rule || pool->running > 0 || pool->ended_unknown > 0 ||
-               pool->recent.busy_max_hours > 0 || pool->recent.busy_max_week > 0;
-    for (size_t i = 0; i < POOL_DAYS && !has; i++)
-        has = pool->pool.started[i] > 0;
-    return has;
-}
 
 static bool is_long(const struct pools_view_pool *pool, timestamp_ns now)
 {
@@ -135,7 +113,7 @@ static void see_again(struct past_incident *incident, const struct pools_view_po
         incident->queued = queued;
     if (wait > incident->wait)
         incident->wait = wait;
-    incident->is_proven = incident->is_proven || has_run(pool);
+    incident->is_proven = incident->is_proven || pools_view_has_run(pool);
     incident->seen_at = now;
 }
 
@@ -209,6 +187,8 @@ static void settle_incidents(struct past_list *list, duration_ns confirm, timest
 {
     for (size_t i = list->count; i-- > 0;) {
         struct past_incident *incident = &list->items[i];
+        if (i >= list->count)
+            continue; // room was made
         if (incident->until != TIMESTAMP_UNKNOWN) {
             if (now - incident->until > PAST_AGE_MAX)
                 drop_incident(list, incident);

@@ -149,14 +149,10 @@ static void put_words(struct writer *writer, struct slice text)
 // "14:02 UTC"; on another day "11-29 14:02 UTC".
 static void put_time(struct writer *writer, timestamp_ns time)
 {
-    char shown[TIMESTAMP_TEXT_SIZE], today[TIMESTAMP_TEXT_SIZE];
-    size_t day = strlen("2026-11-30"), clock = strlen("2026-11-30T");
+    char shown[TIMESTAMP_TEXT_SIZE];
     struct slice text = SLICE_EMPTY;
-    timestamp_format_rfc3339(time, false, shown);
-    timestamp_format_rfc3339(writer->now, false, today);
-    bool is_today = strncmp(shown, today, day) == 0;
-    if (!arena_format(writer->arena, &text, "%.*s%s%.5s UTC", is_today ? 0 : 5,
-                      shown + strlen("2026-"), is_today ? "" : " ", shown + clock))
+    if (!arena_format(writer->arena, &text, "%s UTC",
+                      timestamp_format_clock(time, writer->now, shown)))
         writer->is_out_of_memory = true;
     put_part(writer, POOLS_PART_TIME, text, time);
 }
@@ -476,9 +472,15 @@ static void put_cancel_words(struct writer *writer, const struct pools_view_fill
     put_runs_url(writer, filler);
 }
 
+// A repository fills it; in a dead pool nothing runs, whoever waits.
+static bool is_filled(const struct pools_view_pool *pool)
+{
+    return pool->filler.of > 0 && pool->state != POOL_DEAD && pool->state != POOL_OK;
+}
+
 static void put_action_of_pool(struct writer *writer, const struct pools_view_pool *pool)
 {
-    if (pool->filler.of > 0 && pool->state != POOL_DEAD && pool->state != POOL_OK)
+    if (is_filled(pool))
         put_cancel_words(writer, &pool->filler);
     else if (first_advice[pool->state] != NULL)
         put_text(writer, "%s", first_advice[pool->state]);
@@ -488,7 +490,7 @@ static void put_action_of_pool(struct writer *writer, const struct pools_view_po
 // "... (31 of 344: acme/shop) ..."
 static void put_action_of_ceiling(struct writer *writer, const struct pools_view_ceiling *ceiling)
 {
-    if (ceiling == NULL || (ceiling->common.of == 0 && ceiling->most_queued == 0)) {
+    if (ceiling == NULL || (ceiling->common.of == 0 && ceiling->most.of == 0)) {
         put_text(writer, "%s", first_advice[POOL_CEILING]);
         return;
     }
@@ -499,8 +501,8 @@ static void put_action_of_ceiling(struct writer *writer, const struct pools_view
         put_quoted(writer, POOLS_PART_WORKFLOW, ceiling->common.workflow);
     } else {
         put_text(writer, "Cancel unneeded runs (most, %" PRIu64 " of %s%" PRIu64 ": ",
-                 ceiling->most_queued, oldest, ceiling->most_of);
-        put_name(writer, POOLS_PART_REPOSITORY, ceiling->most_repository);
+                 ceiling->most.queued, oldest, ceiling->most.of);
+        put_name(writer, POOLS_PART_REPOSITORY, ceiling->most.repository);
     }
     put_text(writer, "), or raise GitHub's limit.");
 }
@@ -551,7 +553,7 @@ bool pools_advice_make(const struct pools_view_pool *pool, struct arena *arena,
     struct writer more = {.arena = arena, .words = &advice->more};
     *advice = (struct pools_advice){.action.count = 0};
     put_action_of_pool(&action, pool);
-    if (pool->filler.of > 0 && pool->state != POOL_DEAD && pool->state != POOL_OK)
+    if (is_filled(pool))
         put_text(&more, "To let fewer of its jobs run at once: concurrency groups, max-parallel.");
     else if (more_advice[pool->state] != NULL)
         put_text(&more, "%s", more_advice[pool->state]);

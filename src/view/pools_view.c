@@ -15,6 +15,15 @@ static enum error_code refuse_memory(const struct view_reader *reader)
     return error_set(reader->error, ERROR_MEMORY, "read pools: out of memory");
 }
 
+bool pools_view_has_run(const struct pools_view_pool *pool)
+{
+    bool has_run = pool->pool.is_rule || pool->running > 0 || pool->ended_unknown > 0 ||
+                   pool->recent.busy_max_hours > 0 || pool->recent.busy_max_week > 0;
+    for (size_t i = 0; i < POOL_DAYS && !has_run; i++)
+        has_run = pool->pool.started[i] > 0;
+    return has_run;
+}
+
 duration_ns pools_view_wait(timestamp_ns since, timestamp_ns now)
 {
     return since != TIMESTAMP_UNKNOWN && since < now ? now - since : 0;
@@ -540,13 +549,9 @@ static enum error_code find_filler(struct sharing *sharing, struct pools_view_po
     uint64_t jobs = 0;
     enum error_code code = ERROR_NONE;
     sharing->count = 0;
-    bool has_more = false;
-    while (code == ERROR_NONE) {
+    while (code == ERROR_NONE && jobs < POOLS_VIEW_FILLED_JOBS) {
         code = seek_queued(sharing->reader, &pool->pool, &place);
         if (code != ERROR_NONE || place.since == INT64_MAX)
-            break;
-        has_more = jobs == POOLS_VIEW_FILLED_JOBS;
-        if (has_more)
             break;
         jobs++;
         code = add_share_of(sharing, &place);
@@ -555,11 +560,12 @@ static enum error_code find_filler(struct sharing *sharing, struct pools_view_po
     qsort(sharing->all, sharing->count, sizeof *sharing->all, compare_shares);
     if (code == ERROR_NONE && jobs >= POOLS_VIEW_FILLED_LEAST && sharing->count > 0 &&
         sharing->all[0].running * 3 >= jobs * 2) {
-        pool->filler = (struct pools_view_filler){.server = sharing->all[0].server,
-                                                  .repository = sharing->all[0].repository,
-                                                  .queued = sharing->all[0].running,
-                                                  .of = jobs,
-                                                  .has_more = has_more};
+        pool->filler =
+            (struct pools_view_filler){.server = sharing->all[0].server,
+                                       .repository = sharing->all[0].repository,
+                                       .queued = sharing->all[0].running,
+                                       .of = jobs,
+                                       .has_more = pool->pool.counts[OPEN_JOB_QUEUED] > jobs};
     }
     return code;
 }

@@ -56,6 +56,8 @@ bool timestamp_parse_rfc3339(struct slice text, timestamp_ns *time);
 #define TIMESTAMP_TEXT_SIZE 32
 // "2026-09-03T04:16:57.569Z": milliseconds when `with_ms`, else whole seconds. Returns `text`.
 char *timestamp_format_rfc3339(timestamp_ns time, bool with_ms, char text[TIMESTAMP_TEXT_SIZE]);
+// "14:02" of UTC; on another day than `now` "11-29 14:02". Returns `text`.
+char *timestamp_format_clock(timestamp_ns time, timestamp_ns now, char text[TIMESTAMP_TEXT_SIZE]);
 
 // HTTP-date in any of its three forms (RFC 9110 5.6.7). False on anything else.
 bool timestamp_parse_http_date(struct slice text, timestamp_ns *time);

@@ -104,9 +104,7 @@ struct pools_view_ceiling {
     size_t pool_count;
     bool is_inferred;
     struct pools_view_common common; // of a ceiling that is reached, by pools_cache_read()
-    // The repository with most of its queued jobs, of so many that were looked at; 0: not known. Likewise.
-    struct slice most_repository;
-    uint64_t most_queued, most_of;
+    struct pools_view_filler most;   // the repository with most of its queued jobs; likewise
 };
 
 // Of the queued jobs that have waited longest, in all pools: the repository with most of them.
@@ -177,6 +175,9 @@ struct ended_rule;
 enum error_code pools_view_count_fillers(const struct view_reader *reader,
                                          const struct ended_rule *rule,
                                          struct pools_view *view) MUST_CHECK;
+
+// Whether jobs have run in the pool, as far as is known, or a rule names it: anyone may invent labels of jobs that only wait.
+bool pools_view_has_run(const struct pools_view_pool *pool);
 
 // How long a job has waited that waits since then; 0 if it begins later, as by another clock.
 duration_ns pools_view_wait(timestamp_ns since, timestamp_ns now);

@@ -293,6 +293,17 @@ static void known_times_are_preferred_to_unknown_ones(void **state)
                      TIMESTAMP_UNKNOWN);
 }
 
+static void a_clock_has_its_day_unless_it_is_the_present_one(void **state)
+{
+    const timestamp_ns now = (timestamp_ns)1788409017 * NS_PER_SECOND; // 2026-09-03T04:16:57Z
+    char text[TIMESTAMP_TEXT_SIZE];
+    (void)state;
+    assert_string_equal(timestamp_format_clock(now, now, text), "04:16");
+    assert_string_equal(timestamp_format_clock(now - 4 * NS_PER_HOUR, now, text), "00:16");
+    assert_string_equal(timestamp_format_clock(now - 5 * NS_PER_HOUR, now, text), "09-02 23:16");
+    assert_string_equal(timestamp_format_clock(now + NS_PER_DAY, now, text), "09-04 04:16");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -309,6 +320,7 @@ int main(void)
         cmocka_unit_test(http_dates_are_read_in_three_forms),
         cmocka_unit_test(the_clocks_do_not_go_back),
         cmocka_unit_test(known_times_are_preferred_to_unknown_ones),
+        cmocka_unit_test(a_clock_has_its_day_unless_it_is_the_present_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -297,6 +297,45 @@ static void trouble_that_began_before_an_incident_ended_long_ago_is_another_one(
     assert_int_equal(sorted[1]->until, AT(3600));
 }
 
+static struct past_incident *put_incident(const char *name, bool is_proven, int from, int until)
+{
+    struct past_incident *incident = &list.items[list.count++];
+    *incident = (struct past_incident){.name_len = strlen(name),
+                                       .state = POOL_DEAD,
+                                       .is_proven = is_proven,
+                                       .is_confirmed = true,
+                                       .times = 1,
+                                       .from = AT(from),
+                                       .until = AT(until)};
+    memcpy(incident->name, name, strlen(name));
+    return incident;
+}
+
+// Its pool's share is full, and that of pools in which no job has run.
+static void an_incident_that_takes_the_room_of_two_takes_no_other(void **state)
+{
+    struct past_incident *fresh;
+    (void)state;
+    for (int i = 0; i < PAST_UNPROVEN_MAX; i++)
+        put_incident("other", false, 1000 * i, 1000 * i + 500);
+    for (int i = 0; i < PAST_POOL_MAX; i++)
+        put_incident("gpu", true, 1000 * i, 1000 * i + 500);
+    fresh = put_incident("brief", true, 30000, 0);
+    fresh->until =
+        TIMESTAMP_UNKNOWN; // the last in the list: its place is left when others take theirs
+    fresh->is_confirmed = false;
+    fresh->seen_at = AT(30000);
+    fresh = put_incident("gpu", false, 40000, 0);
+    fresh->until = TIMESTAMP_UNKNOWN;
+    fresh->is_confirmed = false;
+    fresh->first_seen = AT(40000);
+    pools[0] = make_past_pool("gpu", POOL_DEAD, 40000, 7);
+    pools[0].recent.busy_max_week = 0;
+    look_at(pools, 1, 40100);
+    // Without the two that ended first, and the brief one.
+    assert_int_equal(list.count, PAST_UNPROVEN_MAX + PAST_POOL_MAX - 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, start)
 int main(void)
 {
@@ -313,6 +352,7 @@ int main(void)
         TEST(incidents_of_one_pool_never_overlap_whatever_is_seen),
         TEST(many_pools_in_trouble_for_one_look_leave_the_list_as_it_is),
         TEST(trouble_that_began_before_an_incident_ended_long_ago_is_another_one),
+        TEST(an_incident_that_takes_the_room_of_two_takes_no_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -267,9 +267,8 @@ static void what_to_do_first_depends_on_what_is_wrong(void **state)
         .name = SLICE("hosted"), .limit = 40, .since = AGO(900), .pool_count = 1};
     view.count = view.ceiling_count = 1;
     expect_action(&view, "Cancel unneeded runs, or raise the limit at GitHub.");
-    ceilings[0].most_repository = SLICE("acme/shop");
-    ceilings[0].most_queued = 31;
-    ceilings[0].most_of = 221;
+    ceilings[0].most =
+        (struct pools_view_filler){.repository = SLICE("acme/shop"), .queued = 31, .of = 221};
     expect_action(&view,
                   "Cancel unneeded runs (most, 31 of 221: acme/shop), or raise GitHub's limit.");
     ceilings[0].common = (struct pools_view_common){SLICE("Rebuild"), 150, 221, 38, false};
@@ -458,8 +457,8 @@ static void count_fillers(size_t jobs, struct pools_view_ceiling *ceiling,
     assert_true(slice_equals(fillers[0].repository, SLICE("octo/shop")));
     assert_true(slice_equals(fillers[0].workflow, SLICE("Own")) ||
                 slice_equals(fillers[0].workflow, SLICE("Rebuild")));
-    assert_true(slice_equals(ceiling->most_repository, SLICE("octo/shop")));
-    ceiling->common.workflow = ceiling->most_repository = SLICE_EMPTY; // they end with the arena
+    assert_true(slice_equals(ceiling->most.repository, SLICE("octo/shop")));
+    ceiling->common.workflow = ceiling->most.repository = SLICE_EMPTY; // they end with the arena
     store_abort(reader.transaction);
     arena_release(&arena);
     engine_bench_close(&bench);
@@ -476,7 +475,7 @@ static void shares_are_of_all_queued_jobs_unless_there_are_too_many(void **state
     assert_int_equal(fillers[0].workflow_queued,
                      20); // of 30 jobs of the repository 10 are of "Rebuild"
     assert_true(ceiling.common.of == 80 && ceiling.common.queued == 60);
-    assert_true(ceiling.most_of == 80 && ceiling.most_queued == 60);
+    assert_true(ceiling.most.of == 80 && ceiling.most.queued == 60);
     assert_true(ceiling.common.repositories == 2 && !ceiling.common.has_more);
     count_fillers(POOLS_VIEW_CEILING_JOBS / 2, &ceiling, fillers);
     assert_true(ceiling.common.has_more && ceiling.common.of < POOLS_VIEW_CEILING_JOBS);
