@@ -249,12 +249,12 @@ test-simulate:
 # where it stopped, MINUTES limits a piece, WORLD=N lives one again and shrinks what is found. simulate-planted: planted bugs are
 # noticed, and after how many days.
 .PHONY: simulate simulate-planted
-simulate:
+simulate: bootstrap
 	$(SUBMAKE) $(BINARY) $(VIRTUAL)
 	@GHATRACE=$(BINARY) tests/simulate/simulate.py $(if $(DAYS),--days $(DAYS)) $(if $(SEED),--seed $(SEED)) \
 	$(if $(RESUME),--resume $(RESUME)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(WORLD),--world $(WORLD) --shrink)
 
-simulate-planted:
+simulate-planted: bootstrap
 	@tests/simulate/planted.py $(if $(DAYS),--days $(DAYS)) $(if $(SEED),--seed $(SEED)) $(PLANTED)
 
 # The admin side with a million open jobs.
@@ -306,18 +306,19 @@ CRASH_TOOLS   = $(BUILD)/tests/crash/record.so $(BUILD)/tests/crash/explore $(CR
 .PHONY: crash crash-planted crash-power crash-tools
 crash-tools: $(CRASH_TOOLS)
 
-crash:
+crash: bootstrap
 	$(SUBMAKE) VARIANT=release CC=gcc build/release-gcc/ghatrace crash-tools
 	@GHATRACE=build/release-gcc/ghatrace tests/crash/crash.py $(CRASH)
 
-crash-planted:
-	$(SUBMAKE) VARIANT=release CC=gcc build/release-gcc/ghatrace crash-tools $(LOSSY)
+crash-planted: bootstrap
+	$(SUBMAKE) VARIANT=release CC=gcc build/release-gcc/ghatrace crash-tools
 	@GHATRACE=build/release-gcc/ghatrace tests/crash/crash.py planted $(CRASH)
+	$(SUBMAKE) VARIANT=release CC=gcc $(LOSSY)
 	@GHATRACE=build/release-gcc/ghatrace tests/crash/power.py planted
 
 # A hundred power cuts on a file system that loses what was not synced. As root, with FUSE; by hand.
 LOSSY := build/release-gcc/tests/crash/lossy
-crash-power:
+crash-power: bootstrap
 	$(SUBMAKE) VARIANT=release CC=gcc build/release-gcc/ghatrace $(LOSSY)
 	@GHATRACE=build/release-gcc/ghatrace tests/crash/power.py $(CRASH)
 
@@ -360,7 +361,7 @@ FUZZ_OF  = $(1)=$(call SEEDS_OF,$(1)),-max_len=$(if $(filter github_% http_%,$(1
   $(COMMA)-dict=,$(call DICT_OF,$(1)))$(addprefix $(COMMA),$(FUZZ_FLAGS))
 COMMA   := ,
 .PHONY: fuzz $(addprefix fuzz-,$(TARGETS))
-fuzz:
+fuzz: bootstrap
 	$(SUBMAKE) VARIANT=fuzz CC=clang $(addprefix build/fuzz-clang/tests/fuzz/fuzz_,$(TARGETS))
 	@tests/fuzz/run.py --seconds $(FUZZ_SECONDS) $(foreach target,$(TARGETS),'$(strip $(call FUZZ_OF,$(target)))')
 

@@ -81,6 +81,8 @@ void crash_world_read(struct crash_world *world, const char *path)
     read_fully(file, &world->now, sizeof world->now);
     while (fread(&head, sizeof head, 1, file) == 1 && world->count < TASKS_MAX)
         read_delivery(file, &head, &world->arena, &world->deliveries[world->count++]);
+    if (!feof(file))
+        crash_fail("%s has more than %d deliveries", path, TASKS_MAX);
     (void)fclose(file);
 }
 
@@ -266,8 +268,11 @@ static bool has_record(struct reader *reader, const struct store_key *key)
     struct store_record record;
     uint64_t sequence, found;
     uint32_t size;
-    if (store_newest_record(reader->transaction, key, &sequence, &reader->error) != ERROR_NONE)
+    enum error_code code = store_newest_record(reader->transaction, key, &sequence, &reader->error);
+    if (code == ERROR_NOT_FOUND)
         return false;
+    if (code != ERROR_NONE)
+        crash_fail("read the history: %s", reader->error.message);
     if (store_get_record(reader->transaction, sequence, &record, &reader->error) != ERROR_NONE)
         crash_fail("the history names record %" PRIu64 ", which is not there", sequence);
     found = sequence;
@@ -309,19 +314,33 @@ static bool has_seen(const struct job_state *state, const struct crash_delivery 
     return is_newest && (state->seen >> action & 1) != 0;
 }
 
+static bool find_state(struct reader *reader, const struct store_key *key, struct slice *bytes)
+{
+    enum error_code code = store_get_span(reader->transaction, key, bytes, &reader->error);
+    if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
+        crash_fail("read a state: %s", reader->error.message);
+    return code == ERROR_NONE;
+}
+
+// Of a job or a run that is not open: whether it was, and has ended.
+static bool is_over(struct reader *reader, const struct store_key *key, enum store_note kind,
+                    int64_t id)
+{
+    bool has_ended = has_note(reader, kind, key);
+    if (has_ended != has_record(reader, key))
+        crash_fail("%s %" PRId64 " has a note without a record, or a record without a note",
+                   kind == STORE_NOTE_JOB ? "job" : "run", id);
+    return has_ended;
+}
+
 static bool has_job_effect(struct reader *reader, const struct crash_delivery *delivery)
 {
     const struct github_job *job = &delivery->event.job;
     const struct store_key key = key_of(&delivery->event);
     struct slice bytes;
     struct job_state state;
-    if (store_get_span(reader->transaction, &key, &bytes, &reader->error) != ERROR_NONE) {
-        bool is_closed = has_note(reader, STORE_NOTE_JOB, &key);
-        if (is_closed != has_record(reader, &key))
-            crash_fail("job %" PRId64 " has a note without a record, or a record without a note",
-                       job->job_id);
-        return is_closed;
-    }
+    if (!find_state(reader, &key, &bytes))
+        return is_over(reader, &key, STORE_NOTE_JOB, job->job_id);
     if (codec_decode_job(bytes, &reader->arena, &state, &reader->error) != ERROR_NONE)
         crash_fail("job %" PRId64 ": %s", job->job_id, reader->error.message);
     if (state.phase >= JOB_CLOSED && !has_record(reader, &key))
@@ -335,13 +354,8 @@ static bool has_run_effect(struct reader *reader, const struct github_event *eve
     const struct store_key key = key_of(event);
     struct slice bytes;
     struct run_state state;
-    if (store_get_span(reader->transaction, &key, &bytes, &reader->error) != ERROR_NONE) {
-        bool is_sent = has_note(reader, STORE_NOTE_RUN, &key);
-        if (is_sent != has_record(reader, &key))
-            crash_fail("run %" PRId64 " has a note without a record, or a record without a note",
-                       run->run_id);
-        return is_sent;
-    }
+    if (!find_state(reader, &key, &bytes))
+        return is_over(reader, &key, STORE_NOTE_RUN, run->run_id);
     if (codec_decode_run(bytes, &reader->arena, &state, &reader->error) != ERROR_NONE)
         crash_fail("run %" PRId64 ": %s", run->run_id, reader->error.message);
     return (state.seen >> run->action & 1) != 0;
@@ -410,13 +424,17 @@ static uint64_t digest_finished(struct bench *bench)
     struct store_key key = {.trace = {{0}}};
     uint64_t sequence, sum = 1;
     begin_reading(bench, &reader);
-    while (store_seek_history(reader.transaction, &key, &sequence, &reader.error) == ERROR_NONE) {
+    enum error_code code;
+    while ((code = store_seek_history(reader.transaction, &key, &sequence, &reader.error)) ==
+           ERROR_NONE) {
         struct store_record record;
         if (store_get_record(reader.transaction, sequence, &record, &reader.error) != ERROR_NONE)
             crash_fail("the history names record %" PRIu64 ", which is not there", sequence);
         sum = mix(mix(sum, &key, sizeof key), record.body.data, record.body.len);
         store_key_increment(&key);
     }
+    if (code != ERROR_NOT_FOUND)
+        crash_fail("read the history: %s", reader.error.message);
     end_reading(&reader);
     return sum;
 }

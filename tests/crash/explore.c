@@ -30,6 +30,7 @@
 #define META_PAGES_SIZE 8192 // LMDB's two; a commit is a short write into one of them
 #define JOBS_MAX 16
 #define FINDINGS_MAX 8
+#define CHECK_SECONDS 120 // a check that takes longer hangs
 #define MESSAGE_SIZE 600
 #define PORTS 65536
 #define SEEN_MAX 8192 // a power of 2: states of one interval, so that none is checked twice
@@ -192,6 +193,7 @@ static void check_here(struct explorer *self, uint64_t choice, ssize_t size)
     write_state(self, self->world.folder, size, choice);
     if (dup2(self->output, STDERR_FILENO) < 0 || dup2(self->output, STDOUT_FILENO) < 0)
         _exit(3);
+    (void)alarm(CHECK_SECONDS);
     crash_check(&self->world, &limits, &self->results->finished);
     _exit(0);
 }
@@ -681,6 +683,16 @@ static size_t print_results(const struct results *results, size_t jobs)
     return broken;
 }
 
+// Without the answers in the log nothing would count as acknowledged, and no loss would be found.
+static void expect_all_answers(const struct explorer *self)
+{
+    size_t sent = 0;
+    for (size_t i = 0; i < self->world.count; i++)
+        sent += self->world.deliveries[i].port != 0 ? 1 : 0;
+    if (sent == 0 || self->answers != sent)
+        crash_fail("%zu deliveries were answered, the log has %zu answers", sent, self->answers);
+}
+
 int main(int argc, char **argv)
 {
     struct explorer *self = &explorer;
@@ -698,6 +710,7 @@ int main(int argc, char **argv)
     self->world.has_collector = self->options.collector != 0;
     self->output = make_output();
     learn(self, argv[3], results);
+    expect_all_answers(self);
     printf("seed %ld: %zu intervals, %zu commits, %zu answers\n", self->options.seed,
            self->interval, self->commits_written, self->answers);
     (void)fflush(stdout);

@@ -44,7 +44,7 @@ def run_target(target, seeds, options, seconds):
     after = len(list(corpus.iterdir()))
     found = len(found_files() - findings)
     return [int(inputs[-1]) if inputs else 0, int(edges[-1]) if edges else 0, after, after - files,
-            found if status == 0 else max(1, found)]
+            found if status == 0 and inputs else max(1, found)]
 
 
 def main():

@@ -202,16 +202,18 @@ def squeeze(text):
 
 
 def read_equivalents():
-    """{(room, before, after): why} of equivalent.txt: blocks of three lines, `- before`, `+ after`, `  why`."""
-    found, before, after = {}, None, None
+    """{(file, before, after): why} of equivalent.txt: blocks of `@ file`, `- before`, `+ after`, `  why`."""
+    found, file, before, after = {}, None, None, None
     for line in (HERE / "equivalent.txt").read_text().splitlines():
-        if line.startswith("- "):
+        if line.startswith("@ "):
+            file = line[2:].strip()
+        elif line.startswith("- "):
             before = squeeze(line[2:])
         elif line.startswith("+ "):
             after = squeeze(line[1:])
         elif line.startswith("  ") and after is not None:
-            found[before, after] = line.strip()
-            before = after = None
+            found[file, before, after] = line.strip()
+            file = before = after = None
     return found
 
 
@@ -338,7 +340,7 @@ def report(rooms, sample, results, equivalents):
 
 
 def key(record):
-    return squeeze(record["before"]), squeeze(record["after"])
+    return record["file"], squeeze(record["before"]), squeeze(record["after"])
 
 
 def percent(figures):

@@ -5,6 +5,7 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "blackbox"))
+import otlp  # noqa: E402
 import payloads  # noqa: E402
 from machine import SECRET  # noqa: E402
 
@@ -25,31 +26,9 @@ def run_with_jobs(started, jobs=3):
     return run
 
 
-def varint(data, place):
-    value = shift = 0
-    while True:
-        byte = data[place]
-        value |= (byte & 0x7F) << shift
-        place, shift = place + 1, shift + 7
-        if byte < 0x80:
-            return value, place
-
-
 def messages(data, wanted):
     """The nested messages with this field number."""
-    place = 0
-    while place < len(data):
-        tag, place = varint(data, place)
-        kind = tag & 7
-        if kind == 0:
-            _, place = varint(data, place)
-            continue
-        size = 8 if kind == 1 else 4
-        if kind == 2:
-            size, place = varint(data, place)
-        if kind == 2 and tag >> 3 == wanted:
-            yield data[place:place + size]
-        place += size
+    return [data[value[0]:value[1]] for number, value in otlp.fields(data, 0, len(data)) if number == wanted]
 
 
 def spans_of(requests):

@@ -352,10 +352,10 @@ class Expected:
             if getattr(self, name) != getattr(found, name):
                 wrong.append(f"{name}: {getattr(found, name)!r}, must be {getattr(self, name)!r}")
         for what, mine, theirs in (("", self.attributes, found.attributes), ("resource ", self.resource, found.resource)):
-            if mine == theirs:
-                continue
             for name in mine.keys() | theirs.keys():
-                if mine.get(name) != theirs.get(name):
+                one, other = mine.get(name), theirs.get(name)
+                # True == 1, and an attribute without a value is not one that is absent.
+                if one != other or isinstance(one, bool) != isinstance(other, bool) or (name in theirs and other is None):
                     wrong.append(f"{what}{name}: {theirs.get(name)!r}, must be {mine.get(name)!r}")
         if found.flags != SAMPLED_LOCAL or found.extra:
             wrong.append(f"flags {found.flags:#x}, fields {found.extra}")

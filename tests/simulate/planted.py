@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Plants each bug of tests/simulate/planted/ in a copy of the sources, builds it under build/planted/, and runs it in worlds
-until there is a finding: after how many days.
+until there is a finding of the kind that its first line expects: after how many days.
 
     planted.py [--days MOST] [NAME…]          exits 1 if one was not noticed within so many days"""
 import argparse
@@ -42,14 +42,17 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("names", nargs="*")
     chosen = parser.parse_args()
+    patches = {patch.stem: patch for patch in sorted((HERE / "planted").glob("*.patch"))}
+    if set(chosen.names) - patches.keys():
+        parser.error(f"no such bug: {' '.join(set(chosen.names) - patches.keys())}")
     missed = 0
-    for patch in sorted((HERE / "planted").glob("*.patch")):
-        if chosen.names and patch.stem not in chosen.names:
-            continue
+    for patch in (patches[name] for name in chosen.names or patches):
+        expected = patch.read_text().splitlines()[0].removeprefix("expect: ")
         binary, days, seed, found = build(patch), 0, chosen.seed, None
         while days < chosen.days and not found:
             story = simulate.live(seed, binary=str(binary))
-            found = story.live()
+            findings = story.live()
+            found = findings if any(kind.startswith(expected) for kind in findings.kinds) else None
             days += story.plan.days
             seed += 1
         missed += not found

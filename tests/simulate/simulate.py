@@ -17,6 +17,7 @@ import random
 import re
 import shlex
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -30,6 +31,8 @@ from world import DAY, HOUR, MINUTE, SECRET, STATUS_OF, World  # noqa: E402
 
 BINARY = os.path.abspath(os.environ.get("GHATRACE") or ROOT / "build/dev-gcc/ghatrace")
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+CRASHES = (-signal.SIGSEGV, -signal.SIGBUS, -signal.SIGFPE, -signal.SIGABRT)
+SETTLE_HOURS = 72         # for what is under way at the end of a world
 QUIET = 15 * MINUTE       # after a fault all is as before
 SAMPLES = 8               # minutes of a day at which figures are compared
 DURATIONS = {"30s": 30, "10s": 10, "1m": 60, "10m": 600, "1h": HOUR, "12h": 12 * HOUR, "1d": DAY, "2d": 2 * DAY, "3d": 3 * DAY}
@@ -40,7 +43,8 @@ DISK_FAULTS = ("disk_full", "write_fails", "sync_fails", "allocation")
 LONG_DAYS, LONG_DELIVERIES = 30, 1000  # a day
 TOO_LARGE = 200_000        # bytes of a request
 PARTIAL_SUCCESS = b"\x0a\x06\x12\x04slow"  # nothing rejected, but a message
-PROCESS_FAULTS = ("kill", "down", "kill_at", "restart", "settings", "hup", "secret", "leap")
+STOPPING_FAULTS = ("kill", "down", "kill_at", "restart", "settings")  # the daemon may have ended during these
+PROCESS_FAULTS = STOPPING_FAULTS + ("hup", "secret", "leap")
 
 
 class Fault:
@@ -247,7 +251,8 @@ class Story:
         self.post(deliveries)
         self.post(due)
         self.machine.run_until(until)
-        if not self.machine.is_running and not any(one.kind in DISK_FAULTS + PROCESS_FAULTS for one in self.active):
+        may_have_ended = any(one.kind in DISK_FAULTS + STOPPING_FAULTS for one in self.active)
+        if not self.machine.is_running and (not may_have_ended or self.machine.exit_status in CRASHES):
             self.findings.add("ended", f"with {self.machine.exit_status}: {self.machine.log[-3:]}")
             raise Dead
         self.collect()
@@ -302,13 +307,20 @@ class Story:
         for fault in list(self.active):
             self.end_fault(fault)
         hour = self.second // HOUR + 1
+        latest = hour + SETTLE_HOURS
         while not self.world.is_over() or self.open or self.again:
             self.run_to(hour * HOUR, [one for one in iter(lambda: self.world.next_before(BEGIN + hour * HOUR * SECOND), None)])
             hour += 1
+            if hour > latest:
+                self.findings.add("settle", f"{len(self.open) + len(self.again)} deliveries are never accepted")
+                raise Dead
         last = self.second + self.plan.seconds("job-timeout") + 2 * self.plan.seconds("job-grace") + 2 * HOUR
         while self.second < last:
             self.run_to(min(last, self.second + HOUR), [])
+        samples = self.counts["samples"]
         self.look()
+        if self.counts["samples"] == samples:
+            self.findings.add("settle", "it is not quiet in the end: figures cannot be compared")
         self.counts["spans"] = self.spans.judge(self.oracle, self.findings, self.plan.store is not None)
         if not self.plan.store:
             judges.judge_measurements(self.machine, self.oracle, self.findings)
