@@ -1018,18 +1018,16 @@ static enum error_code settle_export(struct engine_work *work, struct engine_tas
 }
 
 // A few hundred small entries at most, so they are stored however little room there is.
-static enum error_code store_notices(struct engine_work *work, struct engine_task *task)
+static enum error_code store_entries(struct engine_work *work, struct engine_task *task)
 {
     enum error_code code = ERROR_NONE;
-    enum store_table table =
-        task->type == ENGINE_STORE_PAST ? STORE_TABLE_PAST : STORE_TABLE_NOTICES;
-    for (size_t i = 0; i < task->notice_count && code == ERROR_NONE; i++) {
-        const struct store_entry *entry = &task->notices[i];
+    for (size_t i = 0; i < task->entry_count && code == ERROR_NONE; i++) {
+        const struct store_entry *entry = &task->entries[i];
         if (entry->value.len > 0)
-            code =
-                store_table_put(work->transaction, table, entry->key, entry->value, &work->error);
+            code = store_table_put(work->transaction, task->table, entry->key, entry->value,
+                                   &work->error);
         else
-            code = store_table_delete(work->transaction, table, entry->key, &work->error);
+            code = store_table_delete(work->transaction, task->table, entry->key, &work->error);
         if (code == ERROR_NOT_FOUND)
             code = ERROR_NONE;
     }
@@ -1054,10 +1052,9 @@ enum error_code work_apply_task(struct engine_work *work, struct engine_task *ta
     case ENGINE_SETTLE_EXPORT:
         work->at = work->now;
         return settle_export(work, task);
-    case ENGINE_STORE_NOTICES:
-    case ENGINE_STORE_PAST:
+    case ENGINE_STORE_ENTRIES:
         work->at = work->now;
-        return store_notices(work, task);
+        return store_entries(work, task);
     }
     return error_set(&work->error, ERROR_INVALID, "unknown kind of task");
 }

@@ -635,8 +635,7 @@ static void *run_thread(void *context)
 
 void engine_submit(struct engine *engine, struct engine_task *task)
 {
-    bool is_event = task->type != ENGINE_SETTLE_EXPORT && task->type != ENGINE_STORE_NOTICES &&
-                    task->type != ENGINE_STORE_PAST,
+    bool is_event = task->type != ENGINE_SETTLE_EXPORT && task->type != ENGINE_STORE_ENTRIES,
          is_other = is_received(task);
     size_t max = engine->options.queue_max;
     assert(task->on_done != NULL);

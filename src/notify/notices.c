@@ -58,8 +58,8 @@ void notices_store_changes(struct notices *notices)
         count == 0)
         return;
     notices->is_storing = true;
-    notices->task.notices = notices->entries;
-    notices->task.notice_count = count;
+    notices->task.entries = notices->entries;
+    notices->task.entry_count = count;
     engine_submit(notices->options.engine, &notices->task);
 }
 
@@ -188,8 +188,10 @@ enum error_code notices_create(const struct notices_options *options, struct not
     arena_init(&notices->arenas[0], ARENA_BLOCK);
     arena_init(&notices->arenas[1], ARENA_BLOCK);
     arena_init(&notices->stored_arena, ARENA_BLOCK);
-    notices->task = (struct engine_task){
-        .type = ENGINE_STORE_NOTICES, .on_done = on_notices_done, .context = notices};
+    notices->task = (struct engine_task){.type = ENGINE_STORE_ENTRIES,
+                                         .table = STORE_TABLE_NOTICES,
+                                         .on_done = on_notices_done,
+                                         .context = notices};
     notices->stored = (struct net_task){.run = on_notices_stored, .context = notices};
     enum error_code code =
         net_timer_create(options->loop, look_at_pools, notices, &notices->timer, error);

@@ -138,11 +138,12 @@ enum error_code past_watch_create(const struct past_options *options, struct pas
     choose_pace(watch);
     arena_init(&watch->arena, ARENA_BLOCK);
     buffer_init(&watch->value, PAST_TEXT_MAX);
-    watch->task = (struct engine_task){.type = ENGINE_STORE_PAST,
+    watch->task = (struct engine_task){.type = ENGINE_STORE_ENTRIES,
+                                       .table = STORE_TABLE_PAST,
                                        .on_done = on_past_done,
                                        .context = watch,
-                                       .notices = &watch->entry,
-                                       .notice_count = 1};
+                                       .entries = &watch->entry,
+                                       .entry_count = 1};
     watch->stored = (struct net_task){.run = on_past_stored, .context = watch};
     enum error_code code = net_timer_create(options->loop, on_look, watch, &watch->timer, error);
     if (code == ERROR_NONE)

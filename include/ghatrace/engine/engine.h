@@ -55,8 +55,7 @@ struct engine_task {
         ENGINE_APPLY_ARC_REPORTS,
         ENGINE_FORWARD_SPANS,
         ENGINE_SETTLE_EXPORT,
-        ENGINE_STORE_NOTICES,
-        ENGINE_STORE_PAST
+        ENGINE_STORE_ENTRIES
     } type;
     void (*on_done)(struct engine_task *task);
     void *context;
@@ -89,9 +88,10 @@ struct engine_task {
     bool is_quarantined; // they stay in the outbox, marked as refused alone
     const char *reason;  // for dead letters and quarantine, one line
 
-    // ENGINE_STORE_NOTICES, ENGINE_STORE_PAST: entries of the table `notices` or `past`; an empty value: it is deleted
-    const struct store_entry *notices;
-    size_t notice_count;
+    // ENGINE_STORE_ENTRIES: entries of a table that only its owner writes; an empty value: it is deleted
+    enum store_table table;
+    const struct store_entry *entries;
+    size_t entry_count;
 
     // result
     enum engine_outcome outcome;

@@ -121,7 +121,8 @@ struct object {
 
 struct object *object_of(int fd);
 struct object *object_by_id(uint32_t id);
-struct object *connect_client(uint32_t id, uint32_t address, uint16_t port); // NULL: nobody listens
+struct object *connect_client(uint32_t id, uint32_t address,
+                              uint16_t port); // NULL: no listener at the port
 void object_receive(struct object *object, const void *data, size_t len);
 void object_end(struct object *object, bool is_reset);
 void object_connected(struct object *object);

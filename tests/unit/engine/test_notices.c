@@ -10,10 +10,11 @@
 
 static void give(struct engine_bench *bench, const struct store_entry *entries, size_t count)
 {
-    struct engine_task task = {.type = ENGINE_STORE_NOTICES,
+    struct engine_task task = {.type = ENGINE_STORE_ENTRIES,
+                               .table = STORE_TABLE_NOTICES,
                                .on_done = engine_bench_must_accept,
-                               .notices = entries,
-                               .notice_count = count};
+                               .entries = entries,
+                               .entry_count = count};
     engine_run_batch(bench->engine, &task, 1, bench->now);
 }
 
